@@ -1,0 +1,67 @@
+# `make run` and `make test` need python3 (3.11 or later), pip and make; they do the rest.
+# What is built is kept in .venv and built again when pyproject.toml or the lock changes.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+export HOST PORT
+
+VENV := .venv
+PY := $(VENV)/bin/python
+LOCK := requirements-dev.lock
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c $(LOCK)
+
+# A .venv whose Python is gone, or that was copied from elsewhere, is no .venv.
+ifneq ($(shell $(PY) -c 'import sys; print(sys.prefix)' 2>/dev/null),$(CURDIR)/$(VENV))
+STALE := stale
+endif
+
+.PHONY: help run serve test check bench lock clean stale
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+
+run: $(VENV)/.run  ## start the demo site on HOST:PORT (127.0.0.1:8000)
+	@exec $(PY) -m project
+
+serve: $(VENV)/.run  ## start it under uvicorn
+	@$(PY) -m project.provision
+	@exec $(VENV)/bin/uvicorn project.asgi:application --host $(HOST) --port $(PORT) \
+		--lifespan off --no-access-log --ws websockets --ws-max-size 65536 \
+		--ws-per-message-deflate false
+
+test: $(VENV)/.dev  ## install what the tests need, and run them
+	@tests/install-services.sh $(PY)
+	@$(PY) -m pytest
+
+check: $(VENV)/.dev  ## lint, types, layers, migrations, templates
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PY) manage.py makemigrations --settings tests.settings --check --dry-run
+	$(VENV)/bin/djlint --quiet --check --lint templates sync_streams/templates
+
+bench: $(VENV)/.dev  ## measure deliveries per second and publish latency
+	@$(PY) -m bench
+
+lock:  ## resolve every dependency anew and write down the versions
+	@.ci/lock $(PYTHON) > $(LOCK).new
+	@mv $(LOCK).new $(LOCK)
+
+clean:  ## remove what was built; the demo site's .data stays
+	rm -rf $(VENV) build dist .coverage htmlcov .*_cache .hypothesis
+
+$(PY): $(STALE)
+	@rm -rf $(VENV)
+	@.ci/venv $(PYTHON) $(VENV)
+
+$(VENV)/.run: $(PY) pyproject.toml $(LOCK)
+	@echo "Installing what the demo site needs into $(VENV) …"
+	@$(INSTALL) -e '.[postgres,uvicorn]' --group demo
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "Installing what checks and tests need into $(VENV) …"
+	@$(INSTALL) --group dev
+	@touch $@
