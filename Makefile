@@ -25,7 +25,7 @@ run: $(VENV)/.run  ## start the demo site on HOST:PORT (127.0.0.1:8000)
 	@exec $(PY) -m project
 
 serve: $(VENV)/.run  ## start it under uvicorn
-	@$(PY) -m project.provision
+	@$(PY) -m project provision
 	@exec $(VENV)/bin/uvicorn project.asgi:application --host $(HOST) --port $(PORT) \
 		--lifespan off --no-access-log --ws websockets --ws-max-size 65536 \
 		--ws-per-message-deflate false

@@ -1,0 +1,1 @@
+"""The demo site: one Django project around the app, configured by the environment."""

@@ -1,0 +1,42 @@
+"""``python -m project``: prepare the demo site and serve it.
+
+With the argument ``provision`` it only prepares, for another server that follows.
+"""
+
+import os
+import sys
+
+import django
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
+from django.utils.module_loading import import_string
+
+from project.credentials import CredentialsIncomplete
+
+STEPS = {
+    "serve": "project.server.serve",
+    "provision": "project.provision.provision",
+}
+
+
+def main(step: str = "serve") -> int:
+    """Take one step; what the machine lacks for it is one line, not a traceback."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    try:
+        django.setup()
+        import_string(STEPS[step])()
+    except KeyboardInterrupt:
+        return 0
+    except (
+        OSError,
+        DatabaseError,
+        ImproperlyConfigured,
+        CredentialsIncomplete,
+    ) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:2]))

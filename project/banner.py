@@ -1,0 +1,34 @@
+"""What the demo site prints once it listens: where it is and how to publish to it."""
+
+from collections.abc import Mapping
+
+_TEXT = """\
+Page:  {url}/
+Admin: {url}/admin/ (user {admin})
+
+Account SID:    {SYNC_ACCOUNT_SID}
+Auth token:     {SYNC_AUTH_TOKEN}
+API key SID:    {SYNC_API_KEY_SID}
+API key secret: {SYNC_API_KEY_SECRET}
+
+Publish to the Stream "demo" with curl:
+
+curl -u {SYNC_ACCOUNT_SID}:{SYNC_AUTH_TOKEN} \
+{url}/v1/Services/default/Streams/demo/Messages \
+--data-urlencode 'Data={{"text": "Hello from curl"}}'
+
+or with Python (pip install twilio):
+
+from twilio.rest import Client
+client = Client("{SYNC_ACCOUNT_SID}", "{SYNC_AUTH_TOKEN}")
+client.sync.base_url = "{url}"
+client.sync.v1.services("default").sync_streams("demo").stream_messages.create(\
+data={{"text": "Hello from Python"}})
+
+Ctrl-C ends the server.
+"""
+
+
+def render(url: str, *, admin: str, credentials: Mapping[str, str]) -> str:
+    """Return the text for a server that answers at *url*, an origin without a slash."""
+    return _TEXT.format(url=url, admin=admin, **credentials)

@@ -1,0 +1,36 @@
+"""What the demo site needs before it serves: tables, a Service, a Stream, an admin."""
+
+from contextlib import suppress
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+
+from sync_streams import operations
+from sync_streams.errors import UniqueNameTaken
+
+
+def provision() -> str:
+    """Migrate, create whatever is missing, and return the admin's login as text."""
+    call_command("migrate", interactive=False, verbosity=0)
+    _provide_stream()
+    return _provide_admin()
+
+
+def _provide_stream() -> None:
+    service = operations.get_service(
+        settings.CREDENTIALS["SYNC_ACCOUNT_SID"], "default"
+    )
+    with suppress(UniqueNameTaken):
+        operations.create_stream(service, unique_name="demo")
+
+
+def _provide_admin() -> str:
+    password = settings.CREDENTIALS["ADMIN_PASSWORD"]
+    users = get_user_model().objects
+    admin = users.filter(username="admin").first()
+    if admin is None:
+        users.create_superuser("admin", password=password)
+    elif not admin.check_password(password):
+        return "admin, with the password that you gave it"
+    return f"admin, password {password}"

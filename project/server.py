@@ -1,0 +1,69 @@
+"""The demo site's own server: Daphne in this process.
+
+https://github.com/django/daphne; its reactor ends on SIGINT and SIGTERM.
+"""
+
+from functools import partial
+
+from daphne.server import Server
+from django.conf import settings
+from twisted.python.failure import Failure
+
+from project import banner
+from project.asgi import application
+from project.provision import provision
+from sync_streams.conf import get_settings
+
+BACKLOG = 1024  # sockets that may wait for accept, as when a whole site reconnects
+REQUEST_TIMEOUT_SECONDS = 30
+HANDSHAKE_TIMEOUT_SECONDS = 5
+
+
+class DemoServer(Server):
+    """Daphne that keeps why it could not listen, for one line instead of a log."""
+
+    failure: Failure | None = None
+
+    def listen_error(self, failure: Failure) -> None:
+        self.failure = failure
+        self.stop()
+
+
+def serve() -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        OSError: the address cannot be had, most often because it is in use.
+    """
+    admin = provision()
+    server = _server()
+    server.ready_callable = partial(_announce, server, admin)
+    server.run()
+    if server.failure:
+        reason = server.failure.value.socketError.strerror
+        raise OSError(f"Cannot listen on {settings.HOST}:{settings.PORT}: {reason}")
+
+
+def _server() -> DemoServer:
+    interface = settings.HOST.strip("[]").replace(":", r"\:")
+    frame_bytes = get_settings().max_frame_bytes
+    return DemoServer(
+        application,
+        endpoints=[f"tcp:{settings.PORT}:interface={interface}:backlog={BACKLOG}"],
+        http_timeout=REQUEST_TIMEOUT_SECONDS,
+        websocket_timeout=-1,  # its token's lifetime ends a connection
+        websocket_handshake_timeout=HANDSHAKE_TIMEOUT_SECONDS,
+        websocket_max_message_size=frame_bytes,
+        websocket_max_frame_size=frame_bytes,
+    )
+
+
+def _announce(server: DemoServer, admin: str) -> None:
+    url = settings.PUBLIC_URL or _origin(*server.listening_addresses[0])
+    print(banner.render(url, admin=admin, credentials=settings.CREDENTIALS), flush=True)
+
+
+def _origin(host: str, port: int) -> str:
+    """Return the URL at which this machine reaches a server that listens on *host*."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"

@@ -1,0 +1,167 @@
+"""Settings of the demo site, from the environment; without any it runs embedded.
+
+Embedded means SQLite, an in-memory channel layer and generated credentials, all kept in
+``DATA_DIR``. https://docs.djangoproject.com/en/stable/ref/settings/
+"""
+
+import os
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from project import credentials
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / ".data").resolve()
+HOST = os.environ.get("HOST") or "127.0.0.1"
+PORT = os.environ.get("PORT") or "8000"
+if not PORT.isdecimal() or int(PORT) > 65_535:
+    raise ImproperlyConfigured(f"PORT is not a port number: {PORT}")
+PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")
+REDIS_URL = os.environ.get("REDIS_URL", "")
+
+CREDENTIALS = credentials.load(DATA_DIR, os.environ)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _is_set(name: str, default: bool = False) -> bool:
+    value = os.environ.get(name, "").lower()
+    return value in {"1", "true", "yes", "on"} if value else default
+
+
+_public = urlsplit(PUBLIC_URL)
+
+DEMO_OPEN = _is_set(
+    "DEMO_OPEN", _is_loopback(HOST) and _is_loopback(_public.hostname or HOST)
+)
+"""Whether the page serves everybody: only where nobody else can reach it."""
+
+DEBUG = _is_set("DEBUG")
+SECRET_KEY = CREDENTIALS["SECRET_KEY"]
+ALLOWED_HOSTS = [
+    host.strip() for host in os.environ.get("ALLOWED_HOSTS", "").split(",") if host
+] or [
+    "localhost",
+    ".localhost",
+    "127.0.0.1",
+    "[::1]",
+    socket.gethostname(),
+    f"[{HOST}]" if ":" in HOST else HOST,
+    *([_public.hostname] if _public.hostname else []),
+]
+ROOT_URLCONF = "project.urls"
+ASGI_APPLICATION = "project.asgi.application"
+APPEND_SLASH = False
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "daphne",  # before staticfiles, for its runserver
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "channels",
+    "sync_streams",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "project.middleware.StaticFilesMiddleware",
+    "project.middleware.content_security_policy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator")
+]
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True  # no collectstatic, also when DEBUG is off
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+
+_SQLITE = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": DATA_DIR / "db.sqlite3",
+    "OPTIONS": {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,  # seconds that a writer waits for another
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    },
+}
+DATABASES = {"default": dj_database_url.config() or _SQLITE}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # Threads of an ASGI server come and go: a pool, not a connection for each.
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = True
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL]},
+    }
+    if REDIS_URL
+    else {
+        "BACKEND": "channels.layers.InMemoryChannelLayer",
+        "CONFIG": {"capacity": 10_000},
+    }
+}
+
+SYNC_STREAMS = {
+    "ACCOUNTS": {
+        CREDENTIALS["SYNC_ACCOUNT_SID"]: {
+            "AUTH_TOKEN": CREDENTIALS["SYNC_AUTH_TOKEN"],
+            "API_KEYS": {
+                CREDENTIALS["SYNC_API_KEY_SID"]: CREDENTIALS["SYNC_API_KEY_SECRET"]
+            },
+        }
+    },
+    "PUBLIC_URL": PUBLIC_URL,
+    "REDIS_URL": REDIS_URL,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    # A refused request is the client's to hear of, not the console's.
+    "loggers": {"django.request": {"level": "ERROR"}},
+}

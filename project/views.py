@@ -1,0 +1,39 @@
+"""Views of the demo site: the page, and the access token that it connects with."""
+
+import secrets
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_POST, require_safe
+
+from sync_streams import operations, tokens
+
+
+def _may_enter(request: HttpRequest) -> bool:
+    return settings.DEMO_OPEN or (request.user.is_active and request.user.is_staff)
+
+
+@require_safe
+@ensure_csrf_cookie
+def index(request: HttpRequest) -> HttpResponse:
+    """Show the page; to the staff only where strangers can reach the site."""
+    if not _may_enter(request):
+        return redirect_to_login(request.path, reverse("admin:login"))
+    return render(request, "index.html")
+
+
+@require_POST
+def token(request: HttpRequest) -> JsonResponse:
+    """Give the page an access token to the default Service, good for one hour."""
+    if not _may_enter(request):
+        return JsonResponse({"message": "Log in first"}, status=403)
+    identity = request.user.get_username() or f"guest-{secrets.token_hex(4)}"
+    service = operations.get_service(
+        settings.CREDENTIALS["SYNC_ACCOUNT_SID"], "default"
+    )
+    access_token = tokens.issue_token(identity, service.sid)
+    return JsonResponse({"token": access_token, "identity": identity})
