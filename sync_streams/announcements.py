@@ -1,0 +1,106 @@
+"""Announcements: what is told of a committed change, to subscribers and receivers."""
+
+import logging
+from dataclasses import dataclass
+
+from django.dispatch import Signal
+
+from . import signals
+from .delivery.broadcast import Event, abroadcast, broadcast
+from .errors import ServiceUnavailable
+from .lookups import forget_stream
+from .messages import Message
+from .models import SYSTEM, Stream
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Who did it, and over which connection."""
+
+    identity: str = SYSTEM
+    """Identity of the access token; ``system`` over REST."""
+
+    connection_id: str | None = None
+    """The socket connection, if there was one; the SDK front leaves it out."""
+
+
+BY_SYSTEM = Cause()
+
+
+def announce_created(stream: Stream, cause: Cause) -> None:
+    """Tell receivers of a new Stream; it cannot have subscribers yet."""
+    _send(signals.stream_created, stream, cause)
+
+
+def announce_updated(stream: Stream, cause: Cause) -> None:
+    """Tell every process and all receivers that a Stream has another expiry."""
+    expires = stream.date_expires
+    _broadcast(
+        stream,
+        {
+            "type": "stream.updated",
+            "stream_sid": stream.sid,
+            "expires_at": expires.timestamp() if expires else None,
+        },
+    )
+    _send(signals.stream_updated, stream, cause)
+
+
+def announce_removed(stream: Stream, cause: Cause) -> None:
+    """Tell subscribers and receivers that a Stream is gone."""
+    _broadcast(
+        stream,
+        {
+            "type": "stream.removed",
+            "stream_sid": stream.sid,
+            "origin": cause.connection_id,
+        },
+    )
+    _send(signals.stream_removed, stream, cause)
+
+
+def announce_message(stream: Stream, message: Message, cause: Cause) -> None:
+    """Broadcast a Message.
+
+    Raises:
+        ServiceUnavailable: 20503, nobody was told.
+    """
+    broadcast(_published(stream, message, cause))
+    signals.message_published.send_robust(
+        Stream, stream=stream, message=message, identity=cause.identity
+    )
+
+
+async def aannounce_message(stream: Stream, message: Message, cause: Cause) -> None:
+    """Do as :func:`announce_message` does, from async code."""
+    await abroadcast(_published(stream, message, cause))
+    # Receivers are synchronous as a rule, and a thread is paid only if there are any.
+    if signals.message_published.has_listeners(Stream):
+        await signals.message_published.asend_robust(
+            Stream, stream=stream, message=message, identity=cause.identity
+        )
+
+
+def _published(stream: Stream, message: Message, cause: Cause) -> Event:
+    return {
+        "type": "message.published",
+        "stream_sid": stream.sid,
+        "message_sid": message.sid,
+        "text": message.text,
+        "origin": cause.connection_id,
+    }
+
+
+def _broadcast(stream: Stream, event: Event) -> None:
+    forget_stream(stream.sid)
+    try:
+        broadcast(event)
+    except ServiceUnavailable:
+        # The change is committed and stands; answering 503 would deny it.
+        logger.error("%s of %s was not broadcast", event["type"], stream.sid)
+
+
+def _send(signal: Signal, stream: Stream, cause: Cause) -> None:
+    signal.send_robust(Stream, stream=stream, identity=cause.identity)

@@ -1,0 +1,12 @@
+"""The app's place in a Django project."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class SyncStreamsConfig(AppConfig):
+    """Configuration of the app; it touches no database and starts nothing."""
+
+    name = "sync_streams"
+    verbose_name = _("Sync Streams")
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,115 @@
+"""Settings of the app: the ``SYNC_STREAMS`` dict of the host project, typed.
+
+The only module that reads ``django.conf.settings``. Read values where they are used,
+``get_settings().publish_rate``, so that overriding them in a test takes effect.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """One account and its secrets: nothing of another account is ever visible to it."""
+
+    sid: str
+    """Account SID: ``AC`` and 32 hex digits."""
+
+    auth_token: str
+    """Password of the account SID over REST; signs webhooks."""
+
+    api_keys: Mapping[str, str]
+    """API keys: SID (``SK…``) to secret. A key's secret signs access tokens."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Every setting; the keys of ``SYNC_STREAMS`` are these names in upper case."""
+
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    """``{"AC…": {"AUTH_TOKEN": "…", "API_KEYS": {"SK…": "secret"}}}``."""
+
+    public_url: str = ""
+    """Origin that answers carry in their URLs; empty: taken from each request."""
+
+    redis_url: str = ""
+    """Redis that counts the publish rate for all processes; empty: each for itself."""
+
+    publish_rate: int = 30
+    """Messages a second that one Stream accepts (Twilio: 30)."""
+
+    publish_window_seconds: float = 1
+    """Any window of this length holds ``publish_rate`` × its length (Twilio: 10 s)."""
+
+    max_subscriptions: int = 2000
+    """Streams that one connection may subscribe to (Twilio: 2,000; error 54419)."""
+
+    max_frame_bytes: int = 65_536
+    """Size of one inbound frame."""
+
+    max_frames_per_second: int = 500
+    """Frames a second that one connection may send (Twilio: 500), in bursts of 2 s."""
+
+    connect_timeout_seconds: float = 5
+    """Time that a new socket has to present its access token."""
+
+    outbox_max_messages: int = 256
+    """Frames that wait for one connection; above it the oldest Message is dropped."""
+
+    outbox_max_bytes: int = 262_144
+    """Bytes that wait for one connection; above it the oldest Message is dropped."""
+
+    in_flight_max_bytes: int = 262_144
+    """Bytes sent to one connection that it has not acknowledged in any way."""
+
+    stuck_timeout_seconds: float = 30
+    """Time after which a connection that takes nothing is closed."""
+
+    keepalive_seconds: float = 25
+    """Silence after which the server asks a connection whether it is still there."""
+
+    lookup_seconds: float = 1
+    """Time for which a process that hears of removals keeps a Stream it looked up."""
+
+    broadcast_timeout_seconds: float = 2
+    """Time that the channel layer has to take a Message; after it 503/20503."""
+
+
+def _account(sid: str, secrets: Mapping[str, Any]) -> Account:
+    return Account(
+        sid=sid,
+        auth_token=str(secrets.get("AUTH_TOKEN", "")),
+        api_keys=dict(secrets.get("API_KEYS", {})),
+    )
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Return the settings in force.
+
+    Raises:
+        ImproperlyConfigured: ``SYNC_STREAMS`` holds a key that no setting has.
+    """
+    values = dict(getattr(settings, "SYNC_STREAMS", {}))
+    known = {field.name.upper(): field.name for field in fields(Settings)}
+    if unknown := sorted(set(values) - set(known)):
+        raise ImproperlyConfigured(f"SYNC_STREAMS has unknown keys: {unknown}")
+    accounts = values.pop("ACCOUNTS", {})
+    return Settings(
+        accounts={sid: _account(sid, secrets) for sid, secrets in accounts.items()},
+        **{known[key]: value for key, value in values.items()},
+    )
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "SYNC_STREAMS":
+        get_settings.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="sync_streams.conf")

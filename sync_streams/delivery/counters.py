@@ -1,0 +1,20 @@
+"""What this process has delivered and dropped since it started."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals of one process."""
+
+    delivered: int = 0
+    """Messages put into outboxes."""
+
+    dropped: int = 0
+    """Messages dropped because their connection read too slowly."""
+
+    closed_as_stuck: int = 0
+    """Connections closed because they took nothing any more."""
+
+
+counters = Counters()

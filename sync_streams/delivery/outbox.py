@@ -1,0 +1,238 @@
+"""Outbox: what waits for one connection, bounded in frames, bytes and time.
+
+A publisher never waits for a subscriber. A connection that reads too slowly loses its
+own oldest Messages, is told how many, and is closed when it takes nothing at all.
+
+Servers differ in what they tell of a slow reader: uvicorn's ``send`` waits while the
+transport is full, Daphne's never does (https://github.com/django/daphne/issues/170).
+So the clock is what the client itself acknowledges: at most ``in_flight_max_bytes``
+are out without an answer, whatever the server says.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from sync_streams.conf import get_settings
+
+from .counters import counters
+from .frames import Encoder, Frame
+
+logger = logging.getLogger(__name__)
+
+Send = Callable[[Any], Awaitable[None]]
+WriteFrame = Callable[[bytes], bool]
+"""Hands an encoded frame to the transport; false: not now, or not any more."""
+
+LAST_WORDS_SECONDS = 1
+"""Time that a closing connection has to take what is left for it."""
+
+
+class Outbox:
+    """The outbound side of one connection."""
+
+    __slots__ = (
+        "_acknowledged",
+        "_gaps",
+        "_is_asking",
+        "_is_closed",
+        "_limits",
+        "_marks",
+        "_on_stuck",
+        "_queue",
+        "_queued_bytes",
+        "_seen",
+        "_send",
+        "_sent",
+        "_timer",
+        "_write",
+        "_writer",
+        "connection_id",
+        "dropped",
+        "encoder",
+        "streams",
+    )
+
+    def __init__(
+        self,
+        connection_id: str,
+        encoder: Encoder,
+        *,
+        send: Send,
+        write: WriteFrame | None,
+        on_stuck: Callable[[], None],
+    ) -> None:
+        """Make an empty outbox.
+
+        Args:
+            connection_id: names the connection among all processes.
+            encoder: the connection's protocol.
+            send: ASGI's send.
+            write: the server's way around ASGI, if it offers one.
+            on_stuck: called once, when the client has taken nothing for
+                ``stuck_timeout_seconds``, or does not read what it asks for.
+        """
+        self.connection_id = connection_id
+        self.encoder = encoder
+        self.streams: set[str] = set()
+        """SIDs of the Streams that the connection is subscribed to; the hub's."""
+        self.dropped = 0
+        """Messages that this connection has lost."""
+        self._send, self._write, self._on_stuck = send, write, on_stuck
+        self._limits = get_settings()
+        self._queue: deque[Frame] = deque()
+        self._queued_bytes = 0
+        self._gaps: dict[str, int] = {}
+        self._writer: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._marks: deque[int] = deque()
+        self._sent = self._acknowledged = self._seen = 0
+        self._is_asking = self._is_closed = False
+
+    def put(self, frame: Frame) -> None:
+        """Send a frame now if that needs no waiting, or queue it."""
+        if self._is_closed:
+            return
+        if not self._queue and self._writer is None and self._write_now(frame):
+            return
+        self._queue.append(frame)
+        self._queued_bytes += frame.size
+        self._drop_excess()
+        self._wake()
+
+    def acknowledge(self) -> None:
+        """Take note that the client answered the oldest frame that asks for it."""
+        self._is_asking = False
+        if self._marks:
+            self._acknowledged = self._marks.popleft()
+            self._wake()
+
+    def ping(self) -> None:
+        """Ask the client to answer, unless an answer is due already."""
+        if self._marks or self._is_asking or self._is_closed:
+            return
+        self._is_asking = True
+        frame = self.encoder.ping()
+        # In front of what waits: behind it, the ping might never fit in flight.
+        self._queue.appendleft(frame)
+        self._queued_bytes += frame.size
+        self._wake()
+
+    async def flush(self) -> None:
+        """Wait until everything is sent that could be."""
+        while self._writer is not None:
+            await asyncio.wait([self._writer])
+
+    async def close(self, *last: Frame, code: int = 1000) -> None:
+        """Send what waits, the *last* frames and a close, as far as a second allows."""
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                for frame in last:
+                    self.put(frame)
+                await self.flush()
+                self.discard()
+                await self._send({"type": "websocket.close", "code": code})
+        self.discard()
+
+    def discard(self) -> None:
+        """Drop what waits and take nothing more."""
+        self._is_closed = True
+        self._queue.clear()
+        self._queued_bytes = 0
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._writer is not None:
+            self._writer.cancel()
+
+    def _write_now(self, frame: Frame) -> bool:
+        if self._write is None or not self._has_room() or not self._write(frame.wire):
+            return False
+        self._note_sent(frame)
+        return True
+
+    def _has_room(self) -> bool:
+        return self._sent - self._acknowledged < self._limits.in_flight_max_bytes
+
+    def _note_sent(self, frame: Frame) -> None:
+        self._sent += frame.size
+        if frame.is_acknowledged:
+            self._marks.append(self._sent)
+            self._watch()
+        elif self._sent - self._acknowledged > self._limits.in_flight_max_bytes // 4:
+            self.ping()
+
+    def _drop_excess(self) -> None:
+        while (
+            len(self._queue) > self._limits.outbox_max_messages
+            or self._queued_bytes > self._limits.outbox_max_bytes
+        ):
+            oldest = next((frame for frame in self._queue if frame.stream_sid), None)
+            if oldest is None or oldest.stream_sid is None:
+                # Only answers to its own requests wait: it asks and never reads.
+                self._give_up()
+                return
+            self._queue.remove(oldest)
+            self._queued_bytes -= oldest.size
+            self._note_dropped(oldest.stream_sid)
+
+    def _note_dropped(self, stream_sid: str) -> None:
+        self.dropped += 1
+        counters.dropped += 1
+        self._gaps[stream_sid] = self._gaps.get(stream_sid, 0) + 1
+
+    def _wake(self) -> None:
+        if self._queue and self._writer is None:
+            if self._has_room():
+                self._writer = asyncio.ensure_future(self._drain())
+            self._watch()
+
+    async def _drain(self) -> None:
+        try:
+            while self._queue and self._has_room():
+                frame = self._next()
+                await self._send(frame.event)
+                self._note_sent(frame)
+        except OSError:
+            # The client is gone; the consumer hears of it by ``websocket.disconnect``.
+            self._is_closed = True
+        finally:
+            self._writer = None
+
+    def _next(self) -> Frame:
+        sid = self._queue[0].stream_sid
+        if sid is not None and sid in self._gaps:
+            gap = self.encoder.gap(sid, self._gaps.pop(sid))
+            if gap is not None:
+                return gap
+        frame = self._queue.popleft()
+        self._queued_bytes -= frame.size
+        return frame
+
+    def _watch(self) -> None:
+        if self._timer is None and not self._is_closed:
+            self._seen = self._progress()
+            self._timer = asyncio.get_running_loop().call_later(
+                self._limits.stuck_timeout_seconds, self._look
+            )
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._queue and not self._marks and self._writer is None:
+            return
+        if self._seen == self._progress():
+            self._give_up()
+        else:
+            self._watch()
+
+    def _progress(self) -> int:
+        return self._acknowledged if self._marks else self._sent
+
+    def _give_up(self) -> None:
+        if not self._is_closed:
+            counters.closed_as_stuck += 1
+            self._queue.clear()
+            self._queued_bytes = 0
+            self._on_stuck()

@@ -1,0 +1,262 @@
+"""Errors that operations raise, under the numbers of Twilio's error dictionary.
+
+::
+
+    SyncError
+    ├── InvalidParameter      20001 400
+    ├── AuthenticationFailed  20003 401
+    ├── MethodNotAllowed      20004 405
+    ├── InvalidToken          20101 401
+    │   ├── InvalidTokenHeader    20102 401
+    │   ├── InvalidTokenIssuer    20103 401
+    │   ├── TokenExpired          20104 401
+    │   ├── TokenNotYetValid      20105 401
+    │   ├── InvalidTokenGrants    20106 401
+    │   ├── InvalidTokenSignature 20107 401
+    │   └── TokenMismatch         51215 401
+    ├── NotFound              20404 404
+    │   ├── ServiceNotFound       54050
+    │   ├── StreamNotFound        54250
+    │   └── UniqueNameNotFound    54300
+    ├── TooManyRequests       20429 429
+    ├── InternalError         20500 500
+    ├── ServiceUnavailable    20503 503
+    ├── DataTooLarge          54006 413
+    ├── AccessForbidden       54007 403
+    ├── InvalidJSON           54008 400
+    ├── RateLimited           54009 429
+    ├── InvalidTtl            54011 400
+    ├── InvalidWebhookUrl     54051 400
+    ├── InvalidFriendlyName   54053 400
+    ├── InvalidMessageData    54251 400
+    ├── UniqueNameTaken       54301 409
+    ├── InvalidUniqueName     54302 400
+    ├── TooManySubscriptions  54419 429
+    ├── InvalidPageToken      54453 400
+    └── InvalidPageSize       54454 400
+
+Texts are part of the wire format: English, short, no full stop, never translated.
+See https://www.twilio.com/docs/api/errors.
+"""
+
+from typing import ClassVar
+
+MORE_INFO = "https://www.twilio.com/docs/errors/{code}"
+
+
+class SyncError(Exception):
+    """Base of every error that an operation may raise; never raised itself."""
+
+    code: ClassVar[int]
+    """Number in Twilio's error dictionary."""
+
+    status: ClassVar[int]
+    """HTTP status, also of a tunnelled reply."""
+
+    message: ClassVar[str]
+    """What went wrong, when the raiser has nothing more exact to say."""
+
+    def __init__(self, message: str = "") -> None:
+        self.text = message or self.message
+        super().__init__(self.text)
+
+    @property
+    def more_info(self) -> str:
+        """Address of the page that explains the code."""
+        return MORE_INFO.format(code=self.code)
+
+
+class InvalidParameter(SyncError):
+    """A parameter has a value that no more exact error covers."""
+
+    code, status, message = 20001, 400, "Invalid parameter"
+
+
+class AuthenticationFailed(SyncError):
+    """REST credentials are missing or wrong."""
+
+    code, status, message = 20003, 401, "Authenticate"
+
+
+class MethodNotAllowed(SyncError):
+    """The route exists, the HTTP method does not."""
+
+    code, status, message = 20004, 405, "Method not allowed"
+
+
+class InvalidToken(SyncError):
+    """The access token cannot be read or is not acceptable."""
+
+    code, status, message = 20101, 401, "Invalid Access Token"
+
+
+class InvalidTokenHeader(InvalidToken):
+    """The access token's header names another type or algorithm."""
+
+    code, message = 20102, "Invalid Access Token header"
+
+
+class InvalidTokenIssuer(InvalidToken):
+    """No API key of the token's account is its issuer."""
+
+    code, message = 20103, "Invalid Access Token issuer/subject"
+
+
+class TokenExpired(InvalidToken):
+    """The access token's time is over, or ends more than 24 hours from now."""
+
+    code, message = 20104, "Access Token expired or expiration date invalid"
+
+
+class TokenNotYetValid(InvalidToken):
+    """The access token's ``nbf`` lies ahead."""
+
+    code, message = 20105, "Access Token not yet valid"
+
+
+class InvalidTokenGrants(InvalidToken):
+    """The access token lacks an identity or a usable Sync grant."""
+
+    code, message = 20106, "Invalid Access Token grants"
+
+
+class InvalidTokenSignature(InvalidToken):
+    """The access token was signed with another secret."""
+
+    code, message = 20107, "Invalid Access Token signature"
+
+
+class TokenMismatch(InvalidToken):
+    """A renewed token speaks for another identity or Service than the connection."""
+
+    code, message = 51215, "Access Token has another identity or service"
+
+
+class NotFound(SyncError):
+    """Nothing is there; over REST every such error is 20404."""
+
+    code, status, message = 20404, 404, "The requested resource was not found"
+
+
+class ServiceNotFound(NotFound):
+    """No Service of this account answers to the ref."""
+
+    code, message = 54050, "Service Instance not found"
+
+
+class StreamNotFound(NotFound):
+    """No live Stream of the Service has this SID."""
+
+    code, message = 54250, "Message Stream not found"
+
+
+class UniqueNameNotFound(NotFound):
+    """No live Stream of the Service has this unique name."""
+
+    code, message = 54300, "Unique name not found"
+
+
+class TooManyRequests(SyncError):
+    """A connection sends more frames than it may, or the process is full."""
+
+    code, status, message = 20429, 429, "Too Many Requests"
+
+
+class InternalError(SyncError):
+    """A fault of the server; the log tells more."""
+
+    code, status, message = 20500, 500, "Internal Server Error"
+
+
+class ServiceUnavailable(SyncError):
+    """A backing service does not answer; nothing was published or changed."""
+
+    code, status, message = 20503, 503, "Service unavailable"
+
+
+class DataTooLarge(SyncError):
+    """A Message's data exceeds 4,096 bytes, or a request its own bound."""
+
+    code, status, message = 54006, 413, "Request entity too large"
+
+
+class AccessForbidden(SyncError):
+    """The identity may not do this."""
+
+    code, status, message = 54007, 403, "Access forbidden for identity"
+
+
+class InvalidJSON(SyncError):
+    """The data is not strict JSON, or not an object."""
+
+    code, status = 54008, 400
+    message = "Invalid request body: the type of one of the attributes is invalid"
+
+
+class RateLimited(SyncError):
+    """The Stream has spent its publish rate."""
+
+    code, status, message = 54009, 429, "Rate limit exceeded"
+
+    def __init__(self, stream_sid: str, retry_after: float) -> None:
+        super().__init__(f"Rate limit exceeded for write-stream-{stream_sid}")
+        self.retry_after = retry_after
+        """Seconds until the next Message would be accepted."""
+
+
+class InvalidTtl(SyncError):
+    """A TTL is not a whole number of seconds from 0 to 31,536,000."""
+
+    code, status, message = 54011, 400, "Invalid TTL"
+
+
+class InvalidWebhookUrl(SyncError):
+    """A webhook URL is not an absolute http or https URL."""
+
+    code, status, message = 54051, 400, "Invalid webhook URL"
+
+
+class InvalidFriendlyName(SyncError):
+    """A friendly name has not 1 to 255 characters."""
+
+    code, status, message = 54053, 400, "Invalid friendly name"
+
+
+class InvalidMessageData(SyncError):
+    """A Message comes without data."""
+
+    code, status, message = 54251, 400, "Invalid Message Stream Message data"
+
+
+class UniqueNameTaken(SyncError):
+    """Another live Stream of the Service has the unique name."""
+
+    code, status, message = 54301, 409, "Unique name already exists"
+
+
+class InvalidUniqueName(SyncError):
+    """A unique name has not 1 to 320 characters, or looks like a SID."""
+
+    code, status = 54302, 400
+    message = (
+        "Invalid unique name. Expected a string with length 1-320 "
+        "not matching the SID pattern [A-Z]{2}[a-f0-9]{32}"
+    )
+
+
+class TooManySubscriptions(SyncError):
+    """A connection holds as many subscriptions as it may."""
+
+    code, status, message = 54419, 429, "Subscription limit exceeded"
+
+
+class InvalidPageToken(SyncError):
+    """A page token is not one that this server gave out."""
+
+    code, status, message = 54453, 400, "Invalid 'PageToken' query parameter"
+
+
+class InvalidPageSize(SyncError):
+    """A page size is not a whole number above 0."""
+
+    code, status, message = 54454, 400, "Invalid 'PageSize' query parameter"

@@ -1,0 +1,147 @@
+"""Publish rate of a Stream: exact, atomic, one for all processes that share a Redis.
+
+Any window of ``publish_window_seconds`` holds at most ``publish_rate`` times its length
+Messages: a log of the latest admissions decides, not a counter, so neither the edge of
+a window nor a burst lets one more through. Twilio documents 30 Messages a second and a
+10 s window: https://www.twilio.com/docs/sync/limits.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from functools import lru_cache
+from threading import Lock
+from weakref import WeakKeyDictionary
+
+import redis
+import redis.asyncio
+
+from .conf import get_settings
+from .errors import RateLimited, ServiceUnavailable
+
+# Redis decides on its own clock: those of the publishers may differ. The log holds the
+# moments of the last admissions in microseconds, newest first.
+_SPEND = """
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local nth = redis.call('LINDEX', KEYS[1], limit - 1)
+if nth and now - tonumber(nth) < window then
+  return window - (now - tonumber(nth))
+end
+redis.call('LPUSH', KEYS[1], string.format('%.0f', now))
+redis.call('LTRIM', KEYS[1], 0, limit - 1)
+redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
+return 0
+"""
+
+
+class PublishLog:
+    """Admissions of this process, for as long as they can refuse another one."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._admitted: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def wait(self, stream_sid: str, limit: int, window: float) -> float:
+        """Admit a Message and return 0, or return the seconds to wait."""
+        with self._lock:
+            now = self._clock()
+            self._forget(now - window)
+            log = self._admitted.setdefault(stream_sid, deque())
+            if len(log) >= limit and now - log[-limit] < window:
+                return window - (now - log[-limit])
+            log.append(now)
+            while len(log) > limit:
+                log.popleft()
+            self._admitted.move_to_end(stream_sid)
+            return 0
+
+    def _forget(self, before: float) -> None:
+        # Streams stand in the order of their latest admission, so those that have
+        # gone quiet are first; two at each call empty the table faster than it fills.
+        for _ in range(2):
+            stream_sid = next(iter(self._admitted), None)
+            if stream_sid is None or self._admitted[stream_sid][-1] > before:
+                return
+            del self._admitted[stream_sid]
+
+
+_log = PublishLog()
+_async_clients: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, tuple[str, redis.asyncio.Redis]
+] = WeakKeyDictionary()
+
+
+def spend(stream_sid: str) -> None:
+    """Take one Message out of the Stream's rate.
+
+    Raises:
+        RateLimited: 54009, with the seconds to wait.
+        ServiceUnavailable: 20503, Redis does not answer.
+    """
+    if url := get_settings().redis_url:
+        try:
+            wait = _client(url).eval(_SPEND, 1, *_arguments(stream_sid))
+        except (redis.RedisError, OSError) as error:
+            raise ServiceUnavailable from error
+        _check(stream_sid, int(wait) / 1_000_000)
+    else:
+        _spend_here(stream_sid)
+
+
+async def aspend(stream_sid: str) -> None:
+    """Do as :func:`spend` does, without blocking the event loop."""
+    if url := get_settings().redis_url:
+        try:
+            wait = await _async_client(url).eval(_SPEND, 1, *_arguments(stream_sid))
+        except (redis.RedisError, OSError) as error:
+            raise ServiceUnavailable from error
+        _check(stream_sid, int(wait) / 1_000_000)
+    else:
+        _spend_here(stream_sid)
+
+
+def _spend_here(stream_sid: str) -> None:
+    limit, window = _limit()
+    _check(stream_sid, _log.wait(stream_sid, limit, window))
+
+
+def _limit() -> tuple[int, float]:
+    settings = get_settings()
+    window = settings.publish_window_seconds
+    return max(1, int(settings.publish_rate * window)), window
+
+
+def _arguments(stream_sid: str) -> tuple[str, str, str]:
+    limit, window = _limit()
+    # Braces keep the key on the SID's own slot of a Redis Cluster.
+    return f"sync_streams:rate:{{{stream_sid}}}", str(limit), str(int(window * 1e6))
+
+
+def _check(stream_sid: str, wait: float) -> None:
+    if wait > 0:
+        raise RateLimited(stream_sid, wait)
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> redis.Redis:
+    timeout = get_settings().broadcast_timeout_seconds
+    return redis.Redis.from_url(
+        url, socket_timeout=timeout, socket_connect_timeout=timeout
+    )
+
+
+def _async_client(url: str) -> redis.asyncio.Redis:
+    # A connection belongs to the event loop that opened it.
+    loop = asyncio.get_running_loop()
+    known = _async_clients.get(loop)
+    if known is None or known[0] != url:
+        timeout = get_settings().broadcast_timeout_seconds
+        client = redis.asyncio.Redis.from_url(
+            url, socket_timeout=timeout, socket_connect_timeout=timeout
+        )
+        _async_clients[loop] = known = (url, client)
+    return known[1]

@@ -1,0 +1,91 @@
+"""Streams that were looked up a moment ago.
+
+A publish need not ask the database who ``my-stream`` is each time. A Stream is kept
+for ``lookup_seconds``, and only while this process hears of removals and changes by
+its hub: then what another process removes is gone here at once, too.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .conf import get_settings
+from .delivery import hub
+from .delivery.broadcast import Event
+from .models import Stream
+from .sids import is_sid
+
+MAX_STREAMS = 10_000
+"""Streams kept; above it the oldest lookup goes."""
+
+
+@dataclass(slots=True)
+class _Lookup:
+    stream: Stream
+    until: float
+
+
+class _Lookups:
+    """Streams by SID, and the SIDs behind their unique names."""
+
+    def __init__(self) -> None:
+        self.changes = 0
+        self._streams: OrderedDict[str, _Lookup] = OrderedDict()
+        self._sids: dict[tuple[str, str], str] = {}
+
+    def get(self, service_sid: str, ref: str) -> Stream | None:
+        sid = ref if is_sid(ref) else self._sids.get((service_sid, ref), "")
+        lookup = self._streams.get(sid)
+        if lookup is None or lookup.until < time.monotonic():
+            return None
+        stream = lookup.stream
+        return stream if stream.service_id == service_sid and stream.is_live() else None
+
+    def keep(self, stream: Stream) -> None:
+        until = time.monotonic() + get_settings().lookup_seconds
+        self._streams[stream.sid] = _Lookup(stream, until)
+        if stream.unique_name:
+            self._sids[stream.service_id, stream.unique_name] = stream.sid
+        while len(self._streams) > MAX_STREAMS:
+            self.drop(next(iter(self._streams)))
+
+    def drop(self, stream_sid: str) -> None:
+        lookup = self._streams.pop(stream_sid, None)
+        if lookup is not None and lookup.stream.unique_name:
+            stream = lookup.stream
+            self._sids.pop((stream.service_id, str(stream.unique_name)), None)
+
+
+_lookups = _Lookups()
+
+
+def recent_stream(service_sid: str, ref: str) -> Stream | None:
+    """Return the live Stream that was looked up under *ref* a moment ago, if any."""
+    return _lookups.get(service_sid, ref) if hub.is_listening() else None
+
+
+def look_up_stream(service_sid: str, ref: str, fetch: Callable[[], Stream]) -> Stream:
+    """Return the recent Stream under *ref*, or *fetch* it and keep it for a moment."""
+    stream = recent_stream(service_sid, ref)
+    if stream is not None:
+        return stream
+    changes = _lookups.changes
+    stream = fetch()
+    # What changed while the database was asked may have changed this Stream.
+    if changes == _lookups.changes and hub.is_listening():
+        _lookups.keep(stream)
+    return stream
+
+
+def forget_stream(stream_sid: str) -> None:
+    """Forget a Stream: it has changed or is gone."""
+    _lookups.changes += 1
+    _lookups.drop(stream_sid)
+
+
+def _hear(event: Event) -> None:
+    forget_stream(event["stream_sid"])
+
+
+hub.listeners.append(_hear)

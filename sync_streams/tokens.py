@@ -1,0 +1,166 @@
+"""Access tokens: Twilio's JWTs that say who connects to which Service.
+
+HS256 (RFC 7519), signed with an API key's secret. Tokens made by Twilio's helper
+libraries and by :func:`issue_token` are alike.
+See https://www.twilio.com/docs/iam/access-tokens.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+from .conf import Account, get_settings
+from .errors import (
+    InvalidToken,
+    InvalidTokenGrants,
+    InvalidTokenHeader,
+    InvalidTokenIssuer,
+    InvalidTokenSignature,
+    TokenExpired,
+    TokenNotYetValid,
+)
+
+MAX_TOKEN_BYTES = 8192
+MAX_LIFETIME_SECONDS = 86_400
+CLOCK_SKEW_SECONDS = 60
+"""How far an issuer's clock may run ahead before a 24 hour token is too long."""
+
+MAX_IDENTITY_LENGTH = 256
+
+_CONTENT_TYPE = "twilio-fpa;v=1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """Who is connected, and to what, as an access token says."""
+
+    name: str
+    """The identity, 1 to 256 characters."""
+
+    account_sid: str
+    """SID of the account."""
+
+    service_ref: str
+    """The grant's Service: a SID, a unique name or ``default``."""
+
+    key_sid: str
+    """SID of the API key that signed the token."""
+
+    expires_at: int
+    """Moment at which the token lapses, in seconds since 1970."""
+
+
+def read_token(token: object) -> Identity:
+    """Verify an access token and return who it speaks for.
+
+    Raises:
+        InvalidToken: 20101 to 20107, by what is wrong with it.
+    """
+    # PyJWT lets a lone surrogate escape as UnicodeEncodeError: only ASCII goes in.
+    if not isinstance(token, str) or not token.isascii():
+        raise InvalidToken
+    if len(token) > MAX_TOKEN_BYTES:
+        raise InvalidToken
+    account, key_sid = _issuer(token)
+    return _identity(_claims(token, account.api_keys[key_sid]), account, key_sid)
+
+
+def issue_token(
+    identity: str, service_sid: str, *, account_sid: str = "", ttl: int = 3600
+) -> str:
+    """Make an access token, signed with the account's first API key.
+
+    Args:
+        identity: who will be connected, 1 to 256 characters.
+        service_sid: the Service's SID, unique name, or ``default``.
+        account_sid: the account; by default the first one in the settings.
+        ttl: seconds until the token lapses, at most 86,400.
+    """
+    accounts = get_settings().accounts
+    account = accounts[account_sid] if account_sid else next(iter(accounts.values()))
+    key_sid, secret = next(iter(account.api_keys.items()))
+    now = int(time.time())
+    grants = {"identity": identity, "data_sync": {"service_sid": service_sid}}
+    return jwt.encode(
+        {
+            "jti": f"{key_sid}-{now}",
+            "iss": key_sid,
+            "sub": account.sid,
+            "iat": now,
+            "exp": now + ttl,
+            "grants": grants,
+        },
+        secret,
+        algorithm="HS256",
+        headers={"cty": _CONTENT_TYPE},
+    )
+
+
+def has_key(identity: Identity) -> bool:
+    """Tell whether the API key that signed the identity's token still exists."""
+    account = get_settings().accounts.get(identity.account_sid)
+    return account is not None and identity.key_sid in account.api_keys
+
+
+def _issuer(token: str) -> tuple[Account, str]:
+    try:
+        unverified = jwt.decode_complete(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        raise InvalidToken from error
+    if unverified["header"].get("alg") != "HS256":
+        raise InvalidTokenHeader
+    claims = unverified["payload"]
+    account_sid, key_sid = claims.get("sub"), claims.get("iss")
+    if not isinstance(account_sid, str) or not isinstance(key_sid, str):
+        raise InvalidTokenIssuer
+    account = get_settings().accounts.get(account_sid)
+    if account is None or key_sid not in account.api_keys:
+        raise InvalidTokenIssuer
+    return account, key_sid
+
+
+def _claims(token: str, secret: str) -> dict[str, Any]:
+    try:
+        # The algorithm is ours, never the header's.
+        return jwt.decode(
+            token,
+            secret,
+            algorithms=["HS256"],
+            options={"require": ["exp"], "verify_iat": False, "verify_aud": False},
+        )
+    except jwt.InvalidSignatureError as error:
+        raise InvalidTokenSignature from error
+    except jwt.ExpiredSignatureError as error:
+        raise TokenExpired from error
+    except jwt.ImmatureSignatureError as error:
+        raise TokenNotYetValid from error
+    except (jwt.PyJWTError, ValueError, OverflowError) as error:
+        raise InvalidToken from error
+
+
+def _identity(claims: Mapping[str, Any], account: Account, key_sid: str) -> Identity:
+    expires_at = int(claims["exp"])
+    if expires_at > time.time() + MAX_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS:
+        raise TokenExpired
+    name, service_ref = _grants(claims.get("grants"))
+    return Identity(
+        name=name,
+        account_sid=account.sid,
+        service_ref=service_ref,
+        key_sid=key_sid,
+        expires_at=expires_at,
+    )
+
+
+def _grants(grants: object) -> tuple[str, str]:
+    if not isinstance(grants, dict):
+        raise InvalidTokenGrants
+    name, sync = grants.get("identity"), grants.get("data_sync")
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_IDENTITY_LENGTH:
+        raise InvalidTokenGrants
+    if not isinstance(sync, dict) or not isinstance(sync.get("service_sid"), str):
+        raise InvalidTokenGrants
+    return name, sync["service_sid"]
