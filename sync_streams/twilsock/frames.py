@@ -1,0 +1,204 @@
+r"""Framing of Twilsock, the protocol of the ``twilio-sync`` SDKs; no I/O.
+
+A WebSocket message is binary and holds exactly one frame, all sizes in bytes::
+
+    TWILSOCK V3.0 <header size>\r\n<header, JSON>\r\n[<payload>[\r\n]]
+
+The header's ``payload_size`` says how long the payload is; whatever follows is
+ignored. See ``docs/wire-twilsock.md``.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from sync_streams.errors import InvalidJSON
+from sync_streams.messages import JSONObject, read_json
+
+MAX_ID_LENGTH = 128
+"""Characters of a frame id; the SDKs' have 38."""
+
+EVENT_TYPE = "twilio.sync.event"
+"""The one ``message_type`` under which SDKs look for events of Streams."""
+
+_START = re.compile(rb"TWILSOCK V3\.0 ([1-9][0-9]{0,5})\r\n")
+# The header as the JavaScript SDKs write it: the id first, then the method.
+_ACK = re.compile(
+    rb"TWILSOCK V3\.0 [1-9][0-9]{0,5}\r\n"
+    rb'\{"id":"([0-9A-Za-z_-]{1,128})","method":"reply",'
+)
+
+
+class FrameError(Exception):
+    """The bytes are not a Twilsock frame; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """One frame as it came from a client."""
+
+    method: str
+    """What the client wants: ``init``, ``update``, ``message``, ``reply``, …"""
+
+    id: str
+    """The client's id of the frame, to be repeated in the reply."""
+
+    header: JSONObject
+    """The whole header."""
+
+    payload: bytes = b""
+    """Exactly ``payload_size`` bytes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """Outcome of a frame, or of the request that it tunnels."""
+
+    code: int
+    """As in HTTP."""
+
+    text: str = ""
+    """Name of the outcome; by default the one that HTTP has for the code."""
+
+    description: str = ""
+    """What a person should read; shown by the SDK."""
+
+    error_code: int = 0
+    """Number in Twilio's error dictionary; 0 for none."""
+
+    def to_json(self) -> JSONObject:
+        """Return the status as it stands in a header."""
+        status: JSONObject = {
+            "code": self.code,
+            "status": self.text or HTTPStatus(self.code).name,
+        }
+        if self.description:
+            status["description"] = self.description
+        if self.error_code:
+            status["errorCode"] = self.error_code
+        return status
+
+
+OK = Status(code=200)
+
+
+def decode(data: bytes) -> Frame:
+    """Read the one frame in *data*.
+
+    Raises:
+        FrameError: *data* is anything else.
+    """
+    start = _START.match(data)
+    if start is None:
+        raise FrameError("No TWILSOCK V3.0 header")
+    end = start.end() + int(start[1])
+    if data[end : end + 2] != b"\r\n":
+        raise FrameError("Header size does not match")
+    header = _header(data[start.end() : end])
+    return Frame(
+        method=_name(header, "method"),
+        id=_name(header, "id"),
+        header=header,
+        payload=_payload(header, data[end + 2 :]),
+    )
+
+
+def ack_id(data: bytes) -> str | None:
+    """Return the id that *data* acknowledges, without reading its JSON.
+
+    Clients acknowledge every notification, so this is the most frequent frame.
+
+    Returns:
+        None when :func:`decode` has to tell what it is.
+    """
+    ack = _ACK.match(data)
+    return None if ack is None else ack[1].decode()
+
+
+def encode(header: Mapping[str, Any], payload: bytes = b"") -> bytes:
+    """Write one frame; ``payload_size`` and, with a payload, its type are added."""
+    fields = {**header, "payload_size": len(payload)}
+    if payload:
+        fields["payload_type"] = "application/json"
+    text = json.dumps(fields, separators=(",", ":")).encode()
+    tail = payload + b"\r\n" if payload else b""
+    return b"TWILSOCK V3.0 %d\r\n%b\r\n%b" % (len(text), text, tail)
+
+
+def reply(
+    frame_id: str,
+    status: Status = OK,
+    *,
+    fields: Mapping[str, Any] | None = None,
+    payload: bytes = b"",
+) -> bytes:
+    """Write the one answer to a client's frame.
+
+    Args:
+        frame_id: the id of the client's frame.
+        status: whether the frame could be handled; a tunnelled request's own
+            outcome is ``http_status`` in *fields*.
+        fields: further fields of the header.
+        payload: JSON.
+    """
+    header = {"method": "reply", "id": frame_id, "status": status.to_json()}
+    return encode({**header, **(fields or {})}, payload)
+
+
+def notification(frame_id: str, payload: bytes) -> bytes:
+    """Write a frame that carries events (:mod:`sync_streams.twilsock.events`)."""
+    header = {"method": "notification", "id": frame_id, "notification_ctx_id": ""}
+    return encode({**header, "message_type": EVENT_TYPE}, payload)
+
+
+def client_update(frame_id: str, update_type: str) -> bytes:
+    """Write the frame that tells the client of its connection's state."""
+    header = {"method": "client_update", "id": frame_id}
+    return encode({**header, "client_update_type": update_type})
+
+
+def close(frame_id: str, status: Status, *, payload: bytes = b"") -> bytes:
+    """Write the frame that announces the end of the connection."""
+    header = {"method": "close", "id": frame_id, "status": status.to_json()}
+    return encode(header, payload)
+
+
+def ping(frame_id: str) -> bytes:
+    """Write the frame that asks the client whether it is still there."""
+    return encode({"method": "ping", "id": frame_id})
+
+
+def backoff(min_seconds: float, max_seconds: float) -> bytes:
+    """Write the payload that asks the client to stay away for a while."""
+    bounds = {
+        "reconnect_min_ms": round(min_seconds * 1000),
+        "reconnect_max_ms": round(max_seconds * 1000),
+    }
+    return json.dumps({"backoff_policy": bounds}, separators=(",", ":")).encode()
+
+
+def _header(text: bytes) -> JSONObject:
+    try:
+        header = read_json(text)
+    except InvalidJSON as error:
+        raise FrameError("Header is not JSON") from error
+    if not isinstance(header, dict):
+        raise FrameError("Header is not an object")
+    return header
+
+
+def _name(header: JSONObject, field: str) -> str:
+    name = header.get(field)
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_ID_LENGTH:
+        raise FrameError(f"Header has no {field}")
+    return name
+
+
+def _payload(header: JSONObject, rest: bytes) -> bytes:
+    size = header.get("payload_size", 0)
+    if type(size) is not int or not 0 <= size <= len(rest):
+        raise FrameError("Payload size does not match")
+    return rest[:size]
