@@ -17,6 +17,7 @@ STEPS = {
     "serve": "project.server.serve",
     "provision": "project.provision.provision",
 }
+CANNOT_START = (OSError, DatabaseError, ImproperlyConfigured, CredentialsIncomplete)
 
 
 def main(step: str = "serve") -> int:
@@ -27,13 +28,8 @@ def main(step: str = "serve") -> int:
         import_string(STEPS[step])()
     except KeyboardInterrupt:
         return 0
-    except (
-        OSError,
-        DatabaseError,
-        ImproperlyConfigured,
-        CredentialsIncomplete,
-    ) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    except CANNOT_START as error:
+        print(f"Cannot start: {error}".replace("\n", " "), file=sys.stderr)
         return 1
     return 0
 

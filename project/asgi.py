@@ -4,9 +4,8 @@ https://channels.readthedocs.io/en/stable/deploying.html
 """
 
 import os
-from collections.abc import Awaitable, Callable
-from typing import Any
 
+from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 from django.urls import re_path
@@ -16,19 +15,19 @@ http_application = get_asgi_application()
 
 from sync_streams.routing import websocket_urlpatterns  # noqa: E402 (needs the apps)
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+class NotFound(AsyncWebsocketConsumer):
+    """Refuses a WebSocket at an unknown path, where the router raises ValueError."""
 
-async def not_found(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Refuse a WebSocket at an unknown path; the router would raise ValueError."""
-    await receive()
-    await send({"type": "websocket.close"})
+    async def connect(self) -> None:
+        await self.close()
 
 
 application = ProtocolTypeRouter(
     {
         "http": http_application,
-        "websocket": URLRouter([*websocket_urlpatterns, re_path("", not_found)]),
+        "websocket": URLRouter(
+            [*websocket_urlpatterns, re_path("", NotFound.as_asgi())]
+        ),
     }
 )

@@ -1,4 +1,4 @@
-"""Secrets of the demo site: made on the first run, kept in one file, the same afterwards.
+"""Secrets of the demo site: made on the first run, kept in one file ever after.
 
 The file holds ``NAME=value`` lines that a shell can read. The environment wins.
 """

@@ -2,10 +2,10 @@
 
 from contextlib import suppress
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
+from project import settings
 from sync_streams import operations
 from sync_streams.errors import UniqueNameTaken
 

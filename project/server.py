@@ -6,10 +6,9 @@ https://github.com/django/daphne; its reactor ends on SIGINT and SIGTERM.
 from functools import partial
 
 from daphne.server import Server
-from django.conf import settings
 from twisted.python.failure import Failure
 
-from project import banner
+from project import banner, settings
 from project.asgi import application
 from project.provision import provision
 from sync_streams.conf import get_settings
@@ -41,7 +40,7 @@ def serve() -> None:
     server.run()
     if server.failure:
         reason = server.failure.value.socketError.strerror
-        raise OSError(f"Cannot listen on {settings.HOST}:{settings.PORT}: {reason}")
+        raise OSError(f"{settings.HOST}:{settings.PORT}: {reason}")
 
 
 def _server() -> DemoServer:

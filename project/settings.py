@@ -115,19 +115,30 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True  # no collectstatic, also when DEBUG is off
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
-_SQLITE = {
+_SQLITE: dj_database_url.DBConfig = {
     "ENGINE": "django.db.backends.sqlite3",
-    "NAME": DATA_DIR / "db.sqlite3",
+    "NAME": str(DATA_DIR / "db.sqlite3"),
     "OPTIONS": {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,  # seconds that a writer waits for another
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     },
 }
-DATABASES = {"default": dj_database_url.config() or _SQLITE}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    # Threads of an ASGI server come and go: a pool, not a connection for each.
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = True
+
+
+def _database(url: str) -> dj_database_url.DBConfig:
+    try:
+        database = dj_database_url.parse(url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL: {error}") from error
+    if database["ENGINE"] == "django.db.backends.postgresql":
+        # An ASGI server's threads come and go: a pool, not a connection for each.
+        database["OPTIONS"] = {**database.get("OPTIONS", {}), "pool": True}
+    return database
+
+
+_database_url = os.environ.get("DATABASE_URL")
+DATABASES = {"default": _database(_database_url) if _database_url else _SQLITE}
 
 CHANNEL_LAYERS = {
     "default": {
@@ -157,9 +168,7 @@ SYNC_STREAMS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
-    },
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     # A refused request is the client's to hear of, not the console's.
