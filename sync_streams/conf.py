@@ -4,7 +4,7 @@ The only module that reads ``django.conf.settings``. Read values where they are 
 ``get_settings().publish_rate``, so that overriding them in a test takes effect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
@@ -55,6 +55,10 @@ class Settings:
 
     max_frames_per_second: int = 500
     """Frames a second that one connection may send (Twilio: 500), in bursts of 2 s."""
+
+    allowed_origins: Sequence[str] = ()
+    """Origins whose pages may open sockets (``https://app.example``); empty: any, for
+    it is the access token, never a cookie, that says who connects."""
 
     connect_timeout_seconds: float = 5
     """Time that a new socket has to present its access token."""

@@ -26,6 +26,9 @@ class Message:
     sid: str
     """SID, ``TZ…``."""
 
+    stream_sid: str
+    """SID of the Stream."""
+
     data: JSONObject
     """What was published."""
 
@@ -33,8 +36,8 @@ class Message:
     """The data as compact JSON text: what every subscriber is sent."""
 
     @classmethod
-    def new(cls, data: object) -> "Message":
-        """Check *data* and give it a SID.
+    def new(cls, stream_sid: str, data: object) -> "Message":
+        """Check *data* and make it a Message of the Stream.
 
         Raises:
             InvalidMessageData: 54251, there is no data.
@@ -47,7 +50,7 @@ class Message:
         if not isinstance(data, dict):
             raise InvalidJSON
         text = _to_text(data)
-        return cls(new_sid("TZ"), data, text)
+        return cls(new_sid("TZ"), stream_sid, data, text)
 
 
 def read_data(text: str) -> object:

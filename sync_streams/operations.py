@@ -283,7 +283,7 @@ def publish(
     See https://www.twilio.com/docs/sync/api/stream-message-resource.
     """
     stream = find_stream(service, stream_ref)
-    message = Message.new(data)
+    message = Message.new(stream.sid, data)
     limits.spend(stream.sid)
     announce_message(stream, message, cause)
     return message
@@ -298,7 +298,7 @@ async def apublish(
         stream = await sync_to_async(find_stream, thread_sensitive=False)(
             service, stream_ref
         )
-    message = Message.new(data)
+    message = Message.new(stream.sid, data)
     await limits.aspend(stream.sid)
     await aannounce_message(stream, message, cause)
     return message

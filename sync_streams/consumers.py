@@ -1,0 +1,323 @@
+"""Base of the socket consumers: identity, subscriptions, life-time of a connection.
+
+An adapter derives from it, reads the frames of its protocol, calls the methods here or
+an operation, and writes the answers into :attr:`SubscriberConsumer.outbox`.
+See https://channels.readthedocs.io/en/stable/topics/consumers.html.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from enum import IntEnum
+from secrets import token_hex
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+from channels.consumer import AsyncConsumer
+from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
+
+from . import operations
+from .announcements import Cause
+from .conf import get_settings
+from .delivery.frames import Encoder
+from .delivery.hub import get_hub
+from .delivery.outbox import Outbox
+from .errors import TokenMismatch, TooManyRequests, TooManySubscriptions
+from .lookups import recent_stream
+from .models import Service, Stream
+from .tokens import Identity, has_key, read_token
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ABOUT_TO_EXPIRE_SECONDS = 180
+"""How long before a token lapses the client is told (Twilio: 3 minutes)."""
+
+FRAME_RATE_WINDOW_SECONDS = 2
+
+FRAME_EXTENSION = "sync_streams.websocket.frame"
+"""Name of the ASGI extension that takes encoded frames and can abort a transport."""
+
+
+class CloseCode(IntEnum):
+    """Why the server ends a connection; the number is the WebSocket close code."""
+
+    SERVER_LEAVING = 1012
+    """The process stops; come back, to another one."""
+
+    TOO_SLOW = 4000
+    """The client takes nothing any more; come back when it can."""
+
+    NOT_CONNECTED = 4001
+    """No access token came in time."""
+
+    TOKEN_INVALID = 4002
+    """The access token was refused, or its key removed."""
+
+    TOKEN_EXPIRED = 4003
+    """The access token lapsed; come back with another one."""
+
+    TOO_MANY_FRAMES = 4004
+    """The client goes on sending more than it may; come back more quietly."""
+
+    @property
+    def reason(self) -> str:
+        """English text for the wire."""
+        return self.name.replace("_", " ").lower()
+
+    @property
+    def may_reconnect(self) -> bool:
+        """Whether the same client may come back by itself."""
+        return self not in {CloseCode.NOT_CONNECTED, CloseCode.TOKEN_INVALID}
+
+
+class SubscriberConsumer(AsyncConsumer):
+    """One connection: who it is, what it is subscribed to, when it ends."""
+
+    encoder: ClassVar[Encoder]
+    """How the protocol writes what happens to Streams."""
+
+    async def __call__(
+        self,
+        scope: Any,
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        """Serve the connection.
+
+        Unlike the base class this opens no channel: the process's hub has one for all
+        connections.
+        """
+        self.scope, self._send = scope, send
+        self.hub = get_hub()
+        self.identity: Identity | None = None
+        self.service: Service | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._task = asyncio.current_task()
+        self._frames, self._window_ends, self._heard = 0, 0.0, 0.0
+        self._is_leaving = False
+        self.outbox = self._open_outbox()
+        try:
+            while True:
+                await self.dispatch(await receive())
+        except StopConsumer:
+            pass
+        except asyncio.CancelledError:
+            if not self._is_leaving:
+                raise
+        finally:
+            self._end()
+
+    async def dispatch(self, message: Any) -> None:
+        """Call the method that the ASGI event's type names.
+
+        Unlike the base class this does not look after database connections: that is a
+        thread hop for each frame (channels/consumer.py, channels/db.py), and no frame
+        leaves one open, since :func:`run` closes what its operation used.
+        """
+        await getattr(self, message["type"].replace(".", "_"))(message)
+
+    async def websocket_connect(self, message: Mapping[str, Any]) -> None:
+        """Accept the socket, unless its page's origin may not open one."""
+        if not self._has_allowed_origin():
+            await self._send({"type": "websocket.close"})
+            return
+        await self._send(
+            {"type": "websocket.accept", "subprotocol": self.subprotocol()}
+        )
+        self.call_later(
+            "connect", get_settings().connect_timeout_seconds, CloseCode.NOT_CONNECTED
+        )
+
+    async def websocket_receive(self, message: Mapping[str, Any]) -> None:
+        """Take note that the client lives and read its frame."""
+        self._heard = time.monotonic()
+        await self.receive_frame(message.get("text"), message.get("bytes"))
+
+    async def websocket_disconnect(self, message: Mapping[str, Any]) -> None:
+        """End."""
+        raise StopConsumer
+
+    async def receive_frame(self, text: str | None, data: bytes | None) -> None:
+        """Answer one frame of the client; the adapter's."""
+        raise NotImplementedError
+
+    def subprotocol(self) -> str | None:
+        """Return the subprotocol to accept, if any."""
+        return None
+
+    def tell_token_about_to_expire(self) -> None:
+        """Write that the access token lapses in 3 minutes; the adapter's."""
+        raise NotImplementedError
+
+    async def leave(self, code: CloseCode) -> None:
+        """End the connection, and say why; the adapter's."""
+        raise NotImplementedError
+
+    @property
+    def cause(self) -> Cause:
+        """This connection, as the cause of what it asks for."""
+        name = self.identity.name if self.identity else ""
+        return Cause(name, self.outbox.connection_id)
+
+    async def authenticate(self, token: object) -> Identity:
+        """Let the token say who this is.
+
+        Raises:
+            InvalidToken: 20101 to 20107.
+            ServiceNotFound: 54050, the token's Service does not exist.
+            ServiceUnavailable: 20503, the channel layer does not answer.
+        """
+        identity = read_token(token)
+        service = await run(
+            operations.get_service, identity.account_sid, identity.service_ref
+        )
+        await self.hub.start()
+        self.identity, self.service = identity, service
+        self._cancel("connect")
+        self._watch_token(identity)
+        self._keep_alive()
+        return identity
+
+    async def renew(self, token: object) -> Identity:
+        """Let a new token of the same identity and Service take the place of the old.
+
+        Raises:
+            InvalidToken: 20101 to 20107; 51215 for another identity or Service.
+        """
+        identity, known = read_token(token), self.identity
+        if known is None or self.service is None:
+            raise TokenMismatch
+        if (identity.name, identity.account_sid) != (known.name, known.account_sid):
+            raise TokenMismatch
+        if identity.service_ref not in {known.service_ref, self.service.sid}:
+            raise TokenMismatch
+        self.identity = identity
+        self._watch_token(identity)
+        return identity
+
+    async def subscribe(self, stream: Stream) -> None:
+        """Deliver a Stream's Messages to this connection from now on.
+
+        Raises:
+            TooManySubscriptions: 54419.
+            StreamNotFound: 54250, it was removed meanwhile.
+            ServiceUnavailable: 20503, the channel layer does not answer.
+        """
+        streams = self.outbox.streams
+        is_full = len(streams) >= get_settings().max_subscriptions
+        if is_full and stream.sid not in streams:
+            raise TooManySubscriptions
+        expires = stream.date_expires
+        await self.hub.subscribe(
+            self.outbox, stream.sid, expires.timestamp() if expires else None
+        )
+        # A removal before this moment found no subscriber to tell.
+        if recent_stream(stream.service_id, stream.sid) is None:
+            await self._check_still_there(stream)
+
+    def unsubscribe(self, stream_sid: str) -> None:
+        """Deliver a Stream's Messages no more."""
+        self.hub.unsubscribe(self.outbox, stream_sid)
+
+    def count_frame(self) -> None:
+        """Count an inbound frame against the connection's rate.
+
+        Raises:
+            TooManyRequests: 20429, more than ``max_frames_per_second``. A connection
+                that goes on to twice as many is closed.
+        """
+        now = time.monotonic()
+        if now >= self._window_ends:
+            self._frames, self._window_ends = 0, now + FRAME_RATE_WINDOW_SECONDS
+        self._frames += 1
+        limit = get_settings().max_frames_per_second * FRAME_RATE_WINDOW_SECONDS
+        if self._frames > 2 * limit:
+            self.leave_soon(CloseCode.TOO_MANY_FRAMES)
+        if self._frames > limit:
+            raise TooManyRequests
+
+    def call_later(self, name: str, delay: float, code: CloseCode) -> None:
+        """Leave after *delay* seconds, unless the timer of that name is set again."""
+        self._set_timer(name, delay, lambda: self.leave_soon(code))
+
+    def leave_soon(self, code: CloseCode) -> None:
+        """End the connection from synchronous code; once."""
+        if not self._is_leaving:
+            self._is_leaving = True
+            self._spawn(self._leave(code))
+
+    async def _leave(self, code: CloseCode) -> None:
+        await self.leave(code)
+        # A client that reads nothing would hold the server back here for ever.
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _check_still_there(self, stream: Stream) -> None:
+        try:
+            await run(operations.find_stream, stream.service, stream.sid)
+        except Exception:
+            self.unsubscribe(stream.sid)
+            raise
+
+    def _open_outbox(self) -> Outbox:
+        extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
+        extension = extensions.get(FRAME_EXTENSION, {})
+        return Outbox(
+            token_hex(16),
+            self.encoder,
+            send=self._send,
+            write=extension.get("write"),
+            on_stuck=lambda: self.leave_soon(CloseCode.TOO_SLOW),
+        )
+
+    def _has_allowed_origin(self) -> bool:
+        allowed = get_settings().allowed_origins
+        origin = dict(self.scope["headers"]).get(b"origin", b"").decode("latin-1")
+        return not allowed or not origin or origin in allowed
+
+    def _watch_token(self, identity: Identity) -> None:
+        left = identity.expires_at - time.time()
+        self.call_later("token", max(0.0, left), CloseCode.TOKEN_EXPIRED)
+        warning = max(0.0, left - ABOUT_TO_EXPIRE_SECONDS)
+        self._set_timer("warning", warning, self.tell_token_about_to_expire)
+
+    def _keep_alive(self) -> None:
+        interval = get_settings().keepalive_seconds
+        self._set_timer("alive", interval, self._keep_alive)
+        if self.identity is not None and not has_key(self.identity):
+            self.leave_soon(CloseCode.TOKEN_INVALID)
+        elif self._heard < time.monotonic() - interval:
+            self.outbox.ping()
+
+    def _set_timer(self, name: str, delay: float, callback: Callable[[], None]) -> None:
+        self._cancel(name)
+        loop = asyncio.get_running_loop()
+        self._timers[name] = loop.call_later(delay, callback)
+
+    def _cancel(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _end(self) -> None:
+        for name in tuple(self._timers):
+            self._cancel(name)
+        self.hub.forget(self.outbox)
+        self.outbox.discard()
+
+
+async def run(operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a synchronous operation in a thread; the one bridge of the consumers.
+
+    Not on Channels' one thread for all sockets: there, one slow database call would
+    hold up every other connection.
+    """
+    call = database_sync_to_async(operation, thread_sensitive=False)
+    return await call(*args, **kwargs)

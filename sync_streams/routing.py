@@ -1,0 +1,16 @@
+"""WebSocket routes: put ``websocket_urlpatterns`` into the project's ``URLRouter``.
+
+Do not wrap them in session or origin middleware: the access token in the first frame
+says who connects, and clients other than browsers send no origin.
+"""
+
+from typing import Any, cast
+
+from django.urls import path
+
+from .websocket.consumers import JsonConsumer
+
+websocket_urlpatterns = [
+    # Django's types know of views only; Channels' URLRouter takes ASGI applications.
+    path("v1/websocket", cast("Any", JsonConsumer.as_asgi())),
+]

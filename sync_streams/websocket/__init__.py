@@ -1,0 +1,1 @@
+"""The JSON socket: Streams over a plain WebSocket, without Twilio's SDK."""

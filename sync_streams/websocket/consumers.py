@@ -1,0 +1,165 @@
+"""The JSON socket's consumer: one method for each type of frame."""
+
+import random
+from collections.abc import Awaitable, Callable
+
+from sync_streams import operations
+from sync_streams.consumers import CloseCode, SubscriberConsumer, run
+from sync_streams.errors import (
+    AuthenticationFailed,
+    InvalidParameter,
+    InvalidToken,
+    SyncError,
+    UniqueNameNotFound,
+    UniqueNameTaken,
+)
+from sync_streams.models import Service, Stream
+
+from . import protocol
+from .protocol import Request, RequestId
+
+MAX_RECONNECT_SECONDS = 5
+"""Clients told to come back are spread over this time."""
+
+
+class JsonConsumer(SubscriberConsumer):
+    """A connection that speaks the JSON protocol."""
+
+    encoder = protocol.JsonEncoder()
+
+    def subprotocol(self) -> str | None:
+        """Accept our subprotocol where it is offered."""
+        offered = self.scope.get("subprotocols", [])
+        return protocol.SUBPROTOCOL if protocol.SUBPROTOCOL in offered else None
+
+    async def receive_frame(self, text: str | None, data: bytes | None) -> None:
+        """Answer one frame; whatever is wrong with it, the socket stays open."""
+        request_id: RequestId = None
+        try:
+            self.count_frame()
+            request = protocol.parse(text)
+            request_id = request.id
+            await self._handler(request.type)(self, request)
+        except SyncError as error:
+            self.outbox.put(protocol.error(error, request_id))
+            if isinstance(error, InvalidToken) and self.identity is None:
+                self.leave_soon(CloseCode.TOKEN_INVALID)
+
+    async def connect(self, request: Request) -> None:
+        """Say who connects."""
+        if self.identity is not None:
+            raise InvalidParameter("Already connected")
+        identity = await self.authenticate(request.fields.get("token"))
+        self._reply(
+            request,
+            "connected",
+            identity=identity.name,
+            service_sid=self._service().sid,
+            expires_at=protocol.to_iso(identity.expires_at),
+        )
+
+    async def token(self, request: Request) -> None:
+        """Renew the access token in place."""
+        self._service()
+        identity = await self.renew(request.fields.get("token"))
+        expires_at = protocol.to_iso(identity.expires_at)
+        self._reply(request, "token_updated", expires_at=expires_at)
+
+    async def subscribe_stream(self, request: Request) -> None:
+        """Subscribe to a Stream, creating it if so asked."""
+        may_create = request.fields.get("mode") == "open_or_create"
+        stream = await self._open(request.text("stream"), may_create=may_create)
+        await self.subscribe(stream)
+        described = protocol.describe_stream(stream)
+        self._reply(request, "subscribed", stream=described)
+
+    async def unsubscribe_stream(self, request: Request) -> None:
+        """Unsubscribe from a Stream."""
+        ref = request.text("stream")
+        stream = await run(operations.find_stream, self._service(), ref)
+        self.unsubscribe(stream.sid)
+        self._reply(request, "unsubscribed", stream_sid=stream.sid)
+
+    async def publish(self, request: Request) -> None:
+        """Publish a Message."""
+        message = await operations.apublish(
+            self._service(),
+            request.text("stream"),
+            request.fields.get("data"),
+            cause=self.cause,
+        )
+        self._reply(
+            request,
+            "published",
+            message_sid=message.sid,
+            stream_sid=message.stream_sid,
+        )
+
+    async def ping(self, request: Request) -> None:
+        """Answer that the server lives."""
+        self._reply(request, "pong")
+
+    async def pong(self, request: Request) -> None:
+        """Take the answer to our ping."""
+        self.outbox.acknowledge()
+
+    def tell_token_about_to_expire(self) -> None:
+        """Write the warning."""
+        self.outbox.put(protocol.reply("token_about_to_expire"))
+
+    async def leave(self, code: CloseCode) -> None:
+        """Say why and when to come back, then close."""
+        reconnect_after = (
+            round(random.uniform(0, MAX_RECONNECT_SECONDS), 1)  # noqa: S311 - spread
+            if code.may_reconnect
+            else None
+        )
+        closing = protocol.reply(
+            "closing",
+            code=int(code),
+            reason=code.reason,
+            reconnect_after=reconnect_after,
+        )
+        await self.outbox.close(closing, code=code)
+
+    def _handler(self, type_: str) -> "Handler":
+        handler = HANDLERS.get(type_)
+        if handler is None:
+            raise InvalidParameter("Unknown type of frame")
+        return handler
+
+    def _service(self) -> Service:
+        if self.service is None:
+            raise AuthenticationFailed("Connect first")
+        return self.service
+
+    async def _open(self, ref: str, *, may_create: bool) -> Stream:
+        service = self._service()
+        try:
+            return await run(operations.find_stream, service, ref)
+        except UniqueNameNotFound:
+            if not may_create:
+                raise
+        try:
+            return await run(
+                operations.create_stream, service, unique_name=ref, cause=self.cause
+            )
+        except UniqueNameTaken:
+            # Another client was quicker, which is as good.
+            return await run(operations.get_stream, service, ref)
+
+    def _reply(self, request: Request, type_: str, **fields: object) -> None:
+        self.outbox.put(protocol.reply(type_, request.id, **fields))
+
+
+Handler = Callable[[JsonConsumer, Request], Awaitable[None]]
+
+HANDLERS: dict[str, Handler] = {
+    "connect": JsonConsumer.connect,
+    "token": JsonConsumer.token,
+    "subscribe": JsonConsumer.subscribe_stream,
+    "unsubscribe": JsonConsumer.unsubscribe_stream,
+    "publish": JsonConsumer.publish,
+    "ping": JsonConsumer.ping,
+    "pong": JsonConsumer.pong,
+}

@@ -1,0 +1,137 @@
+"""Frames of the JSON socket, subprotocol ``sync-streams.v1``; no I/O.
+
+Every frame is a text frame with one JSON object whose ``type`` says what it is;
+``docs/wire-websocket.md`` shows each of them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sync_streams.conf import get_settings
+from sync_streams.delivery.broadcast import Event
+from sync_streams.delivery.frames import Frame
+from sync_streams.errors import DataTooLarge, InvalidParameter, SyncError
+from sync_streams.messages import read_json
+from sync_streams.models import Stream
+
+SUBPROTOCOL = "sync-streams.v1"
+MAX_ID_LENGTH = 64
+
+RequestId = int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One frame of the client."""
+
+    type: str
+    id: RequestId
+    """Comes back in the answer; a number, or a text of at most 64 characters."""
+
+    fields: Mapping[str, Any]
+
+    def text(self, name: str) -> str:
+        """Return a field that must be a text.
+
+        Raises:
+            InvalidParameter: 20001, it is missing, empty or something else.
+        """
+        value = self.fields.get(name)
+        if not isinstance(value, str) or not value:
+            raise InvalidParameter(f"Invalid {name}: expected a string")
+        return value
+
+
+def parse(text: str | None) -> Request:
+    """Read a frame of the client.
+
+    Raises:
+        InvalidParameter: 20001, it is binary, or not an object with a type.
+        InvalidJSON: 54008, it is not strict JSON.
+        DataTooLarge: 54006, it exceeds ``max_frame_bytes``.
+    """
+    if text is None:
+        raise InvalidParameter("Binary frames are not understood")
+    if len(text) > get_settings().max_frame_bytes:
+        raise DataTooLarge
+    fields = read_json(text)
+    if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):
+        raise InvalidParameter("A frame is a JSON object with a type")
+    return Request(fields["type"], _request_id(fields.get("id")), fields)
+
+
+def reply(type_: str, request_id: RequestId = None, **fields: object) -> Frame:
+    """Write a frame that answers a request, or stands for itself."""
+    head = {"type": type_} if request_id is None else {"type": type_, "id": request_id}
+    return Frame(_to_text({**head, **fields}))
+
+
+def error(fault: SyncError, request_id: RequestId) -> Frame:
+    """Write an error; the socket stays open."""
+    fields = {
+        "type": "error",
+        "id": request_id,
+        "code": fault.code,
+        "status": fault.status,
+        "message": fault.text,
+        "more_info": fault.more_info,
+    }
+    return Frame(_to_text(fields))
+
+
+def describe_stream(stream: Stream) -> dict[str, str | None]:
+    """Return what a subscriber is told of a Stream."""
+    expires = stream.date_expires
+    return {
+        "sid": stream.sid,
+        "unique_name": stream.unique_name,
+        "date_expires": to_iso(expires.timestamp()) if expires else None,
+    }
+
+
+def to_iso(moment: float) -> str:
+    """Write a moment as REST does: UTC, whole seconds."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class JsonEncoder:
+    """Writes what happens to Streams, once for all connections."""
+
+    skips_origin = False
+    """A publisher that is subscribed receives its own Messages too."""
+
+    def message_published(self, event: Event) -> Frame:
+        """Write a Message; its data is finished JSON text already."""
+        return Frame(
+            f'{{"type":"message","stream_sid":"{event["stream_sid"]}","message":'
+            f'{{"sid":"{event["message_sid"]}","data":{event["text"]}}}}}',
+            stream_sid=event["stream_sid"],
+        )
+
+    def stream_removed(self, event: Event) -> Frame:
+        """Write that a Stream is gone."""
+        return reply("stream_removed", stream_sid=event["stream_sid"])
+
+    def gap(self, stream_sid: str, dropped: int) -> Frame:
+        """Write how many Messages the next one comes after."""
+        return reply("gap", stream_sid=stream_sid, dropped=dropped)
+
+    def ping(self) -> Frame:
+        """Write a ping, which the client answers with a pong."""
+        return Frame('{"type":"ping"}', is_acknowledged=True)
+
+
+def _request_id(value: object) -> RequestId:
+    # A bool is an int to Python, not to JSON.
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and len(value) <= MAX_ID_LENGTH:
+        return value
+    return None
+
+
+def _to_text(fields: Mapping[str, object]) -> str:
+    return json.dumps(fields, separators=(",", ":"))
