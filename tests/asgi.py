@@ -1,13 +1,18 @@
 """ASGI application of the test site."""
 
+import os
+
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 
-from sync_streams.routing import websocket_urlpatterns
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+http_application = get_asgi_application()
+
+from sync_streams.routing import websocket_urlpatterns  # noqa: E402 (needs the apps)
 
 application = ProtocolTypeRouter(
     {
-        "http": get_asgi_application(),
+        "http": http_application,
         "websocket": URLRouter(websocket_urlpatterns),
     }
 )
