@@ -1,0 +1,223 @@
+"""An unmodified ``twilio-sync`` package under Node, driven from asyncio tests."""
+
+import asyncio
+import json
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+HERE = Path(__file__).parent
+DRIVER = HERE / "sdk_driver.js"
+TIMEOUT_SECONDS = 20
+MAX_LINE_BYTES = 1 << 20
+
+Event = tuple[str, Any]
+Found = TypeVar("Found")
+
+
+class SdkError(Exception):
+    """What a promise of the SDK rejected with."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error["message"])
+        self.name = error["name"]
+        self.status = error.get("status")
+        self.code = error.get("code")
+
+
+class Emitter:
+    """Events that one object of the SDK has emitted, in order."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._news = asyncio.Event()
+
+    def emitted(self, name: str) -> list[Any]:
+        """Return the arguments of every event of that name so far."""
+        return [args for event, args in self.events if event == name]
+
+    async def wait(self, name: str, times: int = 1) -> list[Any]:
+        """Wait until the event came so many times, and return their arguments."""
+        await self.wait_until(lambda: len(self.emitted(name)) >= times)
+        return self.emitted(name)
+
+    async def wait_until(self, find: Callable[[], Found]) -> Found:
+        """Wait until *find* has something to return."""
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                while not (found := find()):
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(f"waited in vain; events: {self.events}") from None
+        return found
+
+    def take(self, name: str, args: Any) -> None:
+        self.events.append((name, args))
+        self._news.set()
+
+
+class SdkStream(Emitter):
+    """A ``SyncStream``."""
+
+    def __init__(self, sdk: "Sdk", handle: str) -> None:
+        super().__init__()
+        self._sdk = sdk
+        self._handle = handle
+        self.sid = ""
+        self.unique_name: str | None = None
+        self.date_expires: str | None = None
+
+    def describe(self, stream: dict[str, Any]) -> Self:
+        self.sid = stream["sid"]
+        self.unique_name = stream["uniqueName"]
+        self.date_expires = stream["dateExpires"]
+        return self
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return self.emitted("messagePublished")
+
+    async def message(self, sid: str) -> dict[str, Any]:
+        """Wait for the Message of that SID."""
+        [message] = await self.wait_until(
+            lambda: [found for found in self.messages if found["sid"] == sid]
+        )
+        return message
+
+    async def publish(self, data: Any) -> str:
+        """Publish and return the Message's SID."""
+        message = await self._call("publish", data=data)
+        assert message["data"] == data
+        return str(message["sid"])
+
+    async def set_ttl(self, ttl: int) -> Self:
+        return self.describe(await self._call("setTtl", ttl=ttl))
+
+    async def remove(self) -> None:
+        await self._call("remove")
+
+    async def close(self) -> None:
+        await self._call("close")
+
+    async def _call(self, command: str, **args: Any) -> Any:
+        return await self._sdk.call(command, stream=self._handle, **args)
+
+
+class SdkClient(Emitter):
+    """A ``SyncClient``."""
+
+    def __init__(self, sdk: "Sdk", handle: str) -> None:
+        super().__init__()
+        self._sdk = sdk
+        self._handle = handle
+
+    @property
+    def states(self) -> list[str]:
+        return self.emitted("connectionStateChanged")
+
+    async def state(self, name: str, times: int = 1) -> None:
+        """Wait until the connection was in that state so many times."""
+        await self.wait_until(lambda: self.states.count(name) >= times)
+
+    async def stream(self, options: Any = None) -> SdkStream:
+        handle = self._sdk.new_handle()
+        stream = self._sdk.streams[handle] = SdkStream(self._sdk, handle)
+        args = {"stream": handle, "options": options}
+        return stream.describe(await self._call("stream", **args))
+
+    async def open(self, kind: str, options: Any) -> Any:
+        """Open another kind of object: ``document``, ``list``, ``map``, …"""
+        return await self._call("open", kind=kind, options=options)
+
+    async def update_token(self, token: str) -> None:
+        await self._call("updateToken", token=token)
+
+    async def shutdown(self) -> None:
+        await self._call("shutdown")
+
+    async def _call(self, command: str, **args: Any) -> Any:
+        return await self._sdk.call(command, client=self._handle, **args)
+
+
+@dataclass
+class Sdk:
+    """A Node process with one version of the SDK."""
+
+    process: Process
+    clients: dict[str, SdkClient] = field(default_factory=dict)
+    streams: dict[str, SdkStream] = field(default_factory=dict)
+    uncaught: list[Any] = field(default_factory=list)
+    _replies: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
+    _ids: "count[int]" = field(default_factory=count)
+
+    def new_handle(self) -> str:
+        return f"h{next(self._ids)}"
+
+    async def client(self, token: str, uri: str, **options: Any) -> SdkClient:
+        """Create a ``SyncClient`` that dials *uri*."""
+        handle = self.new_handle()
+        client = self.clients[handle] = SdkClient(self, handle)
+        options = {"Twilsock": {"uri": uri}, **options}
+        await self.call("create", client=handle, token=token, options=options)
+        return client
+
+    async def call(self, command: str, **args: Any) -> Any:
+        """Run one command of the driver.
+
+        Raises:
+            SdkError: the SDK's promise rejected.
+        """
+        call_id = next(self._ids)
+        reply = self._replies[call_id] = asyncio.get_running_loop().create_future()
+        line = json.dumps({"id": call_id, "command": command, **args})
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        return await reply
+
+    async def read(self) -> None:
+        """Hand out what the driver says, until it ends."""
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self._hand_out(json.loads(line))
+
+    def _hand_out(self, line: dict[str, Any]) -> None:
+        if "id" in line:
+            self._settle(self._replies.pop(line["id"]), line)
+        elif line["event"] == "uncaught":
+            self.uncaught.append(line["args"])
+        elif "stream" in line:
+            self.streams[line["stream"]].take(line["event"], line.get("args"))
+        else:
+            self.clients[line["client"]].take(line["event"], line.get("args"))
+
+    def _settle(self, reply: asyncio.Future[Any], line: dict[str, Any]) -> None:
+        if reply.done():
+            return
+        if "error" in line:
+            reply.set_exception(SdkError(line["error"]))
+        else:
+            reply.set_result(line["result"])
+
+
+@asynccontextmanager
+async def run_sdk(package: str = "twilio-sync") -> AsyncIterator[Sdk]:
+    """Start a Node process with the SDK; it must not have crashed in the end."""
+    command = ["node", str(DRIVER), package]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, cwd=HERE, limit=MAX_LINE_BYTES
+    )
+    sdk = Sdk(process)
+    reading = asyncio.create_task(sdk.read())
+    try:
+        yield sdk
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.wait()
+        await reading
+    assert sdk.uncaught == []

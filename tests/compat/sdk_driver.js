@@ -1,0 +1,95 @@
+// Drives an unmodified twilio-sync package: commands in as JSON lines, answers and
+// events out as JSON lines. Usage: node sdk_driver.js [package name]
+
+"use strict";
+
+const readline = require("node:readline");
+const { SyncClient } = require(process.argv[2] || "twilio-sync");
+
+const CLIENT_EVENTS = [
+  "connectionStateChanged",
+  "connectionError",
+  "tokenAboutToExpire",
+  "tokenExpired",
+  "error",
+];
+const STREAM_EVENTS = ["messagePublished", "removed", "failure"];
+
+const clients = new Map();
+const streams = new Map();
+
+function tell(line) {
+  process.stdout.write(JSON.stringify(line) + "\n");
+}
+
+function describe(error) {
+  const { name, status, code, message, body } = error;
+  return { name, status, code, message: String(message), body };
+}
+
+function describeEvent(name, event) {
+  if (name === "messagePublished") {
+    const { sid, data, value } = event.message;
+    return { sid, data: data === undefined ? value : data, isLocal: event.isLocal };
+  }
+  return event instanceof Error ? describe(event) : event;
+}
+
+function listen(source, names, tag) {
+  for (const name of names) {
+    source.on(name, (event) => tell({ event: name, ...tag, args: describeEvent(name, event) }));
+  }
+}
+
+function describeStream(stream) {
+  const { sid, uniqueName, dateExpires } = stream;
+  return { sid, uniqueName, dateExpires };
+}
+
+const commands = {
+  create({ client, token, options }) {
+    const made = new SyncClient(token, options);
+    clients.set(client, made);
+    listen(made, CLIENT_EVENTS, { client });
+  },
+  state: ({ client }) => clients.get(client).connectionState,
+  async stream({ client, stream, options }) {
+    const opened = await clients.get(client).stream(options === null ? undefined : options);
+    streams.set(stream, opened);
+    listen(opened, STREAM_EVENTS, { stream });
+    return describeStream(opened);
+  },
+  async publish({ stream, data }) {
+    const { sid, data: published, value } = await streams.get(stream).publishMessage(data);
+    return { sid, data: published === undefined ? value : published };
+  },
+  async setTtl({ stream, ttl }) {
+    await streams.get(stream).setTtl(ttl);
+    return describeStream(streams.get(stream));
+  },
+  describe: ({ stream }) => describeStream(streams.get(stream)),
+  remove: ({ stream }) => streams.get(stream).removeStream(),
+  close: ({ stream }) => streams.get(stream).close(),
+  updateToken: async ({ client, token }) => void (await clients.get(client).updateToken(token)),
+  shutdown: ({ client }) => clients.get(client).shutdown(),
+  async open({ client, kind, options }) {
+    const opened = await clients.get(client)[kind](options);
+    return { sid: opened.sid };
+  },
+};
+
+async function answer({ id, command, ...args }) {
+  try {
+    tell({ id, result: (await commands[command](args)) ?? null });
+  } catch (error) {
+    tell({ id, error: describe(error) });
+  }
+}
+
+process.on("uncaughtException", (error) => tell({ event: "uncaught", args: describe(error) }));
+process.on("unhandledRejection", (error) => tell({ event: "uncaught", args: describe(error) }));
+
+readline
+  .createInterface({ input: process.stdin })
+  .on("line", (line) => answer(JSON.parse(line)))
+  .on("close", () => process.exit(0));
