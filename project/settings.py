@@ -126,6 +126,10 @@ _SQLITE: dj_database_url.DBConfig = {
 }
 
 
+POOL_SECONDS = 10
+"""How long a request waits for a PostgreSQL connection before it fails."""
+
+
 def _database(url: str) -> dj_database_url.DBConfig:
     try:
         database = dj_database_url.parse(url)
@@ -133,7 +137,8 @@ def _database(url: str) -> dj_database_url.DBConfig:
         raise ImproperlyConfigured(f"DATABASE_URL: {error}") from error
     if database["ENGINE"] == "django.db.backends.postgresql":
         # An ASGI server's threads come and go: a pool, not a connection for each.
-        database["OPTIONS"] = {**database.get("OPTIONS", {}), "pool": True}
+        options = {"pool": {"timeout": POOL_SECONDS}}
+        database["OPTIONS"] = database.get("OPTIONS", {}) | options
     return database
 
 
