@@ -134,7 +134,7 @@ class Outbox:
                     self.put(frame)
                 await self.flush()
                 self.discard()
-                await self._send({"type": "websocket.close", "code": code})
+                await self._send({"type": "websocket.close", "code": int(code)})
         self.discard()
 
     def discard(self) -> None:
@@ -171,12 +171,17 @@ class Outbox:
         ):
             oldest = next((frame for frame in self._queue if frame.stream_sid), None)
             if oldest is None or oldest.stream_sid is None:
-                # Only answers to its own requests wait: it asks and never reads.
-                self._give_up()
+                self._check_answers()
                 return
             self._queue.remove(oldest)
             self._queued_bytes -= oldest.size
             self._note_dropped(oldest.stream_sid)
+
+    def _check_answers(self) -> None:
+        # Only answers to the client's own requests wait. They are never dropped, but a
+        # client that asks and does not read cannot pile them up either.
+        if self._queued_bytes > self._limits.outbox_max_bytes:
+            self._give_up()
 
     def _note_dropped(self, stream_sid: str) -> None:
         self.dropped += 1
