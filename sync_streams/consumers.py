@@ -60,6 +60,9 @@ class CloseCode(IntEnum):
     TOO_MANY_FRAMES = 4004
     """The client goes on sending more than it may; come back more quietly."""
 
+    PROTOCOL_VIOLATED = 4005
+    """The client does not speak the protocol."""
+
     @property
     def reason(self) -> str:
         """English text for the wire."""
@@ -68,7 +71,11 @@ class CloseCode(IntEnum):
     @property
     def may_reconnect(self) -> bool:
         """Whether the same client may come back by itself."""
-        return self not in {CloseCode.NOT_CONNECTED, CloseCode.TOKEN_INVALID}
+        return self not in {
+            CloseCode.NOT_CONNECTED,
+            CloseCode.TOKEN_INVALID,
+            CloseCode.PROTOCOL_VIOLATED,
+        }
 
 
 class SubscriberConsumer(AsyncConsumer):

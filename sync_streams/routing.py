@@ -8,9 +8,11 @@ from typing import Any, cast
 
 from django.urls import path
 
+from .twilsock.consumers import TwilsockConsumer
 from .websocket.consumers import JsonConsumer
 
 websocket_urlpatterns = [
     # Django's types know of views only; Channels' URLRouter takes ASGI applications.
     path("v1/websocket", cast("Any", JsonConsumer.as_asgi())),
+    path("v3/wsconnect", cast("Any", TwilsockConsumer.as_asgi())),
 ]

@@ -103,12 +103,18 @@ class Outbox:
         self._drop_excess()
         self._wake()
 
-    def acknowledge(self) -> None:
-        """Take note that the client answered the oldest frame that asks for it."""
+    def acknowledge(self) -> bool:
+        """Take note that the client answered the oldest frame that asks for it.
+
+        Returns:
+            Whether an answer was due.
+        """
         self._is_asking = False
-        if self._marks:
-            self._acknowledged = self._marks.popleft()
-            self._wake()
+        if not self._marks:
+            return False
+        self._acknowledged = self._marks.popleft()
+        self._wake()
+        return True
 
     def ping(self) -> None:
         """Ask the client to answer, unless an answer is due already."""

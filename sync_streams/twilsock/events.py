@@ -5,10 +5,11 @@ holds a list of ``events``, or 3 (SDK 3.0 and older), where it holds one ``event
 See ``docs/wire-twilsock.md``.
 """
 
-import json
 from typing import Any
 
 from sync_streams.messages import JSONObject
+
+from .frames import to_json
 
 NEWEST_VERSION = 4
 OLDEST_VERSION = 3
@@ -67,4 +68,4 @@ def _join(event_type: str, version: int, events: str, **fields: Any) -> bytes:
 
 
 def _text(value: JSONObject) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return to_json(value).decode()

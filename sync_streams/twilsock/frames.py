@@ -123,7 +123,7 @@ def encode(header: Mapping[str, Any], payload: bytes = b"") -> bytes:
     fields = {**header, "payload_size": len(payload)}
     if payload:
         fields["payload_type"] = "application/json"
-    text = json.dumps(fields, separators=(",", ":")).encode()
+    text = to_json(fields)
     tail = payload + b"\r\n" if payload else b""
     return b"TWILSOCK V3.0 %d\r\n%b\r\n%b" % (len(text), text, tail)
 
@@ -177,7 +177,12 @@ def backoff(min_seconds: float, max_seconds: float) -> bytes:
         "reconnect_min_ms": round(min_seconds * 1000),
         "reconnect_max_ms": round(max_seconds * 1000),
     }
-    return json.dumps({"backoff_policy": bounds}, separators=(",", ":")).encode()
+    return to_json({"backoff_policy": bounds})
+
+
+def to_json(fields: Mapping[str, Any]) -> bytes:
+    """Write compact JSON, in ASCII: even a lone surrogate can be repeated."""
+    return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def _header(text: bytes) -> JSONObject:

@@ -1,0 +1,145 @@
+"""The Twilsock consumer: one method for each frame that ``twilio-sync`` SDKs send.
+
+See ``docs/wire-twilsock.md``.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from sync_streams.conf import get_settings
+from sync_streams.consumers import CloseCode, SubscriberConsumer
+from sync_streams.delivery.frames import Frame
+from sync_streams.errors import AuthenticationFailed, InvalidParameter, SyncError
+
+from . import frames, requests, sessions, tunnel
+from .encoder import ENCODERS, new_frame_id
+from .events import NEWEST_VERSION
+from .frames import FrameError, Status
+
+REFUSED_SECONDS = 0.5
+"""Time between a refused ``init`` and the end of its socket: an SDK whose socket ends
+at once takes the refusal for a broken network and comes back for ever."""
+
+NOT_ACCEPTABLE = Status(
+    code=406,
+    text="NOT_ACCEPTABLE_MESSAGE",
+    description="The frame cannot be read",
+    error_code=51214,
+)
+UNANSWERED = frozenset({"close", "reply", "telemetry.v1"})
+"""Methods whose frames have no reply, whatever becomes of them."""
+
+
+class TwilsockConsumer(SubscriberConsumer):
+    """A connection of an unmodified ``twilio-sync`` SDK."""
+
+    encoder = ENCODERS[NEWEST_VERSION]
+
+    async def receive_frame(self, text: str | None, data: bytes | None) -> None:
+        """Answer one frame; one that cannot be read ends the connection."""
+        # As frequent as deliveries, so it costs no JSON and none of the frame rate.
+        if data and frames.ack_id(data) and self.outbox.acknowledge():
+            return
+        try:
+            frame = frames.decode(_within_limit(data))
+        except FrameError:
+            self.leave_soon(CloseCode.PROTOCOL_VIOLATED)
+        else:
+            await self._answer(frame)
+
+    async def init(self, frame: frames.Frame) -> None:
+        """Say who connects."""
+        if self.identity is not None:
+            raise InvalidParameter("Already initialised")
+        await self.authenticate(frame.header.get("token"))
+        self._send_data(sessions.welcome(frame))
+
+    async def update(self, frame: frames.Frame) -> None:
+        """Renew the access token in place."""
+        await self.renew(frame.header.get("token"))
+        self._send_data(frames.reply(frame.id))
+
+    async def message(self, frame: frames.Frame) -> None:
+        """Do what a tunnelled request asks for."""
+        if self.service is None:
+            raise AuthenticationFailed("The first frame must be init")
+        request = requests.read_request(frame)
+        answer = await tunnel.answer(request, self, self.service)
+        self._send_data(requests.write_reply(frame, answer))
+
+    async def acknowledge(self, frame: frames.Frame) -> None:
+        """Take an acknowledgement that does not look like the SDK's."""
+        self.outbox.acknowledge()
+
+    async def close(self, frame: frames.Frame) -> None:
+        """End as the client wishes."""
+        await self.outbox.close()
+
+    async def ignore(self, frame: frames.Frame) -> None:
+        """Take what nobody here makes use of."""
+
+    async def accept(self, frame: frames.Frame) -> None:
+        """Agree to what old SDKs ask for and nobody here makes use of."""
+        self._send_data(frames.reply(frame.id))
+
+    def tell_token_about_to_expire(self) -> None:
+        """Write the warning."""
+        data = frames.client_update(new_frame_id(), "token_about_to_expire")
+        self.outbox.put(Frame(data, is_acknowledged=True))
+
+    async def leave(self, code: CloseCode) -> None:
+        """Close.
+
+        Without a word, except to a client that does not speak the protocol: the SDK
+        is back soonest after a plain close, and hears at ``init`` if it may not.
+        """
+        is_foreign = code is CloseCode.PROTOCOL_VIOLATED
+        last = [frames.close(new_frame_id(), NOT_ACCEPTABLE)] if is_foreign else []
+        await self.outbox.close(*map(Frame, last), code=code)
+
+    async def _answer(self, frame: frames.Frame) -> None:
+        try:
+            self.count_frame()
+            await _handler(frame)(self, frame)
+        except SyncError as error:
+            self._refuse(frame, error)
+
+    def _refuse(self, frame: frames.Frame, error: SyncError) -> None:
+        if frame.method == "message" and self.identity is not None:
+            answer = requests.refuse(error)
+            self._send_data(requests.write_reply(frame, answer))
+        elif frame.method not in UNANSWERED:
+            self._send_data(sessions.refuse(frame, error))
+        if frame.method == "init" and self.identity is None:
+            self.call_later("connect", REFUSED_SECONDS, CloseCode.TOKEN_INVALID)
+
+    def _send_data(self, data: bytes) -> None:
+        self.outbox.put(Frame(data))
+
+
+Handler = Callable[[TwilsockConsumer, frames.Frame], Awaitable[None]]
+
+HANDLERS: dict[str, Handler] = {
+    "init": TwilsockConsumer.init,
+    "update": TwilsockConsumer.update,
+    "message": TwilsockConsumer.message,
+    "reply": TwilsockConsumer.acknowledge,
+    "close": TwilsockConsumer.close,
+    "telemetry.v1": TwilsockConsumer.ignore,
+    "put_notification_ctx": TwilsockConsumer.accept,
+    "delete_notification_ctx": TwilsockConsumer.accept,
+}
+
+
+def _handler(frame: frames.Frame) -> Handler:
+    handler = HANDLERS.get(frame.method)
+    if handler is None:
+        raise InvalidParameter("Unknown method of frame")
+    return handler
+
+
+def _within_limit(data: bytes | None) -> bytes:
+    if data is None:
+        raise FrameError("Text frames are not understood")
+    if len(data) > get_settings().max_frame_bytes:
+        raise FrameError("The frame is too large")
+    return data

@@ -1,0 +1,105 @@
+"""Requests and replies of the HTTP that Twilsock tunnels; no I/O.
+
+The client's own idea of where the server is, host name and whatever stands in front of
+``/v3`` or ``/v4``, matters only for the addresses that it is told.
+"""
+
+import re
+from dataclasses import dataclass
+
+from sync_streams.errors import (
+    AccessForbidden,
+    InvalidJSON,
+    InvalidParameter,
+    SyncError,
+)
+from sync_streams.messages import JSONObject, read_json
+
+from .frames import Frame, Status, reply, to_json
+
+GRANT = "data_sync"
+"""The one product whose requests are understood."""
+
+_ROOT = re.compile(r"/v[34]/")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TunnelRequest:
+    """One request of the client."""
+
+    method: str
+    """``GET``, ``POST`` or ``DELETE``."""
+
+    origin: str
+    """What stands in front of ``/v3``: ``https://`` host, and prefix if any."""
+
+    path: str
+    """From ``/v3`` on, still percent-encoded."""
+
+    body: bytes
+    """As sent; that of a DELETE need not be JSON."""
+
+    @property
+    def fields(self) -> JSONObject:
+        """The body, which must be a JSON object; an empty one stands for ``{}``.
+
+        Raises:
+            InvalidJSON: 54008.
+        """
+        fields = read_json(self.body or b"{}")
+        if not isinstance(fields, dict):
+            raise InvalidJSON
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelReply:
+    """Outcome of one request."""
+
+    status: int
+    """HTTP status."""
+
+    body: bytes = b""
+    """JSON."""
+
+
+def read_request(frame: Frame) -> TunnelRequest:
+    """Take the request out of its frame.
+
+    Raises:
+        InvalidParameter: 20001, there is none.
+        AccessForbidden: 54007, it is for another product than Sync.
+    """
+    request = frame.header.get("http_request")
+    if not isinstance(request, dict):
+        raise InvalidParameter("A message frame needs an http_request")
+    if frame.header.get("active_grant", GRANT) != GRANT:
+        raise AccessForbidden
+    path, method = request.get("path"), request.get("method")
+    if not isinstance(path, str) or not isinstance(method, str):
+        raise InvalidParameter("An http_request needs a method and a path")
+    root = _ROOT.search(path)
+    start = root.start() if root else 0
+    return TunnelRequest(
+        method=method.upper(),
+        origin=f"https://{request.get('host') or 'localhost'}{path[:start]}",
+        path=path[start:].partition("?")[0],
+        body=frame.payload,
+    )
+
+
+def write_reply(frame: Frame, answer: TunnelReply) -> bytes:
+    """Write the reply: the frame was fine, whatever became of the request."""
+    outcome = Status(code=answer.status).to_json()
+    return reply(frame.id, fields={"http_status": outcome}, payload=answer.body)
+
+
+def refuse(error: SyncError) -> TunnelReply:
+    """Write an error as the SDK reads it."""
+    body = {
+        "status": error.status,
+        "code": error.code,
+        "message": error.text,
+        "more_info": error.more_info,
+    }
+    return TunnelReply(error.status, to_json(body))

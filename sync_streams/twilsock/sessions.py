@@ -1,0 +1,77 @@
+"""Replies to the frames that open and renew a Twilsock session; no I/O.
+
+See ``docs/wire-twilsock.md``.
+"""
+
+import random
+from secrets import token_hex, token_urlsafe
+
+from sync_streams.errors import InvalidToken, SyncError
+from sync_streams.messages import JSONObject
+
+from .frames import Frame, Status, backoff, reply
+
+CAPABILITIES = ["client_update"]
+"""What is confirmed: no telemetry, and no offline storage, which would let a browser
+open a removed Stream from its cache."""
+
+TOO_BUSY = 51202
+"""Twilio's number for a server that asks to be left alone for a while."""
+
+BACKOFF_SECONDS = 2.0, 8.0
+MAX_REGISTRATIONS = 16
+
+
+def welcome(frame: Frame) -> bytes:
+    """Accept an ``init``.
+
+    The continuation token is new each time and stands for nothing: subscriptions come
+    back because the client asks for them again.
+    """
+    is_first = not frame.header.get("continuation_token")
+    fields = {
+        "capabilities": CAPABILITIES,
+        "continuation_token": token_urlsafe(16),
+        "continuation_token_status": {
+            "reissued": True,
+            "reissue_reason": "MISSING" if is_first else "EXPIRED",
+            "reissue_message": "Missing" if is_first else "Expired",
+        },
+        "init_registrations": _registrations(frame.header.get("registrations")),
+    }
+    return reply(frame.id, fields=fields)
+
+
+def refuse(frame: Frame, error: SyncError) -> bytes:
+    """Refuse any frame but a tunnelled request.
+
+    A refused token is final for the client until it gets another one. A server in
+    trouble asks it to come back, each client at another moment.
+    """
+    if isinstance(error, InvalidToken):
+        return reply(frame.id, _status(401, error))
+    if error.status in {429, 503}:
+        first, last = BACKOFF_SECONDS
+        start = random.uniform(first, last)  # noqa: S311 - spread, not secret
+        status = Status(code=429, description=error.text, error_code=TOO_BUSY)
+        return reply(frame.id, status, payload=backoff(start, last * 2))
+    return reply(frame.id, _status(403 if error.status == 404 else error.status, error))
+
+
+def _status(code: int, error: SyncError) -> Status:
+    return Status(code=code, description=error.text, error_code=error.code)
+
+
+def _registrations(asked: object) -> list[JSONObject]:
+    if not isinstance(asked, list):
+        return []
+    return [
+        {
+            "notification_ctx_id": f"EP{token_hex(16)}",
+            "type": item.get("type"),
+            "product": item.get("product"),
+            "message_types": item.get("message_types"),
+        }
+        for item in asked[:MAX_REGISTRATIONS]
+        if isinstance(item, dict)
+    ]

@@ -1,0 +1,160 @@
+"""Subscriptions of one Twilsock connection: ``POST /v4/Subscriptions``.
+
+The client asks for many Streams at once and repeats itself until it has heard what
+became of each; every answer is therefore idempotent. See ``docs/wire-twilsock.md``.
+"""
+
+from dataclasses import dataclass
+
+from sync_streams import operations
+from sync_streams.consumers import SubscriberConsumer, run
+from sync_streams.errors import (
+    InvalidParameter,
+    NotFound,
+    StreamNotFound,
+    SyncError,
+    TooManySubscriptions,
+)
+from sync_streams.lookups import recent_stream
+from sync_streams.messages import JSONObject
+from sync_streams.models import Service
+from sync_streams.sids import is_sid
+
+from . import events
+from .encoder import ENCODERS, notification
+from .frames import to_json
+from .requests import TunnelReply, TunnelRequest
+
+RETRY_MS = 5000
+"""Time after which a client repeats what it has had no answer to."""
+
+MAX_BATCH_SIZE = 100
+"""Streams that a client should put into one request."""
+
+_ACCEPTED = TunnelReply(
+    200,
+    to_json({"estimated_delivery_in_ms": RETRY_MS, "max_batch_size": MAX_BATCH_SIZE}),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """One request for many Streams."""
+
+    action: str
+    """``establish`` or ``cancel``."""
+
+    version: int
+    """Of the event protocol that the client understands."""
+
+    correlation_id: int
+    """Comes back in every event that answers the request."""
+
+    objects: list[JSONObject]
+    """``object_sid`` and ``object_type`` of each."""
+
+
+async def change_subscriptions(
+    request: TunnelRequest, connection: SubscriberConsumer, service: Service
+) -> TunnelReply:
+    """Establish or cancel subscriptions and notify the client of each.
+
+    Raises:
+        InvalidParameter: 20001, the request is not one that an SDK makes.
+        ServiceUnavailable: 20503, the channel layer does not answer; the client
+            repeats the request.
+    """
+    batch = read_batch(request.fields)
+    if not connection.outbox.streams:
+        # What is subscribed already keeps the encoder that delivery knows it by.
+        connection.outbox.encoder = ENCODERS[batch.version]
+    if batch.action == "establish":
+        await _establish(batch, connection, service)
+    else:
+        _cancel(batch, connection)
+    return _ACCEPTED
+
+
+def read_batch(fields: JSONObject) -> Batch:
+    """Check the body of a request.
+
+    Raises:
+        InvalidParameter: 20001, with what is wrong.
+    """
+    version, objects = fields.get("event_protocol_version"), fields.get("requests")
+    action, correlation_id = fields.get("action"), fields.get("correlation_id")
+    if action not in {"establish", "cancel"}:
+        raise InvalidParameter("Invalid action")
+    if type(version) is not int or version < events.OLDEST_VERSION:
+        raise InvalidParameter("Invalid event_protocol_version")
+    if type(correlation_id) is not int or not -(2**63) <= correlation_id < 2**63:
+        raise InvalidParameter("Invalid correlation_id")
+    if not isinstance(objects, list):
+        raise InvalidParameter("Invalid requests")
+    return Batch(
+        action=action,
+        version=min(version, events.NEWEST_VERSION),
+        correlation_id=correlation_id,
+        objects=[_read_object(item) for item in objects],
+    )
+
+
+def _read_object(item: object) -> JSONObject:
+    sid = item.get("object_sid") if isinstance(item, dict) else None
+    kind = item.get("object_type") if isinstance(item, dict) else None
+    if not isinstance(sid, str) or not isinstance(kind, str):
+        raise InvalidParameter("Invalid requests")
+    return {"object_sid": sid, "object_type": kind}
+
+
+async def _establish(
+    batch: Batch, connection: SubscriberConsumer, service: Service
+) -> None:
+    established: list[JSONObject] = []
+    failed: list[JSONObject] = []
+    for item in batch.objects:
+        try:
+            await _subscribe(item, connection, service)
+        except (NotFound, TooManySubscriptions) as error:
+            failed.append({**item, "error": _describe(error)})
+        else:
+            established.append(
+                {**item, "replay_status": "completed", "last_event_id": -1}
+            )
+    # Delivery has begun for each of them: nothing after this notice can be missed.
+    _notify(connection, batch, "subscription_established", established)
+    _notify(connection, batch, "subscription_failed", failed)
+
+
+async def _subscribe(
+    item: JSONObject, connection: SubscriberConsumer, service: Service
+) -> None:
+    sid = item["object_sid"]
+    if item["object_type"] != "stream" or not is_sid(sid, "TO"):
+        raise StreamNotFound
+    stream = recent_stream(service.sid, sid)
+    if stream is None:
+        stream = await run(operations.find_stream, service, sid)
+    await connection.subscribe(stream)
+
+
+def _cancel(batch: Batch, connection: SubscriberConsumer) -> None:
+    for item in batch.objects:
+        connection.unsubscribe(item["object_sid"])
+    _notify(connection, batch, "subscription_canceled", batch.objects)
+
+
+def _describe(error: SyncError) -> JSONObject:
+    return {"status": error.status, "code": error.code, "message": error.text}
+
+
+def _notify(
+    connection: SubscriberConsumer,
+    batch: Batch,
+    event_type: str,
+    items: list[JSONObject],
+) -> None:
+    for payload in events.subscription_changed(
+        event_type, batch.version, batch.correlation_id, items
+    ):
+        connection.outbox.put(notification(payload))

@@ -1,0 +1,189 @@
+"""Routes of the tunnelled Streams API: each request to its operation, and back.
+
+They are Django's own ``path()`` entries, resolved like those of a site. See
+https://docs.djangoproject.com/en/stable/topics/http/urls/.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, cast
+from urllib.parse import unquote
+
+from django.urls import Resolver404, path, re_path, register_converter, resolve
+
+from sync_streams import operations
+from sync_streams.consumers import SubscriberConsumer, run
+from sync_streams.errors import (
+    InvalidParameter,
+    InvalidTtl,
+    InvalidUniqueName,
+    MethodNotAllowed,
+    NotFound,
+)
+from sync_streams.messages import JSONObject
+from sync_streams.models import Service, Stream
+
+from .frames import to_json
+from .requests import TunnelReply, TunnelRequest
+from .subscriptions import change_subscriptions
+
+Handler = Callable[..., Awaitable[TunnelReply]]
+
+
+async def answer(
+    request: TunnelRequest, connection: SubscriberConsumer, service: Service
+) -> TunnelReply:
+    """Do what a request asks for.
+
+    Raises:
+        SyncError: of the operation, or: 20404, no route has the path; 20004, the
+            route does not have the method.
+    """
+    try:
+        match = resolve(request.path, urlconf=__name__)
+    except Resolver404 as error:
+        raise NotFound from error
+    handler = cast("Handler", match.func)
+    return await handler(request, connection, service, **match.kwargs)
+
+
+async def fetch_stream(
+    request: TunnelRequest, connection: SubscriberConsumer, service: Service, ref: str
+) -> TunnelReply:
+    """Return a Stream."""
+    stream = await run(operations.get_stream, service, ref)
+    return TunnelReply(200, describe_stream(stream, request.origin))
+
+
+async def create_stream(
+    request: TunnelRequest, connection: SubscriberConsumer, service: Service
+) -> TunnelReply:
+    """Create a Stream."""
+    fields = request.fields
+    stream = await run(
+        operations.create_stream,
+        service,
+        unique_name=_unique_name(fields),
+        ttl=_ttl(fields),
+        cause=connection.cause,
+    )
+    return TunnelReply(201, describe_stream(stream, request.origin))
+
+
+async def update_stream(
+    request: TunnelRequest, connection: SubscriberConsumer, service: Service, ref: str
+) -> TunnelReply:
+    """Give a Stream another life-time."""
+    ttl = _ttl(request.fields)
+    stream = await run(
+        operations.update_stream, service, ref, ttl=ttl, cause=connection.cause
+    )
+    return TunnelReply(200, describe_stream(stream, request.origin))
+
+
+async def remove_stream(
+    request: TunnelRequest, connection: SubscriberConsumer, service: Service, ref: str
+) -> TunnelReply:
+    """Remove a Stream; the body, which SDKs fill with a word, is not looked at."""
+    await run(operations.remove_stream, service, ref, cause=connection.cause)
+    return TunnelReply(204)
+
+
+async def publish(
+    request: TunnelRequest, connection: SubscriberConsumer, service: Service, ref: str
+) -> TunnelReply:
+    """Publish a Message."""
+    data = request.fields.get("data")
+    message = await operations.apublish(service, ref, data, cause=connection.cause)
+    body = f'{{"sid":"{message.sid}","data":{message.text}}}'
+    return TunnelReply(201, body.encode())
+
+
+async def refuse_object(
+    request: TunnelRequest, connection: SubscriberConsumer, service: Service
+) -> TunnelReply:
+    """Say that there are Streams here and nothing else."""
+    raise InvalidParameter("This server has Streams only, no other Sync objects")
+
+
+def describe_stream(stream: Stream, origin: str) -> bytes:
+    """Write a Stream as the SDK reads it, with addresses under *origin*."""
+    url = f"{origin}/v3/Streams/{stream.sid}"
+    expires = stream.date_expires
+    return to_json(
+        {
+            "sid": stream.sid,
+            "unique_name": stream.unique_name,
+            "account_sid": stream.account_sid,
+            "service_sid": stream.service_id,
+            "url": url,
+            "links": {"messages": f"{url}/Messages"},
+            "date_expires": expires.strftime(_ISO) if expires else None,
+            "date_created": stream.date_created.strftime(_ISO),
+            "date_updated": stream.date_updated.strftime(_ISO),
+            "created_by": stream.created_by,
+        }
+    )
+
+
+_ISO = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def _unique_name(fields: JSONObject) -> str | None:
+    name = fields.get("unique_name")
+    if name is not None and not isinstance(name, str):
+        raise InvalidUniqueName
+    return name
+
+
+def _ttl(fields: JSONObject) -> int | None:
+    ttl = fields.get("ttl")
+    # A bool is an int to Python, not to JSON.
+    if ttl is not None and type(ttl) is not int:
+        raise InvalidTtl
+    return ttl
+
+
+class Segment:
+    """One segment of a path; ``a%2Fb`` is one name."""
+
+    regex = "[^/]+"
+
+    def to_python(self, value: str) -> str:
+        """Decode it; what is not UTF-8 matches no route."""
+        return unquote(value, errors="strict")
+
+    def to_url(self, value: str) -> str:
+        """Return it as it is: no address is made from a route."""
+        return value
+
+
+register_converter(Segment, "twilsock_segment")
+
+
+async def _call(
+    handlers: dict[str, Handler], request: TunnelRequest, *args: Any, **kwargs: str
+) -> TunnelReply:
+    handler = handlers.get(request.method)
+    if handler is None:
+        raise MethodNotAllowed
+    return await handler(request, *args, **kwargs)
+
+
+def _methods(**handlers: Handler) -> Any:
+    # Django's types know of views only; its resolver takes whatever can be called.
+    return cast("Any", partial(_call, handlers))
+
+
+_STREAM = "v3/Streams/<twilsock_segment:ref>"
+
+urlpatterns = [
+    path("v3/Streams", _methods(POST=create_stream)),
+    path(
+        _STREAM,
+        _methods(GET=fetch_stream, POST=update_stream, DELETE=remove_stream),
+    ),
+    path(f"{_STREAM}/Messages", _methods(POST=publish)),
+    path("v4/Subscriptions", _methods(POST=change_subscriptions)),
+    re_path("^v3/(?:Documents|Lists|Maps|Insights)", cast("Any", refuse_object)),
+]
