@@ -1,0 +1,147 @@
+"""Who is measured: how each server is started and spoken to."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from . import accounts, dialects, machine
+from .baselines import peers
+from .dialects import Dialect
+from .process import ROOT, Server, python, run
+
+TUTORIAL = "bench.baselines.tutorial:application"
+PRODUCT = "project.asgi:application"
+EVENTSTREAM = "bench.baselines.eventstream:application"
+
+Make = Callable[[int, dict[str, str]], Server]
+"""Makes a server for a port and an environment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One design on one server."""
+
+    name: str
+    group: str
+    """``product``, ``tutorial`` or ``peer``."""
+
+    make: Make
+    dialect: Callable[[int, int], Dialect]
+    """Makes the dialect for a number of Streams and a size of data."""
+
+    env: Callable[[], dict[str, str]] = dict
+    needs_redis: bool = False
+    missing: Callable[[], str] = lambda: ""
+    """Says why it cannot run here; empty when it can."""
+
+    def start(self, redis_url: str = "", **env: str) -> Server:
+        """Return the server, not yet started, on a free port."""
+        env = self.env() | env | ({"REDIS_URL": redis_url} if redis_url else {})
+        return self.make(machine.free_port(), env)
+
+
+def daphne(application: str) -> Make:
+    """Serve an application with Daphne."""
+
+    def make(port: int, env: dict[str, str]) -> Server:
+        arguments = ["-b", "127.0.0.1", "-p", str(port), "-v", "0", application]
+        return Server(python("daphne", *arguments), port=port, env=env)
+
+    return make
+
+
+def uvicorn(application: str, *options: str) -> Make:
+    """Serve an application with uvicorn, without compression."""
+
+    def make(port: int, env: dict[str, str]) -> Server:
+        arguments = ["--port", str(port), "--log-level", "warning", "--lifespan", "off"]
+        arguments += ["--ws-per-message-deflate", "false", *options]
+        workers = env.pop("WORKERS", "1")
+        command = python("uvicorn", application, *arguments, "--workers", workers)
+        return Server(command, port=port, env=env)
+
+    return make
+
+
+def granian(application: str) -> Make:
+    """Serve an application with Granian."""
+
+    def make(port: int, env: dict[str, str]) -> Server:
+        arguments = ["--interface", "asginl", "--port", str(port), "--no-log"]
+        command = python("granian", *arguments, application)
+        return Server(command, port=port, env=env)
+
+    return make
+
+
+@lru_cache(maxsize=1)
+def product_environment() -> dict[str, str]:
+    """Make a database for the product, once; return the environment that names it."""
+    env = accounts.ENVIRONMENT | {
+        "DATA_DIR": tempfile.mkdtemp(prefix="bench-product-"),
+        "DJANGO_SETTINGS_MODULE": "bench.settings",
+        "ALLOWED_HOSTS": "*",
+    }
+    run(python("django", "migrate", "--verbosity", "0"), env=env)
+    return env
+
+
+def _tutorial(server: str, make: Make, layer: str) -> Contender:
+    return Contender(
+        name=f"tutorial-{server}" + ("" if layer == "memory" else f"-{layer}"),
+        group="tutorial",
+        make=make,
+        dialect=dialects.tutorial,
+        env=lambda: {"LAYER": layer},
+        needs_redis=layer != "memory",
+    )
+
+
+def _product(server: str, make: Make) -> Contender:
+    return Contender(
+        name=f"product-{server}",
+        group="product",
+        make=make,
+        dialect=dialects.product,
+        env=product_environment,
+    )
+
+
+def _node(name: str, script: str, dialect: Callable[[int, int], Dialect]) -> Contender:
+    return Contender(
+        name=name,
+        group="peer",
+        make=lambda port, env: peers.node(script, port),
+        dialect=dialect,
+        missing=peers.node_missing,
+    )
+
+
+LAYERS = ("memory", "core", "pubsub")
+CONTENDERS = [
+    *(_tutorial("daphne", daphne(TUTORIAL), layer) for layer in LAYERS),
+    *(_tutorial("uvicorn", uvicorn(TUTORIAL), layer) for layer in LAYERS),
+    Contender(
+        name="eventstream-uvicorn",
+        group="peer",
+        make=uvicorn(EVENTSTREAM),
+        dialect=dialects.event_stream,
+        env=lambda: {"PYTHONPATH": f"{ROOT}{os.pathsep}{peers.CACHE / 'eventstream'}"},
+        missing=peers.eventstream_missing,
+    ),
+    _product("daphne", daphne(PRODUCT)),
+    _product("granian", granian(PRODUCT)),
+    _product("uvicorn", uvicorn(PRODUCT)),
+    _node("node-ws", "ws.js", dialects.tutorial),
+    _node("node-socket.io", "socketio.js", dialects.socket_io),
+    Contender(
+        name="nchan",
+        group="peer",
+        make=lambda port, env: peers.nchan(port),
+        dialect=dialects.nchan,
+        missing=peers.nchan_missing,
+    ),
+]
+BASELINE = CONTENDERS[0].name

@@ -1,0 +1,174 @@
+"""How each contender is spoken to: opening frames, publish templates, markers.
+
+A dialect is data only; the load generator below it knows no protocol.
+"""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from . import accounts, wire
+
+Step = tuple[bytes, bytes]
+"""What is sent, and what has to be seen before the next step."""
+
+HEAD = b"\r\n\r\n"
+KEEP_ALIVE = {"Connection": "keep-alive"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """One way of subscribing and one way of publishing."""
+
+    subscribe: dict[int, list[Step]]
+    """Opening steps of a subscriber, by number of its Stream."""
+
+    templates: dict[int, bytes]
+    """A whole publish request with a blank stamp in it, by number of the Stream."""
+
+    publisher: list[Step] = field(default_factory=list)
+    """Opening steps of a publisher."""
+
+    reply: bytes = b"published"
+    """What is in a good answer to a publish."""
+
+    error: bytes = b'"error"'
+    """What is in a bad one."""
+
+    autos: list[Step] = field(default_factory=list)
+    """What the server may ask, and the frame that answers it."""
+
+    subscriber_framing: str = "ws"
+    """``ws`` frames or a ``raw`` byte stream."""
+
+    publisher_framing: str = "ws"
+    """``ws`` frames or ``raw`` HTTP."""
+
+
+def tutorial(streams: int, size: int) -> Dialect:
+    """Speak to a consumer as the Channels tutorial has it: the URL says where."""
+    data = wire.stamped_data(size)
+    return Dialect(
+        subscribe={n: [(wire.upgrade(f"/ws/{n}/"), HEAD)] for n in range(streams)},
+        publisher=[(wire.upgrade("/publish/"), HEAD)],
+        templates={
+            n: wire.json_frame({"stream": str(n), "data": data}) for n in range(streams)
+        },
+    )
+
+
+def product(streams: int, size: int) -> Dialect:
+    """Speak the product's JSON socket."""
+    connect = [
+        (wire.upgrade("/v1/websocket"), HEAD),
+        (
+            wire.json_frame(
+                {"type": "connect", "id": 1, "token": accounts.access_token()}
+            ),
+            b'"connected"',
+        ),
+    ]
+    return Dialect(
+        subscribe={n: [*connect, _subscription(n)] for n in range(streams)},
+        publisher=connect,
+        templates={n: _publication(n, size) for n in range(streams)},
+        reply=b'"published"',
+        autos=[(b'"type":"ping"', wire.json_frame({"type": "pong"}))],
+    )
+
+
+def _subscription(stream: int) -> Step:
+    frame = {"type": "subscribe", "id": 2, "stream": f"bench-{stream}"}
+    return wire.json_frame(frame | {"mode": "open_or_create"}), b'"subscribed"'
+
+
+def _publication(stream: int, size: int) -> bytes:
+    frame = {"type": "publish", "id": 3, "stream": f"bench-{stream}"}
+    return wire.json_frame(frame | {"data": wire.stamped_data(size)})
+
+
+def rest(streams: int, size: int) -> Dialect:
+    """Subscribe over the product's JSON socket, publish over its REST front."""
+    data = wire.compact(wire.stamped_data(size)).decode()
+    # The stamp must not be percent-encoded: it is filled in later.
+    body = urlencode({"Data": data}, safe=wire.STAMP.decode().replace("#", "")).encode()
+    body = body.replace(wire.STAMP.replace(b"#", b"%23"), wire.STAMP)
+    return Dialect(
+        subscribe=product(streams, size).subscribe,
+        templates={
+            n: _post(f"/v1/Services/default/Streams/bench-{n}/Messages", body)
+            for n in range(streams)
+        },
+        publisher_framing="raw",
+        autos=product(streams, size).autos,
+    )
+
+
+def empty(_streams: int, size: int) -> Dialect:
+    """Post what a publish posts, to the empty view."""
+    (publication,) = rest(1, size).templates.values()
+    _, _, body = publication.partition(HEAD)
+    return Dialect(
+        subscribe={}, templates={0: _post("/empty", body)}, publisher_framing="raw"
+    )
+
+
+def _post(path: str, body: bytes) -> bytes:
+    headers = {
+        "Authorization": wire.basic(accounts.ACCOUNT_SID, accounts.AUTH_TOKEN),
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    return wire.request("POST", path, headers | KEEP_ALIVE, body)
+
+
+def socket_io(streams: int, size: int) -> Dialect:
+    """Speak Socket.IO 4 over a WebSocket, one room per Stream."""
+    path = "/socket.io/?EIO=4&transport=websocket&stream="
+    data = wire.stamped_data(size)
+    hello: Step = (wire.text_frame(b"40"), b"40{")
+    return Dialect(
+        subscribe={
+            n: [(wire.upgrade(f"{path}{n}"), HEAD), (b"", b"0{"), hello]
+            for n in range(streams)
+        },
+        publisher=[(wire.upgrade(path), HEAD), (b"", b"0{"), hello],
+        templates={
+            n: wire.text_frame(
+                b"421" + wire.compact(["publish", {"stream": str(n), "data": data}])
+            )
+            for n in range(streams)
+        },
+        autos=[(b"2", wire.text_frame(b"3"))],
+    )
+
+
+def nchan(streams: int, size: int) -> Dialect:
+    """Subscribe to nchan over a WebSocket, publish over HTTP."""
+    body = wire.compact({"data": wire.stamped_data(size)})
+    return Dialect(
+        subscribe={n: [(wire.upgrade(f"/sub/{n}"), HEAD)] for n in range(streams)},
+        templates={n: _post(f"/pub/{n}", body) for n in range(streams)},
+        publisher_framing="raw",
+    )
+
+
+def event_stream(streams: int, size: int) -> Dialect:
+    """Subscribe to server-sent events, publish over HTTP."""
+    body = wire.compact(wire.stamped_data(size))
+    accept = {"Accept": "text/event-stream"} | KEEP_ALIVE
+    return Dialect(
+        subscribe={
+            n: [(wire.request("GET", f"/events/{n}/", accept), HEAD)]
+            for n in range(streams)
+        },
+        templates={n: _post(f"/publish/{n}/", body) for n in range(streams)},
+        subscriber_framing="raw",
+        publisher_framing="raw",
+    )
+
+
+def listener(streams: int, _size: int) -> Dialect:
+    """Listen only: to a server that sends by itself."""
+    return Dialect(
+        subscribe={n: [(wire.upgrade("/"), HEAD)] for n in range(streams)},
+        templates={},
+    )

@@ -1,0 +1,6 @@
+"""The load generator: subscribers and publishers that number, time and check."""
+
+from .client import Generator, GeneratorFailed, Load, measure
+from .counts import Measurement
+
+__all__ = ["Generator", "GeneratorFailed", "Load", "Measurement", "measure"]

@@ -1,0 +1,90 @@
+"""What the machine is and does: cores, limits, CPU time and memory, from /proc(5)."""
+
+import os
+import platform
+import resource
+import socket
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptor_limits() -> tuple[int, int]:
+    """Return how many files a process may open: now, and at most."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)
+
+
+def raise_descriptor_limit() -> None:
+    """Raise the limit of open files to the most this process may have."""
+    _, most = descriptor_limits()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def cores() -> tuple[set[int], set[int]]:
+    """Return the server's core and the load generator's: two, if there are two."""
+    available = sorted(os.sched_getaffinity(0))
+    return {available[0]}, {available[-1]}
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    members = [pid]
+    for member in members:
+        for task in Path(f"/proc/{member}/task").glob("*/children"):
+            members.extend(int(child) for child in _read(task).split())
+    return members
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """Return the CPU time that processes have used so far, in seconds."""
+    total = 0
+    for pid in pids:
+        fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+        total += sum(map(int, fields[11:13]))
+    return total / TICKS
+
+
+def rss_bytes(pids: list[int]) -> int:
+    """Return the memory that processes hold, in bytes."""
+    statm = (_read(Path(f"/proc/{pid}/statm")).split() for pid in pids)
+    return sum(int(fields[1]) * PAGE_BYTES for fields in statm if fields)
+
+
+def busy_seconds(core: int) -> float:
+    """Return the CPU time that anybody has used on one core so far."""
+    for line in _read(Path("/proc/stat")).splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _wait, irq, softirq, steal = map(int, fields[:8])
+            return (user + nice + system + irq + softirq + steal) / TICKS
+    return 0.0
+
+
+def describe() -> dict[str, object]:
+    """Return what a reader has to know about this machine."""
+    info = _read(Path("/proc/cpuinfo")).splitlines()
+    models = [line.partition(":")[2].strip() for line in info if "model name" in line]
+    memory = os.sysconf("SC_PHYS_PAGES") * PAGE_BYTES
+    return {
+        "cpu": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory / 2**30, 1),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -1,0 +1,105 @@
+"""How thoroughly to measure, whom, and the way to run one trial."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from .contenders import CONTENDERS, Contender
+from .dialects import Dialect
+from .generator import Generator, GeneratorFailed, Load, Measurement, measure
+from .process import Server, ServerFailed
+
+MakeDialect = Callable[[int, int], Dialect]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The options of one run of the benchmark."""
+
+    repeats: int = 3
+    seconds: float = 5.0
+    """Length of one measurement."""
+
+    warm_up: float = 2.0
+    only: Sequence[str] = ()
+    """Names of contenders; empty: all."""
+
+    quick: bool = False
+    redis_url: str = ""
+    skipped: set[str] = field(default_factory=set)
+
+    def contenders(self, *groups: str) -> Iterator[Contender]:
+        """Yield those who were asked for and can run here; say who cannot."""
+        for contender in CONTENDERS:
+            if self.only and contender.name not in self.only:
+                continue
+            if groups and contender.group not in groups:
+                continue
+            if not self._is_missing(contender):
+                yield contender
+
+    def trial(
+        self,
+        contender: Contender,
+        load: Load,
+        *orders: str,
+        dialect: MakeDialect | None = None,
+    ) -> list[Measurement]:
+        """Start a server, follow the orders one after the other, stop it.
+
+        Returns one measurement per order, or none when the contender failed.
+        """
+        try:
+            with self.running(contender, load, dialect=dialect) as (server, generator):
+                return [self._follow(server, generator, order) for order in orders]
+        except (ServerFailed, GeneratorFailed) as error:
+            print(f"  {contender.name}: {error}", flush=True)
+            return []
+
+    def repeat(
+        self,
+        contender: Contender,
+        load: Load,
+        *orders: str,
+        dialect: MakeDialect | None = None,
+    ) -> list[list[Measurement]]:
+        """Repeat a trial; return the measurements of each order together."""
+        trials = [
+            trial
+            for _ in range(self.repeats)
+            if (trial := self.trial(contender, load, *orders, dialect=dialect))
+        ]
+        return [[trial[number] for trial in trials] for number in range(len(orders))]
+
+    @contextmanager
+    def running(
+        self,
+        contender: Contender,
+        load: Load,
+        *,
+        dialect: MakeDialect | None = None,
+    ) -> Iterator[tuple[Server, Generator]]:
+        """Hold a fresh server and the load generator, its connections open."""
+        spoken = (dialect or contender.dialect)(load.streams, load.size)
+        redis_url = self.redis_url if contender.needs_redis else ""
+        with contender.start(redis_url) as server:
+            try:
+                with Generator(spoken, load, port=server.port) as generator:
+                    yield server, generator
+            except GeneratorFailed as error:
+                raise GeneratorFailed(f"{error}\n{server.printed()}") from error
+
+    def _follow(self, server: Server, generator: Generator, order: str) -> Measurement:
+        generator.tell(order)
+        return measure(
+            generator, server.pids, warm_up=self.warm_up, seconds=self.seconds
+        )
+
+    def _is_missing(self, contender: Contender) -> bool:
+        why = contender.missing()
+        if contender.needs_redis and not self.redis_url:
+            why = "needs redis-server"
+        if why and contender.name not in self.skipped:
+            self.skipped.add(contender.name)
+            print(f"skipped: {contender.name}: {why}", flush=True)
+        return bool(why)

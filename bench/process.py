@@ -1,0 +1,140 @@
+"""A server under test: started as a child, pinned to cores, stopped by its pid."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from . import machine
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 30
+STOP_SECONDS = 5
+
+
+class ServerFailed(Exception):
+    """A server did not come up or went away; carries the end of what it printed."""
+
+
+class Server:
+    """One server process with its children, from ``start`` to ``stop``."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        port: int,
+        env: Mapping[str, str] | None = None,
+        on: set[int] | None = None,
+        folder: str = "",
+    ) -> None:
+        """Describe a server; entering starts it.
+
+        Args:
+            command: program and arguments.
+            port: what it listens on, on the loopback interface.
+            env: what it finds in its environment beside ours.
+            on: cores; the server's core by default.
+            folder: a folder of its own, removed at the end.
+        """
+        self.command = list(command)
+        self.port = port
+        self.env = dict(env or {})
+        self.cores = machine.cores()[0] if on is None else on
+        self.folder = folder
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by stop)
+
+    def __enter__(self) -> Self:
+        environment = os.environ | {"PYTHONPATH": str(ROOT)} | self.env
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,
+        )
+        os.sched_setaffinity(self.process.pid, self.cores)
+        try:
+            self._wait_until_listening()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the server and its children: politely first."""
+        self._signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            self.process.wait(STOP_SECONDS)
+        self._signal(signal.SIGKILL)
+        self.log.close()
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def pids(self) -> list[int]:
+        """The server's processes."""
+        return machine.family(self.process.pid)
+
+    def printed(self) -> str:
+        """Return the end of what the server printed."""
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")[-2000:]
+
+    def _signal(self, number: int) -> None:
+        # The children stand in the same session, so they are reached as one group.
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return
+
+    def _wait_until_listening(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise ServerFailed(f"{' '.join(self.command)}\n{self.printed()}")
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """Return the command line that runs a module with this Python."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def run(command: Sequence[str], *, env: Mapping[str, str]) -> None:
+    """Run a program to its end."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | dict(env)
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+
+
+def redis() -> Server:
+    """Return a Redis that keeps nothing, on the load generator's core."""
+    port = machine.free_port()
+    options = ["--port", str(port), "--save", "", "--appendonly", "no"]
+    command = ["redis-server", "--bind", "127.0.0.1", *options]
+    return Server(command, port=port, on=machine.cores()[1])

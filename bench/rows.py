@@ -1,0 +1,107 @@
+"""One line of a result: a figure of one contender in one case, with its spread."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any
+
+from .generator import Measurement
+
+
+@dataclass(kw_only=True)
+class Row:
+    """What several runs of the same thing gave."""
+
+    scenario: str
+    case: str
+    """What was done, ``300 subscribers``; contenders are compared within a case."""
+
+    contender: str
+    unit: str
+    values: list[float]
+    """The figure, once per run."""
+
+    less_is_better: bool = False
+    p50: list[float] = field(default_factory=list)
+    """Latency in milliseconds, once per run; empty where it makes no sense."""
+
+    p99: list[float] = field(default_factory=list)
+    lost: int = 0
+    """Messages that a subscriber should have got and did not, over all runs."""
+
+    errors: int = 0
+    closed: int = 0
+    generator_cpu: float = 0.0
+    """Share of its core that the load generator used, at most."""
+
+    server_cpu: float = 0.0
+    """CPU seconds a second that the server used, median."""
+
+    foreign_cpu: float = 0.0
+    """Share of the server's core that others used, at most."""
+
+    ratio: float | None = None
+    """Against the scenario's baseline in the same case."""
+
+    note: str = ""
+
+    @property
+    def median(self) -> float:
+        """The figure itself."""
+        return median(self.values) if self.values else 0.0
+
+    @property
+    def per_core(self) -> float:
+        """The figure per CPU second of the server: free of other people's noise."""
+        return self.median / self.server_cpu if self.server_cpu else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row for a JSON file."""
+        derived = {"median": self.median, "per_core": self.per_core}
+        return {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name, value in (asdict(self) | derived).items()
+        }
+
+
+def of_deliveries(
+    runs: Sequence[Measurement], *, scenario: str, case: str, contender: str
+) -> Row:
+    """Return deliveries a second, with the time that a delivery took."""
+    row = Row(
+        scenario=scenario,
+        case=case,
+        contender=contender,
+        unit="deliveries/s",
+        values=[run.deliveries for run in runs],
+        p50=[run.p50 for run in runs],
+        p99=[run.p99 for run in runs],
+    )
+    return _counted(row, runs)
+
+
+def of_publishes(
+    runs: Sequence[Measurement], *, scenario: str, case: str, contender: str
+) -> Row:
+    """Return publishes a second, with the time until one was answered."""
+    row = Row(
+        scenario=scenario,
+        case=case,
+        contender=contender,
+        unit="publishes/s",
+        values=[run.publishes for run in runs],
+        p50=[run.reply_p50 for run in runs],
+        p99=[run.reply_p99 for run in runs],
+    )
+    return _counted(row, runs)
+
+
+def _counted(row: Row, runs: Sequence[Measurement]) -> Row:
+    if runs:
+        row.lost = sum(run.lost for run in runs)
+        row.errors = sum(run.errors for run in runs)
+        row.closed = sum(run.closed for run in runs)
+        row.generator_cpu = max(run.generator_cpu for run in runs)
+        row.server_cpu = median(run.server_cpu for run in runs)
+        row.foreign_cpu = max(run.foreign_cpu for run in runs)
+    return row

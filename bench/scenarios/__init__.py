@@ -1,0 +1,20 @@
+"""What is measured; each scenario in one file, all alike: a plan in, rows out."""
+
+from collections.abc import Callable, Iterator
+
+from bench.plan import Plan
+from bench.rows import Row
+
+from . import ceiling, fanout, headline, idle, publish, stalled, workers
+
+Scenario = Callable[[Plan], Iterator[Row]]
+
+SCENARIOS: dict[str, Scenario] = {
+    "ceiling": ceiling.run,
+    "headline": headline.run,
+    "fanout": fanout.run,
+    "publish": publish.run,
+    "idle": idle.run,
+    "stalled": stalled.run,
+    "workers": workers.run,
+}

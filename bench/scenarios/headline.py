@@ -1,0 +1,94 @@
+"""The headline: how many subscribers one core holds at a Stream's full rate.
+
+The largest N at which 30 Messages a second reach all of them with p99 below 100 ms and
+nothing lost; on one Stream, and spread over 100 Streams that each have that rate.
+"""
+
+from collections.abc import Callable, Iterator
+
+from bench.contenders import Contender
+from bench.generator import Load, Measurement
+from bench.plan import Plan
+from bench.rows import Row
+
+PUBLISH_RATE = 30
+MAX_P99_MS = 100
+FIRST = 100
+MOST = 14_000
+STEP = 1.08
+"""Resolution of the search."""
+
+Trial = Callable[[int], Measurement | None]
+"""Measures with N subscribers; nothing when that failed the conditions."""
+
+
+def run(plan: Plan) -> Iterator[Row]:
+    """Yield the largest N of every contender."""
+    for streams in (1, 100):
+        for contender in plan.contenders():
+            yield _measure(plan, contender, streams)
+
+
+def _measure(plan: Plan, contender: Contender, streams: int) -> Row:
+    passed: dict[int, list[Measurement]] = {}
+
+    def trial(size: int) -> Measurement | None:
+        load = Load(subscribers=size, streams=streams)
+        runs = plan.trial(contender, load, f"rate {PUBLISH_RATE * streams}")
+        if not runs or not _holds(runs[0], size):
+            return None
+        passed.setdefault(size, []).append(runs[0])
+        return runs[0]
+
+    found = [_bracket(trial)]
+    for _ in range(plan.repeats - 1):
+        found.append(_walk(trial, found[-1]))
+    best = [run for size in set(found) for run in passed.get(size, [])]
+    return Row(
+        scenario="headline",
+        case="1 Stream" if streams == 1 else f"{streams} Streams",
+        contender=contender.name,
+        unit="subscribers at 30/s",
+        values=[float(size) for size in found],
+        p50=[run.p50 for run in best],
+        p99=[run.p99 for run in best],
+        generator_cpu=max((run.generator_cpu for run in best), default=0.0),
+        foreign_cpu=max((run.foreign_cpu for run in best), default=0.0),
+    )
+
+
+def _holds(run: Measurement, size: int) -> bool:
+    is_whole = not (run.lost or run.errors or run.closed)
+    is_at_rate = run.deliveries >= 0.97 * PUBLISH_RATE * size
+    return is_whole and is_at_rate and run.p99 < MAX_P99_MS
+
+
+def _bracket(trial: Trial) -> int:
+    """Double until it fails, then halve the bracket down to one step."""
+    low, high = 0, FIRST
+    while high <= MOST and trial(high):
+        low, high = high, high * 2
+    if low == 0:
+        return 0
+    while high / low > STEP:
+        middle = round((low * high) ** 0.5)
+        if trial(middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _walk(trial: Trial, size: int) -> int:
+    """Find the edge again from where it was: up while it holds, else down."""
+    if size == 0:
+        return FIRST if trial(FIRST) else 0
+    if trial(size):
+        while size * STEP <= MOST and trial(round(size * STEP)):
+            size = round(size * STEP)
+        return size
+    while size >= FIRST:
+        size = round(size / STEP)
+        if trial(size):
+            return size
+    return 0

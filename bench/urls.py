@@ -1,0 +1,19 @@
+"""URLs of the product under test: the demo site's, and the empty view."""
+
+from django.urls import path
+from rest_framework.decorators import api_view, authentication_classes
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from project.urls import urlpatterns as project_urlpatterns
+from sync_streams.rest.authentication import BasicAuthentication
+
+
+@api_view(["POST"])
+@authentication_classes([BasicAuthentication])
+def empty(request: Request) -> Response:
+    """Authenticate and answer: what any REST call costs at least on this server."""
+    return Response({}, status=201)
+
+
+urlpatterns = [path("empty", empty), *project_urlpatterns]
