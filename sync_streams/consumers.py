@@ -19,7 +19,7 @@ from channels.exceptions import StopConsumer
 from . import operations
 from .announcements import Cause
 from .conf import get_settings
-from .delivery.frames import Encoder
+from .delivery.frames import FRAME_EXTENSION, Encoder
 from .delivery.hub import get_hub
 from .delivery.outbox import Outbox
 from .errors import TokenMismatch, TooManyRequests, TooManySubscriptions
@@ -34,9 +34,6 @@ ABOUT_TO_EXPIRE_SECONDS = 180
 """How long before a token lapses the client is told (Twilio: 3 minutes)."""
 
 FRAME_RATE_WINDOW_SECONDS = 2
-
-FRAME_EXTENSION = "sync_streams.websocket.frame"
-"""Name of the ASGI extension that takes encoded frames and can abort a transport."""
 
 
 class CloseCode(IntEnum):
@@ -258,6 +255,8 @@ class SubscriberConsumer(AsyncConsumer):
     async def _leave(self, code: CloseCode) -> None:
         await self.leave(code)
         # A client that reads nothing would hold the server back here for ever.
+        if code is CloseCode.TOO_SLOW and self._abort is not None:
+            self._abort()
         if self._task is not None:
             self._task.cancel()
 
@@ -270,12 +269,13 @@ class SubscriberConsumer(AsyncConsumer):
 
     def _open_outbox(self) -> Outbox:
         extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
-        extension = extensions.get(FRAME_EXTENSION, {})
+        frame_path = extensions.get(FRAME_EXTENSION, {})
+        self._abort: Callable[[], None] | None = frame_path.get("abort")
         return Outbox(
             token_hex(16),
             self.encoder,
             send=self._send,
-            write=extension.get("write"),
+            write=frame_path.get("write"),
             on_stuck=lambda: self.leave_soon(CloseCode.TOO_SLOW),
         )
 

@@ -8,6 +8,9 @@ from typing import Literal, Protocol, TypedDict
 
 from .broadcast import Event
 
+FRAME_EXTENSION = "sync_streams.websocket.frame"
+"""ASGI extension of servers that take encoded frames; see ``sync_streams.uvicorn``."""
+
 _FINAL_TEXT, _FINAL_BINARY = 0x81, 0x82
 
 
