@@ -1,8 +1,9 @@
-"""Streams that were looked up a moment ago.
+"""Services and Streams that were looked up a moment ago.
 
 A publish need not ask the database who ``my-stream`` is each time. A Stream is kept
 for ``lookup_seconds``, and only while this process hears of removals and changes by
-its hub: then what another process removes is gone here at once, too.
+its hub: then what another process removes is gone here at once, too. A Service goes
+with its Streams; of itself, only its SID matters here, and that never changes.
 """
 
 import time
@@ -13,11 +14,14 @@ from dataclasses import dataclass
 from .conf import get_settings
 from .delivery import hub
 from .delivery.broadcast import Event
-from .models import Stream
+from .models import Service, Stream
 from .sids import is_sid
 
 MAX_STREAMS = 10_000
 """Streams kept; above it the oldest lookup goes."""
+
+MAX_SERVICES = 1_000
+"""Services kept, by account and ref."""
 
 
 @dataclass(slots=True)
@@ -58,6 +62,30 @@ class _Lookups:
 
 
 _lookups = _Lookups()
+_services: dict[tuple[str, str], tuple[Service, float]] = {}
+
+
+def look_up_service(
+    account_sid: str, ref: str, fetch: Callable[[], Service]
+) -> Service:
+    """Return the account's recent Service, or *fetch* it and keep it for a moment."""
+    service, until = _services.get((account_sid, ref), (None, 0.0))
+    now = time.monotonic()
+    if service is not None and now <= until and hub.is_listening():
+        return service
+    changes = _lookups.changes
+    service = fetch()
+    if changes == _lookups.changes and hub.is_listening():
+        if len(_services) >= MAX_SERVICES:
+            _services.clear()
+        _services[account_sid, ref] = service, now + get_settings().lookup_seconds
+    return service
+
+
+def forget_services() -> None:
+    """Forget all Services: one has changed or is gone, which is rare."""
+    _lookups.changes += 1
+    _services.clear()
 
 
 def recent_stream(service_sid: str, ref: str) -> Stream | None:

@@ -31,7 +31,12 @@ from .errors import (
     UniqueNameNotFound,
     UniqueNameTaken,
 )
-from .lookups import look_up_stream, recent_stream
+from .lookups import (
+    forget_services,
+    look_up_service,
+    look_up_stream,
+    recent_stream,
+)
 from .messages import Message
 from .models import (
     DEFAULT_SERVICE,
@@ -90,6 +95,16 @@ def get_service(account_sid: str, ref: str) -> Service:
     return service
 
 
+def find_service(account_sid: str, ref: str) -> Service:
+    """Return the account's Service as of a moment ago, at most.
+
+    Raises:
+        ServiceNotFound: 54050.
+    """
+    fetch = partial(get_service, account_sid, ref)
+    return look_up_service(account_sid, ref, fetch)
+
+
 def list_services(account_sid: str) -> ServiceQuerySet:
     """Return the account's Services, oldest first."""
     return Service.objects.filter(account_sid=account_sid)
@@ -110,6 +125,7 @@ def update_service(service: Service, **fields: Unpack[ServiceFields]) -> Service
         if not Service.objects.filter(sid=service.sid).update(**changes):
             raise ServiceNotFound
         service.refresh_from_db()
+        transaction.on_commit(forget_services)
     return service
 
 
@@ -124,6 +140,7 @@ def remove_service(service: Service, *, cause: Cause = BY_SYSTEM) -> None:
         _, removed = Service.objects.filter(sid=service.sid).delete()
         if not removed.get(Service._meta.label):
             raise ServiceNotFound
+        transaction.on_commit(forget_services)
         _announce_all(streams, cause)
 
 

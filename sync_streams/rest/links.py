@@ -1,0 +1,35 @@
+"""Absolute URLs in answers: the public origin, and SIDs, never names or aliases."""
+
+from django.http import HttpRequest
+from django.urls import reverse
+from rest_framework.request import Request
+
+from sync_streams.conf import get_settings
+
+
+def root_url(request: Request | HttpRequest) -> str:
+    """Return the URL that all others begin with, up to and including ``/v1``."""
+    origin = get_settings().public_url.rstrip("/")
+    if not origin:
+        origin = f"{request.scheme}://{request.get_host()}"
+    return origin + reverse("sync_streams:services").removesuffix("/Services")
+
+
+def services_url(root: str) -> str:
+    """Return the URL of an account's Services."""
+    return f"{root}/Services"
+
+
+def service_url(root: str, service_sid: str) -> str:
+    """Return the URL of a Service."""
+    return f"{root}/Services/{service_sid}"
+
+
+def streams_url(root: str, service_sid: str) -> str:
+    """Return the URL of a Service's Streams."""
+    return f"{root}/Services/{service_sid}/Streams"
+
+
+def stream_url(root: str, service_sid: str, stream_sid: str) -> str:
+    """Return the URL of a Stream."""
+    return f"{root}/Services/{service_sid}/Streams/{stream_sid}"

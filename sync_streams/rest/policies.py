@@ -1,0 +1,76 @@
+"""What holds for every view, whatever the host project's settings say."""
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any, cast
+
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.viewsets import ViewSet
+
+from sync_streams.sids import new_sid
+
+from .authentication import BasicAuthentication
+from .errors import exception_handler
+from .negotiation import OneFormat
+from .parsers import ParameterParser, Parameters
+from .renderers import JSONRenderer
+
+
+class SyncViewSet(ViewSet):
+    """A view that speaks JSON to an account and to nobody else."""
+
+    authentication_classes: Sequence[type[BaseAuthentication]] = (BasicAuthentication,)
+    content_negotiation_class = OneFormat
+    metadata_class = None
+    parser_classes = (ParameterParser,)
+    permission_classes = ()
+    renderer_classes = (JSONRenderer,)
+    throttle_classes = ()
+    versioning_class = None
+
+    @property
+    def account_sid(self) -> str:
+        """SID of the account that asks."""
+        return cast(str, self.request.auth)
+
+    @property
+    def parameters(self) -> Parameters:
+        """What the request's body says."""
+        return cast(Parameters, self.request.data)
+
+    def initialize_request(
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> Request:
+        self.started = perf_counter()
+        # A chunked body has no length, which the framework takes for no body.
+        request.META.setdefault("CONTENT_LENGTH", "-1")
+        if request.encoding:
+            # A header may name any codec of Python's, also those that are not for text.
+            request.encoding = "utf-8"
+        return super().initialize_request(request, *args, **kwargs)
+
+    def get_exception_handler(self) -> Callable[..., Response]:
+        return exception_handler
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        response["Twilio-Request-Id"] = new_sid("RQ")
+        response["Twilio-Request-Duration"] = f"{perf_counter() - self.started:.3f}"
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    def options(  # type: ignore[override] # as the stubs themselves have it
+        self, request: Request, *args: Any, **kwargs: Any
+    ) -> Response:
+        """Answer with the ``Allow`` header, which every answer has."""
+        return Response(status=204)
+
+    def read(self, kind: type[Serializer[Any]]) -> dict[str, Any]:
+        """Return the request's parameters under the names that operations use."""
+        serializer = kind(data=self.parameters)
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)

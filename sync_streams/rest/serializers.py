@@ -1,0 +1,122 @@
+"""Serializers: the parameters of requests, and the JSON of answers, as Twilio has them.
+
+See https://www.twilio.com/docs/sync/api/service and
+https://www.twilio.com/docs/sync/api/stream-resource.
+"""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from sync_streams.errors import (
+    InvalidFriendlyName,
+    InvalidTtl,
+    InvalidUniqueName,
+    InvalidWebhookUrl,
+)
+from sync_streams.messages import JSONObject, Message, read_data
+from sync_streams.models import Service, Stream
+
+from .fields import (
+    BooleanParameter,
+    ClearableParameter,
+    NumberParameter,
+    TextParameter,
+    TtlParameter,
+    WireDate,
+)
+from .links import service_url, stream_url
+from .parsers import Parameters
+
+
+class ServiceParameters(serializers.Serializer[Any]):
+    """What a Service may be given."""
+
+    FriendlyName = TextParameter(InvalidFriendlyName, source="friendly_name")
+    WebhookUrl = ClearableParameter(InvalidWebhookUrl, source="webhook_url")
+    WebhooksFromRestEnabled = BooleanParameter(source="webhooks_from_rest_enabled")
+    ReachabilityWebhooksEnabled = BooleanParameter(
+        source="reachability_webhooks_enabled"
+    )
+    AclEnabled = BooleanParameter(source="acl_enabled")
+    ReachabilityDebouncingEnabled = BooleanParameter(
+        source="reachability_debouncing_enabled"
+    )
+    ReachabilityDebouncingWindow = NumberParameter(
+        source="reachability_debouncing_window"
+    )
+
+
+class TtlParameters(serializers.Serializer[Any]):
+    """What may be changed of a Stream."""
+
+    Ttl = TtlParameter(InvalidTtl, source="ttl")
+
+
+class StreamParameters(TtlParameters):
+    """What a new Stream may be given."""
+
+    UniqueName = TextParameter(InvalidUniqueName, source="unique_name")
+
+
+def read_message_data(parameters: Parameters) -> object:
+    """Return the data to publish: JSON text, or in a JSON body the object itself.
+
+    This is no serializer, nor is :func:`describe_message`: to build one would take
+    longer than all else that a publish does here.
+    """
+    data = parameters.get("Data")
+    return read_data(data) if isinstance(data, str) else data
+
+
+def describe_message(message: Message) -> JSONObject:
+    """Return a Message as an answer tells of it."""
+    return {"sid": message.sid, "data": message.data}
+
+
+class ServiceSerializer(serializers.Serializer[Any]):
+    """A Service in an answer."""
+
+    sid = serializers.CharField()
+    unique_name = serializers.CharField()
+    account_sid = serializers.CharField()
+    friendly_name = serializers.CharField()
+    date_created = WireDate()
+    date_updated = WireDate()
+    url = serializers.SerializerMethodField()
+    webhook_url = serializers.CharField()
+    webhooks_from_rest_enabled = serializers.BooleanField()
+    reachability_webhooks_enabled = serializers.BooleanField()
+    acl_enabled = serializers.BooleanField()
+    reachability_debouncing_enabled = serializers.BooleanField()
+    reachability_debouncing_window = serializers.IntegerField()
+    links = serializers.SerializerMethodField()
+
+    def get_url(self, service: Service) -> str:
+        return service_url(self.context["root"], service.sid)
+
+    def get_links(self, service: Service) -> dict[str, str]:
+        # Clients keep the map as it is; the first three products are not served.
+        names = ("documents", "lists", "maps", "streams")
+        return {name: f"{self.get_url(service)}/{name.title()}" for name in names}
+
+
+class StreamSerializer(serializers.Serializer[Any]):
+    """A Stream in an answer."""
+
+    sid = serializers.CharField()
+    unique_name = serializers.CharField()
+    account_sid = serializers.CharField()
+    service_sid = serializers.CharField(source="service_id")
+    url = serializers.SerializerMethodField()
+    links = serializers.SerializerMethodField()
+    date_expires = WireDate()
+    date_created = WireDate()
+    date_updated = WireDate()
+    created_by = serializers.CharField()
+
+    def get_url(self, stream: Stream) -> str:
+        return stream_url(self.context["root"], stream.service_id, stream.sid)
+
+    def get_links(self, stream: Stream) -> dict[str, str]:
+        return {"messages": f"{self.get_url(stream)}/Messages"}
