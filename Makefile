@@ -11,8 +11,8 @@ PY := $(VENV)/bin/python
 LOCK := requirements-dev.lock
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c $(LOCK)
 
-# A .venv whose Python is gone, or that was copied from elsewhere, is no .venv.
-ifneq ($(shell $(PY) -c 'import sys; print(sys.prefix)' 2>/dev/null),$(CURDIR)/$(VENV))
+# A .venv whose Python is gone, or that was built elsewhere and copied, is none.
+ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version),)
 STALE := stale
 endif
 

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from project import views
+from sync_streams.rest import errors
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -11,3 +12,9 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("sync_streams.urls")),
 ]
+
+# What fails outside a view: JSON under /v1, Django's own pages elsewhere.
+handler400 = errors.handler400
+handler403 = errors.handler403
+handler404 = errors.handler404
+handler500 = errors.handler500
