@@ -27,8 +27,8 @@ run: $(VENV)/.run  ## start the demo site on HOST:PORT (127.0.0.1:8000)
 serve: $(VENV)/.run  ## start it under uvicorn
 	@$(PY) -m project provision
 	@exec $(VENV)/bin/uvicorn project.asgi:application --host $(HOST) --port $(PORT) \
-		--lifespan off --no-access-log --ws websockets --ws-max-size 65536 \
-		--ws-per-message-deflate false
+		--ws sync_streams.uvicorn:FramePathProtocol --ws-max-size 65536 \
+		--ws-per-message-deflate false --lifespan off --no-access-log
 
 test: $(VENV)/.dev  ## install what the tests need, and run them
 	@tests/install-services.sh $(PY)
@@ -40,7 +40,7 @@ check: $(VENV)/.dev  ## lint, types, layers, migrations, templates
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) manage.py makemigrations --settings tests.settings --check --dry-run
-	$(VENV)/bin/djlint --quiet --check --lint templates sync_streams/templates
+	$(VENV)/bin/djlint --quiet --check --lint templates $(wildcard sync_streams/templates)
 
 bench: $(VENV)/.dev  ## measure deliveries per second and publish latency
 	@$(PY) -m bench

@@ -38,6 +38,11 @@ def printed_command(site: DemoSite, start: str) -> str:
     return next(line for line in lines if line.startswith(start))
 
 
+def post_token(site: DemoSite, session: requests.Session) -> requests.Response:
+    csrf = {"X-CSRFToken": str(session.cookies["csrftoken"])}
+    return session.post(f"{site.base_url}/token", headers=csrf, timeout=10)
+
+
 def test_second_run_prints_the_same_credentials(
     start_site: Callable[..., DemoSite],
 ) -> None:
@@ -212,8 +217,7 @@ def test_page_and_token_are_the_staff_s_where_strangers_may_come(
 
     page = session.get(f"{site.base_url}/", allow_redirects=False, timeout=10)
     session.get(f"{site.base_url}/admin/login/", timeout=10)
-    csrf = {"X-CSRFToken": session.cookies["csrftoken"]}
-    token = session.post(f"{site.base_url}/token", headers=csrf, timeout=10)
+    token = post_token(site, session)
 
     assert page.headers["Location"] == "/admin/login/?next=/"
     assert token.status_code == 403
@@ -229,8 +233,7 @@ def test_token_is_given_to_the_page(embedded: DemoSite) -> None:
     session = requests.Session()
     session.get(f"{embedded.base_url}/", timeout=10)
 
-    csrf = {"X-CSRFToken": session.cookies["csrftoken"]}
-    response = session.post(f"{embedded.base_url}/token", headers=csrf, timeout=10)
+    response = post_token(embedded, session)
 
     assert response.json()["identity"].startswith("guest-")
     assert response.json()["token"].count(".") == 2
