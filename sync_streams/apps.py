@@ -10,3 +10,8 @@ class SyncStreamsConfig(AppConfig):
     name = "sync_streams"
     verbose_name = _("Sync Streams")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import sweeper  # noqa: PLC0415 - models exist only now
+
+        sweeper.connect()

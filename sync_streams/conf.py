@@ -81,6 +81,10 @@ class Settings:
     lookup_seconds: float = 1
     """Time for which a process that hears of removals keeps a Stream it looked up."""
 
+    expiry_interval_seconds: float = 5
+    """Time between two sweeps of lapsed Streams in a server process, more or less; 0:
+    none. Readers, publishers and subscribers never wait for a sweep."""
+
     broadcast_timeout_seconds: float = 2
     """Time that the channel layer has to take a Message; after it 503/20503."""
 

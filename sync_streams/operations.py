@@ -136,7 +136,7 @@ def remove_service(service: Service, *, cause: Cause = BY_SYSTEM) -> None:
         ServiceNotFound: 54050, it was removed meanwhile.
     """
     with transaction.atomic():
-        streams = list(Stream.objects.filter(service=service))
+        streams = list(service.streams.all())
         _, removed = Service.objects.filter(sid=service.sid).delete()
         if not removed.get(Service._meta.label):
             raise ServiceNotFound
@@ -198,7 +198,8 @@ def get_stream(service: Service, ref: str) -> Stream:
     """
     stream = None
     if is_storable(ref):
-        stream = list_streams(service).by_ref(ref).first()
+        streams = list_streams(service).select_related("service")
+        stream = streams.by_ref(ref).first()
     if stream is None:
         raise _not_found(ref)
     return stream
@@ -266,12 +267,14 @@ def expire_streams(now: datetime | None = None) -> int:
     announced, by one of them.
     """
     total = 0
-    while True:
+    # As a rule there are none, and looking costs no lock.
+    while Stream.objects.lapsed(now).exists():
         with transaction.atomic():
             removed = _remove_lapsed(Stream.objects.all(), now)
+        if not removed:
+            break  # somebody else removed them meanwhile
         total += removed
-        if removed < EXPIRY_BATCH:
-            return total
+    return total
 
 
 def publish(
@@ -328,7 +331,8 @@ def _not_found(ref: str) -> StreamNotFound | UniqueNameNotFound:
 def _remove_lapsed(streams: StreamQuerySet, now: datetime | None = None) -> int:
     # The lock makes one sweeper of many remove a row; where the database has none
     # (SQLite), its writers wait for one another anyway.
-    lapsed = list(streams.lapsed(now).select_for_update()[:EXPIRY_BATCH])
+    locked = streams.lapsed(now).select_for_update()
+    lapsed = list(locked.prefetch_related("service")[:EXPIRY_BATCH])
     if lapsed:
         Stream.objects.filter(sid__in=[stream.sid for stream in lapsed]).delete()
         _announce_all(lapsed, BY_SYSTEM)

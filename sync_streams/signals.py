@@ -4,7 +4,8 @@ Each is sent with ``send_robust``: a receiver that raises is logged, the operati
 stands. All carry ``identity`` (who did it; ``system`` for REST and the server).
 
 ``stream_created``, ``stream_updated``, ``stream_removed``
-    ``stream``: the Stream; a removed one is no longer in the database.
+    ``stream``: the Stream, with its ``service``; a removed one is no longer in the
+    database.
 ``message_published``
     ``stream`` and ``message``. Sent for every Message while anybody listens: keep the
     receiver quick.

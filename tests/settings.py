@@ -90,5 +90,7 @@ SYNC_STREAMS = {
             "AUTH_TOKEN": OTHER_AUTH_TOKEN,
             "API_KEYS": {OTHER_API_KEY_SID: OTHER_API_KEY_SECRET},
         },
-    }
+    },
+    # Tests sweep when they say so.
+    "EXPIRY_INTERVAL_SECONDS": 0,
 }

@@ -36,6 +36,9 @@ RETRY_SECONDS = 1
 listeners: list[Callable[[Event], None]] = []
 """Called with each event of the process group, on the event loop."""
 
+companions: list[Callable[[], None]] = []
+"""Called when a hub starts, on its event loop."""
+
 
 class _Topic:
     """One Stream's subscriptions in this process."""
@@ -91,6 +94,8 @@ class Hub:
                 raise ServiceUnavailable from error
             self._receiver = asyncio.create_task(self._receive())
             serve_on(asyncio.get_running_loop())
+            for companion in companions:
+                companion()
 
     async def subscribe(
         self, outbox: Outbox, stream_sid: str, expires_at: float | None
