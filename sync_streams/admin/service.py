@@ -1,0 +1,123 @@
+"""Services in the admin.
+
+See https://www.twilio.com/docs/sync/api/service.
+"""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from sync_streams import operations
+from sync_streams.models import Service, Stream
+
+from .filters import AccountFilter, account_choices
+from .resource import ResourceAdmin, ResourceForm, label
+
+SETTINGS_FIELDS = (
+    "friendly_name",
+    "webhook_url",
+    "webhooks_from_rest_enabled",
+    "reachability_webhooks_enabled",
+    "reachability_debouncing_enabled",
+    "reachability_debouncing_window",
+    "acl_enabled",
+)
+"""What may be set on a Service, now and later."""
+
+
+APP = Service._meta.app_label
+
+
+class ServiceForm(ResourceForm):
+    """A Service's settings, and the account that it is created in."""
+
+    account_sid = forms.ChoiceField(label=_("account SID"), choices=account_choices)
+
+    class Meta:
+        model = Service
+        fields = ("account_sid", *SETTINGS_FIELDS)
+
+
+@admin.register(Service)
+class ServiceAdmin(ResourceAdmin):
+    """Services: found, created, changed and removed."""
+
+    form = ServiceForm
+    list_display = ("name", "sid", "account_sid", "streams", "date_created")
+    list_filter: ClassVar = [
+        AccountFilter,
+        "webhooks_from_rest_enabled",
+        "reachability_webhooks_enabled",
+    ]
+    search_fields = ("sid__startswith", "^unique_name", "^friendly_name")
+    search_help_text = _("Beginning of a SID, unique name or friendly name")
+    date_hierarchy = "date_created"
+    readonly_fields = ("sid", "unique_name", "date_created", "date_updated")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        is_live = Q(streams__date_expires=None) | Q(
+            streams__date_expires__gt=timezone.now()
+        )
+        return Service.objects.annotate(stream_count=Count("streams", filter=is_live))
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Service | None = None
+    ) -> tuple[str, ...]:
+        fixed = ("account_sid",) if obj else ()
+        return (*fixed, *self.readonly_fields)
+
+    def get_fields(self, request: HttpRequest, obj: Service | None = None) -> Any:
+        if obj is None:
+            return ("account_sid", *SETTINGS_FIELDS)
+        head = ("sid", "unique_name", "account_sid")
+        return (*head, *SETTINGS_FIELDS, "date_created", "date_updated")
+
+    def save_model(
+        self, request: HttpRequest, obj: Service, form: Any, change: bool
+    ) -> None:
+        changed = {
+            name: form.cleaned_data[name]
+            for name in SETTINGS_FIELDS
+            if name in form.changed_data
+        }
+        if change:
+            operations.update_service(obj, **changed)
+        else:
+            account_sid = form.cleaned_data["account_sid"]
+            obj.sid = operations.create_service(account_sid, **changed).sid
+            obj.refresh_from_db()
+
+    def delete_model(self, request: HttpRequest, obj: Service) -> None:
+        operations.remove_service(obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Count the Streams that go along instead of listing thousands of them."""
+        services = list(objs)
+        count = Stream.objects.filter(service__in=services).count()
+        lacking = {
+            model._meta.verbose_name
+            for model in (Service, Stream)
+            if not request.user.has_perm(f"{APP}.delete_{model._meta.model_name}")
+        }
+        counts = {
+            Service._meta.verbose_name_plural: len(services),
+            Stream._meta.verbose_name_plural: count,
+        }
+        return [str(service) for service in services], counts, lacking, []
+
+    @admin.display(description=_("name"), ordering="unique_name")
+    def name(self, service: Service) -> str:
+        return label(service)
+
+    @admin.display(description=_("streams"), ordering="stream_count")
+    def streams(self, service: Any) -> str:
+        name = f"{self.admin_site.name}:{APP}_stream_changelist"
+        url = reverse(name, query={"service": service.sid})
+        return format_html('<a href="{}">{}</a>', url, service.stream_count)

@@ -1,0 +1,94 @@
+"""Streams in the admin.
+
+See https://www.twilio.com/docs/sync/api/stream-resource.
+"""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from sync_streams import operations
+from sync_streams.models import Stream
+
+from .filters import AccountFilter, ExpiryFilter
+from .resource import ResourceAdmin, ResourceForm, label, relative_expiry
+
+
+class StreamForm(ResourceForm):
+    """A Stream's name, given once, and its life-time, counted from now."""
+
+    ttl = forms.IntegerField(
+        label=_("TTL"),
+        required=False,
+        help_text=_(
+            "Seconds from now until the stream lapses, at most 31,536,000; "
+            "0: it never does. Empty: as it is."
+        ),
+    )
+
+    class Meta:
+        model = Stream
+        fields = ("service", "unique_name")
+
+
+@admin.register(Stream)
+class StreamAdmin(ResourceAdmin):
+    """Streams: found, created, given another life-time and removed."""
+
+    form = StreamForm
+    list_display = ("name", "sid", "service", "account_sid", "expires", "date_created")
+    list_select_related = ("service",)
+    list_filter: ClassVar = [AccountFilter, ExpiryFilter]
+    search_fields = ("sid__startswith", "^unique_name")
+    search_help_text = _("Beginning of a SID or a unique name")
+    date_hierarchy = "date_created"
+    autocomplete_fields = ("service",)
+    readonly_fields = (
+        "sid",
+        "account_sid",
+        "created_by",
+        "date_created",
+        "date_updated",
+        "expires",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return Stream.objects.live()
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Stream | None = None
+    ) -> tuple[str, ...]:
+        fixed = ("service", "unique_name") if obj else ()
+        return (*fixed, *self.readonly_fields)
+
+    def get_fields(self, request: HttpRequest, obj: Stream | None = None) -> Any:
+        if obj is None:
+            return ("service", "unique_name", "ttl")
+        return ("unique_name", "sid", "service", "ttl", *self.readonly_fields[1:])
+
+    def save_model(
+        self, request: HttpRequest, obj: Stream, form: Any, change: bool
+    ) -> None:
+        ttl = form.cleaned_data["ttl"]
+        if change:
+            operations.update_stream(obj.service, obj.sid, ttl=ttl)
+        else:
+            obj.sid = operations.create_stream(
+                obj.service, unique_name=obj.unique_name, ttl=ttl
+            ).sid
+        obj.refresh_from_db()
+
+    def delete_model(self, request: HttpRequest, obj: Stream) -> None:
+        operations.remove_stream(obj.service, obj.sid)
+
+    @admin.display(description=_("name"), ordering="unique_name")
+    def name(self, stream: Stream) -> str:
+        return label(stream)
+
+    @admin.display(description=_("expires"), ordering="date_expires")
+    def expires(self, stream: Stream) -> str:
+        return relative_expiry(stream)
