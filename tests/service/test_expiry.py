@@ -1,0 +1,147 @@
+"""Lapsed Streams: gone at the moment, announced once, removed by one sweeper."""
+
+import asyncio
+import time
+import tracemalloc
+from datetime import timedelta
+from threading import Thread
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from sync_streams import operations, signals, sweeper
+from sync_streams.errors import UniqueNameNotFound
+from sync_streams.models import Service, Stream
+from tests.service.client import Socket, rest
+from tests.services import DemoSite
+from tests.settings import ACCOUNT_SID
+
+MANY = 10_000
+
+
+@pytest.fixture
+def service() -> Service:
+    return operations.get_service(ACCOUNT_SID, "default")
+
+
+def lapsed_streams(service: Service, count: int) -> None:
+    past = timezone.now() - timedelta(seconds=1)
+    Stream.objects.bulk_create(
+        [
+            Stream(
+                service=service,
+                account_sid=ACCOUNT_SID,
+                unique_name=f"lapsed-{number}",
+                date_expires=past,
+            )
+            for number in range(count)
+        ],
+        batch_size=1000,
+    )
+
+
+async def test_subscribers_hear_once_and_within_two_seconds(
+    embedded: DemoSite,
+) -> None:
+    created = await asyncio.to_thread(rest, embedded, "/default/Streams", Ttl=1)
+    moment = time.monotonic() + 1
+    async with Socket(embedded) as socket:
+        await socket.ask("subscribe", stream=created["sid"])
+
+        removed = await socket.receive()
+
+        late = time.monotonic() - moment
+        assert removed == {"type": "stream_removed", "stream_sid": created["sid"]}
+        assert -0.5 < late < 2
+        # The sweeper's own announcement comes at most 7.5 seconds after the moment.
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.receive(), 8)
+
+
+async def test_longer_life_reaches_the_hub(embedded: DemoSite) -> None:
+    created = await asyncio.to_thread(rest, embedded, "/default/Streams", Ttl=1)
+    async with Socket(embedded) as socket:
+        await socket.ask("subscribe", stream=created["sid"])
+        path = f"/default/Streams/{created['sid']}"
+        await asyncio.to_thread(rest, embedded, path, Ttl=60)
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.receive(), 1.5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lapsed_stream_is_gone_and_its_name_free_before_any_sweep(
+    service: Service,
+) -> None:
+    lapsed_streams(service, 1)
+
+    with pytest.raises(UniqueNameNotFound):
+        operations.publish(service, "lapsed-0", {"a": 1})
+    with pytest.raises(UniqueNameNotFound):
+        operations.get_stream(service, "lapsed-0")
+    assert operations.create_stream(service, unique_name="lapsed-0").is_live()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_thousand_streams_lapse_in_constant_memory(service: Service) -> None:
+    removed: list[str] = []
+
+    def note(stream: Stream, **_: object) -> None:
+        removed.append(stream.sid)
+
+    lapsed_streams(service, operations.EXPIRY_BATCH)
+    peak_of_one_batch = peak_of_sweep()
+    lapsed_streams(service, MANY)
+    signals.stream_removed.connect(note)
+    try:
+        peak = peak_of_sweep()
+    finally:
+        signals.stream_removed.disconnect(note)
+
+    assert len(removed) == len(set(removed)) == MANY
+    assert not Stream.objects.exists()
+    # 100 bytes for each SID that this test keeps.
+    assert peak < 1.5 * peak_of_one_batch + 100 * MANY
+
+
+def peak_of_sweep() -> int:
+    tracemalloc.start()
+    try:
+        operations.expire_streams()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_stream_is_removed_by_one_of_many_sweepers(service: Service) -> None:
+    removed: list[str] = []
+
+    def note(stream: Stream, **_: object) -> None:
+        removed.append(stream.sid)
+
+    def sweep() -> None:
+        operations.expire_streams()
+        connection.close()
+
+    lapsed_streams(service, 2 * operations.EXPIRY_BATCH + 1)
+    signals.stream_removed.connect(note)
+    threads = [Thread(target=sweep) for _ in range(4)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        signals.stream_removed.disconnect(note)
+
+    assert len(removed) == len(set(removed)) == 2 * operations.EXPIRY_BATCH + 1
+
+
+@pytest.mark.parametrize("interval", [0.2, 5])
+def test_pauses_of_sweepers_spread(interval: float) -> None:
+    pauses = {sweeper.pause(interval) for _ in range(100)}
+
+    assert len(pauses) > 1
+    assert all(interval / 2 <= pause <= interval * 1.5 for pause in pauses)
