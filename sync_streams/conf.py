@@ -85,6 +85,12 @@ class Settings:
     """Time between two sweeps of lapsed Streams in a server process, more or less; 0:
     none. Readers, publishers and subscribers never wait for a sweep."""
 
+    canary_seconds: float = 5
+    """How often a process makes sure that it hears what is sent to its groups."""
+
+    deaf_timeout_seconds: float = 60
+    """Time after which a process that hears nothing sends its connections away."""
+
     broadcast_timeout_seconds: float = 2
     """Time that the channel layer has to take a Message; after it 503/20503."""
 

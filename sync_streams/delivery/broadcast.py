@@ -5,7 +5,7 @@ See https://channels.readthedocs.io/en/stable/topics/channel_layers.html.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from threading import Lock, Thread
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -50,6 +50,11 @@ def channel_layer() -> BaseChannelLayer:
     return layer
 
 
+async def send_to_group(group: str, event: Mapping[str, object]) -> None:
+    """Send an event to a group, for as long as the layer takes."""
+    await channel_layer().group_send(group, dict(event))
+
+
 async def abroadcast(event: Event) -> None:
     """Send an event to the processes that it concerns.
 
@@ -64,7 +69,7 @@ async def abroadcast(event: Event) -> None:
     group = stream_group(event["stream_sid"]) if is_message else PROCESS_GROUP
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-            await channel_layer().group_send(group, dict(event))
+            await send_to_group(group, event)
     except Exception as error:
         # Layers are pluggable and their errors share no base class.
         logger.warning("channel layer failed: %r", error)

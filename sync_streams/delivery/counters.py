@@ -16,5 +16,8 @@ class Counters:
     closed_as_stuck: int = 0
     """Connections closed because they took nothing any more."""
 
+    canaries_missed: int = 0
+    """Times that this process did not hear its own event."""
+
 
 counters = Counters()

@@ -7,23 +7,19 @@ layer one delivery a process, whatever the number of subscribers.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from time import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
 
-from .broadcast import (
-    PROCESS_GROUP,
-    Event,
-    channel_layer,
-    serve_on,
-    stream_group,
-)
+from .broadcast import PROCESS_GROUP, Event, channel_layer, serve_on
+from .canary import Canary
 from .counters import counters
 from .frames import Encoder, Frame
 from .outbox import Outbox
+from .topic import Topic
 
 logger = logging.getLogger(__name__)
 
@@ -39,41 +35,26 @@ listeners: list[Callable[[Event], None]] = []
 companions: list[Callable[[], None]] = []
 """Called when a hub starts, on its event loop."""
 
-
-class _Topic:
-    """One Stream's subscriptions in this process."""
-
-    __slots__ = ("expiry", "is_joined", "lock", "members")
-
-    def __init__(self) -> None:
-        self.members: dict[Encoder, dict[str, Outbox]] = {}
-        self.lock = asyncio.Lock()
-        self.is_joined = False
-        self.expiry: asyncio.TimerHandle | None = None
-
-    def expire_at(self, moment: float | None, callback: Callable[[], None]) -> None:
-        if self.expiry is not None:
-            self.expiry.cancel()
-            self.expiry = None
-        if moment is not None:
-            loop = asyncio.get_running_loop()
-            self.expiry = loop.call_later(max(0.0, moment - time()), callback)
+when_deaf: list[Callable[[], None]] = []
+"""Called when a hub hears nothing any more and joining again did not help."""
 
 
 class Hub:
     """Every subscription of this process, by Stream."""
 
     def __init__(self) -> None:
+        """Make a hub for the running event loop."""
         self._layer = channel_layer()
         self._channel = ""
-        self._topics: dict[str, _Topic] = {}
+        self._topics: dict[str, Topic] = {}
         self._starting = asyncio.Lock()
         self._receiver: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.canary = Canary(rejoin=self._rejoin, give_up=_tell_deaf)
 
     @property
     def is_listening(self) -> bool:
-        """Whether this process hears the events of all others."""
+        """Whether this process receives from the layer."""
         return self._receiver is not None and not self._receiver.done()
 
     async def start(self) -> None:
@@ -86,13 +67,13 @@ class Hub:
             if self.is_listening:
                 return
             try:
-                self._channel = await self._layer.new_channel()
-                await self._layer.group_add(PROCESS_GROUP, self._channel)
+                async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                    self._channel = await self._layer.new_channel()
+                    await self._join_own_groups()
             except Exception as error:
-                # Layers are pluggable and their errors share no base class.
-                logger.warning("channel layer failed: %r", error)
-                raise ServiceUnavailable from error
+                raise _unavailable(error) from error
             self._receiver = asyncio.create_task(self._receive())
+            self._spawn(self.canary.watch())
             serve_on(asyncio.get_running_loop())
             for companion in companions:
                 companion()
@@ -110,29 +91,26 @@ class Hub:
         Raises:
             ServiceUnavailable: 20503, the layer does not answer.
         """
-        topic = self._topics.setdefault(stream_sid, _Topic())
         # Membership first, group second: whoever leaves meanwhile sees a member and
         # keeps the topic, and nothing published after the answer can be missed.
-        members = topic.members.setdefault(outbox.encoder, {})
-        members[outbox.connection_id] = outbox
+        topic = self._topics.setdefault(stream_sid, Topic(stream_sid))
+        topic.add(outbox)
         outbox.streams.add(stream_sid)
         topic.expire_at(expires_at, lambda: self._expire(stream_sid))
-        async with topic.lock:
-            if not topic.is_joined:
-                await self._join(topic, stream_sid, outbox)
+        try:
+            await topic.join(self._layer, self._channel)
+        except Exception as error:
+            self.unsubscribe(outbox, stream_sid)
+            raise _unavailable(error) from error
 
     def unsubscribe(self, outbox: Outbox, stream_sid: str) -> None:
         """Stop delivering a Stream to a connection, at once."""
         outbox.streams.discard(stream_sid)
         topic = self._topics.get(stream_sid)
-        if topic is None:
-            return
-        members = topic.members.get(outbox.encoder, {})
-        members.pop(outbox.connection_id, None)
-        if not members:
-            topic.members.pop(outbox.encoder, None)
-        if not topic.members:
-            self._leave_soon(topic, stream_sid)
+        if topic is not None:
+            topic.discard(outbox)
+            if not topic.members:
+                self._spawn(self._leave(topic))
 
     def forget(self, outbox: Outbox) -> None:
         """Stop delivering anything to a connection."""
@@ -142,42 +120,36 @@ class Hub:
     def count(self, stream_sid: str) -> int:
         """Return how many connections of this process are subscribed to a Stream."""
         topic = self._topics.get(stream_sid)
-        return sum(map(len, topic.members.values())) if topic else 0
+        return topic.count if topic else 0
 
-    async def _join(self, topic: _Topic, stream_sid: str, outbox: Outbox) -> None:
+    async def _join_own_groups(self) -> None:
+        await self._layer.group_add(PROCESS_GROUP, self._channel)
+        await self._layer.group_add(self.canary.group, self._channel)
+
+    async def _rejoin(self) -> None:
         try:
-            await self._layer.group_add(stream_group(stream_sid), self._channel)
+            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                await self._join_own_groups()
+            for topic in tuple(self._topics.values()):
+                await topic.join(self._layer, self._channel, again=True)
         except Exception as error:
-            logger.warning("channel layer failed: %r", error)
-            self.unsubscribe(outbox, stream_sid)
-            raise ServiceUnavailable from error
-        topic.is_joined = True
+            logger.warning("groups could not be joined again: %r", error)
 
-    def _leave_soon(self, topic: _Topic, stream_sid: str) -> None:
-        task = asyncio.ensure_future(self._leave(topic, stream_sid))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
-
-    async def _leave(self, topic: _Topic, stream_sid: str) -> None:
-        async with topic.lock:
-            if topic.is_joined and not topic.members:
-                topic.is_joined = False
-                try:
-                    await self._layer.group_discard(
-                        stream_group(stream_sid), self._channel
-                    )
-                except Exception as error:
-                    # Events that still come find no topic and are dropped.
-                    logger.warning("channel layer failed: %r", error)
-            if not topic.members and self._topics.get(stream_sid) is topic:
-                topic.expire_at(None, lambda: None)
-                del self._topics[stream_sid]
+    async def _leave(self, topic: Topic) -> None:
+        try:
+            is_empty = await topic.leave(self._layer, self._channel)
+        except Exception as error:
+            # Events that still come find no topic and are dropped.
+            logger.warning("a group could not be left: %r", error)
+            is_empty = not topic.members
+        if is_empty and self._topics.get(topic.stream_sid) is topic:
+            topic.expire_at(None, lambda: None)
+            del self._topics[topic.stream_sid]
 
     async def _receive(self) -> None:
         while True:
             try:
-                event = await self._layer.receive(self._channel)
-                await self._dispatch(event)
+                await self._dispatch(await self._layer.receive(self._channel))
             except Exception:
                 logger.exception("hub failed; it goes on")
                 await asyncio.sleep(RETRY_SECONDS)
@@ -185,13 +157,22 @@ class Hub:
     async def _dispatch(self, event: Any) -> None:
         if event["type"] == "message.published":
             await self._message_published(event)
-            return
+        elif event["type"] == "canary":
+            self.canary.hear()
+        else:
+            await self._process_event(event)
+
+    async def _process_event(self, event: Event) -> None:
         for listener in listeners:
             listener(event)
+        topic = self._topics.get(event["stream_sid"])
+        if topic is None:
+            return
         if event["type"] == "stream.removed":
-            await self._stream_removed(event)
+            self._stream_removed(topic, event)
         elif event["type"] == "stream.updated":
-            self._stream_updated(event)
+            sid = topic.stream_sid
+            topic.expire_at(event.get("expires_at"), lambda: self._expire(sid))
 
     async def _message_published(self, event: Event) -> None:
         topic = self._topics.get(event["stream_sid"])
@@ -215,32 +196,38 @@ class Hub:
                     outbox.put(frame)
         counters.delivered += len(connections)
 
-    async def _stream_removed(self, event: Event) -> None:
-        topic = self._topics.get(event["stream_sid"])
-        if topic is None:
-            return
+    def _stream_removed(self, topic: Topic, event: Event) -> None:
         for encoder, members in tuple(topic.members.items()):
             frame = encoder.stream_removed(event)
             for outbox in tuple(members.values()):
                 if outbox.connection_id != _origin(encoder, event):
                     outbox.put(frame)
-                self.unsubscribe(outbox, event["stream_sid"])
-
-    def _stream_updated(self, event: Event) -> None:
-        topic = self._topics.get(event["stream_sid"])
-        if topic is not None:
-            sid = event["stream_sid"]
-            topic.expire_at(event.get("expires_at"), lambda: self._expire(sid))
+                self.unsubscribe(outbox, topic.stream_sid)
 
     def _expire(self, stream_sid: str) -> None:
         event: Event = {"type": "stream.removed", "stream_sid": stream_sid}
-        task = asyncio.ensure_future(self._dispatch(event))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._spawn(self._process_event(event))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 def _origin(encoder: Encoder, event: Event) -> str | None:
     return event.get("origin") if encoder.skips_origin else None
+
+
+def _unavailable(error: Exception) -> ServiceUnavailable:
+    # Layers are pluggable and their errors share no base class.
+    logger.warning("channel layer failed: %r", error)
+    return ServiceUnavailable()
+
+
+def _tell_deaf() -> None:
+    logger.error("this process hears nothing any more")
+    for callback in when_deaf:
+        callback()
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
@@ -257,4 +244,6 @@ def get_hub() -> Hub:
 
 def is_listening() -> bool:
     """Tell whether this process hears of removals, in any of its event loops."""
-    return any(hub.is_listening for hub in tuple(_hubs.values()))
+    return any(
+        hub.is_listening and not hub.canary.is_deaf for hub in tuple(_hubs.values())
+    )

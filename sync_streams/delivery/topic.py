@@ -1,0 +1,84 @@
+"""Topic: one Stream's subscriptions in this process, and its place in the layer."""
+
+import asyncio
+from collections.abc import Callable
+from time import time
+from typing import TYPE_CHECKING
+
+from channels.layers import BaseChannelLayer
+
+from sync_streams.conf import get_settings
+
+from .broadcast import stream_group
+from .outbox import Outbox
+
+if TYPE_CHECKING:
+    from .frames import Encoder
+
+
+class Topic:
+    """Who listens to a Stream here; in the Stream's group while anybody does."""
+
+    __slots__ = ("_expiry", "_is_joined", "_lock", "members", "stream_sid")
+
+    def __init__(self, stream_sid: str) -> None:
+        """Make a topic without members."""
+        self.stream_sid = stream_sid
+        self.members: dict["Encoder", dict[str, Outbox]] = {}
+        """Connections by protocol and id: an event is encoded once for each key."""
+        self._lock = asyncio.Lock()
+        self._is_joined = False
+        self._expiry: asyncio.TimerHandle | None = None
+
+    @property
+    def count(self) -> int:
+        """How many connections listen."""
+        return sum(map(len, self.members.values()))
+
+    def add(self, outbox: Outbox) -> None:
+        """Take a connection in."""
+        members = self.members.setdefault(outbox.encoder, {})
+        members[outbox.connection_id] = outbox
+
+    def discard(self, outbox: Outbox) -> None:
+        """Let a connection go, if it is here."""
+        members = self.members.get(outbox.encoder, {})
+        members.pop(outbox.connection_id, None)
+        if not members:
+            self.members.pop(outbox.encoder, None)
+
+    def expire_at(self, moment: float | None, callback: Callable[[], None]) -> None:
+        """Call back when the Stream lapses; ``None``: never."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if moment is not None:
+            loop = asyncio.get_running_loop()
+            self._expiry = loop.call_later(max(0.0, moment - time()), callback)
+
+    async def join(
+        self, layer: BaseChannelLayer, channel: str, *, again: bool = False
+    ) -> None:
+        """Join the Stream's group, unless this process is in it.
+
+        Args:
+            layer: the channel layer.
+            channel: this process's channel.
+            again: join even so, in case the layer forgot.
+        """
+        async with self._lock:
+            if self._is_joined and not again:
+                return
+            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                await layer.group_add(stream_group(self.stream_sid), channel)
+            self._is_joined = True
+
+    async def leave(self, layer: BaseChannelLayer, channel: str) -> bool:
+        """Leave the Stream's group if nobody listens; tell whether that is so."""
+        async with self._lock:
+            if self._is_joined and not self.members:
+                self._is_joined = False
+                async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                    await layer.group_discard(stream_group(self.stream_sid), channel)
+        # Who subscribed while the layer was asked waits for the lock, to join again.
+        return not self.members
