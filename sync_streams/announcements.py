@@ -25,6 +25,9 @@ class Cause:
     connection_id: str | None = None
     """The socket connection, if there was one; the SDK front leaves it out."""
 
+    is_read_only: bool = False
+    """The access token lets it look and listen, nothing else."""
+
 
 BY_SYSTEM = Cause()
 

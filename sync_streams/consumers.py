@@ -162,8 +162,13 @@ class SubscriberConsumer(AsyncConsumer):
     @property
     def cause(self) -> Cause:
         """This connection, as the cause of what it asks for."""
-        name = self.identity.name if self.identity else ""
-        return Cause(name, self.outbox.connection_id)
+        if self.identity is None:
+            return Cause("", self.outbox.connection_id)
+        return Cause(
+            self.identity.name,
+            self.outbox.connection_id,
+            is_read_only=self.identity.is_read_only,
+        )
 
     async def authenticate(self, token: object) -> Identity:
         """Let the token say who this is.

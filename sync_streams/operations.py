@@ -26,6 +26,7 @@ from .announcements import (
     announce_updated,
 )
 from .errors import (
+    AccessForbidden,
     ServiceNotFound,
     StreamNotFound,
     UniqueNameNotFound,
@@ -163,10 +164,12 @@ def create_stream(
         InvalidUniqueName: 54302.
         InvalidTtl: 54011.
         UniqueNameTaken: 54301, another live Stream has the name.
+        AccessForbidden: 54007, the cause may only listen.
         ServiceNotFound: 54050, the Service was removed meanwhile.
 
     See https://www.twilio.com/docs/sync/api/stream-resource.
     """
+    _check_may_change(cause)
     check_unique_name(unique_name)
     now = timezone.now()
     stream = Stream(
@@ -229,7 +232,9 @@ def update_stream(
         InvalidTtl: 54011, ``ttl`` is not 0 (never lapses) to 31,536,000 seconds.
         StreamNotFound: 54250.
         UniqueNameNotFound: 54300.
+        AccessForbidden: 54007, the cause may only listen.
     """
+    _check_may_change(cause)
     stream = get_stream(service, ref)
     if ttl is None:
         return stream
@@ -251,7 +256,9 @@ def remove_stream(service: Service, ref: str, *, cause: Cause = BY_SYSTEM) -> No
     Raises:
         StreamNotFound: 54250.
         UniqueNameNotFound: 54300.
+        AccessForbidden: 54007, the cause may only listen.
     """
+    _check_may_change(cause)
     stream = get_stream(service, ref)
     with transaction.atomic():
         removed, _ = Stream.objects.filter(sid=stream.sid).delete()
@@ -298,10 +305,12 @@ def publish(
         InvalidJSON: 54008, the data is not a strict JSON object.
         DataTooLarge: 54006.
         RateLimited: 54009, over ``publish_rate`` (30 Messages a second).
+        AccessForbidden: 54007, the cause may only listen.
         ServiceUnavailable: 20503, nobody was told; it may be tried again.
 
     See https://www.twilio.com/docs/sync/api/stream-message-resource.
     """
+    _check_may_change(cause)
     stream = find_stream(service, stream_ref)
     message = Message.new(stream.sid, data)
     limits.spend(stream.sid)
@@ -313,6 +322,7 @@ async def apublish(
     service: Service, stream_ref: str, data: object, *, cause: Cause = BY_SYSTEM
 ) -> Message:
     """Do as :func:`publish` does, from async code and, as a rule, without a thread."""
+    _check_may_change(cause)
     stream = recent_stream(service.sid, stream_ref)
     if stream is None:
         stream = await sync_to_async(find_stream, thread_sensitive=False)(
@@ -322,6 +332,11 @@ async def apublish(
     await limits.aspend(stream.sid)
     await aannounce_message(stream, message, cause)
     return message
+
+
+def _check_may_change(cause: Cause) -> None:
+    if cause.is_read_only:
+        raise AccessForbidden
 
 
 def _not_found(ref: str) -> StreamNotFound | UniqueNameNotFound:

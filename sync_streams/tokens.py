@@ -52,6 +52,10 @@ class Identity:
     expires_at: int
     """Moment at which the token lapses, in seconds since 1970."""
 
+    is_read_only: bool = False
+    """The grant holds ``"read_only": true``: subscribe, but change and publish nothing
+    (54007). No claim of Twilio's: its own tokens never hold it."""
+
 
 def read_token(token: object) -> Identity:
     """Verify an access token and return who it speaks for.
@@ -69,7 +73,12 @@ def read_token(token: object) -> Identity:
 
 
 def issue_token(
-    identity: str, service_sid: str, *, account_sid: str = "", ttl: int = 3600
+    identity: str,
+    service_sid: str,
+    *,
+    account_sid: str = "",
+    ttl: int = 3600,
+    is_read_only: bool = False,
 ) -> str:
     """Make an access token, signed with the account's first API key.
 
@@ -78,12 +87,15 @@ def issue_token(
         service_sid: the Service's SID, unique name, or ``default``.
         account_sid: the account; by default the first one in the settings.
         ttl: seconds until the token lapses, at most 86,400.
+        is_read_only: let it subscribe, but change and publish nothing (54007).
     """
     accounts = get_settings().accounts
     account = accounts[account_sid] if account_sid else next(iter(accounts.values()))
     key_sid, secret = next(iter(account.api_keys.items()))
     now = int(time.time())
-    grants = {"identity": identity, "data_sync": {"service_sid": service_sid}}
+    grant: dict[str, str | bool] = {"service_sid": service_sid}
+    if is_read_only:
+        grant["read_only"] = True
     return jwt.encode(
         {
             "jti": f"{key_sid}-{now}",
@@ -91,7 +103,7 @@ def issue_token(
             "sub": account.sid,
             "iat": now,
             "exp": now + ttl,
-            "grants": grants,
+            "grants": {"identity": identity, "data_sync": grant},
         },
         secret,
         algorithm="HS256",
@@ -145,17 +157,19 @@ def _identity(claims: Mapping[str, Any], account: Account, key_sid: str) -> Iden
     expires_at = int(claims["exp"])
     if expires_at > time.time() + MAX_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS:
         raise TokenExpired
-    name, service_ref = _grants(claims.get("grants"))
+    name, grant = _grants(claims.get("grants"))
     return Identity(
         name=name,
         account_sid=account.sid,
-        service_ref=service_ref,
+        service_ref=grant["service_sid"],
         key_sid=key_sid,
         expires_at=expires_at,
+        # Whatever else stands there was meant to take rights away, not to give them.
+        is_read_only=grant.get("read_only", False) is not False,
     )
 
 
-def _grants(grants: object) -> tuple[str, str]:
+def _grants(grants: object) -> tuple[str, dict[str, Any]]:
     if not isinstance(grants, dict):
         raise InvalidTokenGrants
     name, sync = grants.get("identity"), grants.get("data_sync")
@@ -163,4 +177,4 @@ def _grants(grants: object) -> tuple[str, str]:
         raise InvalidTokenGrants
     if not isinstance(sync, dict) or not isinstance(sync.get("service_sid"), str):
         raise InvalidTokenGrants
-    return name, sync["service_sid"]
+    return name, sync
