@@ -24,7 +24,7 @@ class Topic:
     def __init__(self, stream_sid: str) -> None:
         """Make a topic without members."""
         self.stream_sid = stream_sid
-        self.members: dict["Encoder", dict[str, Outbox]] = {}
+        self.members: dict[Encoder, dict[str, Outbox]] = {}
         """Connections by protocol and id: an event is encoded once for each key."""
         self._lock = asyncio.Lock()
         self._is_joined = False
