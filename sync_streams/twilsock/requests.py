@@ -75,14 +75,12 @@ def read_request(frame: Frame) -> TunnelRequest:
         raise InvalidParameter("A message frame needs an http_request")
     if frame.header.get("active_grant", GRANT) != GRANT:
         raise AccessForbidden
-    path, method = request.get("path"), request.get("method")
-    if not isinstance(path, str) or not isinstance(method, str):
-        raise InvalidParameter("An http_request needs a method and a path")
+    path, host = _text(request, "path"), _text(request, "host")
     root = _ROOT.search(path)
     start = root.start() if root else 0
     return TunnelRequest(
-        method=method.upper(),
-        origin=f"https://{request.get('host') or 'localhost'}{path[:start]}",
+        method=_text(request, "method"),
+        origin=f"https://{host or 'localhost'}{path[:start]}",
         path=path[start:].partition("?")[0],
         body=frame.payload,
     )
@@ -103,3 +101,10 @@ def refuse(error: SyncError) -> TunnelReply:
         "more_info": error.more_info,
     }
     return TunnelReply(error.status, to_json(body))
+
+
+def _text(request: JSONObject, name: str) -> str:
+    text = request.get(name, "")
+    if not isinstance(text, str):
+        raise InvalidParameter(f"Invalid {name} in http_request")
+    return text

@@ -83,7 +83,7 @@ def read_batch(fields: JSONObject) -> Batch:
     """
     version, objects = fields.get("event_protocol_version"), fields.get("requests")
     action, correlation_id = fields.get("action"), fields.get("correlation_id")
-    if action not in {"establish", "cancel"}:
+    if not isinstance(action, str) or action not in {"establish", "cancel"}:
         raise InvalidParameter("Invalid action")
     if type(version) is not int or version < events.OLDEST_VERSION:
         raise InvalidParameter("Invalid event_protocol_version")

@@ -71,6 +71,15 @@ const commands = {
   remove: ({ stream }) => streams.get(stream).removeStream(),
   close: ({ stream }) => streams.get(stream).close(),
   updateToken: async ({ client, token }) => void (await clients.get(client).updateToken(token)),
+  renewOnExpiry({ client, token, delay }) {
+    const source = clients.get(client);
+    const renew = () =>
+      source.updateToken(token).then(
+        () => tell({ event: "renewed", client }),
+        (error) => tell({ event: "renewalFailed", client, args: describe(error) }),
+      );
+    source.on("tokenExpired", () => (delay === null ? renew() : setTimeout(renew, delay)));
+  },
   shutdown: ({ client }) => clients.get(client).shutdown(),
   async open({ client, kind, options }) {
     const opened = await clients.get(client)[kind](options);

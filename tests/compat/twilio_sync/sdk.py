@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 HERE = Path(__file__).parent
 DRIVER = HERE / "sdk_driver.js"
+PACKAGES = HERE.parent / "node_modules"
 TIMEOUT_SECONDS = 20
 MAX_LINE_BYTES = 1 << 20
 
@@ -136,6 +137,10 @@ class SdkClient(Emitter):
 
     async def update_token(self, token: str) -> None:
         await self._call("updateToken", token=token)
+
+    async def renew_on_expiry(self, token: str, *, after_ms: int | None) -> None:
+        """Let the app call ``updateToken`` when ``tokenExpired`` comes, or later."""
+        await self._call("renewOnExpiry", token=token, delay=after_ms)
 
     async def shutdown(self) -> None:
         await self._call("shutdown")

@@ -1,0 +1,42 @@
+"""Fixtures of the SDK's conformance tests."""
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.compat.twilio_sync.rig import VERSIONS, Rig
+from tests.compat.twilio_sync.sdk import PACKAGES, run_sdk
+from tests.compat.twilio_sync.wire import Wire
+from tests.services import DemoSite, cannot_have
+
+IMPATIENT = "tests.compat.twilio_sync.impatient"
+
+
+@pytest.fixture
+def package() -> str:
+    """Name under which npm installed the version of the SDK."""
+    return VERSIONS[0]
+
+
+@pytest.fixture
+def site(embedded: DemoSite) -> DemoSite:
+    """The server; a test that needs another one overrides this."""
+    return embedded
+
+
+@pytest.fixture
+async def rig(site: DemoSite, package: str) -> AsyncIterator[Rig]:
+    """SDKs on a recorded wire, whose frames are audited in the end."""
+    if not shutil.which("node") or not (PACKAGES / package).exists():
+        cannot_have(f"Node with npm's {package}")
+    wire = Wire(f"{site.websocket_url}/v3/wsconnect")
+    async with wire.run(), run_sdk(package) as sdk:
+        yield Rig(site, wire, sdk)
+    wire.audit()
+
+
+@pytest.fixture
+def impatient(start_site: Callable[..., DemoSite]) -> DemoSite:
+    """A server that loses patience within a second or two."""
+    return start_site(DJANGO_SETTINGS_MODULE=IMPATIENT)

@@ -1,0 +1,158 @@
+"""Checklist C70 to C79: lost connections, restarts, idle and silent peers."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.compat.twilio_sync.rig import Rig, every_version, new_name
+from tests.services import DemoSite
+
+BACK_SECONDS = 8
+
+
+async def test_refused_handshake_is_retried(rig: Rig) -> None:
+    rig.wire.is_open = False
+    client = await rig.client()
+    [error] = await client.wait("connectionError")
+
+    rig.wire.is_open = True
+
+    assert error["terminal"] is False
+    await client.state("connected")
+
+
+@every_version
+async def test_c70_broken_connection_comes_back_and_delivers(rig: Rig) -> None:
+    client = await rig.client()
+    stream = await client.stream(new_name())
+    await rig.wire.subscribed()
+
+    rig.wire.cut()
+    broken_at = time.monotonic()
+    await rig.wire.subscribed(2)
+
+    assert time.monotonic() - broken_at < BACK_SECONDS
+    await stream.message(await rig.publish(stream.sid, {}))
+    assert client.states[:2] == ["connecting", "connected"]
+
+
+async def test_c71_continuation_token_is_taken_back(rig: Rig) -> None:
+    client = await rig.client()
+    await client.state("connected")
+
+    rig.wire.cut()
+    await client.state("connected", times=2)
+
+    first, second = rig.wire.sent("init")
+    issued = (await rig.wire.replied(first)).frame.header["continuation_token"]
+    assert second.frame.header["continuation_token"] == issued
+    assert (await rig.wire.replied(second)).frame.header["status"]["code"] == 200
+
+
+@pytest.mark.parametrize("forged", ["forged", "x" * 10_000, 1, {"a": []}, [None]])
+async def test_c72_forged_continuation_token_changes_nothing(
+    rig: Rig, forged: object
+) -> None:
+    async with rig.peer() as peer:
+        refused = await peer.ask("init", token="garbage", continuation_token=forged)
+        accepted = await peer.ask("init", token=rig.token(), continuation_token=forged)
+
+    assert refused.header["status"]["code"] == 401
+    assert accepted.header["status"]["code"] == 200
+    assert accepted.header["continuation_token"] != forged
+
+
+@every_version
+async def test_c73_request_made_while_away_is_sent_afterwards(rig: Rig) -> None:
+    mine, theirs = await rig.pair()
+
+    rig.wire.is_open = False
+    rig.wire.cut()
+    publishing = asyncio.create_task(mine.publish({"x": 1}))
+    rig.wire.is_open = True
+
+    assert (await publishing).startswith("TZ")
+    assert rig.wire.requests().count(f"POST /v3/Streams/{mine.sid}/Messages") == 1
+    assert theirs.emitted("removed") == []
+
+
+async def test_c74_server_that_is_down_at_first_is_reached_later(rig: Rig) -> None:
+    rig.wire.is_open = False
+    client = await rig.client()
+    opening = asyncio.create_task(client.stream(new_name()))
+    await client.wait("connectionError")
+
+    rig.wire.is_open = True
+
+    await (await opening).publish({})
+
+
+class TestRestart:
+    """A server that ends and comes back at the same address."""
+
+    @pytest.fixture
+    def site(self, start_site: Callable[..., DemoSite]) -> DemoSite:
+        return start_site()
+
+    @every_version
+    async def test_c75_streams_outlive_a_restart(self, rig: Rig) -> None:
+        client = await rig.client()
+        stream = await client.stream(new_name())
+        await rig.wire.subscribed()
+
+        await asyncio.to_thread(rig.site.restart)
+        await rig.wire.subscribed(2)
+
+        await stream.message(await rig.publish(stream.sid, {}))
+        assert stream.emitted("removed") == []
+
+    async def test_c76_leaving_server_costs_its_clients_no_error(
+        self, rig: Rig
+    ) -> None:
+        client = await rig.client()
+        await client.state("connected")
+
+        rig.wire.is_open = False
+        await asyncio.to_thread(rig.site.stop)
+        await rig.wire.wait_until(lambda: rig.wire.closed)
+        await asyncio.to_thread(rig.site.start)
+        rig.wire.is_open = True
+        await client.state("connected", times=2)
+
+        assert not [
+            error for error in client.emitted("connectionError") if error["terminal"]
+        ]
+        assert rig.wire.received("close") == []
+
+
+class TestImpatient:
+    """A server whose patience ends after a second or two."""
+
+    @pytest.fixture
+    def site(self, impatient: DemoSite) -> DemoSite:
+        return impatient
+
+    @every_version
+    async def test_c77_idle_client_is_kept_alive(self, rig: Rig) -> None:
+        client = await rig.client()
+        stream = await client.stream(new_name())
+
+        await rig.wire.wait_until(lambda: len(rig.wire.received("ping")) >= 4)
+
+        await stream.publish({})
+        assert client.states == ["connecting", "connected"]
+        assert rig.wire.opened == 1
+
+    async def test_c78_silent_client_is_dropped(self, rig: Rig) -> None:
+        async with rig.peer() as peer:
+            await peer.ask("init", token=rig.token())
+
+            assert (await peer.receive()).method == "ping"
+
+            assert await peer.closed() == 4000
+
+    async def test_c79_socket_without_init_is_closed(self, rig: Rig) -> None:
+        async with rig.peer() as peer:
+            assert await peer.closed() == 4001

@@ -1,0 +1,129 @@
+"""Checklist C80 to C89: the life of an access token."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.compat.twilio_sync.rig import Rig, every_version, new_name
+from tests.compat.twilio_sync.sdk import SdkError
+
+
+async def test_c80_client_is_told_once_before_its_token_expires(rig: Rig) -> None:
+    client = await rig.client(token=rig.token(ttl=170))
+
+    await client.wait("tokenAboutToExpire")
+    await client.stream(new_name())
+
+    assert len(client.emitted("tokenAboutToExpire")) == 1
+    [warning] = rig.wire.received("client_update")
+    assert warning.frame.header["client_update_type"] == "token_about_to_expire"
+
+
+async def test_c80_client_with_more_than_3_minutes_is_not_told(rig: Rig) -> None:
+    client = await rig.client(token=rig.token(ttl=190))
+
+    await (await client.stream(new_name())).publish({})
+
+    assert client.emitted("tokenAboutToExpire") == []
+
+
+@every_version
+async def test_c81_renewed_token_keeps_the_connection(rig: Rig) -> None:
+    client = await rig.client(token=rig.token(ttl=2))
+    expired_at = time.time() + 2
+    stream = await client.stream(new_name())
+    await rig.wire.subscribed()
+
+    await client.update_token(rig.token())
+    await asyncio.sleep(expired_at + 1 - time.time())
+
+    await stream.message(await rig.publish(stream.sid, {}))
+    assert rig.wire.opened == 1
+    assert client.states == ["connecting", "connected"]
+
+
+async def test_c82_same_token_is_not_sent_again(rig: Rig) -> None:
+    token = rig.token()
+    client = await rig.client(token=token)
+    await client.state("connected")
+
+    await client.update_token(token)
+
+    assert rig.wire.sent("update") == []
+    assert client.states == ["connecting", "connected"]
+
+
+@every_version
+@pytest.mark.parametrize("bad", ["garbage", "other identity", "expired"])
+async def test_c83_to_c85_bad_renewal_is_denied(rig: Rig, bad: str) -> None:
+    tokens = {"other identity": rig.token("bob"), "expired": rig.token(ttl=-10)}
+    codes = {"garbage": 20101, "other identity": 51215, "expired": 20104}
+    client = await rig.client()
+    await client.state("connected")
+
+    with pytest.raises(SdkError) as refused:
+        await client.update_token(tokens.get(bad, bad))
+
+    await client.state("denied")
+    assert (refused.value.status, refused.value.code) == (400, 51130)
+    [update] = rig.wire.sent("update")
+    status = (await rig.wire.replied(update)).frame.header["status"]
+    assert (status["code"], status["errorCode"]) == (401, codes[bad])
+    if bad == "expired":
+        await client.wait("tokenExpired")
+    assert len(client.emitted("tokenExpired")) == (bad == "expired")
+
+
+async def test_c84_other_service_is_refused(rig: Rig) -> None:
+    grants = {"identity": "alice", "data_sync": {"service_sid": "IS" + "0" * 32}}
+    async with rig.peer() as peer:
+        await peer.ask("init", token=rig.token())
+
+        update = await peer.ask("update", token=rig.token(grants=grants))
+
+    assert update.header["status"]["errorCode"] == 51215
+
+
+@every_version
+async def test_c86_expiry_is_reported_once_and_ends_requests(rig: Rig) -> None:
+    client = await rig.client(token=rig.token(ttl=2))
+    stream = await client.stream(new_name())
+
+    await client.wait("tokenExpired")
+    await client.state("denied")
+
+    with pytest.raises(SdkError, match="Unable to connect"):
+        await stream.publish({})
+    assert len(client.emitted("tokenExpired")) == 1
+    assert rig.wire.received("close") == []
+    assert rig.wire.opened == 2
+
+
+@every_version
+async def test_c87_late_renewal_revives_open_streams(rig: Rig) -> None:
+    client = await rig.client(token=rig.token(ttl=2))
+    stream = await client.stream(new_name())
+    await client.wait("tokenExpired")
+    await client.state("denied")
+
+    await client.update_token(rig.token())
+    await rig.wire.subscribed(2)
+
+    await stream.message(await rig.publish(stream.sid, {}))
+
+
+@every_version
+@pytest.mark.parametrize("after_ms", [None, 700], ids=["c88", "c89"])
+async def test_c88_c89_renewal_by_the_event_of_expiry_works(
+    rig: Rig, after_ms: int | None
+) -> None:
+    client = await rig.client(token=rig.token(ttl=2))
+    stream = await client.stream(new_name())
+    await client.renew_on_expiry(rig.token(), after_ms=after_ms)
+
+    await client.wait("renewed")
+    await rig.wire.subscribed(2)
+
+    await stream.message(await rig.publish(stream.sid, {}))
+    assert client.states[-1] == "connected"
