@@ -65,20 +65,26 @@ _lookups = _Lookups()
 _services: dict[tuple[str, str], tuple[Service, float]] = {}
 
 
+def recent_service(account_sid: str, ref: str) -> Service | None:
+    """Return the account's Service that was looked up a moment ago, if any."""
+    service, until = _services.get((account_sid, ref), (None, 0.0))
+    is_recent = time.monotonic() <= until and hub.is_listening()
+    return service if is_recent else None
+
+
 def look_up_service(
     account_sid: str, ref: str, fetch: Callable[[], Service]
 ) -> Service:
     """Return the account's recent Service, or *fetch* it and keep it for a moment."""
-    service, until = _services.get((account_sid, ref), (None, 0.0))
-    now = time.monotonic()
-    if service is not None and now <= until and hub.is_listening():
+    service = recent_service(account_sid, ref)
+    if service is not None:
         return service
-    changes = _lookups.changes
+    changes, until = _lookups.changes, time.monotonic() + get_settings().lookup_seconds
     service = fetch()
     if changes == _lookups.changes and hub.is_listening():
         if len(_services) >= MAX_SERVICES:
             _services.clear()
-        _services[account_sid, ref] = service, now + get_settings().lookup_seconds
+        _services[account_sid, ref] = service, until
     return service
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Unpack
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -325,9 +325,8 @@ async def apublish(
     _check_may_change(cause)
     stream = recent_stream(service.sid, stream_ref)
     if stream is None:
-        stream = await sync_to_async(find_stream, thread_sensitive=False)(
-            service, stream_ref
-        )
+        find = database_sync_to_async(find_stream, thread_sensitive=False)
+        stream = await find(service, stream_ref)
     message = Message.new(stream.sid, data)
     await limits.aspend(stream.sid)
     await aannounce_message(stream, message, cause)

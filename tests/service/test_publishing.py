@@ -1,0 +1,134 @@
+"""The Python API, from everywhere that a host project's code may run."""
+
+import asyncio
+from functools import partial
+from threading import Thread
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import connection, transaction
+
+from sync_streams import operations
+from sync_streams.errors import ServiceNotFound, UniqueNameNotFound
+from sync_streams.publishing import apublish, publish
+from sync_streams.testing import Published, Refused, Subscriber, capture_published
+from tests.settings import ACCOUNT_SID, OTHER_ACCOUNT_SID
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _orders() -> None:
+    service = operations.get_service(ACCOUNT_SID, "default")
+    operations.create_stream(service, unique_name="orders")
+
+
+def data_of(published: list[Published]) -> list[object]:
+    return [one.message.data for one in published]
+
+
+def test_publish_needs_names_only() -> None:
+    with capture_published() as published:
+        message = publish("orders", {"n": 1})
+
+    assert message.sid.startswith("TZ")
+    assert data_of(published) == [{"n": 1}]
+    assert published[0].stream.unique_name == "orders"
+    assert published[0].identity == "system"
+
+
+def test_publish_says_who_publishes() -> None:
+    with capture_published() as published:
+        publish("orders", {"n": 1}, identity="alice")
+
+    assert published[0].identity == "alice"
+
+
+def test_publish_reaches_another_account_by_its_sid() -> None:
+    with pytest.raises(UniqueNameNotFound):
+        publish("orders", {"n": 1}, account_sid=OTHER_ACCOUNT_SID)
+
+
+def test_publish_to_an_unknown_service_is_refused() -> None:
+    with pytest.raises(ServiceNotFound):
+        publish("orders", {"n": 1}, service="nowhere")
+
+
+def test_publish_works_from_a_thread() -> None:
+    def work() -> None:
+        publish("orders", {"n": 1})
+        connection.close()
+
+    with capture_published() as published:
+        thread = Thread(target=work)
+        thread.start()
+        thread.join()
+
+    assert data_of(published) == [{"n": 1}]
+
+
+def test_publish_on_commit_says_nothing_of_what_is_rolled_back() -> None:
+    with capture_published() as published:
+        with transaction.atomic():
+            transaction.on_commit(partial(publish, "orders", {"n": 1}))
+            transaction.set_rollback(True)
+        with transaction.atomic():
+            transaction.on_commit(partial(publish, "orders", {"n": 2}))
+
+    assert data_of(published) == [{"n": 2}]
+
+
+async def test_publish_from_async_code_names_its_twin() -> None:
+    await apublish("orders", {"n": 1})
+
+    with pytest.raises(SynchronousOnlyOperation):
+        # The lookups are fresh only while a hub listens: here the database refuses.
+        publish("orders", {"n": 2})
+
+
+async def test_every_road_reaches_a_subscriber() -> None:
+    async with Subscriber("orders") as subscriber:
+        await apublish("orders", {"from": "async"})
+        await sync_to_async(publish)("orders", {"from": "sync"})
+        await asyncio.to_thread(publish, "orders", {"from": "thread"})
+        await asyncio.to_thread(async_to_sync(apublish), "orders", {"from": "loop"})
+        await subscriber.publish({"from": "socket"})
+
+        received = [await subscriber.receive() for _ in range(5)]
+
+    roads = ["async", "sync", "thread", "loop", "socket"]
+    assert received == [{"from": road} for road in roads]
+
+
+async def test_subscriber_sees_nothing_of_other_streams() -> None:
+    service = await sync_to_async(operations.get_service)(ACCOUNT_SID, "default")
+    await sync_to_async(operations.create_stream)(service, unique_name="other")
+    async with Subscriber("orders") as subscriber:
+        await apublish("other", {"n": 1})
+
+        assert await subscriber.receive_nothing()
+
+
+async def test_subscriber_to_an_unknown_stream_is_refused() -> None:
+    with pytest.raises(Refused) as refusal:
+        async with Subscriber("nowhere"):
+            pass
+
+    assert refusal.value.code == 54300
+
+
+async def test_messages_of_a_socket_are_captured_with_their_identity() -> None:
+    async with Subscriber("orders", identity="alice") as alice:
+        with capture_published() as published:
+            await alice.publish({"n": 1})
+
+    assert [one.identity for one in published] == ["alice"]
+
+
+def test_nothing_is_captured_afterwards() -> None:
+    with capture_published() as published:
+        pass
+    publish("orders", {"n": 1})
+
+    assert published == []
