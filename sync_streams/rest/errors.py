@@ -3,7 +3,8 @@
 See https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -48,15 +49,17 @@ from sync_streams.sids import new_sid
 from .authentication import CHALLENGE
 from .renderers import JSONRenderer
 
+_InvalidRequest = partial(InvalidParameter, "Invalid request")
+
 # The first that fits counts, so a subclass stands above its base.
-_FOREIGN: tuple[tuple[type[Exception], type[SyncError]], ...] = (
+_FOREIGN: tuple[tuple[type[Exception], Callable[[], SyncError]], ...] = (
     (Http404, NotFound),
     (exceptions.MethodNotAllowed, MethodNotAllowed),
     (PermissionDenied, AccessForbidden),
     (RequestDataTooBig, DataTooLarge),
-    (SuspiciousOperation, InvalidParameter),
-    (BadRequest, InvalidParameter),
-    (UnreadablePostError, InvalidParameter),
+    (SuspiciousOperation, _InvalidRequest),
+    (BadRequest, _InvalidRequest),
+    (UnreadablePostError, _InvalidRequest),
     (RecursionError, InvalidJSON),
     (OperationalError, ServiceUnavailable),
     (InterfaceError, ServiceUnavailable),
@@ -101,6 +104,14 @@ def describe(error: SyncError, request: HttpRequest) -> dict[str, object]:
         "message": error.text,
         "more_info": error.more_info,
         "status": error.status,
+    }
+
+
+def request_headers(seconds: float) -> dict[str, str]:
+    """Return the headers that every answer has, whatever it says."""
+    return {
+        "Twilio-Request-Id": new_sid("RQ"),
+        "Twilio-Request-Duration": f"{seconds:.3f}",
     }
 
 
@@ -156,5 +167,5 @@ def _answer(error: SyncError, request: HttpRequest) -> HttpResponse:
         JSONRenderer().render(describe(error, request)),
         status=error.status,
         content_type=JSONRenderer.media_type,
-        headers={"Twilio-Request-Id": new_sid("RQ"), **_headers(error)},
+        headers={**request_headers(0), **_headers(error)},
     )

@@ -11,10 +11,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import ViewSet
 
-from sync_streams.sids import new_sid
-
 from .authentication import BasicAuthentication
-from .errors import exception_handler
+from .errors import exception_handler, request_headers
 from .negotiation import OneFormat
 from .parsers import ParameterParser, Parameters
 from .renderers import JSONRenderer
@@ -59,8 +57,8 @@ class SyncViewSet(ViewSet):
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
-        response["Twilio-Request-Id"] = new_sid("RQ")
-        response["Twilio-Request-Duration"] = f"{perf_counter() - self.started:.3f}"
+        for name, value in request_headers(perf_counter() - self.started).items():
+            response[name] = value
         return super().finalize_response(request, response, *args, **kwargs)
 
     def options(  # type: ignore[override] # as the stubs themselves have it

@@ -20,11 +20,12 @@ _MESSAGES = rf"{_STREAM}/Messages"
 _END = r"/?\Z"
 
 urlpatterns = [
+    # Routes are tried in turn: the busiest stands first.
+    re_path(_MESSAGES + _END, MessageViewSet.as_view({"post": "create"})),
     re_path(_SERVICES + _END, ServiceViewSet.as_view(_LIST), name="services"),
     re_path(_SERVICE + _END, ServiceViewSet.as_view(_DETAIL)),
     re_path(_STREAMS + _END, StreamViewSet.as_view(_LIST)),
     re_path(_STREAM + _END, StreamViewSet.as_view(_DETAIL)),
-    re_path(_MESSAGES + _END, MessageViewSet.as_view({"post": "create"})),
     # Whatever else: a path that no route matched would get a redirect to one with a
     # slash, or a page in HTML.
     re_path(r"^(?:/|\Z)", UnknownViewSet.as_view({"options": "options"})),

@@ -1,0 +1,155 @@
+from io import BytesIO
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, strategies
+
+from sync_streams.errors import InvalidJSON, InvalidParameter
+from sync_streams.rest.parsers import (
+    MAX_PARAMETERS,
+    ParameterParser,
+    Parameters,
+)
+from tests.rest.api import FORM, JSON, Api, failure
+
+EXPECTED = (
+    "Invalid Content-Type: expected application/x-www-form-urlencoded "
+    "or application/json"
+)
+
+
+def _parse(body: bytes, content_type: str = FORM) -> Parameters:
+    return ParameterParser().parse(BytesIO(body), content_type)
+
+
+@pytest.mark.parametrize(
+    ("body", "parameters"),
+    [
+        (b"", {}),
+        (b"a=1&b=2", {"a": "1", "b": "2"}),
+        (b"a=1&a=2", {"a": "2"}),
+        (b"a", {"a": ""}),
+        (b"a=", {"a": ""}),
+        (b"&&a=1&", {"a": "1"}),
+        (b"a=b=c", {"a": "b=c"}),
+        (b"a=x+y%2Bz", {"a": "x y+z"}),
+        (b"a=%C3%A9", {"a": "é"}),
+        ("a=é".encode(), {"a": "é"}),
+        (b"a=1;b=2", {"a": "1;b=2"}),
+    ],
+)
+def test_form_is_read(body: bytes, parameters: Parameters) -> None:
+    assert _parse(body) == parameters
+
+
+@pytest.mark.parametrize(
+    "body", [b"a=%", b"a=%f", b"a=%zz", b"%g0=1", b"a=%FF", b"a=\xff", b"a=%ED%A0%80"]
+)
+def test_broken_form_is_refused(api: Api, body: bytes) -> None:
+    response = api.send("POST", "/v1/Services", body)
+
+    assert failure(response)[:2] == (400, 20001)
+
+
+def test_form_has_at_most_100_parameters(api: Api) -> None:
+    most = "&".join(["a=1"] * MAX_PARAMETERS)
+
+    assert api.send("POST", "/v1/Services", most).status_code == 201
+    assert failure(api.send("POST", "/v1/Services", f"{most}&a=1"))[:2] == (400, 20001)
+
+
+@pytest.mark.parametrize(
+    ("body", "parameters"),
+    [
+        (b"{}", {}),
+        (b' {"a": 1, "b": null, "c": {"d": null}} ', {"a": 1, "c": {"d": None}}),
+        ('{"é": "é"}'.encode(), {"é": "é"}),
+    ],
+)
+def test_json_is_read(body: bytes, parameters: Parameters) -> None:
+    assert _parse(body, JSON) == parameters
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"null",
+        b"5",
+        b"{",
+        b"{} {}",
+        b'{"a": NaN}',
+        b'{"a": \xff}',
+        b'\xef\xbb\xbf{"a": 1}',
+        "{}".encode("utf-16"),
+        b"[" * 200_000,
+        b'{"a":' * 50_000,
+    ],
+)
+def test_what_is_no_json_object_is_refused(api: Api, body: bytes) -> None:
+    response = api.send("POST", "/v1/Services", body, JSON)
+
+    assert failure(response)[:2] == (400, 54008)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        FORM.upper(),
+        f"{FORM}; charset=utf-8",
+        f'{FORM};charset="UTF-8"',
+        f"{FORM}; charset=utf8; x=y",
+        f" {FORM}",
+    ],
+)
+def test_content_type_is_read_as_http_has_it(content_type: str) -> None:
+    assert _parse(b"a=%C3%A9", content_type) == {"a": "é"}
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/plain", "multipart/form-data; boundary=x", "application/xml", ";", "/"],
+)
+def test_other_content_types_are_refused(api: Api, content_type: str) -> None:
+    response = api.send("POST", "/v1/Services", b"a=1", content_type)
+
+    assert failure(response) == (400, 20001, EXPECTED)
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "latin1", "hex", "idna", "x"])
+@pytest.mark.parametrize("media_type", [FORM, JSON])
+def test_other_charsets_are_refused(api: Api, media_type: str, charset: str) -> None:
+    content_type = f"{media_type}; charset={charset}"
+
+    response = api.send("POST", "/v1/Services", b"{}", content_type)
+
+    text = "Invalid Content-Type: expected charset utf-8"
+    assert failure(response) == (400, 20001, text)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "text/plain", FORM, f"{FORM}; charset=hex", JSON]
+)
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_empty_body_may_be_of_any_type(
+    api: Api, method: str, content_type: str
+) -> None:
+    response = api.send(
+        method, "/v1/Services/default?PageSize=%31", content_type=content_type
+    )
+
+    assert response.status_code in {200, 204}
+
+
+@given(strategies.dictionaries(strategies.text(), strategies.text()))
+def test_every_form_is_read_as_it_was_meant(parameters: dict[str, str]) -> None:
+    assert _parse(urlencode(parameters).encode()) == parameters
+
+
+@given(strategies.binary(), strategies.sampled_from([FORM, JSON]))
+def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> None:
+    try:
+        parameters = _parse(body, content_type)
+    except (InvalidParameter, InvalidJSON):
+        return
+    assert isinstance(parameters, dict)
