@@ -40,7 +40,7 @@ check: $(VENV)/.dev  ## lint, types, layers, migrations, templates
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) manage.py makemigrations --settings tests.settings --check --dry-run
-	$(VENV)/bin/djlint --quiet --check --lint templates $(wildcard sync_streams/templates)
+	$(VENV)/bin/djlint --check --lint templates $(wildcard sync_streams/templates)
 
 bench: $(VENV)/.dev  ## measure deliveries per second and publish latency
 	@$(PY) -m bench
