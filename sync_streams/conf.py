@@ -4,7 +4,7 @@ The only module that reads ``django.conf.settings``. Read values where they are 
 ``get_settings().publish_rate``, so that overriding them in a test takes effect.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
@@ -41,6 +41,10 @@ class Settings:
     redis_url: str = ""
     """Redis that counts the publish rate for all processes; empty: each for itself."""
 
+    authorize: str | Callable[..., object] = ""
+    """Dotted path of ``(identity, action, stream or unique_name) -> bool``, sync or
+    async, that decides what access tokens may do; empty: everything."""
+
     publish_rate: int = 30
     """Messages a second that one Stream accepts (Twilio: 30)."""
 
@@ -49,6 +53,18 @@ class Settings:
 
     max_subscriptions: int = 2000
     """Streams that one connection may subscribe to (Twilio: 2,000; error 54419)."""
+
+    max_connections: int = 20_000
+    """Connections that one process holds; a newcomer is told to come back."""
+
+    max_connects_per_second: int = 1000
+    """Connections that one process lets in each second (Twilio: 1,000)."""
+
+    max_lag_seconds: float = 1
+    """How late the event loop may be before newcomers are told to come back."""
+
+    drain_seconds: float = 10
+    """Time over which a stopping process sends its connections away."""
 
     max_frame_bytes: int = 65_536
     """Size of one inbound frame."""

@@ -8,7 +8,6 @@ See https://channels.readthedocs.io/en/stable/topics/consumers.html.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from enum import IntEnum
 from secrets import token_hex
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
@@ -19,12 +18,15 @@ from channels.exceptions import StopConsumer
 from . import operations
 from .announcements import Cause
 from .conf import get_settings
+from .connections import CloseCode, connections, spread
 from .delivery.frames import FRAME_EXTENSION, Encoder
 from .delivery.hub import get_hub
 from .delivery.outbox import Outbox
 from .errors import TokenMismatch, TooManyRequests, TooManySubscriptions
 from .lookups import recent_stream
 from .models import Service, Stream
+from .permissions import aauthorize
+from .timers import Timers
 from .tokens import Identity, has_key, read_token
 
 P = ParamSpec("P")
@@ -34,45 +36,6 @@ ABOUT_TO_EXPIRE_SECONDS = 180
 """How long before a token lapses the client is told (Twilio: 3 minutes)."""
 
 FRAME_RATE_WINDOW_SECONDS = 2
-
-
-class CloseCode(IntEnum):
-    """Why the server ends a connection; the number is the WebSocket close code."""
-
-    SERVER_LEAVING = 1012
-    """The process stops; come back, to another one."""
-
-    TOO_SLOW = 4000
-    """The client takes nothing any more; come back when it can."""
-
-    NOT_CONNECTED = 4001
-    """No access token came in time."""
-
-    TOKEN_INVALID = 4002
-    """The access token was refused, or its key removed."""
-
-    TOKEN_EXPIRED = 4003
-    """The access token lapsed; come back with another one."""
-
-    TOO_MANY_FRAMES = 4004
-    """The client goes on sending more than it may; come back more quietly."""
-
-    PROTOCOL_VIOLATED = 4005
-    """The client does not speak the protocol."""
-
-    @property
-    def reason(self) -> str:
-        """English text for the wire."""
-        return self.name.replace("_", " ").lower()
-
-    @property
-    def may_reconnect(self) -> bool:
-        """Whether the same client may come back by itself."""
-        return self not in {
-            CloseCode.NOT_CONNECTED,
-            CloseCode.TOKEN_INVALID,
-            CloseCode.PROTOCOL_VIOLATED,
-        }
 
 
 class SubscriberConsumer(AsyncConsumer):
@@ -96,12 +59,13 @@ class SubscriberConsumer(AsyncConsumer):
         self.hub = get_hub()
         self.identity: Identity | None = None
         self.service: Service | None = None
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers = Timers()
         self._tasks: set[asyncio.Task[None]] = set()
         self._task = asyncio.current_task()
         self._frames, self._window_ends, self._heard = 0, 0.0, 0.0
         self._is_leaving = False
         self.outbox = self._open_outbox()
+        connections.add(self)
         try:
             while True:
                 await self.dispatch(await receive())
@@ -174,17 +138,19 @@ class SubscriberConsumer(AsyncConsumer):
         """Let the token say who this is.
 
         Raises:
+            TooManyRequests: 20429, the process takes no more connections now.
             InvalidToken: 20101 to 20107.
             ServiceNotFound: 54050, the token's Service does not exist.
             ServiceUnavailable: 20503, the channel layer does not answer.
         """
+        connections.admit()
         identity = read_token(token)
         service = await run(
             operations.get_service, identity.account_sid, identity.service_ref
         )
         await self.hub.start()
         self.identity, self.service = identity, service
-        self._cancel("connect")
+        self._timers.cancel("connect")
         self._watch_token(identity)
         self._keep_alive()
         return identity
@@ -211,6 +177,7 @@ class SubscriberConsumer(AsyncConsumer):
 
         Raises:
             TooManySubscriptions: 54419.
+            AccessForbidden: 54007.
             StreamNotFound: 54250, it was removed meanwhile.
             ServiceUnavailable: 20503, the channel layer does not answer.
         """
@@ -218,6 +185,7 @@ class SubscriberConsumer(AsyncConsumer):
         is_full = len(streams) >= get_settings().max_subscriptions
         if is_full and stream.sid not in streams:
             raise TooManySubscriptions
+        await aauthorize(self.cause, "subscribe", stream)
         expires = stream.date_expires
         await self.hub.subscribe(
             self.outbox, stream.sid, expires.timestamp() if expires else None
@@ -249,11 +217,13 @@ class SubscriberConsumer(AsyncConsumer):
 
     def call_later(self, name: str, delay: float, code: CloseCode) -> None:
         """Leave after *delay* seconds, unless the timer of that name is set again."""
-        self._set_timer(name, delay, lambda: self.leave_soon(code))
+        self._timers.set(name, delay, lambda: self.leave_soon(code))
 
-    def leave_soon(self, code: CloseCode) -> None:
-        """End the connection from synchronous code; once."""
-        if not self._is_leaving:
+    def leave_soon(self, code: CloseCode, *, within: float = 0) -> None:
+        """End the connection, once; at a random moment of the next *within* seconds."""
+        if within:
+            self.call_later("leave", spread(within), code)
+        elif not self._is_leaving:
             self._is_leaving = True
             self._spawn(self._leave(code))
 
@@ -264,6 +234,10 @@ class SubscriberConsumer(AsyncConsumer):
             self._abort()
         if self._task is not None:
             self._task.cancel()
+
+    def _leave_server(self) -> None:
+        window = get_settings().drain_seconds
+        self.leave_soon(CloseCode.SERVER_LEAVING, within=window)
 
     async def _check_still_there(self, stream: Stream) -> None:
         try:
@@ -276,6 +250,8 @@ class SubscriberConsumer(AsyncConsumer):
         extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
         frame_path = extensions.get(FRAME_EXTENSION, {})
         self._abort: Callable[[], None] | None = frame_path.get("abort")
+        if frame_path:
+            frame_path["leave"] = self._leave_server
         return Outbox(
             token_hex(16),
             self.encoder,
@@ -291,27 +267,17 @@ class SubscriberConsumer(AsyncConsumer):
 
     def _watch_token(self, identity: Identity) -> None:
         left = identity.expires_at - time.time()
-        self.call_later("token", max(0.0, left), CloseCode.TOKEN_EXPIRED)
-        warning = max(0.0, left - ABOUT_TO_EXPIRE_SECONDS)
-        self._set_timer("warning", warning, self.tell_token_about_to_expire)
+        self.call_later("token", left, CloseCode.TOKEN_EXPIRED)
+        warning = left - ABOUT_TO_EXPIRE_SECONDS
+        self._timers.set("warning", warning, self.tell_token_about_to_expire)
 
     def _keep_alive(self) -> None:
         interval = get_settings().keepalive_seconds
-        self._set_timer("alive", interval, self._keep_alive)
+        self._timers.set("alive", interval, self._keep_alive)
         if self.identity is not None and not has_key(self.identity):
             self.leave_soon(CloseCode.TOKEN_INVALID)
         elif self._heard < time.monotonic() - interval:
             self.outbox.ping()
-
-    def _set_timer(self, name: str, delay: float, callback: Callable[[], None]) -> None:
-        self._cancel(name)
-        loop = asyncio.get_running_loop()
-        self._timers[name] = loop.call_later(delay, callback)
-
-    def _cancel(self, name: str) -> None:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(coroutine)
@@ -319,8 +285,8 @@ class SubscriberConsumer(AsyncConsumer):
         task.add_done_callback(self._tasks.discard)
 
     def _end(self) -> None:
-        for name in tuple(self._timers):
-            self._cancel(name)
+        self._timers.clear()
+        connections.discard(self)
         self.hub.forget(self.outbox)
         self.outbox.discard()
 

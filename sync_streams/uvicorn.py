@@ -8,7 +8,7 @@ Obeys RFC 6455 through uvicorn's own protocol, which keeps the handshake, pings,
 fragments and the close: https://www.uvicorn.org/settings/#implementation.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
@@ -26,17 +26,28 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
 
     The extension holds ``write(frame: bytes) -> bool``, which takes one whole encoded
     frame or says that it must go the ordinary way, and ``abort()``, which ends the
-    connection without waiting for the peer to read.
+    connection without waiting for the peer to read. The application may add
+    ``leave()``: it is then asked to leave when the server stops, and to say so first.
     """
+
+    frame_path: dict[Any, Any] | None = None
 
     def handle_connect(self, event: "Request") -> None:
         """Add the extension before the application sees the scope."""
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.scope["extensions"][FRAME_EXTENSION] = {
+            self.frame_path = {
                 "write": self.write_frame,
                 "abort": self.transport.abort,
             }
+            self.scope["extensions"][FRAME_EXTENSION] = self.frame_path
+
+    def shutdown(self) -> None:
+        """Let the application end the connection in its own time, if it can."""
+        if self.frame_path and "leave" in self.frame_path and not self.disconnected:
+            self.frame_path["leave"]()
+        else:
+            super().shutdown()
 
     def write_frame(self, frame: bytes) -> bool:
         """Write an encoded frame, unless the transport is full or on its way out.

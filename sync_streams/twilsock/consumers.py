@@ -6,7 +6,8 @@ See ``docs/wire-twilsock.md``.
 from collections.abc import Awaitable, Callable
 
 from sync_streams.conf import get_settings
-from sync_streams.consumers import CloseCode, SubscriberConsumer
+from sync_streams.connections import CloseCode
+from sync_streams.consumers import SubscriberConsumer
 from sync_streams.delivery.frames import Frame
 from sync_streams.errors import AuthenticationFailed, InvalidParameter, SyncError
 

@@ -1,15 +1,16 @@
 """The JSON socket's consumer: one method for each type of frame."""
 
-import random
 from collections.abc import Awaitable, Callable
 
 from sync_streams import operations
-from sync_streams.consumers import CloseCode, SubscriberConsumer, run
+from sync_streams.connections import CloseCode, spread
+from sync_streams.consumers import SubscriberConsumer, run
 from sync_streams.errors import (
     AuthenticationFailed,
     InvalidParameter,
     InvalidToken,
     SyncError,
+    TooManyRequests,
     UniqueNameNotFound,
     UniqueNameTaken,
 )
@@ -42,8 +43,8 @@ class JsonConsumer(SubscriberConsumer):
             await self._handler(request.type)(self, request)
         except SyncError as error:
             self.outbox.put(protocol.error(error, request_id))
-            if isinstance(error, InvalidToken) and self.identity is None:
-                self.leave_soon(CloseCode.TOKEN_INVALID)
+            if self.identity is None:
+                self._turn_away(error)
 
     async def connect(self, request: Request) -> None:
         """Say who connects."""
@@ -109,18 +110,20 @@ class JsonConsumer(SubscriberConsumer):
 
     async def leave(self, code: CloseCode) -> None:
         """Say why and when to come back, then close."""
-        reconnect_after = (
-            round(random.uniform(0, MAX_RECONNECT_SECONDS), 1)  # noqa: S311 - spread
-            if code.may_reconnect
-            else None
-        )
+        pause = round(spread(MAX_RECONNECT_SECONDS), 1)
         closing = protocol.reply(
             "closing",
             code=int(code),
             reason=code.reason,
-            reconnect_after=reconnect_after,
+            reconnect_after=pause if code.may_reconnect else None,
         )
         await self.outbox.close(closing, code=code)
+
+    def _turn_away(self, error: SyncError) -> None:
+        if isinstance(error, InvalidToken):
+            self.leave_soon(CloseCode.TOKEN_INVALID)
+        elif isinstance(error, TooManyRequests):
+            self.leave_soon(CloseCode.SERVER_BUSY)
 
     def _handler(self, type_: str) -> "Handler":
         handler = HANDLERS.get(type_)
