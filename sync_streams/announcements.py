@@ -28,8 +28,17 @@ class Cause:
     is_read_only: bool = False
     """The access token lets it look and listen, nothing else."""
 
+    is_expiry: bool = False
+    """Whether nobody did it but time."""
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether it was not the bearer of an access token, whatever its identity."""
+        return self.connection_id is None
+
 
 BY_SYSTEM = Cause()
+BY_EXPIRY = Cause(is_expiry=True)
 
 
 def announce_created(stream: Stream, cause: Cause) -> None:

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from . import limits
 from .announcements import (
+    BY_EXPIRY,
     BY_SYSTEM,
     Cause,
     aannounce_message,
@@ -46,6 +47,7 @@ from .models import (
     Stream,
     StreamQuerySet,
 )
+from .permissions import aauthorize, authorize, authorize_creation, is_allowed
 from .rules import (
     ServiceFields,
     check_service_fields,
@@ -164,13 +166,17 @@ def create_stream(
         InvalidUniqueName: 54302.
         InvalidTtl: 54011.
         UniqueNameTaken: 54301, another live Stream has the name.
-        AccessForbidden: 54007, the cause may only listen.
+        AccessForbidden: 54007.
         ServiceNotFound: 54050, the Service was removed meanwhile.
 
     See https://www.twilio.com/docs/sync/api/stream-resource.
     """
     _check_may_change(cause)
     check_unique_name(unique_name)
+    if not cause.is_trusted:
+        # A connection knows its Service as it was when the connection began.
+        service = get_service(service.account_sid, service.sid)
+        authorize_creation(cause, service, unique_name)
     now = timezone.now()
     stream = Stream(
         account_sid=service.account_sid,
@@ -208,6 +214,20 @@ def get_stream(service: Service, ref: str) -> Stream:
     return stream
 
 
+def open_stream(service: Service, ref: str, *, cause: Cause = BY_SYSTEM) -> Stream:
+    """Return the live Stream to one who may subscribe or publish to it.
+
+    Raises:
+        StreamNotFound: 54250.
+        UniqueNameNotFound: 54300.
+        AccessForbidden: 54007.
+    """
+    stream = get_stream(service, ref)
+    if not is_allowed(cause, "subscribe", stream):
+        authorize(cause, "publish", stream)
+    return stream
+
+
 def find_stream(service: Service, ref: str) -> Stream:
     """Return the Service's live Stream as of a moment ago, at most.
 
@@ -232,10 +252,11 @@ def update_stream(
         InvalidTtl: 54011, ``ttl`` is not 0 (never lapses) to 31,536,000 seconds.
         StreamNotFound: 54250.
         UniqueNameNotFound: 54300.
-        AccessForbidden: 54007, the cause may only listen.
+        AccessForbidden: 54007.
     """
     _check_may_change(cause)
     stream = get_stream(service, ref)
+    authorize(cause, "remove", stream)
     if ttl is None:
         return stream
     stream.date_updated = timezone.now()
@@ -256,10 +277,11 @@ def remove_stream(service: Service, ref: str, *, cause: Cause = BY_SYSTEM) -> No
     Raises:
         StreamNotFound: 54250.
         UniqueNameNotFound: 54300.
-        AccessForbidden: 54007, the cause may only listen.
+        AccessForbidden: 54007.
     """
     _check_may_change(cause)
     stream = get_stream(service, ref)
+    authorize(cause, "remove", stream)
     with transaction.atomic():
         removed, _ = Stream.objects.filter(sid=stream.sid).delete()
         if not removed:
@@ -305,13 +327,14 @@ def publish(
         InvalidJSON: 54008, the data is not a strict JSON object.
         DataTooLarge: 54006.
         RateLimited: 54009, over ``publish_rate`` (30 Messages a second).
-        AccessForbidden: 54007, the cause may only listen.
+        AccessForbidden: 54007.
         ServiceUnavailable: 20503, nobody was told; it may be tried again.
 
     See https://www.twilio.com/docs/sync/api/stream-message-resource.
     """
     _check_may_change(cause)
     stream = find_stream(service, stream_ref)
+    authorize(cause, "publish", stream)
     message = Message.new(stream.sid, data)
     limits.spend(stream.sid)
     announce_message(stream, message, cause)
@@ -327,6 +350,7 @@ async def apublish(
     if stream is None:
         find = database_sync_to_async(find_stream, thread_sensitive=False)
         stream = await find(service, stream_ref)
+    await aauthorize(cause, "publish", stream)
     message = Message.new(stream.sid, data)
     await limits.aspend(stream.sid)
     await aannounce_message(stream, message, cause)
@@ -349,7 +373,7 @@ def _remove_lapsed(streams: StreamQuerySet, now: datetime | None = None) -> int:
     lapsed = list(locked.prefetch_related("service")[:EXPIRY_BATCH])
     if lapsed:
         Stream.objects.filter(sid__in=[stream.sid for stream in lapsed]).delete()
-        _announce_all(lapsed, BY_SYSTEM)
+        _announce_all(lapsed, BY_EXPIRY)
     return len(lapsed)
 
 

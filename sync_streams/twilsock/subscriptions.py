@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from sync_streams import operations
 from sync_streams.consumers import SubscriberConsumer, run
 from sync_streams.errors import (
+    AccessForbidden,
+    AccessForbidden,
     InvalidParameter,
     NotFound,
     StreamNotFound,
@@ -115,7 +117,7 @@ async def _establish(
     for item in batch.objects:
         try:
             await _subscribe(item, connection, service)
-        except (NotFound, TooManySubscriptions) as error:
+        except (AccessForbidden, NotFound, TooManySubscriptions) as error:
             failed.append({**item, "error": _describe(error)})
         else:
             established.append(

@@ -51,7 +51,7 @@ async def fetch_stream(
     request: TunnelRequest, connection: SubscriberConsumer, service: Service, ref: str
 ) -> TunnelReply:
     """Return a Stream."""
-    stream = await run(operations.get_stream, service, ref)
+    stream = await run(operations.open_stream, service, ref, cause=connection.cause)
     return TunnelReply(200, describe_stream(stream, request.origin))
 
 
