@@ -37,6 +37,10 @@ return 0
 """
 
 
+MAX_REFUSED_STREAMS = 10_000
+"""Streams whose refusals are counted."""
+
+
 class PublishLog:
     """Admissions of this process, for as long as they can refuse another one."""
 
@@ -69,7 +73,29 @@ class PublishLog:
             del self._admitted[stream_sid]
 
 
+class Refusals:
+    """How often this process refused a Stream's Messages; for who looks, not exact."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._lock = Lock()
+
+    def note(self, stream_sid: str) -> None:
+        """Count one more; the Stream that was refused longest ago may be forgotten."""
+        with self._lock:
+            self._counts[stream_sid] = self._counts.get(stream_sid, 0) + 1
+            self._counts.move_to_end(stream_sid)
+            if len(self._counts) > MAX_REFUSED_STREAMS:
+                self._counts.popitem(last=False)
+
+    def count(self, stream_sid: str) -> int:
+        """Return how many Messages of the Stream were refused."""
+        return self._counts.get(stream_sid, 0)
+
+
 _log = PublishLog()
+refusals = Refusals()
 _async_clients: WeakKeyDictionary[
     asyncio.AbstractEventLoop, tuple[str, redis.asyncio.Redis]
 ] = WeakKeyDictionary()
@@ -123,6 +149,7 @@ def _arguments(stream_sid: str) -> tuple[str, str, str]:
 
 def _check(stream_sid: str, wait: float) -> None:
     if wait > 0:
+        refusals.note(stream_sid)
         raise RateLimited(stream_sid, wait)
 
 

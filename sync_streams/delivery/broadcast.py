@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from threading import Lock, Thread
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
@@ -16,6 +16,8 @@ from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PROCESS_GROUP = "sync_streams.processes"
 """Group of every process that holds sockets."""
@@ -78,7 +80,16 @@ async def abroadcast(event: Event) -> None:
 
 def broadcast(event: Event) -> None:
     """Do as :func:`abroadcast` does, from synchronous code of any thread."""
-    _loops.run(abroadcast(event))
+    run_on_loop(abroadcast(event))
+
+
+def run_on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the loop that broadcasts, from synchronous code; wait for it.
+
+    Raises:
+        SynchronousOnlyOperation: an event loop runs in this thread.
+    """
+    return _loops.run(coroutine)
 
 
 def serve_on(loop: asyncio.AbstractEventLoop) -> None:
@@ -100,11 +111,11 @@ class _Loops:
         self._own: asyncio.AbstractEventLoop | None = None
         self._lock = Lock()
 
-    def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         if _is_in_event_loop():
             coroutine.close()
             raise SynchronousOnlyOperation("Use the async twin from async code.")
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop()).result()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop()).result()
 
     def _loop(self) -> asyncio.AbstractEventLoop:
         if self.serving is not None and self.serving.is_running():

@@ -8,6 +8,7 @@ layer one delivery a process, whatever the number of subscribers.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from heapq import nlargest
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -31,6 +32,9 @@ RETRY_SECONDS = 1
 
 listeners: list[Callable[[Event], None]] = []
 """Called with each event of the process group, on the event loop."""
+
+handlers: dict[str, Callable[["Hub", Any], Coroutine[Any, Any, None]]] = {}
+"""Called with an event that concerns processes, not one Stream; by its type."""
 
 companions: list[Callable[[], None]] = []
 """Called when a hub starts, on its event loop."""
@@ -122,6 +126,11 @@ class Hub:
         topic = self._topics.get(stream_sid)
         return topic.count if topic else 0
 
+    def busiest(self, limit: int) -> dict[str, int]:
+        """Return the Streams with the most subscribers here, and how many those are."""
+        topics = nlargest(limit, self._topics.values(), key=lambda topic: topic.count)
+        return {topic.stream_sid: topic.count for topic in topics}
+
     async def _join_own_groups(self) -> None:
         await self._layer.group_add(PROCESS_GROUP, self._channel)
         await self._layer.group_add(self.canary.group, self._channel)
@@ -159,6 +168,8 @@ class Hub:
             await self._message_published(event)
         elif event["type"] == "canary":
             self.canary.hear()
+        elif event["type"] in handlers:
+            self._spawn(handlers[event["type"]](self, event))
         else:
             await self._process_event(event)
 
