@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sync_streams.limits import refusals
-from sync_streams.models import Stream
 
 from . import hub
 from .broadcast import PROCESS_GROUP, channel_layer, run_on_loop, send_to_group
@@ -82,11 +81,6 @@ async def aask(stream_sids: Iterable[str] | None = None) -> Occupancy:
 def ask(stream_sids: Iterable[str] | None = None) -> Occupancy:
     """Do as :func:`aask` does, from synchronous code of any thread."""
     return run_on_loop(aask(stream_sids))
-
-
-def occupancy(stream: Stream) -> int:
-    """Return how many connections are subscribed to a Stream, over all processes."""
-    return ask([stream.sid]).subscribers.get(stream.sid, 0)
 
 
 async def _gather(stream_sids: list[str] | None, occupancy: Occupancy) -> None:
