@@ -3,18 +3,24 @@
 https://github.com/django/daphne; its reactor ends on SIGINT and SIGTERM.
 """
 
+import asyncio
 from functools import partial
+from typing import Any
 
 from daphne.server import Server
+from twisted.internet.defer import Deferred
+from twisted.internet.tcp import Port
 from twisted.python.failure import Failure
 
 from project import banner, settings
 from project.asgi import application
 from project.provision import provision
 from sync_streams.conf import get_settings
+from sync_streams.connections import connections
 
 BACKLOG = 1024  # sockets that may wait for accept, as when a whole site reconnects
 REQUEST_TIMEOUT_SECONDS = 30
+ROOM_FOR_ANSWERS = 4
 HANDSHAKE_TIMEOUT_SECONDS = 5
 
 
@@ -23,9 +29,30 @@ class DemoServer(Server):
 
     failure: Failure | None = None
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.ports: list[Port] = []
+
     def listen_error(self, failure: Failure) -> None:
         self.failure = failure
         self.stop()
+
+    def listen_success(self, port: Port) -> None:
+        super().listen_success(port)
+        self.ports.append(port)
+
+    def kill_all_applications(self) -> "Deferred[None]":
+        """Send the connections away, then end what is left; Daphne ends all at once."""
+        for port in self.ports:
+            port.stopListening()
+        drained = Deferred.fromFuture(asyncio.ensure_future(connections.drain()))
+        return drained.addCallback(lambda _: self._end_applications())
+
+    def _end_applications(self) -> None:
+        for details in self.connections.values():
+            application = details.get("application_instance")
+            if application is not None:
+                application.cancel()
 
 
 def serve() -> None:
@@ -45,7 +72,8 @@ def serve() -> None:
 
 def _server() -> DemoServer:
     interface = settings.HOST.strip("[]").replace(":", r"\:")
-    frame_bytes = get_settings().max_frame_bytes
+    # The app answers an oversized frame with an error, Daphne by dropping the client.
+    frame_bytes = ROOM_FOR_ANSWERS * get_settings().max_frame_bytes
     return DemoServer(
         application,
         endpoints=[f"tcp:{settings.PORT}:interface={interface}:backlog={BACKLOG}"],

@@ -169,6 +169,8 @@ SYNC_STREAMS = {
     },
     "PUBLIC_URL": PUBLIC_URL,
     "REDIS_URL": REDIS_URL,
+    # Ctrl-C should feel prompt; a site with many connections wants more.
+    "DRAIN_SECONDS": float(os.environ.get("DRAIN_SECONDS") or 1),
 }
 
 LOGGING = {

@@ -23,10 +23,11 @@ LAST_CLOSES_SECONDS = 2
 
 
 class CloseCode(IntEnum):
-    """Why the server ends a connection; the number is the WebSocket close code."""
+    """Why the server ends a connection; the number is the WebSocket close code.
 
-    SERVER_LEAVING = 1012
-    """The process stops or hears nothing any more; come back, to another one."""
+    All are of the range that RFC 6455, section 7.4.2, leaves to applications: Daphne
+    refuses to send another one.
+    """
 
     TOO_SLOW = 4000
     """The client takes nothing any more; come back when it can."""
@@ -51,6 +52,9 @@ class CloseCode(IntEnum):
 
     DISCONNECTED = 4007
     """An operator ended the connections of this identity."""
+
+    SERVER_LEAVING = 4008
+    """The process stops or hears nothing any more; come back, to another one."""
 
     @property
     def reason(self) -> str:
