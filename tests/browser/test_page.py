@@ -1,0 +1,299 @@
+"""The demo page in a real browser, against the site as ``make run`` starts it."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import requests
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.services import DemoSite
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+RECONNECT_MS = 30_000
+HOSTILE = (
+    "</script><script>document.title='owned'</script>"
+    "<img src=x onerror=\"document.title='owned'\"> \u202egnp.exe"
+)
+
+
+async def publish(page: Page, data: Mapping[str, Any]) -> None:
+    await page.fill("#data", json.dumps(data))
+    await page.click("#publish-form button")
+
+
+def call(site: DemoSite, method: str, path: str, **form: str) -> requests.Response:
+    answer = requests.request(
+        method,
+        f"{site.base_url}{path}",
+        auth=(site.account_sid, site.auth_token),
+        data=form,
+        timeout=10,
+    )
+    answer.raise_for_status()
+    return answer
+
+
+def publish_by_rest(site: DemoSite, stream: str, data: Mapping[str, Any]) -> None:
+    path = f"/v1/Services/default/Streams/{stream}/Messages"
+    call(site, "POST", path, Data=json.dumps(data))
+
+
+async def sees(page: Page, text: str) -> None:
+    await expect(page.locator("#messages code").first).to_contain_text(text)
+
+
+async def is_watching(page: Page) -> None:
+    """Wait until the page has subscribed again, which it says between the Messages."""
+    note = page.locator("#messages .note", has_text="interrupted").first
+    await expect(note).to_be_visible(timeout=RECONNECT_MS)
+    await expect(page.locator("#connection")).to_have_text("Connected")
+
+
+async def test_both_tabs_show_what_one_publishes(open_page: OpenPage) -> None:
+    publisher, watcher = await open_page("cats"), await open_page("cats")
+
+    await publish(publisher, {"cat": "Ada"})
+
+    await sees(publisher, '"cat": "Ada"')
+    await sees(watcher, '"cat": "Ada"')
+    await expect(publisher.locator("#messages .mine")).to_have_count(1)
+    await expect(watcher.locator("#messages .mine")).to_have_count(0)
+
+
+async def test_a_message_published_by_rest_arrives(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    page = await open_page("by-rest")
+
+    publish_by_rest(embedded, "by-rest", {"from": "REST"})
+
+    await sees(page, '"from": "REST"')
+    await expect(page.locator("#total")).to_have_text("1")
+
+
+async def test_the_newest_message_stands_first(open_page: OpenPage) -> None:
+    page = await open_page("order")
+
+    for number in range(3):
+        await publish(page, {"n": number})
+        await sees(page, f'"n": {number}')
+
+    shown = await page.locator("#messages code").all_inner_texts()
+    assert shown == ['{ "n": 2 }', '{ "n": 1 }', '{ "n": 0 }']
+
+
+async def test_tabs_come_back_after_the_server_restarts(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    first, second = await open_page("restart"), await open_page("restart")
+
+    embedded.restart()
+
+    await is_watching(first)
+    await is_watching(second)
+    await publish(first, {"after": "restart"})
+    await sees(first, '"after": "restart"')
+    await sees(second, '"after": "restart"')
+
+
+async def test_the_page_says_that_it_is_not_connected(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    page = await open_page("gone")
+
+    embedded.stop()
+
+    await expect(page.locator("#connection")).to_contain_text("Reconnecting")
+    embedded.start()
+    await is_watching(page)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param('{"a": ', "Not JSON", id="not JSON"),
+        pytest.param("[1, 2]", "must be an object", id="a list"),
+        pytest.param("", "Write a JSON object", id="nothing"),
+        pytest.param(
+            json.dumps({"a": "x" * 4089}), "1 byte too many", id="4,097 bytes"
+        ),
+    ],
+)
+async def test_bad_data_is_refused_before_it_is_sent(
+    open_page: OpenPage, text: str, problem: str
+) -> None:
+    page = await open_page("bad-data")
+
+    await page.fill("#data", text)
+
+    await expect(page.locator("#data-problem")).to_contain_text(problem)
+    await expect(page.locator("#publish-form button")).to_be_disabled()
+
+
+async def test_data_of_exactly_4096_bytes_is_published(open_page: OpenPage) -> None:
+    page = await open_page("full")
+
+    await publish(page, {"a": "é" * 2044})
+
+    await expect(page.locator("#data-size")).to_have_text("4,096 / 4,096 bytes")
+    await sees(page, "é" * 100)
+
+
+async def test_what_the_server_refuses_is_shown_in_place(open_page: OpenPage) -> None:
+    page = await open_page("refused")
+
+    await publish(page, {"lone surrogate": "\ud800"})
+
+    await expect(page.locator("#data-problem")).to_contain_text("(54008)")
+
+
+async def test_a_name_that_the_server_refuses_is_shown_in_place(
+    open_page: OpenPage,
+) -> None:
+    page = await open_page("good-name")
+
+    await page.fill("#stream-name", "IS" + "0" * 32)
+    await page.click("text=Watch")
+
+    await expect(page.locator("#stream-problem")).to_be_visible()
+
+
+async def test_hostile_data_is_shown_as_text(
+    open_page: OpenPage, embedded: DemoSite, complaints: list[str]
+) -> None:
+    page = await open_page("hostile")
+
+    publish_by_rest(embedded, "hostile", {HOSTILE: HOSTILE})
+
+    await sees(page, "</script><script>document.title=")
+    await sees(page, "\\u202egnp.exe")
+    assert await page.locator("#messages img, #messages script").count() == 0
+    assert "owned" not in await page.title()
+    assert complaints == []
+
+
+async def test_a_hostile_name_is_shown_as_text(
+    open_page: OpenPage, complaints: list[str]
+) -> None:
+    page = await open_page("%3Cimg%20src=x%20onerror=alert(1)%3E")
+
+    await publish(page, {"n": 1})
+
+    await sees(page, '"n": 1')
+    await expect(page.locator("#stream-name")).to_have_value(
+        "<img src=x onerror=alert(1)>"
+    )
+    await expect(page.locator("#snippet")).to_contain_text(re.compile("TO[0-9a-f]{32}"))
+    assert complaints == []
+
+
+async def test_the_page_keeps_to_a_strict_content_security_policy(
+    open_page: OpenPage, embedded: DemoSite, complaints: list[str]
+) -> None:
+    headers = call(embedded, "GET", "/").headers
+    page = await open_page("policy")
+    await publish(page, {"n": 1})
+    await sees(page, '"n": 1')
+
+    assert headers["Content-Security-Policy"] == "default-src 'self'"
+    assert complaints == []
+
+
+async def test_a_paused_list_holds_messages_and_shows_them_later(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    page = await open_page("paused")
+    await page.click("#pause")
+
+    publish_by_rest(embedded, "paused", {"n": 1})
+    publish_by_rest(embedded, "paused", {"n": 2})
+
+    await expect(page.locator("#pause")).to_have_text("Resume (2)")
+    await expect(page.locator("#messages code")).to_have_count(0)
+    await page.click("#pause")
+    await expect(page.locator("#messages code")).to_have_count(2)
+
+
+async def test_the_list_is_bounded(open_page: OpenPage) -> None:
+    page = await open_page("bounded")
+
+    await page.evaluate(
+        """async () => {
+          const { Feed } = await import("/static/project/feed.js");
+          const by = (id) => document.getElementById(id);
+          const [list, empty] = [by("messages"), by("empty")];
+          const [total, rate, spark] = [by("total"), by("rate"), by("spark")];
+          const [pause, clear] = [by("pause"), by("clear")];
+          const feed = new Feed({ list, empty, total, rate, spark, pause, clear });
+          for (let n = 1; n <= 450; n += 1) {
+            feed.add({ sid: `TZ${n}`, data: { n } });
+            if (n % 150 === 0) await new Promise((done) => setTimeout(done, 200));
+          }
+        }"""
+    )
+
+    await expect(page.locator("#messages li")).to_have_count(200)
+    await sees(page, '"n": 450')
+    await expect(page.locator("#total")).to_have_text("450")
+
+
+async def test_another_stream_is_watched_and_kept_in_the_address(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    page = await open_page("first")
+    await page.fill("#stream-name", "second one")
+    await page.click("text=Watch")
+    await expect(page).to_have_title("second one · Sync Streams")
+
+    publish_by_rest(embedded, "first", {"n": 1})
+    publish_by_rest(embedded, "second%20one", {"n": 2})
+
+    await sees(page, '"n": 2')
+    await expect(page.locator("#total")).to_have_text("1")
+    assert page.url.endswith("#second%20one")
+
+
+async def test_a_removed_stream_is_told_and_can_be_created_again(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    page = await open_page("removed")
+
+    call(embedded, "DELETE", "/v1/Services/default/Streams/removed")
+
+    await expect(page.locator("#stream-problem")).to_contain_text("was removed")
+    await page.click("text=Watch")
+    await expect(page.locator("#stream-facts code")).to_be_visible()
+    await publish(page, {"n": 1})
+    await sees(page, '"n": 1')
+
+
+async def test_the_page_holds_no_secret(
+    open_page: OpenPage, context: BrowserContext, embedded: DemoSite
+) -> None:
+    page = await open_page("secrets")
+
+    for language in ("curl", "python", "javascript"):
+        await page.locator(f"[value={language}]").check(force=True)
+        await expect(page.locator("#snippet")).to_contain_text("secrets")
+        text = await page.content()
+        assert embedded.auth_token not in text
+        assert embedded.api_key_secret not in text
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+async def test_nothing_is_wider_than_the_screen(
+    open_page: OpenPage, width: int
+) -> None:
+    page = await open_page("narrow")
+    await page.set_viewport_size({"width": width, "height": 800})
+
+    await publish(page, {"word": "x" * 2000})
+
+    await sees(page, "xxx")
+    wide = await page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= width
