@@ -10,7 +10,6 @@ from sync_streams import operations
 from sync_streams.consumers import SubscriberConsumer, run
 from sync_streams.errors import (
     AccessForbidden,
-    AccessForbidden,
     InvalidParameter,
     NotFound,
     StreamNotFound,
