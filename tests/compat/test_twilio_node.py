@@ -1,0 +1,91 @@
+"""The unmodified ``twilio`` library for Node against the demo site, over real HTTP."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services import DemoSite, cannot_have, site_environ
+
+pytestmark = pytest.mark.clients
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def outcome(_embedded: DemoSite) -> Any:
+    """What the library answered to each call."""
+    if not shutil.which("node") or not (HERE / "node_modules/twilio").exists():
+        cannot_have("Node with npm's twilio")
+    _embedded.ensure_running()
+    site = _embedded
+    done = subprocess.run(
+        [
+            *("node", str(HERE / "twilio_node.js"), site.base_url),
+            *(site.account_sid, site.auth_token),
+            *(site.api_key_sid, site.api_key_secret),
+        ],
+        env=site_environ(site.data_dir, TWILIO_EDGE="", TWILIO_REGION=""),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_services_are_created_updated_listed_and_removed(outcome: Any) -> None:
+    assert outcome["services"] == {
+        "created": ["é", True, None],
+        "isDate": True,
+        "updated": ["New", True],
+        "isListed": True,
+        "onPage": 1,
+        "removed": True,
+        "removedTwice": ["RestException", 404, 20404],
+    }
+
+
+def test_streams_are_listed_in_every_way(outcome: Any) -> None:
+    streams = outcome["streams"]
+    made = streams["made"]
+
+    assert streams["listed"] == streams["unlimited"] == streams["each"] == made
+    assert streams["limited"] == made[:3]
+    assert streams["pages"] == [made[:3], made[3:], made[:3]]
+
+
+def test_streams_are_fetched_updated_and_removed(outcome: Any) -> None:
+    streams = outcome["streams"]
+
+    assert streams["fetched"] == streams["made"][0]
+    assert streams["endless"] is None
+    assert streams["removed"] is True
+    assert streams["missing"] == ["RestException", 404, 20404]
+
+
+def test_taken_name_is_refused(outcome: Any) -> None:
+    text = "Unique name already exists"
+
+    assert outcome["streams"]["duplicate"] == ["RestException", 409, 54301, text]
+
+
+def test_messages_are_published_or_refused(outcome: Any) -> None:
+    text = "Request entity too large"
+
+    assert outcome["messages"] == {
+        "data": {"é": "🙂", "n": None, "a": [1.5, True]},
+        "largest": "TZ",
+        "tooLarge": ["RestException", 413, 54006, text],
+        "array": ["RestException", 400, 54008],
+        "text": ["RestException", 400, 54008],
+    }
+
+
+def test_api_key_is_let_in_and_wrong_credentials_are_not(outcome: Any) -> None:
+    assert outcome["withKey"] == "default"
+    assert outcome["wrong"] == ["RestException", 401, 20003, "Authenticate"]
