@@ -54,6 +54,10 @@ class _Lookups:
         while len(self._streams) > MAX_STREAMS:
             self.drop(next(iter(self._streams)))
 
+    def clear(self) -> None:
+        self._streams.clear()
+        self._sids.clear()
+
     def drop(self, stream_sid: str) -> None:
         lookup = self._streams.pop(stream_sid, None)
         if lookup is not None and lookup.stream.unique_name:
@@ -118,8 +122,15 @@ def forget_stream(stream_sid: str) -> None:
     _lookups.drop(stream_sid)
 
 
+def _forget_all() -> None:
+    # What was changed before this hub listened was not heard.
+    _lookups.clear()
+    forget_services()
+
+
 def _hear(event: Event) -> None:
     forget_stream(event["stream_sid"])
 
 
+hub.companions.append(_forget_all)
 hub.listeners.append(_hear)
