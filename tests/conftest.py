@@ -5,17 +5,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
 from tests.services import DemoSite, PostgresServer, RedisServer, browser_binary
+from tests.settings import TEST_DATABASE
 
 StartSite = Callable[..., DemoSite]
 
 
 def pytest_unconfigure() -> None:
     """Remove what SQLite leaves beside the database while threads hold it open."""
-    database = Path(settings.DATABASES["default"]["TEST"]["NAME"])
-    for file in database.parent.glob(f"{database.name}*"):
+    for file in TEST_DATABASE.parent.glob(f"{TEST_DATABASE.name}*"):
         file.unlink(missing_ok=True)
 
 

@@ -60,6 +60,7 @@ TEMPLATES = [
 
 # A file, not memory: threads of one test then wait for each other's transactions
 # instead of failing on a locked table.
+TEST_DATABASE = Path(tempfile.gettempdir(), f"sync-streams-{os.getpid()}.sqlite3")
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
@@ -69,9 +70,7 @@ DATABASES = {
             "timeout": 20,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;",
         },
-        "TEST": {
-            "NAME": Path(tempfile.gettempdir(), f"sync-streams-{os.getpid()}.sqlite3")
-        },
+        "TEST": {"NAME": TEST_DATABASE},
     }
 }
 CHANNEL_LAYERS = {
