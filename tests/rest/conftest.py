@@ -2,10 +2,16 @@
 
 import pytest
 
-from sync_streams import operations
+from sync_streams import lookups, operations
 from sync_streams.models import Service, Stream
 from tests import settings as site
 from tests.rest.api import Api
+
+
+@pytest.fixture(autouse=True)
+def _nothing_looked_up() -> None:
+    # Another test's default Service, of a moment ago, is in no database any more.
+    lookups.forget_services()
 
 
 @pytest.fixture
