@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import redis
@@ -19,6 +20,9 @@ import redis.asyncio
 
 from .conf import get_settings
 from .errors import RateLimited, ServiceUnavailable
+
+MAX_CONNECTIONS = 16
+"""Connections to Redis that one event loop, or all threads together, may open."""
 
 # Redis decides on its own clock: those of the publishers may differ. The log holds the
 # moments of the last admissions in microseconds, newest first.
@@ -155,10 +159,8 @@ def _check(stream_sid: str, wait: float) -> None:
 
 @lru_cache(maxsize=4)
 def _client(url: str) -> redis.Redis:
-    timeout = get_settings().broadcast_timeout_seconds
-    return redis.Redis.from_url(
-        url, socket_timeout=timeout, socket_connect_timeout=timeout
-    )
+    pool = redis.BlockingConnectionPool.from_url(url, **_pool_options())
+    return redis.Redis(connection_pool=pool)
 
 
 def _async_client(url: str) -> redis.asyncio.Redis:
@@ -166,9 +168,18 @@ def _async_client(url: str) -> redis.asyncio.Redis:
     loop = asyncio.get_running_loop()
     known = _async_clients.get(loop)
     if known is None or known[0] != url:
-        timeout = get_settings().broadcast_timeout_seconds
-        client = redis.asyncio.Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout
-        )
-        _async_clients[loop] = known = (url, client)
+        pool = redis.asyncio.BlockingConnectionPool.from_url(url, **_pool_options())
+        known = (url, redis.asyncio.Redis(connection_pool=pool))
+        _async_clients[loop] = known
     return known[1]
+
+
+def _pool_options() -> dict[str, Any]:
+    # A pool that is empty lets publishers wait; the ordinary one refuses them.
+    timeout = get_settings().broadcast_timeout_seconds
+    return {
+        "max_connections": MAX_CONNECTIONS,
+        "timeout": timeout,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+    }

@@ -94,10 +94,12 @@ def is_storable(text: str) -> bool:
 
 
 def _is_web_address(url: str) -> bool:
-    if len(url) > MAX_WEBHOOK_URL_LENGTH or not is_storable(url):
+    # urlsplit drops line breaks in silence, and reads a port only when asked for it.
+    if len(url) > MAX_WEBHOOK_URL_LENGTH or not url.isprintable() or " " in url:
         return False
     try:
         parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname)
+        is_complete = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+    return is_complete and parts.scheme in {"http", "https"}

@@ -1,0 +1,313 @@
+"""Publish rate: no window of its length ever holds one Message too many."""
+
+import asyncio
+import multiprocessing
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
+from threading import Thread
+from typing import Any
+
+import pytest
+import redis
+from django.test import override_settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_streams.errors import RateLimited, ServiceUnavailable
+from sync_streams.limits import PublishLog, aspend, spend
+from sync_streams.sids import new_stream_sid
+from tests.services import RedisServer, free_port
+
+Spend = Callable[[str], None]
+
+TICK = 1 / 1024
+"""A binary fraction of a second: sums of it are exact, so edges are edges."""
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def spend_async(stream_sid: str) -> None:
+    asyncio.run(aspend(stream_sid))
+
+
+def spend_all(take: Spend, stream_sid: str) -> tuple[int, RateLimited]:
+    """Spend until refused; return how often that went well, and the refusal."""
+    for admitted in range(1_000):
+        try:
+            take(stream_sid)
+        except RateLimited as refused:
+            return admitted, refused
+    pytest.fail("never refused")
+
+
+@pytest.fixture(params=["sync", "async"])
+def take(request: pytest.FixtureRequest) -> Spend:
+    return spend if request.param == "sync" else spend_async
+
+
+@pytest.fixture(params=["process", pytest.param("redis", marks=pytest.mark.redis)])
+def shared(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each of the two ways to count; the value is the Redis URL or empty."""
+    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
+    with override_settings(SYNC_STREAMS={"REDIS_URL": url}):
+        yield url
+
+
+gaps = st.lists(st.integers(0, 400).map(lambda ticks: ticks * TICK), max_size=300)
+
+
+@given(gaps, st.integers(1, 40))
+def test_no_window_ever_holds_more_than_the_limit(
+    waits: list[float], limit: int
+) -> None:
+    clock = Clock()
+    log = PublishLog(clock)
+    admitted: list[float] = []
+
+    for wait in waits:
+        clock.now += wait
+        in_window = [moment for moment in admitted if clock.now - moment < 1]
+        refused = log.wait("TO1", limit, 1.0)
+        if refused:
+            assert len(in_window) == limit
+            assert refused == in_window[0] + 1 - clock.now
+        else:
+            assert len(in_window) < limit
+            admitted.append(clock.now)
+
+
+@given(gaps, st.lists(st.integers(0, 5), min_size=300, max_size=300))
+def test_streams_do_not_spend_one_anothers_rate(
+    waits: list[float], streams: list[int]
+) -> None:
+    clock = Clock()
+    together, alone = PublishLog(clock), [PublishLog(clock) for _ in range(6)]
+
+    for wait, stream in zip(waits, streams, strict=False):
+        clock.now += wait
+        assert together.wait(f"TO{stream}", 2, 1.0) == alone[stream].wait("TO", 2, 1.0)
+
+
+def test_the_31st_message_waits_until_the_first_is_a_second_old() -> None:
+    clock = Clock()
+    log = PublishLog(clock)
+
+    assert [log.wait("TO1", 30, 1.0) for _ in range(30)] == [0] * 30
+    assert log.wait("TO1", 30, 1.0) == 1.0
+    clock.now += 1 - TICK
+    assert log.wait("TO1", 30, 1.0) == TICK
+    clock.now += TICK
+    assert log.wait("TO1", 30, 1.0) == 0
+
+
+def test_a_refused_message_spends_nothing() -> None:
+    clock = Clock()
+    log = PublishLog(clock)
+    for _ in range(1_000):
+        log.wait("TO1", 30, 1.0)
+
+    clock.now += 1
+
+    assert [log.wait("TO1", 30, 1.0) for _ in range(30)] == [0] * 30
+
+
+def test_streams_that_went_quiet_are_forgotten() -> None:
+    clock = Clock()
+    log = PublishLog(clock)
+
+    for number in range(100_000):
+        clock.now += TICK
+        log.wait(f"TO{number}", 30, 1.0)
+
+    assert len(log._admitted) <= 1_024 + 2
+
+
+def test_a_log_keeps_no_more_than_the_limit() -> None:
+    clock = Clock()
+    log = PublishLog(clock)
+
+    for _ in range(10_000):
+        clock.now += 1 / 32
+        log.wait("TO1", 30, 10.0)
+
+    assert sum(map(len, log._admitted.values())) <= 30
+    assert sys.getsizeof(log._admitted["TO1"]) < 2_000
+
+
+def test_threads_share_the_rate() -> None:
+    log = PublishLog(Clock())
+    waits: list[float] = []
+
+    def hammer() -> None:
+        waits.extend(log.wait("TO1", 30, 1.0) for _ in range(100))
+
+    threads = [Thread(target=hammer) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert waits.count(0) == 30
+    assert len(waits) == 800
+
+
+def test_the_30th_message_passes_and_the_31st_does_not(
+    shared: str, take: Spend
+) -> None:
+    stream_sid, other_sid = new_stream_sid(), new_stream_sid()
+    started = time.monotonic()
+
+    admitted, refused = spend_all(take, stream_sid)
+    took = time.monotonic() - started
+    take(other_sid)
+
+    assert 30 <= admitted <= 30 * (1 + int(took))
+    assert 0 < refused.retry_after <= 1
+
+
+def test_a_refused_publisher_is_admitted_once_it_has_waited(
+    shared: str, take: Spend
+) -> None:
+    stream_sid = new_stream_sid()
+    limits = {"REDIS_URL": shared, "PUBLISH_RATE": 20, "PUBLISH_WINDOW_SECONDS": 0.1}
+
+    with override_settings(SYNC_STREAMS=limits):
+        _, refused = spend_all(spend, stream_sid)
+        time.sleep(refused.retry_after + 0.001)
+        take(stream_sid)
+
+
+def test_a_window_of_10_seconds_allows_a_burst_of_300(shared: str) -> None:
+    stream_sid = new_stream_sid()
+    limits = {"REDIS_URL": shared, "PUBLISH_WINDOW_SECONDS": 10}
+
+    with override_settings(SYNC_STREAMS=limits):
+        for _ in range(300):
+            spend(stream_sid)
+        with pytest.raises(RateLimited):
+            spend(stream_sid)
+
+
+def hammer_redis(url: str, key: str, barrier: Barrier, seconds: float) -> None:
+    """Spend as fast as possible and note each admission's moment by Redis' clock."""
+    client = redis.Redis.from_url(url)
+    with override_settings(SYNC_STREAMS={"REDIS_URL": url}):
+        barrier.wait()
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            try:
+                spend(key)
+            except RateLimited:
+                client.incr(f"{key}:refused")
+
+
+def join_all(publishers: list[Any], then: Callable[[], object]) -> None:
+    for publisher in publishers:
+        publisher.join()
+    then()
+
+
+@pytest.mark.redis
+def test_processes_together_never_exceed_the_rate(redis_url: str) -> None:
+    stream_sid = new_stream_sid()
+    moments: list[float] = []
+    client: Any = redis.Redis.from_url(redis_url)
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(4)
+    publishers = [
+        context.Process(
+            target=hammer_redis, args=(redis_url, stream_sid, barrier, 1.5), daemon=True
+        )
+        for _ in range(3)
+    ]
+
+    with client.monitor() as monitor:
+        for publisher in publishers:
+            publisher.start()
+        barrier.wait()
+        last = f"{stream_sid}:done"
+        watcher = Thread(target=join_all, args=(publishers, lambda: client.incr(last)))
+        watcher.start()
+        for command in monitor.listen():
+            if command["command"].startswith(
+                f"LPUSH sync_streams:rate:{{{stream_sid}}}"
+            ):
+                moments.append(int(command["command"].split()[-1]))
+            if last in command["command"]:
+                break
+        watcher.join()
+
+    early = zip(moments, moments[30:], strict=False)
+    assert len(moments) > 30
+    assert int(client.get(f"{stream_sid}:refused")) > 0
+    assert min(later - first for first, later in early) >= 1_000_000
+
+
+@pytest.mark.redis
+async def test_a_thousand_publishers_at_once_are_all_served(redis_url: str) -> None:
+    with override_settings(SYNC_STREAMS={"REDIS_URL": redis_url}):
+        await asyncio.gather(*(aspend(new_stream_sid()) for _ in range(1_000)))
+
+
+@pytest.mark.redis
+def test_a_streams_log_leaves_redis_when_its_window_is_over(redis_url: str) -> None:
+    stream_sid = new_stream_sid()
+    client: Any = redis.Redis.from_url(redis_url)
+
+    with override_settings(SYNC_STREAMS={"REDIS_URL": redis_url}):
+        spend(stream_sid)
+
+    (key,) = client.keys(f"*{stream_sid}*")
+    assert 0 < client.pttl(key) <= 1_000
+
+
+def test_a_redis_that_refuses_is_unavailable_at_once(take: Spend) -> None:
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    started = time.monotonic()
+
+    with (
+        override_settings(SYNC_STREAMS={"REDIS_URL": url}),
+        pytest.raises(ServiceUnavailable),
+    ):
+        take(new_stream_sid())
+
+    assert time.monotonic() - started < 1
+
+
+def test_a_redis_that_is_silent_is_unavailable_within_the_bound(take: Spend) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+        settings = {"REDIS_URL": url, "BROADCAST_TIMEOUT_SECONDS": 0.3}
+        started = time.monotonic()
+
+        with (
+            override_settings(SYNC_STREAMS=settings),
+            pytest.raises(ServiceUnavailable),
+        ):
+            take(new_stream_sid())
+
+        assert time.monotonic() - started < 1
+
+
+@pytest.mark.redis
+def test_a_redis_that_came_back_counts_again_at_once(take: Spend) -> None:
+    server = RedisServer()
+    with override_settings(SYNC_STREAMS={"REDIS_URL": server.url}):
+        take(new_stream_sid())
+        server.stop()
+        with pytest.raises(ServiceUnavailable):
+            take(new_stream_sid())
+        server.start()
+        take(new_stream_sid())
+    server.stop()
