@@ -22,7 +22,7 @@ const message = (data) => ({
   stream_sid: STREAM.sid,
   message: { sid: `TZ${"2".repeat(32)}`, data },
 });
-const closing = (reconnect_after, code = 1012) => ({
+const closing = (reconnect_after, code = 4008) => ({
   type: "closing",
   code,
   reason: "server leaving",
@@ -84,15 +84,38 @@ test("a refused token ends the client when the server says so", async () => {
   assert.equal(server.sockets.length, 1);
 });
 
+test("a server that is full is left alone as long as it says", async () => {
+  const client = server.client();
+  await settle();
+  await server.socket.open();
+  await server.socket.refuse("connect", 20429, 429);
+  await server.socket.say({ ...closing(3, 4006), reason: "server busy" });
+  await server.socket.fail();
+
+  assert.equal(client.states.at(-1).retryIn, 3250);
+});
+
 test("a server that cannot connect anybody now is tried again", async () => {
   const client = server.client();
   await settle();
   await server.socket.open();
   await server.socket.refuse("connect", 20503, 503);
+  await server.socket.say({ ...closing(null, 4001), reason: "not connected" });
+  await server.socket.fail();
 
   await server.reconnected();
 
   assert.equal(client.state, "connected");
+});
+
+test("a token that arrived too late is sent again", async () => {
+  const client = server.client();
+  await settle();
+  await server.socket.open();
+  await server.socket.say({ ...closing(null, 4001), reason: "not connected" });
+  await server.socket.fail();
+
+  assert.equal(client.state, "reconnecting");
 });
 
 test("a server that never answers is given up after the timeout", async () => {

@@ -19,8 +19,8 @@ function checkData(data) {
   if (data === null || typeof data !== "object" || Array.isArray(data))
     return { bytes, problem: "The data must be an object: { … }." };
   const excess = bytes - MAX_DATA_BYTES;
-  if (excess > 0)
-    return { bytes, problem: `${number.format(excess)} ${excess === 1 ? "byte" : "bytes"} too many.` };
+  const unit = excess === 1 ? "byte" : "bytes";
+  if (excess > 0) return { bytes, problem: `${number.format(excess)} ${unit} too many.` };
   return { data, bytes, problem: "" };
 }
 
@@ -47,7 +47,8 @@ export class Editor {
   }
 
   #submitOnEnter(event) {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.elements.form.requestSubmit();
+    const isSubmit = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+    if (isSubmit) this.elements.form.requestSubmit();
   }
 
   #show({ bytes, problem }) {

@@ -20,7 +20,7 @@ const feed = new Feed({
   pause: element("pause"),
   clear: element("clear"),
 });
-const client = new SyncStreams({ url: place.socket, token: fetchToken });
+const client = new SyncStreams({ url: place.socket, token: fetchToken, maxBackoff: 5000 });
 let subscription = null;
 
 // -- connection -------------------------------------------------------------------------
@@ -78,7 +78,8 @@ function end(problem) {
 
 function toGap(dropped) {
   if (dropped === null) return "The connection was interrupted: what passed meanwhile is not here.";
-  return `${dropped} ${dropped === 1 ? "Message was" : "Messages were"} left out: too many at once.`;
+  const what = dropped === 1 ? "Message was" : "Messages were";
+  return `${dropped} ${what} left out: too many at once.`;
 }
 
 function showProblem(text) {
@@ -118,7 +119,8 @@ function nameInAddress() {
 
 async function publish(data) {
   if (!subscription) throw new Error("Watch a Stream first");
-  const { message_sid: sid } = await client.publish(subscription.stream?.sid ?? subscription.ref, data);
+  const ref = subscription.stream?.sid ?? subscription.ref;
+  const { message_sid: sid } = await client.publish(ref, data);
   feed.markMine(sid);
   return sid;
 }

@@ -81,8 +81,8 @@ export class SyncStreams extends EventTarget {
       link.token = await this.#currentToken();
       if (link === this.#link) this.#connected(link, await this.#open(link));
     } catch (error) {
-      link.error = error; // a token that is refused: "closing" follows
-      if (!link.socket || error.temporary) this.#lose(link, error.message);
+      link.error = error; // "closing" follows when the server says so
+      if (!link.socket) this.#lose(link, error.message);
     }
   }
 
@@ -110,7 +110,8 @@ export class SyncStreams extends EventTarget {
     if (link !== this.#link) return undefined;
     this.#drop(link, reason, (request) => request.link);
     const { reconnect_after: pause, reason: why = reason } = link.closing ?? {};
-    if (pause === null) return this.close(why, link.error);
+    const isUnlucky = link.since === Infinity && (link.error?.temporary ?? true);
+    if (pause === null && !isUnlucky) return this.close(why, link.error);
     if (Date.now() - link.since > STEADY_MS) this.#attempt = 0;
     const { backoff, maxBackoff } = this.options;
     const ceiling = Math.min(maxBackoff, backoff * 2 ** this.#attempt++);
