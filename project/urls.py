@@ -4,11 +4,14 @@ from django.contrib import admin
 from django.urls import include, path
 
 from project import views
+from sync_streams import health
 from sync_streams.rest import errors
 
 urlpatterns = [
     path("", views.index, name="index"),
     path("token", views.token, name="token"),
+    path("livez", health.live),
+    path("readyz", health.ready),
     path("admin/", admin.site.urls),
     path("", include("sync_streams.urls")),
 ]

@@ -12,6 +12,6 @@ class SyncStreamsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import sweeper  # noqa: PLC0415 - models exist only now
+        from . import checks, sweeper  # noqa: F401, PLC0415 - models exist only now
 
         sweeper.connect()

@@ -6,6 +6,7 @@ The only module that reads ``django.conf.settings``. Read values where they are 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
@@ -128,8 +129,10 @@ def get_settings() -> Settings:
     """
     values = dict(getattr(settings, "SYNC_STREAMS", {}))
     known = {field.name.upper(): field.name for field in fields(Settings)}
-    if unknown := sorted(set(values) - set(known)):
-        raise ImproperlyConfigured(f"SYNC_STREAMS has unknown keys: {unknown}")
+    for key in values.keys() - known.keys():
+        similar = get_close_matches(key, known, n=1)
+        hint = f" Did you mean {similar[0]}?" if similar else ""
+        raise ImproperlyConfigured(f"SYNC_STREAMS has an unknown key {key}.{hint}")
     accounts = values.pop("ACCOUNTS", {})
     return Settings(
         accounts={sid: _account(sid, secrets) for sid, secrets in accounts.items()},

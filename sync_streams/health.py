@@ -1,0 +1,61 @@
+"""Health views: whether this process lives, and whether it should get new connections.
+
+Put them where the site's load balancer asks::
+
+    path("livez", health.live), path("readyz", health.ready)
+
+They need no login and tell no secrets. Asking costs one database query and nothing per
+connection.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+
+from channels.db import database_sync_to_async
+from django.contrib.auth.decorators import login_not_required
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from .conf import get_settings
+from .connections import connections
+from .delivery.hub import get_hub
+
+
+@login_not_required
+async def live(request: HttpRequest) -> HttpResponse:
+    """Answer 200: the event loop runs."""
+    return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+async def ready(request: HttpRequest) -> HttpResponse:
+    """Answer 200 if this process can publish and deliver, 503 if not, and why not.
+
+    The channel layer counts as well while the hub's canary comes back.
+    """
+    parts = {
+        "database": await _holds(_ask_database()),
+        "channel_layer": await _holds(_start_hub()) and not get_hub().canary.is_deaf,
+        "accepting": not connections.is_leaving,
+    }
+    status = 200 if all(parts.values()) else 503
+    return JsonResponse(parts, status=status)
+
+
+async def _holds(attempt: Awaitable[None]) -> bool:
+    try:
+        async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+            await attempt
+    except Exception:
+        return False
+    return True
+
+
+async def _start_hub() -> None:
+    await get_hub().start()
+
+
+@database_sync_to_async
+def _ask_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
