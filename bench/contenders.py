@@ -13,6 +13,7 @@ from .process import ROOT, Server, python, run
 
 TUTORIAL = "bench.baselines.tutorial:application"
 PRODUCT = "project.asgi:application"
+FRAME_PATH = "sync_streams.uvicorn:FramePathProtocol"
 EVENTSTREAM = "bench.baselines.eventstream:application"
 
 Make = Callable[[int, dict[str, str]], Server]
@@ -134,6 +135,7 @@ CONTENDERS = [
     _product("daphne", daphne(PRODUCT)),
     _product("granian", granian(PRODUCT)),
     _product("uvicorn", uvicorn(PRODUCT)),
+    _product("frames", uvicorn(PRODUCT, "--ws", FRAME_PATH)),
     _node("node-ws", "ws.js", dialects.tutorial),
     _node("node-socket.io", "socketio.js", dialects.socket_io),
     Contender(

@@ -29,8 +29,8 @@ def compare(rows: Sequence[Row]) -> None:
     """Give each row its ratio to the baseline of the same case."""
     for row in rows:
         base = _baseline(row, rows)
-        if base is not None and base.median:
-            row.ratio = row.median / base.median
+        if base is not None and base.comparable:
+            row.ratio = row.comparable / base.comparable
 
 
 def _baseline(row: Row, rows: Iterable[Row]) -> Row | None:

@@ -55,6 +55,12 @@ class Row:
         """The figure per CPU second of the server: free of other people's noise."""
         return self.median / self.server_cpu if self.server_cpu else 0.0
 
+    @property
+    def comparable(self) -> float:
+        """What ratios compare: rates per CPU second of the server, else the figure."""
+        is_rate = self.server_cpu and not self.less_is_better
+        return self.per_core if is_rate else self.median
+
     def as_dict(self) -> dict[str, Any]:
         """Return the row for a JSON file."""
         derived = {"median": self.median, "per_core": self.per_core}

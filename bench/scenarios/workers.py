@@ -16,6 +16,7 @@ from bench.rows import Row, of_deliveries
 
 SUBSCRIBERS = 1000
 WORKERS = (1, 2)
+CONTENDERS = ("tutorial-uvicorn", "product-uvicorn", "product-frames")
 
 
 def run(plan: Plan) -> Iterator[Row]:
@@ -24,7 +25,7 @@ def run(plan: Plan) -> Iterator[Row]:
         print("skipped: workers: needs redis-server", flush=True)
         return
     for contender in plan.contenders("product", "tutorial"):
-        if "uvicorn" not in contender.name or contender.needs_redis:
+        if contender.name not in CONTENDERS:
             continue
         for workers in WORKERS:
             try:
