@@ -1,0 +1,36 @@
+"""Hooks for ``SYNC_STREAMS["AUTHORIZE"]``; docs/permissions.md shows the first two."""
+
+from fnmatch import fnmatchcase
+
+from django.contrib.auth import get_user_model
+
+from sync_streams.models import Stream
+
+asked: list[tuple[str, str, str | None]] = []
+
+
+def by_group(identity: str, action: str, target: Stream | str | None) -> bool:
+    """Let everybody listen, and the group "publishers" do all else."""
+    if action == "subscribe":
+        return True
+    users = get_user_model().objects.filter(is_active=True, username=identity)
+    return users.filter(groups__name="publishers").exists()
+
+
+def by_name(identity: str, action: str, target: Stream | str | None) -> bool:
+    """Let an identity do everything with Streams named after it, and nothing else."""
+    name = target.unique_name if isinstance(target, Stream) else target
+    return fnmatchcase(name or "", f"{identity}-*")
+
+
+async def asynchronous(identity: str, action: str, target: Stream | str | None) -> bool:
+    asked.append((identity, action, str(target) if target else None))
+    return action != "publish"
+
+
+def failing(identity: str, action: str, target: Stream | str | None) -> bool:
+    raise ZeroDivisionError
+
+
+def denying(identity: str, action: str, target: Stream | str | None) -> bool:
+    return False

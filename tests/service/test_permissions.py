@@ -1,0 +1,162 @@
+"""Who may do what: the AUTHORIZE hook and ``acl_enabled``."""
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from sync_streams import operations
+from sync_streams.announcements import Cause
+from sync_streams.errors import AccessForbidden
+from sync_streams.models import Service, Stream
+from sync_streams.testing import Refused, Subscriber
+from tests.service import hooks
+from tests.service.overrides import Override
+from tests.settings import ACCOUNT_SID
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ALICE = Cause("alice", "connection-1")
+BOB = Cause("bob", "connection-2")
+
+
+@pytest.fixture
+def service() -> Service:
+    return operations.get_service(ACCOUNT_SID, "default")
+
+
+@pytest.fixture
+def stream(service: Service) -> Stream:
+    return operations.create_stream(service, unique_name="alice-1")
+
+
+def authorize_by(override: Override, hook: str) -> None:
+    override(AUTHORIZE=f"tests.service.hooks.{hook}")
+
+
+def test_everything_is_allowed_without_a_hook(service: Service) -> None:
+    operations.create_stream(service, unique_name="x", cause=ALICE)
+    operations.publish(service, "x", {}, cause=BOB)
+    operations.update_stream(service, "x", ttl=60, cause=BOB)
+    operations.remove_stream(service, "x", cause=BOB)
+
+
+def test_hook_by_name_opens_ones_own_streams_only(
+    override: Override, service: Service, stream: Stream
+) -> None:
+    authorize_by(override, "by_name")
+
+    operations.publish(service, "alice-1", {}, cause=ALICE)
+    operations.create_stream(service, unique_name="alice-2", cause=ALICE)
+    operations.remove_stream(service, "alice-2", cause=ALICE)
+    with pytest.raises(AccessForbidden):
+        operations.publish(service, "alice-1", {}, cause=BOB)
+    with pytest.raises(AccessForbidden):
+        operations.create_stream(service, unique_name="alice-2", cause=BOB)
+    with pytest.raises(AccessForbidden):
+        operations.create_stream(service, cause=ALICE)
+    with pytest.raises(AccessForbidden):
+        operations.remove_stream(service, "alice-1", cause=BOB)
+    with pytest.raises(AccessForbidden):
+        operations.open_stream(service, "alice-1", cause=BOB)
+
+
+def test_new_ttl_needs_the_right_to_remove(
+    override: Override, service: Service, stream: Stream
+) -> None:
+    authorize_by(override, "by_name")
+
+    operations.update_stream(service, "alice-1", ttl=60, cause=ALICE)
+    with pytest.raises(AccessForbidden):
+        operations.update_stream(service, "alice-1", ttl=1, cause=BOB)
+
+
+def test_hook_by_group_asks_the_database(
+    override: Override, service: Service, stream: Stream
+) -> None:
+    authorize_by(override, "by_group")
+    User.objects.create(username="alice").groups.add(
+        Group.objects.create(name="publishers")
+    )
+
+    operations.publish(service, "alice-1", {}, cause=ALICE)
+    operations.open_stream(service, "alice-1", cause=BOB)
+    with pytest.raises(AccessForbidden):
+        operations.publish(service, "alice-1", {}, cause=BOB)
+
+
+@pytest.mark.parametrize("hook", ["failing", "denying", "no_such_hook"])
+def test_hook_that_fails_refuses(
+    override: Override, service: Service, stream: Stream, hook: str
+) -> None:
+    authorize_by(override, hook)
+
+    with pytest.raises(AccessForbidden) as refusal:
+        operations.publish(service, "alice-1", {}, cause=ALICE)
+
+    assert (refusal.value.status, refusal.value.code) == (403, 54007)
+
+
+def test_account_credentials_are_never_asked(
+    override: Override, service: Service, stream: Stream
+) -> None:
+    authorize_by(override, "denying")
+
+    operations.publish(service, "alice-1", {})
+    operations.publish(service, "alice-1", {}, cause=Cause("alice"))
+
+
+def test_token_identity_named_system_is_not_the_system(
+    override: Override, service: Service, stream: Stream
+) -> None:
+    authorize_by(override, "denying")
+
+    with pytest.raises(AccessForbidden):
+        operations.publish(service, "alice-1", {}, cause=Cause("system", "connection"))
+
+
+async def test_sockets_are_refused_with_54007(
+    override: Override, stream: Stream
+) -> None:
+    authorize_by(override, "by_name")
+
+    async with Subscriber("alice-1", identity="alice") as alice:
+        await alice.publish({"n": 1})
+    with pytest.raises(Refused) as refusal:
+        async with Subscriber("alice-1", identity="bob"):
+            pass
+
+    assert refusal.value.code == 54007
+
+
+async def test_asynchronous_hook_is_asked_for_each_action(
+    override: Override, stream: Stream
+) -> None:
+    authorize_by(override, "asynchronous")
+    hooks.asked.clear()
+
+    with pytest.raises(Refused) as refusal:
+        async with Subscriber("alice-1", identity="alice") as alice:
+            await alice.publish({"n": 1})
+
+    assert refusal.value.code == 54007
+    assert hooks.asked == [
+        ("alice", "subscribe", "alice-1"),
+        ("alice", "publish", "alice-1"),
+    ]
+
+
+def test_asynchronous_hook_serves_synchronous_callers(
+    override: Override, service: Service, stream: Stream
+) -> None:
+    authorize_by(override, "asynchronous")
+
+    operations.remove_stream(service, "alice-1", cause=ALICE)
+
+
+def test_acl_leaves_creation_to_account_credentials(service: Service) -> None:
+    stale = operations.get_service(ACCOUNT_SID, "default")
+    operations.update_service(service, acl_enabled=True)
+
+    with pytest.raises(AccessForbidden):
+        operations.create_stream(stale, unique_name="x", cause=ALICE)
+    operations.create_stream(service, unique_name="x")
+    operations.publish(service, "x", {}, cause=ALICE)
