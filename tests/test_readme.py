@@ -1,0 +1,191 @@
+"""The README, executed: what it says to type works as it says."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.async_api import Page, async_playwright
+from playwright.async_api import TimeoutError as PlaywrightTimeout
+
+from sync_streams import operations
+from sync_streams.testing import capture_published
+from tests.browser.conftest import CHROMIUM_FLAGS
+from tests.documents import EXAMPLE_ORIGIN, ROOT, code_block
+from tests.service.client import WAIT_SECONDS, Socket, rest, token_for
+from tests.services import DemoSite, Program, cannot_have, free_port
+from tests.settings import ACCOUNT_SID
+
+README = "README.md"
+HELLO = {"text": "Hello"}
+PROJECT_CREDENTIALS = {
+    "SYNC_ACCOUNT_SID": "AC" + "c" * 32,
+    "SYNC_AUTH_TOKEN": "t" * 32,
+    "SYNC_API_KEY_SID": "SK" + "c" * 32,
+    "SYNC_API_KEY_SECRET": "s" * 32,
+}
+SDK = ROOT / "tests/compat/node_modules/twilio-sync/builds/twilio-sync.min.js"
+
+
+@pytest.fixture
+async def subscriber(embedded: DemoSite) -> AsyncIterator[Socket]:
+    async with Socket(embedded) as socket:
+        await socket.ask("subscribe", stream="demo")
+        yield socket
+
+
+@pytest.fixture
+async def page(embedded: DemoSite, browser_path: str) -> AsyncIterator[Page]:
+    """A page at the site's origin, whose policy lets a test add scripts to it."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=browser_path, headless=True, args=CHROMIUM_FLAGS
+        )
+        page = await (await browser.new_context(bypass_csp=True)).new_page()
+        await page.goto(f"{embedded.base_url}/livez")
+        yield page
+        await browser.close()
+
+
+def aimed_at(site: DemoSite, code: str) -> str:
+    return code.replace(EXAMPLE_ORIGIN, site.base_url.removeprefix("http://"))
+
+
+def run(*command: str, code: str, **environ: str) -> None:
+    """Run a program that reads code from its standard input."""
+    subprocess.run(
+        command,
+        input=code,
+        env={**os.environ, **environ},
+        check=True,
+        text=True,
+        timeout=60,
+    )
+
+
+async def test_curl_publishes(embedded: DemoSite, subscriber: Socket) -> None:
+    run(
+        "bash",
+        code=aimed_at(embedded, code_block(README, "sh", "curl")),
+        SYNC_ACCOUNT_SID=embedded.account_sid,
+        SYNC_AUTH_TOKEN=embedded.auth_token,
+    )
+
+    assert (await subscriber.receive())["message"]["data"] == HELLO
+
+
+async def test_twilios_python_library_publishes(
+    embedded: DemoSite, subscriber: Socket
+) -> None:
+    values = f"account_sid, auth_token = {embedded.account_sid!r}, "
+    values += f"{embedded.auth_token!r}\n"
+
+    code = aimed_at(embedded, code_block(README, "python", "twilio.rest"))
+    run(sys.executable, "-", code=values + code)
+
+    assert (await subscriber.receive())["message"]["data"] == HELLO
+
+
+async def test_twilios_node_library_publishes(
+    embedded: DemoSite, subscriber: Socket
+) -> None:
+    if not shutil.which("node"):
+        cannot_have("node")
+    values = f"const accountSid = {embedded.account_sid!r}, "
+    values += f"authToken = {embedded.auth_token!r};\n"
+
+    code = aimed_at(embedded, code_block(README, "js", 'require("twilio")'))
+    modules = str(ROOT / "tests/compat/node_modules")
+    run("node", "-", code=values + code, NODE_PATH=modules)
+
+    assert (await subscriber.receive())["message"]["data"] == HELLO
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_django_project_publishes() -> None:
+    service = operations.get_service(ACCOUNT_SID, "default")
+    operations.create_stream(service, unique_name="demo")
+
+    with capture_published() as published:
+        exec(code_block(README, "python", "import publish"), {})
+
+    assert [each.message.data for each in published] == [HELLO]
+
+
+@pytest.mark.parametrize("containing", ["Twilio.Sync.Client", "new WebSocket"])
+async def test_a_browser_subscribes(
+    embedded: DemoSite, page: Page, containing: str
+) -> None:
+    await page.add_script_tag(path=SDK)
+    await page.evaluate(f"window.token = {token_for(embedded)!r}; window.heard = []")
+    await page.evaluate("void (console.log = (data) => window.heard.push(data))")
+
+    code = aimed_at(embedded, code_block(README, "js", containing))
+    await page.add_script_tag(content=code, type="module")
+
+    assert await heard(page, embedded) == HELLO
+
+
+async def heard(page: Page, site: DemoSite) -> object:
+    """Publish until the page hears of it: before it subscribes, Messages are lost."""
+    for _ in range(WAIT_SECONDS):
+        rest(site, "/default/Streams/demo/Messages", Data=json.dumps(HELLO))
+        with suppress(PlaywrightTimeout):
+            await page.wait_for_function("window.heard.length", timeout=1000)
+            return await page.evaluate("window.heard[0]")
+    pytest.fail("the page heard nothing")
+
+
+def test_a_django_project_takes_the_app_in(tmp_path: Path) -> None:
+    project = new_project(tmp_path)
+    environ = {**os.environ, **PROJECT_CREDENTIALS, "PYTHONPATH": str(project)}
+    environ |= {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    run(sys.executable, str(project / "manage.py"), "migrate", code="", **environ)
+    port = free_port()
+    server = Program(
+        *(sys.executable, "-m", "daphne", "-p", str(port), "mysite.asgi:application"),
+        ready="Listening on TCP",
+        environ=environ,
+    )
+
+    answer = requests.post(
+        f"http://127.0.0.1:{port}/v1/Services/default/Streams",
+        auth=(
+            PROJECT_CREDENTIALS["SYNC_ACCOUNT_SID"],
+            PROJECT_CREDENTIALS["SYNC_AUTH_TOKEN"],
+        ),
+        data={"UniqueName": "demo"},
+        timeout=WAIT_SECONDS,
+    )
+
+    server.stop()
+    assert answer.status_code == 201, server.output
+
+
+def new_project(folder: Path) -> Path:
+    """Make a Django project and add to its files what the README says."""
+    start = (sys.executable, "-m", "django", "startproject")
+    run(*start, "mysite", str(folder), code="")
+    settings, urls, asgi = (
+        folder / "mysite" / f"{name}.py" for name in ("settings", "urls", "asgi")
+    )
+    apps = "*INSTALLED_APPS"  # what stands for the dots: the project's own
+    block = code_block(README, "python", "INSTALLED_APPS").replace("...", apps)
+    settings.write_text(f"{settings.read_text()}\nimport os\n{block}")
+    block = code_block(README, "python", "# urls.py").replace("...", "*urlpatterns")
+    urls.write_text(
+        f"{urls.read_text()}\nfrom django.urls import include, path\n{block}"
+    )
+    block = code_block(README, "python", "ProtocolTypeRouter")
+    asgi.write_text(
+        asgi.read_text().replace("application = get_asgi_application()", "")
+        + "from channels.routing import ProtocolTypeRouter, URLRouter\n"
+        + block
+    )
+    return folder
