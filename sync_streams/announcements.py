@@ -1,8 +1,12 @@
 """Announcements: what is told of a committed change, to subscribers and receivers."""
 
 import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
+from django.db import transaction
 from django.dispatch import Signal
 
 from . import signals
@@ -10,7 +14,7 @@ from .delivery.broadcast import Event, abroadcast, broadcast
 from .errors import ServiceUnavailable
 from .lookups import forget_stream
 from .messages import Message
-from .models import SYSTEM, Stream
+from .models import SYSTEM, Service, Stream
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,18 @@ class Cause:
 
 BY_SYSTEM = Cause()
 BY_EXPIRY = Cause(is_expiry=True)
+
+EndpointChange = Literal["connected", "disconnected"]
+
+endpoint_listeners: list[Callable[[EndpointChange, Service, Cause], None]] = []
+"""Called on the event loop with each connection that begins or ends. No signal, whose
+asynchronous receivers could not be waited for there."""
+
+
+def announce_endpoint(change: EndpointChange, service: Service, cause: Cause) -> None:
+    """Tell listeners of a connection that now speaks for an identity, or no more."""
+    for listener in endpoint_listeners:
+        listener(change, service, cause)
 
 
 def announce_created(stream: Stream, cause: Cause) -> None:
@@ -73,6 +89,12 @@ def announce_removed(stream: Stream, cause: Cause) -> None:
     _send(signals.stream_removed, stream, cause)
 
 
+def announce_all_removed(streams: Iterable[Stream], cause: Cause) -> None:
+    """Tell that Streams are gone, once the removal is committed."""
+    for stream in streams:
+        transaction.on_commit(partial(announce_removed, stream, cause))
+
+
 def announce_message(stream: Stream, message: Message, cause: Cause) -> None:
     """Broadcast a Message.
 
@@ -81,7 +103,7 @@ def announce_message(stream: Stream, message: Message, cause: Cause) -> None:
     """
     broadcast(_published(stream, message, cause))
     signals.message_published.send_robust(
-        Stream, stream=stream, message=message, identity=cause.identity
+        Stream, stream=stream, message=message, identity=cause.identity, cause=cause
     )
 
 
@@ -91,7 +113,7 @@ async def aannounce_message(stream: Stream, message: Message, cause: Cause) -> N
     # Receivers are synchronous as a rule, and a thread is paid only if there are any.
     if signals.message_published.has_listeners(Stream):
         await signals.message_published.asend_robust(
-            Stream, stream=stream, message=message, identity=cause.identity
+            Stream, stream=stream, message=message, identity=cause.identity, cause=cause
         )
 
 
@@ -115,4 +137,4 @@ def _broadcast(stream: Stream, event: Event) -> None:
 
 
 def _send(signal: Signal, stream: Stream, cause: Cause) -> None:
-    signal.send_robust(Stream, stream=stream, identity=cause.identity)
+    signal.send_robust(Stream, stream=stream, identity=cause.identity, cause=cause)

@@ -75,3 +75,13 @@ def _call(
 ) -> bool:
     call = async_to_sync(hook) if iscoroutinefunction(hook) else hook
     return bool(call(identity, action, target))
+
+
+def check_may_change(cause: Cause) -> None:
+    """Let everybody change and publish but the holder of a read-only access token.
+
+    Raises:
+        AccessForbidden: 54007.
+    """
+    if cause.is_read_only:
+        raise AccessForbidden

@@ -1,0 +1,51 @@
+"""Operations on Services, Streams and Messages: the only place that decides.
+
+Every adapter (REST, sockets, admin, commands) translates its input, calls one function
+here and translates the result. The functions are synchronous and raise
+:class:`~sync_streams.errors.SyncError`; :func:`apublish` is the one twin for async
+code, because a Message over a socket may not cost a thread. Changes are announced once
+they are committed.
+"""
+
+from .message import apublish, publish
+from .service import (
+    create_service,
+    find_service,
+    get_service,
+    list_services,
+    remove_service,
+    update_service,
+)
+from .stream import (
+    EXPIRY_BATCH,
+    create_stream,
+    expire_streams,
+    find_stream,
+    get_stream,
+    list_streams,
+    occupancy,
+    open_stream,
+    remove_stream,
+    update_stream,
+)
+
+__all__ = [
+    "EXPIRY_BATCH",
+    "apublish",
+    "create_service",
+    "create_stream",
+    "expire_streams",
+    "find_service",
+    "find_stream",
+    "get_service",
+    "get_stream",
+    "list_services",
+    "list_streams",
+    "occupancy",
+    "open_stream",
+    "publish",
+    "remove_service",
+    "remove_stream",
+    "update_service",
+    "update_stream",
+]

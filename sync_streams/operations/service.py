@@ -1,0 +1,99 @@
+"""Operations on Services: see https://www.twilio.com/docs/sync/api/service."""
+
+from functools import partial
+from typing import Unpack
+
+from django.db import transaction
+from django.utils import timezone
+
+from sync_streams.announcements import BY_SYSTEM, Cause, announce_all_removed
+from sync_streams.errors import ServiceNotFound
+from sync_streams.lookups import forget_services, look_up_service
+from sync_streams.models import DEFAULT_SERVICE, Service, ServiceQuerySet
+from sync_streams.rules import ServiceFields, check_service_fields, is_storable
+
+
+def create_service(account_sid: str, **fields: Unpack[ServiceFields]) -> Service:
+    """Create a Service of the account.
+
+    Raises:
+        InvalidFriendlyName: 54053.
+        InvalidWebhookUrl: 54051.
+        InvalidParameter: 20001.
+
+    See https://www.twilio.com/docs/sync/api/service.
+    """
+    check_service_fields(fields)
+    now = timezone.now()
+    return Service.objects.create(
+        account_sid=account_sid, date_created=now, date_updated=now, **fields
+    )
+
+
+def get_service(account_sid: str, ref: str) -> Service:
+    """Return the account's Service; ``default`` comes into being when first asked for.
+
+    Raises:
+        ServiceNotFound: 54050, no Service of the account has that SID or unique name.
+    """
+    if not is_storable(ref):
+        raise ServiceNotFound
+    service = Service.objects.by_ref(account_sid, ref).first()
+    if service is None and ref == DEFAULT_SERVICE:
+        service, _ = Service.objects.get_or_create(
+            account_sid=account_sid,
+            unique_name=DEFAULT_SERVICE,
+            defaults={"friendly_name": "Default Service"},
+        )
+    if service is None:
+        raise ServiceNotFound
+    return service
+
+
+def find_service(account_sid: str, ref: str) -> Service:
+    """Return the account's Service as of a moment ago, at most.
+
+    Raises:
+        ServiceNotFound: 54050.
+    """
+    fetch = partial(get_service, account_sid, ref)
+    return look_up_service(account_sid, ref, fetch)
+
+
+def list_services(account_sid: str) -> ServiceQuerySet:
+    """Return the account's Services, oldest first."""
+    return Service.objects.filter(account_sid=account_sid)
+
+
+def update_service(service: Service, **fields: Unpack[ServiceFields]) -> Service:
+    """Change a Service; without fields it stays as it is.
+
+    Raises:
+        InvalidFriendlyName: 54053.
+        InvalidWebhookUrl: 54051.
+        InvalidParameter: 20001.
+        ServiceNotFound: 54050, it was removed meanwhile.
+    """
+    check_service_fields(fields)
+    if fields:
+        changes = {**fields, "date_updated": timezone.now()}
+        if not Service.objects.filter(sid=service.sid).update(**changes):
+            raise ServiceNotFound
+        service.refresh_from_db()
+        transaction.on_commit(forget_services)
+    return service
+
+
+def remove_service(service: Service, *, cause: Cause = BY_SYSTEM) -> None:
+    """Remove a Service and all its Streams; their subscribers are told.
+
+    Raises:
+        ServiceNotFound: 54050, it was removed meanwhile.
+    """
+    with transaction.atomic():
+        streams = list(service.streams.all())
+        _, removed = Service.objects.filter(sid=service.sid).delete()
+        if not removed.get(Service._meta.label):
+            raise ServiceNotFound
+        transaction.on_commit(forget_services)
+        announce_all_removed(streams, cause)
