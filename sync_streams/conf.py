@@ -102,6 +102,20 @@ class Settings:
     """Time between two sweeps of lapsed Streams in a server process, more or less; 0:
     none. Readers, publishers and subscribers never wait for a sweep."""
 
+    webhook_messages: bool = False
+    """Whether each Message is a webhook, too: ``stream_message_published``."""
+
+    webhook_queue_size: int = 1000
+    """Webhooks of one Service that wait in a process; above it new ones are lost."""
+
+    webhook_allow_private: bool = False
+    """Whether webhooks may go to private, loopback and link-local addresses."""
+
+    webhook_sender: str | Callable[[dict[str, Any]], object] = ""
+    """Dotted path of a callable that is handed each webhook, a dict, to have
+    ``sync_streams.webhooks.sender.deliver`` called with it elsewhere; empty: this
+    process sends them."""
+
     canary_seconds: float = 5
     """How often a process makes sure that it hears what is sent to its groups."""
 

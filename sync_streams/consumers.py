@@ -8,6 +8,7 @@ See https://channels.readthedocs.io/en/stable/topics/consumers.html.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from itertools import count
 from secrets import token_hex
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
@@ -16,14 +17,14 @@ from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 
 from . import operations
-from .announcements import Cause
+from .announcements import Cause, announce_endpoint
 from .conf import get_settings
 from .connections import CloseCode, connections, spread
 from .delivery.frames import FRAME_EXTENSION, Encoder
 from .delivery.hub import get_hub
 from .delivery.outbox import Outbox
 from .errors import TokenMismatch, TooManyRequests, TooManySubscriptions
-from .lookups import recent_stream
+from .lookups import recent_service, recent_stream
 from .models import Service, Stream
 from .permissions import aauthorize
 from .timers import Timers
@@ -36,6 +37,9 @@ ABOUT_TO_EXPIRE_SECONDS = 180
 """How long before a token lapses the client is told (Twilio: 3 minutes)."""
 
 FRAME_RATE_WINDOW_SECONDS = 2
+
+_PROCESS = token_hex(8)
+_numbers = count()
 
 
 class SubscriberConsumer(AsyncConsumer):
@@ -145,14 +149,16 @@ class SubscriberConsumer(AsyncConsumer):
         """
         connections.admit()
         identity = read_token(token)
-        service = await run(
-            operations.get_service, identity.account_sid, identity.service_ref
-        )
+        account_sid, ref = identity.account_sid, identity.service_ref
+        service = recent_service(account_sid, ref)
+        if service is None:
+            service = await run(operations.find_service, account_sid, ref)
         await self.hub.start()
         self.identity, self.service = identity, service
         self._timers.cancel("connect")
         self._watch_token(identity)
         self._keep_alive()
+        announce_endpoint("connected", service, self.cause)
         return identity
 
     async def renew(self, token: object) -> Identity:
@@ -253,7 +259,7 @@ class SubscriberConsumer(AsyncConsumer):
         if frame_path:
             frame_path["leave"] = self._leave_server
         return Outbox(
-            token_hex(16),
+            f"{_PROCESS}.{next(_numbers)}",
             self.encoder,
             send=self._send,
             write=frame_path.get("write"),
@@ -289,6 +295,8 @@ class SubscriberConsumer(AsyncConsumer):
         connections.discard(self)
         self.hub.forget(self.outbox)
         self.outbox.discard()
+        if self.service is not None:
+            announce_endpoint("disconnected", self.service, self.cause)
 
 
 async def run(operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import TypedDict
 from urllib.parse import urlsplit
 
+from .addresses import is_inside
+from .conf import get_settings
 from .errors import (
     InvalidFriendlyName,
     InvalidParameter,
@@ -46,7 +48,8 @@ def check_service_fields(fields: ServiceFields) -> None:
 
     Raises:
         InvalidFriendlyName: 54053.
-        InvalidWebhookUrl: 54051.
+        InvalidWebhookUrl: 54051, also for an address that is not public, unless
+            ``webhook_allow_private``.
         InvalidParameter: 20001, for the debouncing window.
     """
     name, url = fields.get("friendly_name"), fields.get("webhook_url")
@@ -54,8 +57,8 @@ def check_service_fields(fields: ServiceFields) -> None:
         1 <= len(name) <= MAX_FRIENDLY_NAME_LENGTH and is_storable(name)
     ):
         raise InvalidFriendlyName
-    if url is not None and not _is_web_address(url):
-        raise InvalidWebhookUrl
+    if url is not None:
+        _check_webhook_url(url)
     window = fields.get("reachability_debouncing_window", MIN_DEBOUNCING_WINDOW_MS)
     if not MIN_DEBOUNCING_WINDOW_MS <= window <= MAX_DEBOUNCING_WINDOW_MS:
         raise InvalidParameter("Invalid ReachabilityDebouncingWindow")
@@ -93,13 +96,16 @@ def is_storable(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def _is_web_address(url: str) -> bool:
+def _check_webhook_url(url: str) -> None:
     # urlsplit drops line breaks in silence, and reads a port only when asked for it.
     if len(url) > MAX_WEBHOOK_URL_LENGTH or not url.isprintable() or " " in url:
-        return False
+        raise InvalidWebhookUrl
     try:
         parts = urlsplit(url)
-        is_complete = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    return is_complete and parts.scheme in {"http", "https"}
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidWebhookUrl from error
+    if not host or port == 0 or parts.scheme not in {"http", "https"}:
+        raise InvalidWebhookUrl
+    if is_inside(host) and not get_settings().webhook_allow_private:
+        raise InvalidWebhookUrl("Invalid webhook URL: its address is not public")

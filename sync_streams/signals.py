@@ -1,7 +1,8 @@
 """Signals for the host project, sent once a change is committed.
 
 Each is sent with ``send_robust``: a receiver that raises is logged, the operation
-stands. All carry ``identity`` (who did it; ``system`` for REST and the server).
+stands. All carry ``identity`` (who did it; ``system`` for REST and the server) and
+``cause`` (the same, and over which connection).
 
 ``stream_created``, ``stream_updated``, ``stream_removed``
     ``stream``: the Stream, with its ``service``; a removed one is no longer in the
