@@ -5,7 +5,10 @@ libraries and by :func:`issue_token` are alike.
 See https://www.twilio.com/docs/iam/access-tokens.
 """
 
+import json
+import re
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +34,14 @@ CLOCK_SKEW_SECONDS = 60
 MAX_IDENTITY_LENGTH = 256
 
 _CONTENT_TYPE = "twilio-fpa;v=1"
+
+_UNREADABLE = (
+    jwt.PyJWTError,
+    *(ValueError, TypeError, ArithmeticError, RecursionError),  # by its odder claims
+)
+
+# No database takes a lone surrogate, PostgreSQL no NUL either.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,12 +130,11 @@ def has_key(identity: Identity) -> bool:
 
 def _issuer(token: str) -> tuple[Account, str]:
     try:
-        unverified = jwt.decode_complete(token, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        header, claims = map(_read_part, token.split(".")[:2])
+    except _UNREADABLE as error:
         raise InvalidToken from error
-    if unverified["header"].get("alg") != "HS256":
+    if header.get("alg") != "HS256":
         raise InvalidTokenHeader
-    claims = unverified["payload"]
     account_sid, key_sid = claims.get("sub"), claims.get("iss")
     if not isinstance(account_sid, str) or not isinstance(key_sid, str):
         raise InvalidTokenIssuer
@@ -132,6 +142,15 @@ def _issuer(token: str) -> tuple[Account, str]:
     if account is None or key_sid not in account.api_keys:
         raise InvalidTokenIssuer
     return account, key_sid
+
+
+def _read_part(part: str) -> dict[str, Any]:
+    # Only to learn which key to verify with; PyJWT, which reads everything again and
+    # strictly, takes ten times as long.
+    data = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    if not isinstance(data, dict):
+        raise TypeError(part)
+    return data
 
 
 def _claims(token: str, secret: str) -> dict[str, Any]:
@@ -149,7 +168,7 @@ def _claims(token: str, secret: str) -> dict[str, Any]:
         raise TokenExpired from error
     except jwt.ImmatureSignatureError as error:
         raise TokenNotYetValid from error
-    except (jwt.PyJWTError, ValueError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise InvalidToken from error
 
 
@@ -174,6 +193,8 @@ def _grants(grants: object) -> tuple[str, dict[str, Any]]:
         raise InvalidTokenGrants
     name, sync = grants.get("identity"), grants.get("data_sync")
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_IDENTITY_LENGTH:
+        raise InvalidTokenGrants
+    if _UNSTORABLE.search(name):
         raise InvalidTokenGrants
     if not isinstance(sync, dict) or not isinstance(sync.get("service_sid"), str):
         raise InvalidTokenGrants
