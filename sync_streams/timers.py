@@ -5,27 +5,52 @@ from collections.abc import Callable
 
 
 class Timers:
-    """Callbacks on the running event loop that end with their owner."""
+    """Callbacks on the running event loop that end with their owner.
 
-    __slots__ = ("_handles",)
+    The loop knows the next one only: a connection has several, a process thousands of
+    connections, and most timers never ring.
+    """
+
+    __slots__ = ("_due", "_handle")
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._handles: dict[str, asyncio.TimerHandle] = {}
+        self._due: dict[str, tuple[float, Callable[[], None]]] = {}
+        self._handle: asyncio.TimerHandle | None = None
 
     def set(self, name: str, delay: float, callback: Callable[[], None]) -> None:
         """Call back after *delay* seconds."""
-        self.cancel(name)
         loop = asyncio.get_running_loop()
-        self._handles[name] = loop.call_later(max(0.0, delay), callback)
+        self._due[name] = (loop.time() + delay, callback)
+        self._wait()
 
     def cancel(self, name: str) -> None:
         """Do not call back, if it was to be."""
-        handle = self._handles.pop(name, None)
-        if handle is not None:
-            handle.cancel()
+        if self._due.pop(name, None) is not None:
+            self._wait()
 
     def clear(self) -> None:
         """Call nobody back any more."""
-        for name in tuple(self._handles):
-            self.cancel(name)
+        self._due.clear()
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if self._due:
+            loop = asyncio.get_running_loop()
+            when, _ = min(self._due.values(), key=_moment)
+            self._handle = loop.call_at(when, self._ring, when)
+
+    def _ring(self, now: float) -> None:
+        for name, (when, callback) in tuple(self._due.items()):
+            # An earlier one may have cleared it.
+            if when <= now and name in self._due:
+                del self._due[name]
+                callback()
+        self._wait()
+
+
+def _moment(due: tuple[float, Callable[[], None]]) -> float:
+    return due[0]

@@ -8,6 +8,7 @@ Obeys RFC 6455 through uvicorn's own protocol, which keeps the handshake, pings,
 fragments and the close: https://www.uvicorn.org/settings/#implementation.
 """
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
@@ -18,7 +19,35 @@ from websockets.protocol import State
 from .delivery.frames import FRAME_EXTENSION
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
     from websockets.http11 import Request
+
+
+class _Inbox:
+    """Inbound events for one reader, in a tenth of the room of :class:`asyncio.Queue`.
+
+    It needs no bound: uvicorn reads no further while an event waits here.
+    """
+
+    __slots__ = ("_events", "_reader")
+
+    def __init__(self) -> None:
+        self._events: list[ASGIReceiveEvent] = []
+        self._reader: asyncio.Future[None] | None = None
+
+    def empty(self) -> bool:
+        return not self._events
+
+    def put_nowait(self, event: "ASGIReceiveEvent") -> None:
+        self._events.append(event)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def get(self) -> "ASGIReceiveEvent":
+        while not self._events:
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        return self._events.pop(0)
 
 
 class FramePathProtocol(WebSocketsSansIOProtocol):
@@ -32,6 +61,11 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
 
     frame_path: dict[Any, Any] | None = None
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Begin as uvicorn does, in less room."""
+        super().__init__(*args, **options)
+        self.queue: Any = _Inbox()
+
     def handle_connect(self, event: "Request") -> None:
         """Add the extension before the application sees the scope."""
         super().handle_connect(event)
@@ -41,6 +75,14 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
                 "abort": self.transport.abort,
             }
             self.scope["extensions"][FRAME_EXTENSION] = self.frame_path
+
+    async def send(self, message: "ASGISendEvent") -> None:
+        """Send; and once the socket is open, let go of how it was asked for."""
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            # A third of what a connection costs, held for nothing.
+            self.request.headers.clear()
+            del self.request, self.response
 
     def shutdown(self) -> None:
         """Let the application end the connection in its own time, if it can."""

@@ -79,6 +79,7 @@ class Hub:
             self._receiver = asyncio.create_task(self._receive())
             self._spawn(self.canary.watch())
             serve_on(asyncio.get_running_loop())
+            _latest.hub = self
             for companion in companions:
                 companion()
 
@@ -241,6 +242,11 @@ def _tell_deaf() -> None:
         callback()
 
 
+class _Latest:
+    hub: Hub | None = None
+
+
+_latest = _Latest()
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
@@ -254,7 +260,6 @@ def get_hub() -> Hub:
 
 
 def is_listening() -> bool:
-    """Tell whether this process hears of removals, in any of its event loops."""
-    return any(
-        hub.is_listening and not hub.canary.is_deaf for hub in tuple(_hubs.values())
-    )
+    """Tell whether this process hears of removals, by the hub that started last."""
+    hub = _latest.hub
+    return hub is not None and hub.is_listening and not hub.canary.is_deaf

@@ -14,6 +14,7 @@ from sync_streams.errors import (
     UniqueNameNotFound,
     UniqueNameTaken,
 )
+from sync_streams.lookups import recent_stream
 from sync_streams.models import Service, Stream
 
 from . import protocol
@@ -138,6 +139,9 @@ class JsonConsumer(SubscriberConsumer):
 
     async def _open(self, ref: str, *, may_create: bool) -> Stream:
         service = self._service()
+        stream = recent_stream(service.sid, ref)
+        if stream is not None:
+            return stream
         try:
             return await run(operations.find_stream, service, ref)
         except UniqueNameNotFound:

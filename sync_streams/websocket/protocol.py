@@ -133,5 +133,8 @@ def _request_id(value: object) -> RequestId:
     return None
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+
+
 def _to_text(fields: Mapping[str, object]) -> str:
-    return json.dumps(fields, separators=(",", ":"))
+    return _ENCODER.encode(fields)
