@@ -13,5 +13,8 @@ class SyncStreamsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, sweeper  # noqa: F401, PLC0415 - models exist only now
+        from .webhooks import reachability, receivers  # noqa: PLC0415
 
         sweeper.connect()
+        receivers.connect()
+        reachability.connect()

@@ -1,0 +1,1 @@
+"""Webhooks: what happens in a Service, as signed POSTs to its ``webhook_url``."""

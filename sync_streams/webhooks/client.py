@@ -1,0 +1,97 @@
+"""HTTP client of the webhooks: guarded, impatient, and content with a status.
+
+Timeouts and the one retry as at
+https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides.
+"""
+
+import asyncio
+import socket
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+
+from sync_streams import __version__
+from sync_streams.addresses import is_public
+from sync_streams.conf import get_settings
+
+from .webhook import Webhook
+
+CONNECT_SECONDS = 5
+TOTAL_SECONDS = 15
+"""For everything: looking up the name, the retry, reading the answer."""
+
+MAX_ANSWER_BYTES = 65_536
+KEEPALIVE_SECONDS = 15
+
+HEADERS = {
+    "Content-Type": "application/x-www-form-urlencoded",
+    "User-Agent": f"sync-streams/{__version__}",
+}
+BLOCKED = "address is not public"
+
+
+def new_session() -> aiohttp.ClientSession:
+    """Return a session for the running event loop.
+
+    It takes nothing from the environment, follows no redirect, keeps no cookie, and
+    its connections are as many as there are endpoints: none waits for another's.
+    """
+    connector = aiohttp.TCPConnector(
+        limit=0, keepalive_timeout=KEEPALIVE_SECONDS, socket_factory=_open_socket
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+async def post(
+    session: aiohttp.ClientSession, webhook: Webhook, auth_token: str
+) -> int:
+    """Send a webhook and return the status of the answer; twice if there is no way.
+
+    Raises:
+        aiohttp.ClientError: there was none, or not one of HTTP.
+        TimeoutError: not within 15 seconds.
+    """
+    async with asyncio.timeout(TOTAL_SECONDS):
+        try:
+            return await _post_once(session, webhook, auth_token)
+        except aiohttp.ClientConnectionError as error:
+            if is_blocked(error):
+                raise
+        return await _post_once(session, webhook, auth_token)
+
+
+def is_blocked(error: BaseException) -> bool:
+    """Tell whether the guard is why there was no connection."""
+    return BLOCKED in str(error)
+
+
+async def _post_once(
+    session: aiohttp.ClientSession, webhook: Webhook, auth_token: str
+) -> int:
+    async with session.post(
+        webhook.target,
+        data=urlencode(list(webhook.parameters.items())).encode(),
+        headers={**HEADERS, "X-Twilio-Signature": webhook.sign(auth_token)},
+        allow_redirects=False,
+    ) as answer:
+        # Read, so that the connection can be used again; but not for ever.
+        left = MAX_ANSWER_BYTES
+        while left > 0 and (chunk := await answer.content.read(left)):
+            left -= len(chunk)
+        return answer.status
+
+
+def _open_socket(address: tuple[Any, ...]) -> socket.socket:
+    # The one place that sees where each connection really goes: after the DNS, after
+    # whatever way of writing an address, for each of the addresses of a name.
+    family, kind, protocol, _, where = address
+    if not get_settings().webhook_allow_private and not is_public(where[0]):
+        raise OSError(f"{BLOCKED}: {where[0]}")
+    return socket.socket(family, kind, protocol)

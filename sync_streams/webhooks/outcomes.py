@@ -1,0 +1,73 @@
+"""Outcomes: what became of the webhooks, in figures and at most a line a minute.
+
+An endpoint that fails does so thousands of times: the first failure of a Service is
+logged at once, those of the following minute together.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from threading import Lock
+from typing import Literal
+
+logger = logging.getLogger(__name__)
+
+Outcome = Literal[
+    "delivered",
+    "overflow",
+    "blocked",
+    "timeout",
+    "unreachable",
+    "refused",
+    "no auth token",
+    "error",
+]
+"""``overflow``: too many waited; ``blocked``: the address is not public;
+``unreachable``: no connection, or what came was not HTTP; ``refused``: the answer was
+not 2xx (a redirect is not followed); ``error``: a fault here, see the log."""
+
+REPORT_SECONDS = 60
+
+Later = Callable[[float, Callable[[], None]], None]
+"""Calls a function some seconds later."""
+
+
+class Outcomes:
+    """Outcomes of this process."""
+
+    def __init__(self) -> None:
+        """Start at nought."""
+        self.totals: Counter[Outcome] = Counter()
+        """How many there were of each, since the process started."""
+        self._lock = Lock()
+        self._unreported: dict[str, Counter[Outcome]] = {}
+
+    def note(
+        self, service_sid: str, outcome: Outcome, later: Later, detail: str = ""
+    ) -> None:
+        """Count an outcome; log a Service's first failure, and the others in time."""
+        with self._lock:
+            self.totals[outcome] += 1
+            if outcome == "delivered":
+                return
+            if service_sid in self._unreported:
+                self._unreported[service_sid][outcome] += 1
+                return
+            self._unreported[service_sid] = Counter()
+        why = f"{outcome}: {detail}" if detail else outcome
+        logger.warning("webhook of %s failed: %s", service_sid, why)
+        later(REPORT_SECONDS, lambda: self.report(service_sid, later))
+
+    def report(self, service_sid: str, later: Later) -> None:
+        """Log what failed since the last line; when nothing did, forget the Service."""
+        with self._lock:
+            counts = self._unreported.pop(service_sid, None)
+            if not counts:
+                return
+            self._unreported[service_sid] = Counter()
+        what = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        logger.warning("webhooks of %s failed: %s", service_sid, what)
+        later(REPORT_SECONDS, lambda: self.report(service_sid, later))
+
+
+outcomes = Outcomes()

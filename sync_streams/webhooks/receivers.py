@@ -1,0 +1,80 @@
+"""Receivers: which changes become webhooks, and with which parameters.
+
+Names as at https://www.twilio.com/docs/sync/webhooks, formed alike for Streams: what a
+socket causes always is a webhook, what account credentials cause only with
+``webhooks_from_rest_enabled``, and so is what lapses by itself.
+"""
+
+from django.core.signals import setting_changed
+
+from sync_streams import signals
+from sync_streams.announcements import Cause
+from sync_streams.conf import get_settings
+from sync_streams.messages import Message
+from sync_streams.models import Service, Stream
+
+from .sender import send
+from .webhook import Webhook
+
+
+def connect() -> None:
+    """Listen to the operations."""
+    signals.stream_created.connect(_on_created, dispatch_uid="sync_streams.webhooks")
+    signals.stream_removed.connect(_on_removed, dispatch_uid="sync_streams.webhooks")
+    setting_changed.connect(_on_setting, dispatch_uid="sync_streams.webhooks")
+    _connect_messages()
+
+
+def describe(
+    event_type: str, service: Service, cause: Cause, **parameters: str | None
+) -> Webhook:
+    """Return the webhook of an event in a Service that has a ``webhook_url``."""
+    fields = {
+        "AccountSid": service.account_sid,
+        "ServiceSid": service.sid,
+        "EventType": event_type,
+        "Identity": cause.identity,
+        "EndpointId": cause.connection_id,
+        **parameters,
+    }
+    return Webhook(
+        url=service.webhook_url or "",
+        account_sid=service.account_sid,
+        service_sid=service.sid,
+        parameters={name: text for name, text in fields.items() if text is not None},
+    )
+
+
+def _on_created(stream: Stream, cause: Cause, **_: object) -> None:
+    _send("stream_created", stream, cause)
+
+
+def _on_removed(stream: Stream, cause: Cause, **_: object) -> None:
+    _send("stream_removed", stream, cause)
+
+
+def _on_message(stream: Stream, message: Message, cause: Cause, **_: object) -> None:
+    fields = {"MessageSid": message.sid, "MessageData": message.text}
+    _send("stream_message_published", stream, cause, **fields)
+
+
+def _send(event_type: str, stream: Stream, cause: Cause, **parameters: str) -> None:
+    service = stream.service
+    is_rest = cause.is_trusted and not cause.is_expiry
+    if not service.webhook_url or (is_rest and not service.webhooks_from_rest_enabled):
+        return
+    about = {"StreamSid": stream.sid, "StreamUniqueName": stream.unique_name}
+    send(describe(event_type, service, cause, **about, **parameters))
+
+
+def _connect_messages() -> None:
+    # Only if they are wanted: a receiver costs each Message of a socket a thread.
+    uid = "sync_streams.webhooks"
+    signals.message_published.disconnect(dispatch_uid=uid)
+    if get_settings().webhook_messages:
+        signals.message_published.connect(_on_message, dispatch_uid=uid)
+
+
+def _on_setting(*, setting: str, **_: object) -> None:
+    if setting == "SYNC_STREAMS":
+        _connect_messages()

@@ -1,0 +1,59 @@
+"""Sender: the way out, by this process's dispatcher or the project's task queue."""
+
+import atexit
+
+from django.utils.module_loading import import_string
+
+from sync_streams.conf import get_settings
+
+from .dispatcher import DeliveryFailed, get_dispatcher, peek_dispatcher
+from .webhook import Webhook
+
+__all__ = ["DeliveryFailed", "deliver", "flush", "send"]
+
+FLUSH_SECONDS = 5
+"""Time that a process which ends leaves to webhooks that wait."""
+
+
+def send(webhook: Webhook) -> None:
+    """Send a webhook, soon, by whatever ``webhook_sender`` says."""
+    sender = get_settings().webhook_sender
+    if not sender:
+        get_dispatcher().put(webhook)
+        return
+    hand_over = import_string(sender) if isinstance(sender, str) else sender
+    hand_over(webhook.to_dict())
+
+
+def deliver(webhook: dict[str, object]) -> None:
+    """Send a webhook now: what a task does with what ``webhook_sender`` was handed.
+
+    Raises:
+        DeliveryFailed: it did not get there, or the answer was not 2xx. A failed
+            connection was tried twice; whether to try later is the task's decision.
+    """
+    dispatcher = get_dispatcher()
+    dispatcher.submit(dispatcher.deliver(Webhook.from_dict(webhook))).result()
+
+
+def flush(seconds: float = FLUSH_SECONDS) -> bool:
+    """Wait until no webhook of this process waits any more.
+
+    Args:
+        seconds: how long, at most.
+
+    Returns:
+        Whether that is so.
+    """
+    dispatcher = peek_dispatcher()
+    return dispatcher is None or dispatcher.flush(seconds)
+
+
+def _close() -> None:
+    dispatcher = peek_dispatcher()
+    if dispatcher is not None:
+        dispatcher.flush(FLUSH_SECONDS)
+        dispatcher.close()
+
+
+atexit.register(_close)
