@@ -20,12 +20,20 @@ REFUSED_SECONDS = 0.5
 """Time between a refused ``init`` and the end of its socket: an SDK whose socket ends
 at once takes the refusal for a broken network and comes back for ever."""
 
-NOT_ACCEPTABLE = Status(
-    code=406,
-    text="NOT_ACCEPTABLE_MESSAGE",
-    description="The frame cannot be read",
-    error_code=51214,
-)
+LAST_WORDS = {
+    CloseCode.PROTOCOL_VIOLATED: Status(
+        code=406,
+        text="NOT_ACCEPTABLE_MESSAGE",
+        description="The frame cannot be read",
+        error_code=51214,
+    ),
+    CloseCode.DISCONNECTED: Status(
+        code=406, text="DISCONNECTED", description="Ended by an operator"
+    ),
+}
+"""What is said before the socket is closed. An SDK does not come back from a 406; from
+any other end it does, and hears at ``init`` whether it may."""
+
 UNANSWERED = frozenset({"close", "reply", "telemetry.v1"})
 """Methods whose frames have no reply, whatever becomes of them."""
 
@@ -88,13 +96,9 @@ class TwilsockConsumer(SubscriberConsumer):
         self.outbox.put(Frame(data, is_acknowledged=True))
 
     async def leave(self, code: CloseCode) -> None:
-        """Close.
-
-        Without a word, except to a client that does not speak the protocol: the SDK
-        is back soonest after a plain close, and hears at ``init`` if it may not.
-        """
-        is_foreign = code is CloseCode.PROTOCOL_VIOLATED
-        last = [frames.close(new_frame_id(), NOT_ACCEPTABLE)] if is_foreign else []
+        """Close; without a word if the client may come back: so it is back soonest."""
+        status = LAST_WORDS.get(code)
+        last = [frames.close(new_frame_id(), status)] if status else []
         await self.outbox.close(*map(Frame, last), code=code)
 
     async def _answer(self, frame: frames.Frame) -> None:
@@ -111,7 +115,9 @@ class TwilsockConsumer(SubscriberConsumer):
         elif frame.method not in UNANSWERED:
             self._send_data(sessions.refuse(frame, error))
         if frame.method == "init" and self.identity is None:
-            self.call_later("connect", REFUSED_SECONDS, CloseCode.TOKEN_INVALID)
+            is_busy = error.status in sessions.BUSY_STATUSES
+            code = CloseCode.SERVER_BUSY if is_busy else CloseCode.TOKEN_INVALID
+            self.call_later("connect", REFUSED_SECONDS, code)
 
     def _send_data(self, data: bytes) -> None:
         self.outbox.put(Frame(data))

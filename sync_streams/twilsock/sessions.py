@@ -15,6 +15,9 @@ CAPABILITIES = ["client_update"]
 """What is confirmed: no telemetry, and no offline storage, which would let a browser
 open a removed Stream from its cache."""
 
+BUSY_STATUSES = frozenset({429, 503})
+"""Of errors that pass by themselves."""
+
 TOO_BUSY = 51202
 """Twilio's number for a server that asks to be left alone for a while."""
 
@@ -50,7 +53,7 @@ def refuse(frame: Frame, error: SyncError) -> bytes:
     """
     if isinstance(error, InvalidToken):
         return reply(frame.id, _status(401, error))
-    if error.status in {429, 503}:
+    if error.status in BUSY_STATUSES:
         first, last = BACKOFF_SECONDS
         start = random.uniform(first, last)  # noqa: S311 - spread, not secret
         status = Status(code=429, description=error.text, error_code=TOO_BUSY)

@@ -10,7 +10,7 @@ from tests.compat.twilio_sync.sdk import PACKAGES, run_sdk
 from tests.compat.twilio_sync.wire import Wire
 from tests.services import DemoSite, cannot_have
 
-IMPATIENT = "tests.compat.twilio_sync.impatient"
+SETTINGS = "tests.compat.twilio_sync"
 
 
 @pytest.fixture
@@ -39,4 +39,10 @@ async def rig(site: DemoSite, package: str) -> AsyncIterator[Rig]:
 @pytest.fixture
 def impatient(start_site: Callable[..., DemoSite]) -> DemoSite:
     """A server that loses patience within a second or two."""
-    return start_site(DJANGO_SETTINGS_MODULE=IMPATIENT)
+    return start_site(DJANGO_SETTINGS_MODULE=f"{SETTINGS}.impatient")
+
+
+@pytest.fixture
+def busy(start_site: Callable[..., DemoSite]) -> DemoSite:
+    """A server that takes one connection at a time."""
+    return start_site(DJANGO_SETTINGS_MODULE=f"{SETTINGS}.busy")

@@ -159,3 +159,22 @@ class TestImpatient:
     async def test_c79_socket_without_init_is_closed(self, rig: Rig) -> None:
         async with rig.peer() as peer:
             assert await peer.closed() == 4001
+
+
+class TestBusy:
+    """A server that takes no more connections."""
+
+    @pytest.fixture
+    def site(self, busy: DemoSite) -> DemoSite:
+        return busy
+
+    @every_version
+    async def test_client_of_a_full_server_comes_back_by_itself(self, rig: Rig) -> None:
+        async with rig.peer() as peer:
+            await peer.ask("init", token=rig.token())
+            client = await rig.client()
+            [error] = await client.wait("connectionError")
+
+        assert error["terminal"] is False
+        assert (error["httpStatusCode"], error["errorCode"]) == (429, 51202)
+        await client.state("connected")
