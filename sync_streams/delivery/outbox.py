@@ -37,7 +37,8 @@ class Outbox:
         "_acknowledged",
         "_gaps",
         "_is_asking",
-        "_is_closed",
+        "_is_closing",
+        "_is_ending",
         "_limits",
         "_marks",
         "_on_stuck",
@@ -89,19 +90,14 @@ class Outbox:
         self._writer: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._marks: list[int] = []
-        self._sent = self._acknowledged = self._seen = 0
-        self._is_asking = self._is_closed = False
+        self._sent = self._acknowledged = 0
+        self._seen = (False, 0)
+        self._is_asking = self._is_ending = self._is_closing = False
 
     def put(self, frame: Frame) -> None:
         """Send a frame now if that needs no waiting, or queue it."""
-        if self._is_closed:
-            return
-        if not self._queue and self._writer is None and self._write_now(frame):
-            return
-        self._queue.append(frame)
-        self._queued_bytes += frame.size
-        self._drop_excess()
-        self._wake()
+        if not self._is_ending:
+            self._add(frame)
 
     def acknowledge(self) -> bool:
         """Take note that the client answered the oldest frame that asks for it.
@@ -118,7 +114,7 @@ class Outbox:
 
     def ping(self) -> None:
         """Ask the client to answer, unless an answer is due already."""
-        if self._marks or self._is_asking or self._is_closed:
+        if self._marks or self._is_asking or self._is_ending:
             return
         self._is_asking = True
         frame = self.encoder.ping()
@@ -134,10 +130,11 @@ class Outbox:
 
     async def close(self, *last: Frame, code: int = 1000) -> None:
         """Send what waits, the *last* frames and a close, as far as a second allows."""
+        self._is_ending = self._is_closing = True
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 for frame in last:
-                    self.put(frame)
+                    self._add(frame)
                 await self.flush()
                 self.discard()
                 await self._send({"type": "websocket.close", "code": int(code)})
@@ -145,13 +142,20 @@ class Outbox:
 
     def discard(self) -> None:
         """Drop what waits and take nothing more."""
-        self._is_closed = True
-        self._queue.clear()
-        self._queued_bytes = 0
+        self._take_no_more()
         if self._timer is not None:
             self._timer.cancel()
         if self._writer is not None:
             self._writer.cancel()
+
+    def _add(self, frame: Frame) -> None:
+        is_next = not self._queue and self._writer is None
+        if is_next and frame.stream_sid not in self._gaps and self._write_now(frame):
+            return
+        self._queue.append(frame)
+        self._queued_bytes += frame.size
+        self._drop_excess()
+        self._wake()
 
     def _write_now(self, frame: Frame) -> bool:
         if self._write is None or not self._has_room() or not self._write(frame.wire):
@@ -160,7 +164,9 @@ class Outbox:
         return True
 
     def _has_room(self) -> bool:
-        return self._sent - self._acknowledged < self._limits.in_flight_max_bytes
+        # The last words do not wait for credit: nothing comes after them.
+        in_flight = self._sent - self._acknowledged
+        return self._is_closing or in_flight < self._limits.in_flight_max_bytes
 
     def _note_sent(self, frame: Frame) -> None:
         self._sent += frame.size
@@ -208,7 +214,7 @@ class Outbox:
                 self._note_sent(frame)
         except OSError:
             # The client is gone; the consumer hears of it by ``websocket.disconnect``.
-            self._is_closed = True
+            self._take_no_more()
         finally:
             self._writer = None
 
@@ -223,7 +229,7 @@ class Outbox:
         return frame
 
     def _watch(self) -> None:
-        if self._timer is None and not self._is_closed:
+        if self._timer is None and not self._is_ending:
             self._seen = self._progress()
             self._timer = asyncio.get_running_loop().call_later(
                 self._limits.stuck_timeout_seconds, self._look
@@ -238,12 +244,17 @@ class Outbox:
         else:
             self._watch()
 
-    def _progress(self) -> int:
-        return self._acknowledged if self._marks else self._sent
+    def _progress(self) -> tuple[bool, int]:
+        # Two clocks: one that is asked for an answer only now has made none yet.
+        return (True, self._acknowledged) if self._marks else (False, self._sent)
 
     def _give_up(self) -> None:
-        if not self._is_closed:
+        if not self._is_ending:
             counters.closed_as_stuck += 1
-            self._queue.clear()
-            self._queued_bytes = 0
+            self._take_no_more()
             self._on_stuck()
+
+    def _take_no_more(self) -> None:
+        self._is_ending = True
+        self._queue.clear()
+        self._queued_bytes = 0

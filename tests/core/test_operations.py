@@ -29,6 +29,7 @@ from tests.settings import ACCOUNT_SID, OTHER_ACCOUNT_SID
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+Action = Callable[[], object]
 MISSING_SID = "TO" + "0" * 32
 DEAF_LAYER = {"default": {"BACKEND": "tests.core.layers.FailingLayer"}}
 
@@ -300,7 +301,7 @@ def test_a_read_only_identity_changes_nothing(
     service: Service, stream: Stream, action: str
 ) -> None:
     cause = Cause("bob", "connection", is_read_only=True)
-    actions: dict[str, Callable[[], object]] = {
+    actions: dict[str, Action] = {
         "create": lambda: operations.create_stream(service, cause=cause),
         "update": lambda: operations.update_stream(service, "news", cause=cause),
         "remove": lambda: operations.remove_stream(service, "news", cause=cause),

@@ -1,0 +1,115 @@
+"""A client as the server's ``send`` sees it: it reads, or it does not."""
+
+import asyncio
+import json
+from typing import Any
+
+from sync_streams.delivery.broadcast import Event
+from sync_streams.delivery.frames import Frame
+from sync_streams.delivery.outbox import Outbox
+from sync_streams.messages import Message
+from sync_streams.sids import new_sid
+from sync_streams.websocket.protocol import JsonEncoder
+
+ENCODER = JsonEncoder()
+
+
+def published(message: Message, origin: str | None = None) -> Event:
+    """Return the event of a Message."""
+    return {
+        "type": "message.published",
+        "stream_sid": message.stream_sid,
+        "message_sid": message.sid,
+        "text": message.text,
+        "origin": origin,
+    }
+
+
+def numbered(stream_sid: str, number: int, size: int = 0) -> Frame:
+    """Return the frame of a Message that carries a number."""
+    message = Message.new(stream_sid, {"n": number, "pad": "x" * size})
+    return ENCODER.message_published(published(message))
+
+
+class Client:
+    """One connection's far end."""
+
+    def __init__(
+        self, *, reads: bool = True, pongs: bool = True, frame_path: bool = False
+    ) -> None:
+        self.frames: list[dict[str, Any]] = []
+        """What arrived, pings left out."""
+        self.pings = 0
+        self.events: list[dict[str, Any]] = []
+        """Every ASGI event, closes included."""
+        self.stuck = 0
+        """How often the server gave up."""
+        self.is_gone = False
+        """Whether sending raises, as uvicorn's does once the client has left."""
+        self.pongs = pongs
+        self.reading = asyncio.Event()
+        self.arrived = asyncio.Event()
+        if reads:
+            self.reading.set()
+        self.outbox = Outbox(
+            new_sid("RQ"),
+            ENCODER,
+            send=self._send,
+            write=self._write if frame_path else None,
+            on_stuck=self._note_stuck,
+        )
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the Messages that arrived."""
+        return [
+            frame["message"]["data"]["n"]
+            for frame in self.frames
+            if frame["type"] == "message"
+        ]
+
+    async def until(self, count: int, within: float = 5) -> None:
+        """Wait until that many frames arrived."""
+        async with asyncio.timeout(within):
+            while len(self.frames) < count:
+                self.arrived.clear()
+                await self.arrived.wait()
+
+    def pong(self) -> None:
+        """Answer the oldest ping."""
+        self.outbox.acknowledge()
+
+    async def _send(self, event: dict[str, Any]) -> None:
+        await self.reading.wait()
+        if self.is_gone:
+            raise ConnectionResetError
+        self.events.append(event)
+        if "text" in event:
+            self._take(event["text"])
+
+    def _write(self, wire: bytes) -> bool:
+        if not self.reading.is_set():
+            return False
+        self._take(text_of(wire))
+        return True
+
+    def _take(self, text: str) -> None:
+        frame = json.loads(text)
+        if frame["type"] == "ping":
+            self.pings += 1
+            if self.pongs:
+                asyncio.get_running_loop().call_soon(self.outbox.acknowledge)
+        else:
+            self.frames.append(frame)
+            self.arrived.set()
+
+    def _note_stuck(self) -> None:
+        self.stuck += 1
+        self.arrived.set()
+
+
+def text_of(wire: bytes) -> str:
+    """Read an unmasked text frame, RFC 6455, section 5.2."""
+    assert wire[0] == 0x81
+    skip = {126: 4, 127: 10}.get(wire[1], 2)
+    return wire[skip:].decode()
