@@ -29,6 +29,10 @@ def framed(header: bytes, tail: bytes = b"\r\n", size: int | None = None) -> byt
     return b"TWILSOCK V3.0 %d\r\n%b%b" % (shown, header, tail)
 
 
+def unsized(header: dict[str, object]) -> dict[str, object]:
+    return {k: v for k, v in header.items() if not k.startswith("payload_")}
+
+
 def split(data: bytes) -> tuple[dict[str, object], bytes]:
     frame = frames.decode(data)
     return frame.header, frame.payload
@@ -71,7 +75,7 @@ def test_what_is_encoded_decodes_to_the_same(
     frame = frames.decode(frames.encode(header, payload))
 
     assert (frame.method, frame.id, frame.payload) == (method, frame_id, payload)
-    assert {**frame.header, **header} == frame.header
+    assert unsized(frame.header) == unsized(header)
 
 
 @given(names, names, st.binary(min_size=1), st.data())

@@ -2,13 +2,11 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jwt
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
@@ -18,21 +16,12 @@ from sync_streams import operations
 from sync_streams.twilsock import frames
 from tests import settings as site
 from tests.asgi import application
+from tests.twilsock.session import PATH, make_token
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "wire-twilsock.md"
 BLOCK = re.compile(r"^```twilsock(.*?)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NAME = re.compile(r"<[a-z0-9 ]+>")
 TIMEOUT_SECONDS = 5
-
-
-def make_token(identity: str = "alice", ttl: int = 3600) -> str:
-    claims = {
-        "iss": site.API_KEY_SID,
-        "sub": site.ACCOUNT_SID,
-        "exp": int(time.time()) + ttl,
-        "grants": {"identity": identity, "data_sync": {"service_sid": "default"}},
-    }
-    return jwt.encode(claims, site.API_KEY_SECRET, algorithm="HS256")
 
 
 def steps(block: str) -> Iterator[tuple[str, str, str]]:
@@ -55,7 +44,7 @@ class Replay:
         self.socket: WebsocketCommunicator
 
     async def connect(self) -> None:
-        self.socket = WebsocketCommunicator(application, "/v3/wsconnect")
+        self.socket = WebsocketCommunicator(application, PATH)
         await self.socket.connect()
 
     def fill(self, text: str) -> str:

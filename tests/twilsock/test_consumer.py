@@ -1,0 +1,271 @@
+"""The Twilsock consumer: flow, limits and the end of a connection."""
+
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from sync_streams.connections import CloseCode, connections
+from sync_streams.delivery.hub import get_hub
+from sync_streams.twilsock import frames
+from tests import settings as site
+from tests.twilsock.session import Session, body_of, connected, make_token
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def configure(settings: Settings, **changes: Any) -> None:
+    settings.SYNC_STREAMS = {**site.SYNC_STREAMS, **changes}
+
+
+async def test_message_is_encoded_once_for_all_connections() -> None:
+    async with connected() as one, connected() as two, connected() as publisher:
+        sid = await publisher.create()
+        await one.change("establish", sid)
+        await two.change("establish", sid)
+
+        await publisher.publish(sid, x=1)
+
+        assert (await one.event())["bytes"] is (await two.event())["bytes"]
+
+
+async def test_each_connection_hears_its_version_of_the_events() -> None:
+    async with connected() as old, connected() as new, connected() as publisher:
+        sid = await publisher.create()
+        await old.change("establish", sid, version=3)
+        await new.change("establish", sid, version=99)
+
+        message_sid = await publisher.publish(sid, x=1)
+
+        seen = {"stream_sid": sid, "message_sid": message_sid, "message_data": {"x": 1}}
+        assert body_of(await old.receive())["event"] == seen
+        assert body_of(await new.receive())["events"] == [seen]
+
+
+async def test_version_3_answers_each_stream_of_a_batch_alone() -> None:
+    async with connected() as session:
+        sids = [await session.create() for _ in range(3)]
+
+        events = await session.change("establish", *sids, version=3)
+
+        assert [body_of(event)["event"]["object_sid"] for event in events] == sids
+
+
+async def test_publisher_and_remover_are_not_notified() -> None:
+    async with connected() as session, connected() as other:
+        sid = await session.create()
+        await session.change("establish", sid)
+        await other.change("establish", sid)
+
+        await session.publish(sid, x=1)
+        await session.request("DELETE", f"/v3/Streams/{sid}")
+
+        notified = [body_of(await other.receive())["event_type"] for _ in range(2)]
+        assert notified == ["stream_message_published", "stream_removed"]
+        assert session.pending == []
+        assert await session.socket.receive_nothing()
+
+
+async def test_unacknowledged_messages_wait_and_the_oldest_are_dropped(
+    settings: Settings,
+) -> None:
+    configure(
+        settings, IN_FLIGHT_MAX_BYTES=3000, OUTBOX_MAX_MESSAGES=2, PUBLISH_RATE=1000
+    )
+    async with connected() as slow, connected() as publisher:
+        sid = await publisher.create()
+        await slow.change("establish", sid)
+
+        sids = [await publisher.publish(sid, number=number) for number in range(30)]
+        early = [await slow.receive()]
+        while not await slow.socket.receive_nothing():
+            early.append(await slow.receive())
+        for frame in early:
+            await slow.acknowledge(frame)
+        late = [await slow.receive(), await slow.receive()]
+
+        assert [frame.id for frame in early] == sids[: len(early)]
+        assert [frame.id for frame in late] == sids[-2:]
+        assert len(early) < 15
+
+
+async def test_client_that_acknowledges_nothing_is_closed(settings: Settings) -> None:
+    configure(settings, STUCK_TIMEOUT_SECONDS=0.1)
+    async with connected() as stuck, connected() as publisher:
+        sid = await publisher.create()
+        await stuck.change("establish", sid)
+
+        await publisher.publish(sid, x=1)
+
+        assert await stuck.closed() == CloseCode.TOO_SLOW
+
+
+@pytest.mark.parametrize(("excess", "is_accepted"), [(0, True), (1, False)])
+async def test_frame_may_have_64_kib(excess: int, is_accepted: bool) -> None:
+    async with connected() as session:
+        header = {"id": "TM-big", "method": "telemetry.v1"}
+        size = 65_536 + excess
+        rest = size - len(frames.encode({**header, "pad": "x" * 60_000}))
+        data = frames.encode({**header, "pad": "x" * (60_000 + rest)})
+        assert len(data) == size
+
+        await session.socket.send_to(bytes_data=data)
+
+        if is_accepted:
+            assert (await session.ask("dance")).header["status"]["code"] == 400
+        else:
+            assert (await session.receive()).header["status"]["code"] == 406
+            assert await session.closed() == CloseCode.PROTOCOL_VIOLATED
+
+
+async def test_subscriptions_over_the_limit_fail_one_by_one(
+    settings: Settings,
+) -> None:
+    configure(settings, MAX_SUBSCRIPTIONS=2)
+    async with connected() as session:
+        sids = [await session.create() for _ in range(3)]
+
+        established, failed = await session.change("establish", *sids)
+        again = await session.change("establish", *sids[:2])
+
+        objects = [item["object_sid"] for item in body_of(established)["events"]]
+        assert objects == sids[:2]
+        [failure] = body_of(failed)["events"]
+        assert failure["object_sid"] == sids[2]
+        assert (failure["error"]["status"], failure["error"]["code"]) == (429, 54419)
+        assert len(body_of(again[0])["events"]) == 2
+
+
+@pytest.mark.parametrize("sid", ["TO" + "0" * 32, "name", "", "IS" + "0" * 32])
+async def test_subscription_to_what_is_no_stream_fails(sid: str) -> None:
+    async with connected() as session:
+        await session.create(unique_name="name")
+
+        [failed] = await session.change("establish", sid)
+
+        assert body_of(failed)["event_type"] == "subscription_failed"
+        assert body_of(failed)["events"][0]["error"]["code"] == 54250
+
+
+async def test_cancel_of_what_was_never_subscribed_succeeds() -> None:
+    async with connected() as session:
+        [canceled] = await session.change("cancel", "TO" + "0" * 32)
+
+        assert body_of(canceled)["event_type"] == "subscription_canceled"
+
+
+async def test_end_of_the_connection_ends_its_subscriptions() -> None:
+    async with connected() as session:
+        sid = await session.create()
+        await session.change("establish", sid)
+        assert get_hub().count(sid) == 1
+
+    assert get_hub().count(sid) == 0
+
+
+async def test_removal_of_its_api_key_ends_the_connection(settings: Settings) -> None:
+    configure(settings, KEEPALIVE_SECONDS=0.05)
+    async with connected() as session:
+        configure(settings, ACCOUNTS={site.ACCOUNT_SID: {"API_KEYS": {}}})
+
+        assert await session.closed() == CloseCode.TOKEN_INVALID
+
+    again = Session()
+    await again.socket.connect()
+    refusal = await again.ask("init", token=make_token())
+    assert refusal.header["status"]["errorCode"] == 20103
+    await again.socket.disconnect()
+
+
+async def test_read_only_token_may_listen_but_not_publish() -> None:
+    async with connected() as writer, connected(make_token(read_only=True)) as reader:
+        sid = await writer.create()
+        [established] = await reader.change("establish", sid)
+
+        status, error = await reader.request(
+            "POST", f"/v3/Streams/{sid}/Messages", {"data": {}}
+        )
+
+        assert body_of(established)["event_type"] == "subscription_established"
+        assert (status, error["code"]) == (403, 54007)
+
+
+async def test_operator_ends_a_connection_for_good() -> None:
+    async with connected() as session:
+        for connection in connections:
+            connection.leave_soon(CloseCode.DISCONNECTED)
+
+        assert (await session.receive()).header["status"]["code"] == 406
+        assert await session.closed() == CloseCode.DISCONNECTED
+
+
+async def test_leaving_server_closes_without_a_word() -> None:
+    async with connected() as session:
+        for connection in connections:
+            connection.leave_soon(CloseCode.SERVER_LEAVING)
+
+        event = await session.event()
+
+        assert event == {"type": "websocket.close", "code": CloseCode.SERVER_LEAVING}
+
+
+async def test_full_server_asks_to_be_left_alone_for_a_while(
+    settings: Settings,
+) -> None:
+    configure(settings, MAX_CONNECTIONS=0)
+    session = Session()
+    await session.socket.connect()
+
+    reply = await session.ask("init", token=make_token())
+
+    status, policy = reply.header["status"], body_of(reply)["backoff_policy"]
+    assert (status["code"], status["errorCode"]) == (429, 51202)
+    assert 0 < policy["reconnect_min_ms"] < policy["reconnect_max_ms"]
+    assert await session.closed() == CloseCode.SERVER_BUSY
+
+
+async def test_allowed_origins_restrict_the_handshake(settings: Settings) -> None:
+    configure(settings, ALLOWED_ORIGINS=["https://app.example.org"])
+    outcomes = []
+
+    for origin in (b"https://app.example.org", b"https://evil.example.org"):
+        session = Session()
+        session.socket.scope["headers"] = [(b"origin", origin)]
+        outcomes.append((await session.socket.connect())[0])
+        await session.socket.disconnect()
+
+    assert outcomes == [True, False]
+
+
+async def test_frames_over_the_rate_are_refused_then_end_the_connection(
+    settings: Settings,
+) -> None:
+    configure(settings, MAX_FRAMES_PER_SECOND=5)
+    async with connected() as session:
+        codes = []
+        for _ in range(20):
+            await session.send("put_notification_ctx")
+        while (event := await session.event())["type"] == "websocket.send":
+            header = frames.decode(event["bytes"]).header
+            codes.append(header["status"]["code"])
+
+        assert codes[:9] == [200] * 9
+        assert set(codes[9:]) == {429}
+        assert event["code"] == CloseCode.TOO_MANY_FRAMES
+
+
+async def test_other_accounts_streams_are_not_found() -> None:
+    foreign = make_token(
+        "eve",
+        issuer=site.OTHER_API_KEY_SID,
+        account_sid=site.OTHER_ACCOUNT_SID,
+        secret=site.OTHER_API_KEY_SECRET,
+    )
+    async with connected() as session, connected(foreign) as stranger:
+        sid = await session.create()
+
+        status, error = await stranger.request("GET", f"/v3/Streams/{sid}")
+        [failed] = await stranger.change("establish", sid)
+
+        assert (status, error["code"]) == (404, 54250)
+        assert body_of(failed)["events"][0]["error"]["code"] == 54250
