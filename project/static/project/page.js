@@ -22,6 +22,7 @@ const feed = new Feed({
 });
 const client = new SyncStreams({ url: place.socket, token: fetchToken, maxBackoff: 5000 });
 let subscription = null;
+let countdown; // timer of the seconds until the next attempt to connect
 
 // -- connection -------------------------------------------------------------------------
 
@@ -37,11 +38,14 @@ async function fetchToken() {
 }
 
 function showState({ state, reason = "", retryIn = 0 }) {
-  const seconds = Math.round(retryIn / 1000);
+  clearTimeout(countdown);
+  const seconds = Math.ceil(retryIn / 1000);
+  const later = { state, reason, retryIn: retryIn - 1000 };
+  if (seconds > 0) countdown = setTimeout(() => showState(later), 1000);
   const texts = {
     connecting: "Connecting…",
     connected: "Connected",
-    reconnecting: seconds ? `Reconnecting in ${seconds} s` : "Reconnecting…",
+    reconnecting: seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting…",
     closed: `Disconnected: ${reason}. Reload the page.`,
   };
   const pill = element("connection");
