@@ -15,6 +15,7 @@ from . import frames, requests, sessions, tunnel
 from .encoder import ENCODERS, new_frame_id
 from .events import NEWEST_VERSION
 from .frames import FrameError, Status
+from .requests import Call
 
 REFUSED_SECONDS = 0.5
 """Time between a refused ``init`` and the end of its socket: an SDK whose socket ends
@@ -71,8 +72,8 @@ class TwilsockConsumer(SubscriberConsumer):
         """Do what a tunnelled request asks for."""
         if self.service is None:
             raise AuthenticationFailed("The first frame must be init")
-        request = requests.read_request(frame)
-        answer = await tunnel.answer(request, self, self.service)
+        call = Call(requests.read_request(frame), self, self.service)
+        answer = await tunnel.answer(call)
         self._send_data(requests.write_reply(frame, answer))
 
     async def acknowledge(self, frame: frames.Frame) -> None:

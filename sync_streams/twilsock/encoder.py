@@ -33,19 +33,16 @@ class TwilsockEncoder:
 
     def message_published(self, event: Event) -> Frame:
         """Write a Message; its SID is the frame's id, too."""
-        stream_sid, message_sid = event["stream_sid"], event["message_sid"]
-        payload = events.message_published(
-            self._version, stream_sid, message_sid, event["text"]
-        )
+        payload = events.message_published(self._version, event)
         return Frame(
-            frames.notification(message_sid, payload),
-            stream_sid=stream_sid,
+            frames.notification(event["message_sid"], payload),
+            stream_sid=event["stream_sid"],
             is_acknowledged=True,
         )
 
     def stream_removed(self, event: Event) -> Frame:
         """Write that a Stream is gone."""
-        return notification(events.stream_removed(self._version, event["stream_sid"]))
+        return notification(events.stream_removed(self._version, event))
 
     def gap(self, stream_sid: str, dropped: int) -> None:
         """Say nothing: the SDK has no word for dropped Messages."""

@@ -7,6 +7,7 @@ The client's own idea of where the server is, host name and whatever stands in f
 import re
 from dataclasses import dataclass
 
+from sync_streams.consumers import SubscriberConsumer
 from sync_streams.errors import (
     AccessForbidden,
     InvalidJSON,
@@ -14,6 +15,7 @@ from sync_streams.errors import (
     SyncError,
 )
 from sync_streams.messages import JSONObject, read_json
+from sync_streams.models import Service
 
 from .frames import Frame, Status, reply, to_json
 
@@ -61,6 +63,15 @@ class TunnelReply:
 
     body: bytes = b""
     """JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request, with whom and what it is for."""
+
+    request: TunnelRequest
+    connection: SubscriberConsumer
+    service: Service
 
 
 def read_request(frame: Frame) -> TunnelRequest:

@@ -7,7 +7,7 @@ became of each; every answer is therefore idempotent. See ``docs/wire-twilsock.m
 from dataclasses import dataclass
 
 from sync_streams import operations
-from sync_streams.consumers import SubscriberConsumer, run
+from sync_streams.consumers import run
 from sync_streams.errors import (
     AccessForbidden,
     InvalidParameter,
@@ -18,13 +18,12 @@ from sync_streams.errors import (
 )
 from sync_streams.lookups import recent_stream
 from sync_streams.messages import JSONObject
-from sync_streams.models import Service
 from sync_streams.sids import is_sid
 
 from . import events
 from .encoder import ENCODERS, notification
 from .frames import to_json
-from .requests import TunnelReply, TunnelRequest
+from .requests import Call, TunnelReply
 
 RETRY_MS = 5000
 """Time after which a client repeats what it has had no answer to."""
@@ -55,9 +54,7 @@ class Batch:
     """``object_sid`` and ``object_type`` of each."""
 
 
-async def change_subscriptions(
-    request: TunnelRequest, connection: SubscriberConsumer, service: Service
-) -> TunnelReply:
+async def change_subscriptions(call: Call) -> TunnelReply:
     """Establish or cancel subscriptions and notify the client of each.
 
     Raises:
@@ -65,14 +62,15 @@ async def change_subscriptions(
         ServiceUnavailable: 20503, the channel layer does not answer; the client
             repeats the request.
     """
-    batch = read_batch(request.fields)
-    if not connection.outbox.streams:
+    batch = read_batch(call.request.fields)
+    outbox = call.connection.outbox
+    if not outbox.streams:
         # What is subscribed already keeps the encoder that delivery knows it by.
-        connection.outbox.encoder = ENCODERS[batch.version]
+        outbox.encoder = ENCODERS[batch.version]
     if batch.action == "establish":
-        await _establish(batch, connection, service)
+        await _establish(batch, call)
     else:
-        _cancel(batch, connection)
+        _cancel(batch, call)
     return _ACCEPTED
 
 
@@ -108,14 +106,12 @@ def _read_object(item: object) -> JSONObject:
     return {"object_sid": sid, "object_type": kind}
 
 
-async def _establish(
-    batch: Batch, connection: SubscriberConsumer, service: Service
-) -> None:
+async def _establish(batch: Batch, call: Call) -> None:
     established: list[JSONObject] = []
     failed: list[JSONObject] = []
     for item in batch.objects:
         try:
-            await _subscribe(item, connection, service)
+            await _subscribe(item, call)
         except (AccessForbidden, NotFound, TooManySubscriptions) as error:
             failed.append({**item, "error": _describe(error)})
         else:
@@ -123,39 +119,36 @@ async def _establish(
                 {**item, "replay_status": "completed", "last_event_id": -1}
             )
     # Delivery has begun for each of them: nothing after this notice can be missed.
-    _notify(connection, batch, "subscription_established", established)
-    _notify(connection, batch, "subscription_failed", failed)
+    _notify(batch, call, subscription_established=established)
+    _notify(batch, call, subscription_failed=failed)
 
 
-async def _subscribe(
-    item: JSONObject, connection: SubscriberConsumer, service: Service
-) -> None:
+async def _subscribe(item: JSONObject, call: Call) -> None:
     sid = item["object_sid"]
     if item["object_type"] != "stream" or not is_sid(sid, "TO"):
         raise StreamNotFound
-    stream = recent_stream(service.sid, sid)
+    stream = recent_stream(call.service.sid, sid)
     if stream is None:
-        stream = await run(operations.find_stream, service, sid)
-    await connection.subscribe(stream)
+        stream = await run(operations.find_stream, call.service, sid)
+    await call.connection.subscribe(stream)
 
 
-def _cancel(batch: Batch, connection: SubscriberConsumer) -> None:
+def _cancel(batch: Batch, call: Call) -> None:
     for item in batch.objects:
-        connection.unsubscribe(item["object_sid"])
-    _notify(connection, batch, "subscription_canceled", batch.objects)
+        call.connection.unsubscribe(item["object_sid"])
+    _notify(batch, call, subscription_canceled=batch.objects)
 
 
 def _describe(error: SyncError) -> JSONObject:
     return {"status": error.status, "code": error.code, "message": error.text}
 
 
-def _notify(
-    connection: SubscriberConsumer,
-    batch: Batch,
-    event_type: str,
-    items: list[JSONObject],
-) -> None:
-    for payload in events.subscription_changed(
-        event_type, batch.version, batch.correlation_id, items
-    ):
-        connection.outbox.put(notification(payload))
+def _notify(batch: Batch, call: Call, **outcome: list[JSONObject]) -> None:
+    for event_type, items in outcome.items():
+        for payload in events.subscription_changed(
+            event_type,
+            items,
+            version=batch.version,
+            correlation_id=batch.correlation_id,
+        ):
+            call.connection.outbox.put(notification(payload))

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from django.urls import Resolver404, path, re_path, register_converter, resolve
 
 from sync_streams import operations
-from sync_streams.consumers import SubscriberConsumer, run
+from sync_streams.consumers import run
 from sync_streams.errors import (
     InvalidParameter,
     InvalidTtl,
@@ -21,18 +21,16 @@ from sync_streams.errors import (
     NotFound,
 )
 from sync_streams.messages import JSONObject
-from sync_streams.models import Service, Stream
+from sync_streams.models import Stream
 
 from .frames import to_json
-from .requests import TunnelReply, TunnelRequest
+from .requests import Call, TunnelReply
 from .subscriptions import change_subscriptions
 
 Handler = Callable[..., Awaitable[TunnelReply]]
 
 
-async def answer(
-    request: TunnelRequest, connection: SubscriberConsumer, service: Service
-) -> TunnelReply:
+async def answer(call: Call) -> TunnelReply:
     """Do what a request asks for.
 
     Raises:
@@ -40,68 +38,64 @@ async def answer(
             route does not have the method.
     """
     try:
-        match = resolve(request.path, urlconf=__name__)
+        match = resolve(call.request.path, urlconf=__name__)
     except Resolver404 as error:
         raise NotFound from error
     handler = cast("Handler", match.func)
-    return await handler(request, connection, service, **match.kwargs)
+    return await handler(call, **match.kwargs)
 
 
-async def fetch_stream(
-    request: TunnelRequest, connection: SubscriberConsumer, service: Service, ref: str
-) -> TunnelReply:
+async def fetch_stream(call: Call, ref: str) -> TunnelReply:
     """Return a Stream."""
-    stream = await run(operations.open_stream, service, ref, cause=connection.cause)
-    return TunnelReply(200, describe_stream(stream, request.origin))
+    stream = await run(
+        operations.open_stream, call.service, ref, cause=call.connection.cause
+    )
+    return TunnelReply(200, describe_stream(stream, call.request.origin))
 
 
-async def create_stream(
-    request: TunnelRequest, connection: SubscriberConsumer, service: Service
-) -> TunnelReply:
+async def create_stream(call: Call) -> TunnelReply:
     """Create a Stream."""
-    fields = request.fields
+    fields = call.request.fields
     stream = await run(
         operations.create_stream,
-        service,
+        call.service,
         unique_name=_unique_name(fields),
         ttl=_ttl(fields),
-        cause=connection.cause,
+        cause=call.connection.cause,
     )
-    return TunnelReply(201, describe_stream(stream, request.origin))
+    return TunnelReply(201, describe_stream(stream, call.request.origin))
 
 
-async def update_stream(
-    request: TunnelRequest, connection: SubscriberConsumer, service: Service, ref: str
-) -> TunnelReply:
+async def update_stream(call: Call, ref: str) -> TunnelReply:
     """Give a Stream another life-time."""
-    ttl = _ttl(request.fields)
+    ttl = _ttl(call.request.fields)
     stream = await run(
-        operations.update_stream, service, ref, ttl=ttl, cause=connection.cause
+        operations.update_stream,
+        call.service,
+        ref,
+        ttl=ttl,
+        cause=call.connection.cause,
     )
-    return TunnelReply(200, describe_stream(stream, request.origin))
+    return TunnelReply(200, describe_stream(stream, call.request.origin))
 
 
-async def remove_stream(
-    request: TunnelRequest, connection: SubscriberConsumer, service: Service, ref: str
-) -> TunnelReply:
+async def remove_stream(call: Call, ref: str) -> TunnelReply:
     """Remove a Stream; the body, which SDKs fill with a word, is not looked at."""
-    await run(operations.remove_stream, service, ref, cause=connection.cause)
+    await run(operations.remove_stream, call.service, ref, cause=call.connection.cause)
     return TunnelReply(204)
 
 
-async def publish(
-    request: TunnelRequest, connection: SubscriberConsumer, service: Service, ref: str
-) -> TunnelReply:
+async def publish(call: Call, ref: str) -> TunnelReply:
     """Publish a Message."""
-    data = request.fields.get("data")
-    message = await operations.apublish(service, ref, data, cause=connection.cause)
+    data = call.request.fields.get("data")
+    message = await operations.apublish(
+        call.service, ref, data, cause=call.connection.cause
+    )
     body = f'{{"sid":"{message.sid}","data":{message.text}}}'
     return TunnelReply(201, body.encode())
 
 
-async def refuse_object(
-    request: TunnelRequest, connection: SubscriberConsumer, service: Service
-) -> TunnelReply:
+async def refuse_object(call: Call) -> TunnelReply:
     """Say that there are Streams here and nothing else."""
     raise InvalidParameter("This server has Streams only, no other Sync objects")
 
@@ -161,13 +155,11 @@ class Segment:
 register_converter(Segment, "twilsock_segment")
 
 
-async def _call(
-    handlers: dict[str, Handler], request: TunnelRequest, *args: Any, **kwargs: str
-) -> TunnelReply:
-    handler = handlers.get(request.method)
+async def _call(handlers: dict[str, Handler], call: Call, **kwargs: str) -> TunnelReply:
+    handler = handlers.get(call.request.method)
     if handler is None:
         raise MethodNotAllowed
-    return await handler(request, *args, **kwargs)
+    return await handler(call, **kwargs)
 
 
 def _methods(**handlers: Handler) -> Any:

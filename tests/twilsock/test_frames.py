@@ -2,11 +2,13 @@
 
 import json
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync_streams.delivery.broadcast import Event
 from sync_streams.twilsock import events, frames
 from sync_streams.twilsock.frames import Frame, FrameError, Status
 
@@ -27,6 +29,12 @@ values = st.recursive(
 def framed(header: bytes, tail: bytes = b"\r\n", size: int | None = None) -> bytes:
     shown = len(header) if size is None else size
     return b"TWILSOCK V3.0 %d\r\n%b%b" % (shown, header, tail)
+
+
+def canceled(changes: list[dict[str, Any]], *, version: int) -> list[bytes]:
+    return events.subscription_changed(
+        "subscription_canceled", changes, version=version, correlation_id=1
+    )
 
 
 def unsized(header: dict[str, object]) -> dict[str, object]:
@@ -246,39 +254,42 @@ def test_a_lone_surrogate_in_an_id_can_be_repeated() -> None:
     assert frames.decode(frames.reply(frame_id)).id == "\ud800"
 
 
-def test_version_4_lists_several_messages_in_one_event() -> None:
-    messages = [("TO1", "TZ1", '{"x":1}'), ("TO2", "TZ2", '{"ž":[]}')]
+@pytest.mark.parametrize(("version", "key"), [(3, "event"), (4, "events")])
+def test_a_message_is_an_event_or_a_list_of_one(version: int, key: str) -> None:
+    event = Event(
+        type="message.published",
+        stream_sid="TO1",
+        message_sid="TZ1",
+        text='{"ž":[]}',
+    )
 
-    assert json.loads(events.messages_published(4, messages)) == {
+    payload = json.loads(events.message_published(version, event))
+
+    message = {"stream_sid": "TO1", "message_sid": "TZ1", "message_data": {"ž": []}}
+    assert payload == {
         "event_type": "stream_message_published",
-        "event_protocol_version": 4,
-        "events": [
-            {"stream_sid": "TO1", "message_sid": "TZ1", "message_data": {"x": 1}},
-            {"stream_sid": "TO2", "message_sid": "TZ2", "message_data": {"ž": []}},
-        ],
-    }
-
-
-def test_version_3_holds_a_single_message() -> None:
-    assert json.loads(events.message_published(3, "TO1", "TZ1", "{}")) == {
-        "event_type": "stream_message_published",
-        "event_protocol_version": 3,
-        "event": {"stream_sid": "TO1", "message_sid": "TZ1", "message_data": {}},
+        "event_protocol_version": version,
+        key: message if version == 3 else [message],
     }
 
 
 @pytest.mark.parametrize(("version", "key"), [(3, "event"), (4, "events")])
 def test_a_removed_stream_is_named(version: int, key: str) -> None:
-    event = json.loads(events.stream_removed(version, "TO1"))
+    event = Event(type="stream.removed", stream_sid="TO1")
+
+    payload = json.loads(events.stream_removed(version, event))
 
     removed = {"stream_sid": "TO1"}
-    assert event[key] == (removed if version == 3 else [removed])
+    assert payload[key] == (removed if version == 3 else [removed])
 
 
-@pytest.mark.parametrize("correlation_id", [1795457555461, -1, 2**63, 1.5])
-def test_the_correlation_id_comes_back_as_it_is(correlation_id: float) -> None:
+@pytest.mark.parametrize("correlation_id", [1795457555461, -1, 2**63 - 1])
+def test_the_correlation_id_comes_back_as_it_is(correlation_id: int) -> None:
     [payload] = events.subscription_changed(
-        "subscription_established", 4, correlation_id, [{"object_sid": "TO1"}]
+        "subscription_established",
+        [{"object_sid": "TO1"}],
+        version=4,
+        correlation_id=correlation_id,
     )
 
     assert json.loads(payload)["correlation_id"] == correlation_id
@@ -288,12 +299,12 @@ def test_the_correlation_id_comes_back_as_it_is(correlation_id: float) -> None:
 def test_subscription_events_are_joined_in_version_4_and_single_in_version_3() -> None:
     changes = [{"object_sid": "TO1"}, {"object_sid": "TO2"}]
 
-    joined = events.subscription_changed("subscription_canceled", 4, 1, changes)
-    single = events.subscription_changed("subscription_canceled", 3, 1, changes)
+    joined = canceled(changes, version=4)
+    single = canceled(changes, version=3)
 
     assert [json.loads(payload)["events"] for payload in joined] == [changes]
     assert [json.loads(payload)["event"] for payload in single] == changes
 
 
 def test_no_subscription_event_makes_no_notification() -> None:
-    assert events.subscription_changed("subscription_canceled", 4, 1, []) == []
+    assert canceled([], version=4) == []
