@@ -10,6 +10,7 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 from django.urls import Resolver404, path, re_path, register_converter, resolve
+from django.urls.converters import StringConverter
 
 from sync_streams import operations
 from sync_streams.consumers import run
@@ -138,18 +139,12 @@ def _ttl(fields: JSONObject) -> int | None:
     return ttl
 
 
-class Segment:
+class Segment(StringConverter):
     """One segment of a path; ``a%2Fb`` is one name."""
-
-    regex = "[^/]+"
 
     def to_python(self, value: str) -> str:
         """Decode it; what is not UTF-8 matches no route."""
         return unquote(value, errors="strict")
-
-    def to_url(self, value: str) -> str:
-        """Return it as it is: no address is made from a route."""
-        return value
 
 
 register_converter(Segment, "twilsock_segment")

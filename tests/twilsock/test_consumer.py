@@ -269,3 +269,97 @@ async def test_other_accounts_streams_are_not_found() -> None:
 
         assert (status, error["code"]) == (404, 54250)
         assert body_of(failed)["events"][0]["error"]["code"] == 54250
+
+
+async def test_frames_that_mean_nothing_here_are_harmless() -> None:
+    async with connected() as session:
+        await session.send("telemetry.v1", events=[])
+        await session.send("reply", status={"code": 200})
+        codes = [
+            (await session.ask(method)).header["status"]["code"]
+            for method in ("dance", "put_notification_ctx", "delete_notification_ctx")
+        ]
+
+        assert codes == [400, 200, 200]
+
+
+async def test_acknowledgement_in_another_order_counts_too(settings: Settings) -> None:
+    configure(settings, STUCK_TIMEOUT_SECONDS=0.2)
+    async with connected() as session, connected() as publisher:
+        sid = await publisher.create()
+        await session.change("establish", sid)
+        await publisher.publish(sid, x=1)
+        message = await session.receive()
+        ack = {"method": "reply", "id": message.id, "status": {"code": 200}}
+
+        await session.socket.send_to(bytes_data=frames.encode(ack))
+
+        assert await session.socket.receive_nothing(timeout=0.5)
+
+
+@pytest.mark.parametrize("method", ["message", "update"])
+async def test_first_frame_must_be_init(method: str) -> None:
+    session = Session()
+    await session.socket.connect()
+
+    reply = await session.ask(method, http_request={"path": "/v3/Streams"})
+
+    assert reply.header["status"]["code"] == 401
+    assert "http_status" not in reply.header
+    await session.socket.disconnect()
+
+
+async def test_second_init_is_refused() -> None:
+    async with connected() as session:
+        again = await session.ask("init", token=make_token("bob"))
+
+        assert again.header["status"]["code"] == 400
+
+
+async def test_text_is_not_understood() -> None:
+    async with connected() as session:
+        await session.socket.send_to(text_data="{}")
+
+        assert await session.closed() == CloseCode.PROTOCOL_VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("registrations", "count"),
+    [(None, 0), ("x", 0), ([1, {}], 1), ([{"type": "ers"}] * 99, 16)],
+)
+async def test_registrations_are_confirmed_within_bounds(
+    registrations: object, count: int
+) -> None:
+    session = Session()
+    await session.socket.connect()
+
+    reply = await session.ask("init", token=make_token(), registrations=registrations)
+
+    assert len(reply.header["init_registrations"]) == count
+    await session.socket.disconnect()
+
+
+async def test_stream_is_fetched_updated_and_found_by_name() -> None:
+    async with connected() as session:
+        sid = await session.create(unique_name="a/b ?")
+
+        by_name = await session.request("GET", "/v3/Streams/a%2Fb%20%3F")
+        updated = await session.request("POST", f"/v3/Streams/{sid}", {"ttl": 60})
+        by_sid = await session.request("GET", f"/v3/Streams/{sid}")
+
+        assert by_name[1]["sid"] == sid
+        assert updated == by_sid
+        assert by_sid[1]["date_expires"] > by_name[1]["date_created"]
+
+
+async def test_flood_of_acknowledgements_ends_the_connection(
+    settings: Settings,
+) -> None:
+    configure(settings, MAX_FRAMES_PER_SECOND=5)
+    async with connected() as session:
+        for _ in range(20):
+            await session.send("reply")
+
+        event = await session.event()
+
+        assert event == {"type": "websocket.close", "code": CloseCode.TOO_MANY_FRAMES}

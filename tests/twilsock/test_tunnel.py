@@ -216,3 +216,32 @@ async def test_body_of_a_delete_is_not_looked_at() -> None:
 
     assert reply.header["http_status"] == {"code": 204, "status": "NO_CONTENT"}
     assert reply.payload == b""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"action": "dance"},
+        {"action": ["establish"]},
+        {"event_protocol_version": 2},
+        {"event_protocol_version": "4"},
+        {"correlation_id": "1"},
+        {"correlation_id": 2**63},
+        {"correlation_id": None},
+        {"requests": {}},
+        {"requests": [1]},
+        {"requests": [{"object_sid": 1, "object_type": "stream"}]},
+    ],
+    ids=str,
+)
+def test_batch_that_no_sdk_sends_is_refused(change: dict[str, object]) -> None:
+    fields = {
+        "action": "establish",
+        "event_protocol_version": 4,
+        "correlation_id": 1,
+        "requests": [],
+    }
+    assert subscriptions.read_batch(fields).objects == []
+
+    with pytest.raises(InvalidParameter, match=f"Invalid {next(iter(change))}"):
+        subscriptions.read_batch({**fields, **change})
