@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from django.contrib import admin
@@ -11,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from sync_streams.conf import get_settings
+from sync_streams.delivery import occupancy
 
 
 class AccountFilter(admin.SimpleListFilter):
@@ -52,6 +54,32 @@ class ExpiryFilter(admin.SimpleListFilter):
             case "never":
                 return queryset.filter(date_expires=None)
         return queryset
+
+
+class OccupancyFilter(admin.SimpleListFilter):
+    """By whether anybody is subscribed, asked of all processes just now.
+
+    Of each process only the thousand busiest Streams are known to it.
+    """
+
+    title = _("subscribers")
+    parameter_name = "occupied"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[Any]:
+        return [("yes", _("with subscribers")), ("no", _("without subscribers"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case "yes":
+                return queryset.filter(sid__in=self._occupied)
+            case "no":
+                return queryset.exclude(sid__in=self._occupied)
+        return queryset
+
+    @cached_property
+    def _occupied(self) -> list[str]:
+        counts = occupancy.ask().subscribers
+        return [sid for sid, count in counts.items() if count]
 
 
 def account_choices() -> list[tuple[str, str]]:

@@ -5,17 +5,23 @@ subscribers. See
 https://docs.djangoproject.com/en/stable/ref/contrib/admin/#modeladmin-methods.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from sync_streams.errors import (
     InvalidFriendlyName,
@@ -35,6 +41,9 @@ if TYPE_CHECKING:
 else:  # Django's classes are generic to the type checker only.
     AnyAdmin, AnyForm = admin.ModelAdmin, forms.ModelForm
 
+MAY_MONITOR = "sync_streams.monitor_stream"
+MAY_PUBLISH = "sync_streams.publish_message"
+
 FAULT = "sync_streams.fault"
 """Key under which a request keeps the error of the operation that it asked for."""
 
@@ -47,6 +56,20 @@ FIELDS: dict[type[SyncError], str] = {
     UniqueNameTaken: "unique_name",
 }
 """The form's field that an error speaks of; any other speaks of the whole form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One more page of a resource, beside Django's own."""
+
+    name: str
+    """Last segment of its address."""
+
+    view: Callable[["ResourceAdmin", HttpRequest, Any], HttpResponse]
+    permission: str
+    """What it takes besides permission to view the resource."""
+
+    method: str = "GET"
 
 
 class ResourceForm(AnyForm):
@@ -73,6 +96,8 @@ class ResourceAdmin(AnyAdmin):
     """Admin of a resource that only operations change."""
 
     form = ResourceForm
+    pages: ClassVar[tuple[Page, ...]] = ()
+    """The resource's pages beside Django's own."""
     show_full_result_count = False
     list_per_page = 50
 
@@ -117,10 +142,66 @@ class ResourceAdmin(AnyAdmin):
             with suppress(NotFound):
                 self.delete_model(request, resource)
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        may_watch = request.user.has_perm(MAY_MONITOR)
+        return (*self.list_display, "watch") if may_watch else self.list_display
+
+    @admin.display(description=_lazy("live"))
+    def watch(self, resource: Any) -> str:
+        """Return a link to the live monitor."""
+        page = next(page for page in self.pages if page.name == "monitor")
+        url = reverse(self._page_name(page), args=[quote(resource.pk)])
+        return format_html('<a href="{}">{}</a>', url, _("Watch"))
+
+    def get_urls(self) -> list[Any]:
+        return [self._route(page) for page in self.pages] + super().get_urls()
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        resource = context.get("original")
+        if resource is not None:
+            context["pages"] = self.page_urls(request, resource)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def page_urls(self, request: HttpRequest, resource: Any) -> dict[str, str]:
+        """Return the addresses of the pages that the request's user may open."""
+        return {
+            page.name: reverse(self._page_name(page), args=[quote(resource.pk)])
+            for page in self.pages
+            if request.user.has_perm(page.permission)
+        }
+
     def list_url(self, **query: str) -> str:
         """Return the address of the list, with *query* as its filters."""
         name = f"{self.admin_site.name}:sync_streams_{self.opts.model_name}_changelist"
         return reverse(name, query=query)
+
+    def _page_name(self, page: Page) -> str:
+        return f"{self.admin_site.name}:{self._route_name(page)}"
+
+    def _route_name(self, page: Page) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{page.name}"
+
+    def _route(self, page: Page) -> URLPattern:
+        def view(request: HttpRequest, object_id: str) -> HttpResponse:
+            return self._open(page, request, unquote(object_id))
+
+        route = f"<path:object_id>/{page.name}/"
+        return path(
+            route, self.admin_site.admin_view(view), name=self._route_name(page)
+        )
+
+    def _open(self, page: Page, request: HttpRequest, sid: str) -> HttpResponse:
+        if request.method != page.method:
+            return HttpResponseNotAllowed([page.method])
+        resource = self.get_object(request, sid)
+        may_view = self.has_view_permission(request, resource)
+        if not may_view or not request.user.has_perm(page.permission):
+            raise PermissionDenied
+        if resource is None:
+            raise Http404
+        return page.view(self, request, resource)
 
 
 def describe(error: SyncError) -> str:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from sync_streams import operations
 from sync_streams.models import Service, Stream
 
+from . import message, monitor
 from .filters import AccountFilter, account_choices
 from .resource import ResourceAdmin, ResourceForm, label
 
@@ -57,6 +58,7 @@ class ServiceAdmin(ResourceAdmin):
         "reachability_webhooks_enabled",
     ]
     search_fields = ("sid__startswith", "^unique_name", "^friendly_name")
+    pages = (*monitor.PAGES, *message.PAGES)
     search_help_text = _("Beginning of a SID, unique name or friendly name")
     date_hierarchy = "date_created"
     readonly_fields = ("sid", "unique_name", "date_created", "date_updated")

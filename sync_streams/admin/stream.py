@@ -7,14 +7,19 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import path
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from sync_streams import operations
+from sync_streams.delivery import occupancy
 from sync_streams.models import Stream
 
-from .filters import AccountFilter, ExpiryFilter
+from . import message, monitor
+from .filters import AccountFilter, ExpiryFilter, OccupancyFilter
 from .resource import ResourceAdmin, ResourceForm, label, relative_expiry
 
 
@@ -40,10 +45,18 @@ class StreamAdmin(ResourceAdmin):
     """Streams: found, created, given another life-time and removed."""
 
     form = StreamForm
-    list_display = ("name", "sid", "service", "account_sid", "expires", "date_created")
+    list_display = (
+        "name",
+        "sid",
+        "service",
+        "subscribers",
+        "expires",
+        "date_created",
+    )
     list_select_related = ("service",)
-    list_filter: ClassVar = [AccountFilter, ExpiryFilter]
+    list_filter: ClassVar = [AccountFilter, ExpiryFilter, OccupancyFilter]
     search_fields = ("sid__startswith", "^unique_name")
+    pages = (*monitor.PAGES, *message.PAGES)
     search_help_text = _("Beginning of a SID or a unique name")
     date_hierarchy = "date_created"
     autocomplete_fields = ("service",)
@@ -55,6 +68,21 @@ class StreamAdmin(ResourceAdmin):
         "date_updated",
         "expires",
     )
+
+    class Media:
+        js = (forms.Script("sync_streams/occupancy.js", type="module"),)
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.give_occupancy)
+        return [path("occupancy/", view), *super().get_urls()]
+
+    def give_occupancy(self, request: HttpRequest) -> HttpResponse:
+        """Answer how many subscribe to each of the list's visible Streams."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        sids = request.GET.getlist("sid")[: self.list_max_show_all]
+        counts = occupancy.ask(sids).subscribers
+        return JsonResponse({sid: counts.get(sid, 0) for sid in sids})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return Stream.objects.live()
@@ -88,6 +116,11 @@ class StreamAdmin(ResourceAdmin):
     @admin.display(description=_("name"), ordering="unique_name")
     def name(self, stream: Stream) -> str:
         return label(stream)
+
+    @admin.display(description=_("subscribers"))
+    def subscribers(self, stream: Stream) -> str:
+        """Return a place for the number, which a script asks for and keeps fresh."""
+        return format_html('<span data-occupancy="{}">…</span>', stream.sid)
 
     @admin.display(description=_("expires"), ordering="date_expires")
     def expires(self, stream: Stream) -> str:

@@ -1,0 +1,29 @@
+"""Test Messages: published from the admin to whoever is subscribed now."""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from sync_streams import operations
+from sync_streams.messages import read_data
+from sync_streams.models import Service, Stream
+
+from .answers import answer_errors
+from .resource import MAY_PUBLISH, Page, ResourceAdmin
+
+
+@answer_errors
+def publish(
+    model_admin: ResourceAdmin, request: HttpRequest, resource: Service | Stream
+) -> HttpResponse:
+    """Publish the form's data; answer the Message's SID, or why there is none."""
+    if isinstance(resource, Service):
+        service, ref = resource, request.POST.get("stream", "")
+    else:
+        service, ref = resource.service, resource.sid
+    data = read_data(request.POST.get("data", ""))
+    message = operations.publish(service, ref, data)
+    note = f"Published {message.sid} to {message.stream_sid}."
+    model_admin.log_change(request, resource, note)
+    return JsonResponse({"sid": message.sid, "stream_sid": message.stream_sid})
+
+
+PAGES = (Page("publish", publish, MAY_PUBLISH, method="POST"),)

@@ -1,0 +1,120 @@
+"""Live monitor: a page that subscribes as any client does, and shows what arrives.
+
+No Message is stored or passes through Django's views: the page opens the JSON socket
+(``docs/wire-websocket.md``) with an access token that is good for some minutes.
+"""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+
+from sync_streams import operations
+from sync_streams.conf import get_settings
+from sync_streams.delivery import occupancy
+from sync_streams.errors import ServiceUnavailable
+from sync_streams.models import Service, Stream
+from sync_streams.tokens import issue_token
+
+from .answers import answer_errors
+from .resource import MAY_MONITOR, MAY_PUBLISH, Page, ResourceAdmin
+
+TOKEN_SECONDS = 300
+"""Lifetime of the page's access token; the page renews it while somebody may look."""
+
+MAX_STREAMS = 500
+"""Streams of a Service that the monitor watches at once: the newest."""
+
+
+def show_monitor(
+    model_admin: ResourceAdmin, request: HttpRequest, resource: Service | Stream
+) -> HttpResponse:
+    """Show the page."""
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": _("Live monitor"),
+        "subtitle": str(resource),
+        "opts": model_admin.opts,
+        "original": resource,
+        "pages": model_admin.page_urls(request, resource),
+        "is_service": isinstance(resource, Service),
+        "streams": [_describe(stream) for stream in _streams(resource)],
+        "texts": _texts(),
+    }
+    request.current_app = model_admin.admin_site.name
+    return TemplateResponse(request, "admin/sync_streams/monitor.html", context)
+
+
+@answer_errors
+def give_token(
+    model_admin: ResourceAdmin, request: HttpRequest, resource: Service | Stream
+) -> HttpResponse:
+    """Answer an access token that may listen, and publish if its owner may."""
+    service = _service(resource)
+    account = get_settings().accounts.get(service.account_sid)
+    if account is None or not account.api_keys:
+        raise ServiceUnavailable("The settings have no API key of this account")
+    token = issue_token(
+        f"admin:{request.user.get_username()}",
+        service.sid,
+        account_sid=service.account_sid,
+        ttl=TOKEN_SECONDS,
+        is_read_only=not request.user.has_perm(MAY_PUBLISH),
+    )
+    return JsonResponse({"token": token})
+
+
+def give_figures(
+    model_admin: ResourceAdmin, request: HttpRequest, resource: Service | Stream
+) -> HttpResponse:
+    """Answer the live Streams and how many subscribe to each, asked just now."""
+    streams = _streams(resource)
+    told = occupancy.ask([stream.sid for stream in streams])
+    rows = [{**_describe(stream), **_count(stream, told)} for stream in streams]
+    figures = {"dropped": told.dropped, "processes": len(told.processes)}
+    return JsonResponse({"streams": rows, **figures})
+
+
+PAGES = (
+    Page("monitor", show_monitor, MAY_MONITOR),
+    Page("token", give_token, MAY_MONITOR, method="POST"),
+    Page("figures", give_figures, MAY_MONITOR),
+)
+
+
+def _service(resource: Service | Stream) -> Service:
+    return resource if isinstance(resource, Service) else resource.service
+
+
+def _streams(resource: Service | Stream) -> list[Stream]:
+    if isinstance(resource, Stream):
+        return [resource]
+    return list(
+        operations.list_streams(resource).order_by("-date_created")[:MAX_STREAMS]
+    )
+
+
+def _describe(stream: Stream) -> dict[str, str]:
+    return {"sid": stream.sid, "name": str(stream)}
+
+
+def _count(stream: Stream, told: occupancy.Occupancy) -> dict[str, int]:
+    return {
+        "subscribers": told.subscribers.get(stream.sid, 0),
+        "refused": told.refused.get(stream.sid, 0),
+    }
+
+
+def _texts() -> dict[str, str]:
+    return {
+        "connecting": _("Connecting"),
+        "connected": _("Connected"),
+        "reconnecting": _("Reconnecting"),
+        "closed": _("Disconnected"),
+        "pause": _("Pause"),
+        "resume": _("Resume"),
+        "copy": _("Copy JSON"),
+        "copied": _("Copied"),
+        "removed": _("The stream was removed"),
+        "gap": _("Messages were dropped here: this page read too slowly"),
+        "empty": _("Waiting for messages …"),
+    }
