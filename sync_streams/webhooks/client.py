@@ -6,6 +6,7 @@ https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides.
 
 import asyncio
 import socket
+from errno import EACCES
 from typing import Any
 from urllib.parse import urlencode
 
@@ -93,5 +94,5 @@ def _open_socket(address: tuple[Any, ...]) -> socket.socket:
     # whatever way of writing an address, for each of the addresses of a name.
     family, kind, protocol, _, where = address
     if not get_settings().webhook_allow_private and not is_public(where[0]):
-        raise OSError(f"{BLOCKED}: {where[0]}")
+        raise PermissionError(EACCES, f"{BLOCKED}: {where[0]}")
     return socket.socket(family, kind, protocol)

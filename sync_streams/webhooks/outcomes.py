@@ -58,6 +58,12 @@ class Outcomes:
         logger.warning("webhook of %s failed: %s", service_sid, why)
         later(REPORT_SECONDS, lambda: self.report(service_sid, later))
 
+    def forget(self) -> None:
+        """Start at nought again; what is not logged yet will not be."""
+        with self._lock:
+            self.totals.clear()
+            self._unreported.clear()
+
     def report(self, service_sid: str, later: Later) -> None:
         """Log what failed since the last line; when nothing did, forget the Service."""
         with self._lock:

@@ -1,0 +1,87 @@
+"""A webhook receiver, ``python -m tests.webhooks.receiver AUTH_TOKEN``.
+
+A process of its own that checks each signature with Twilio's library and prints each
+request as a line of JSON. What it answers is in the path.
+"""
+
+import json
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl
+
+from twilio.request_validator import RequestValidator
+
+SLOW_SECONDS = 1
+FOREVER_SECONDS = 60
+BIG_BYTES = 10_000_000
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Prints a request and answers as its path says."""
+
+    protocol_version = "HTTP/1.1"
+    validator = RequestValidator("")
+
+    def do_POST(self) -> None:
+        """Print the request; a validator says whether its signature is right."""
+        length = int(self.headers["Content-Length"])
+        parameters = dict(parse_qsl(self.rfile.read(length).decode(), True, True))
+        url = f"http://{self.headers['Host']}{self.path}"
+        signature = self.headers["X-Twilio-Signature"]
+        line = {
+            "path": self.path,
+            "type": self.headers["Content-Type"],
+            "is_valid": self.validator.validate(url, parameters, signature),
+            "parameters": parameters,
+        }
+        say(json.dumps(line))
+        self.answer(self.path.strip("/").partition("?")[0])
+
+    def answer(self, kind: str) -> None:
+        """Answer well or in one of the ways that a bad endpoint has."""
+        match kind:
+            case "slow":
+                time.sleep(SLOW_SECONDS)
+            case "never":
+                time.sleep(FOREVER_SECONDS)
+            case "garbage":
+                self.wfile.write(b"\x00\xff what is this\r\n\r\n")
+                self.close_connection = True
+                return
+            case "hangs-up":
+                self.close_connection = True
+                return
+        status = int(kind) if kind.isdigit() else 200
+        size = {"big": BIG_BYTES, "204": 0}.get(kind, 2)
+        self.send_response(status)
+        self.send_header("Location", "/redirected")
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        try:
+            self.wfile.write(b"x" * size)
+        except OSError:
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing else."""
+
+
+def say(line: str) -> None:
+    """Print a line, in one piece, whichever thread it comes from."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(auth_token: str) -> None:
+    """Serve until the process is ended."""
+    Handler.validator = RequestValidator(auth_token)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    say(f"receiver on {server.server_port}")
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

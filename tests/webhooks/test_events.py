@@ -1,0 +1,165 @@
+"""Which changes become webhooks, with which parameters; a real receiver checks them."""
+
+import json
+
+import pytest
+from django.db import transaction
+
+from sync_streams import operations
+from sync_streams.announcements import Cause
+from sync_streams.models import Service
+from sync_streams.webhooks import sender
+from tests.service.overrides import Override
+from tests.settings import ACCOUNT_SID
+from tests.webhooks.conftest import WAIT_SECONDS, Receiver
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ALICE = Cause("alice", "connection-1")
+
+
+def nothing_came(receiver: Receiver) -> bool:
+    return sender.flush(WAIT_SECONDS) and receiver.is_idle()
+
+
+def test_created_and_removed_streams_are_told_in_order(
+    receiver: Receiver, service: Service
+) -> None:
+    stream = operations.create_stream(service, unique_name="Ünï & co", ttl=60)
+    operations.remove_stream(service, stream.sid)
+
+    created, removed = receiver.parameters(), receiver.parameters()
+    assert created == {
+        "AccountSid": ACCOUNT_SID,
+        "ServiceSid": service.sid,
+        "EventType": "stream_created",
+        "Identity": "system",
+        "StreamSid": stream.sid,
+        "StreamUniqueName": "Ünï & co",
+    }
+    assert removed == {**created, "EventType": "stream_removed"}
+
+
+def test_form_is_what_twilio_sends(receiver: Receiver, service: Service) -> None:
+    operations.create_stream(service)
+
+    request = receiver.next()
+
+    assert request["type"] == "application/x-www-form-urlencoded"
+    assert request["path"] == "/"
+    assert "StreamUniqueName" not in request["parameters"]
+
+
+def test_query_of_the_url_is_kept_and_signed(receiver: Receiver) -> None:
+    service = operations.create_service(
+        ACCOUNT_SID,
+        webhook_url=receiver.url("a%20b?x=1&y=%C3%A9+z#ct=100"),
+        webhooks_from_rest_enabled=True,
+    )
+    operations.create_stream(service)
+
+    request = receiver.next()
+
+    assert request["is_valid"]
+    assert request["path"] == "/a%20b?x=1&y=%C3%A9+z"
+
+
+def test_socket_says_which_endpoint(receiver: Receiver, service: Service) -> None:
+    operations.create_stream(service, unique_name="x", cause=ALICE)
+
+    parameters = receiver.parameters()
+
+    assert parameters["Identity"] == "alice"
+    assert parameters["EndpointId"] == "connection-1"
+
+
+def test_rest_changes_are_told_only_if_enabled(
+    receiver: Receiver, service: Service
+) -> None:
+    operations.update_service(service, webhooks_from_rest_enabled=False)
+    operations.create_stream(service, unique_name="rest")
+    operations.create_stream(service, unique_name="socket", cause=ALICE)
+
+    assert receiver.parameters()["StreamUniqueName"] == "socket"
+    assert nothing_came(receiver)
+
+
+def test_expiry_is_always_told_by_the_system(
+    receiver: Receiver, service: Service
+) -> None:
+    operations.update_service(service, webhooks_from_rest_enabled=False)
+    stream = operations.create_stream(service, ttl=1)
+    assert stream.date_expires is not None
+
+    operations.expire_streams(now=stream.date_expires)
+
+    parameters = receiver.parameters()
+    assert parameters["EventType"] == "stream_removed"
+    assert parameters["Identity"] == "system"
+
+
+def test_streams_of_a_removed_service_are_told(
+    receiver: Receiver, service: Service
+) -> None:
+    operations.create_stream(service, unique_name="x")
+    receiver.parameters()
+
+    operations.remove_service(service)
+
+    assert receiver.parameters()["EventType"] == "stream_removed"
+
+
+def test_what_is_rolled_back_is_not_told(receiver: Receiver, service: Service) -> None:
+    with transaction.atomic():
+        operations.create_stream(service)
+        transaction.set_rollback(True)
+
+    assert nothing_came(receiver)
+
+
+def test_without_a_url_nothing_is_sent(receiver: Receiver, service: Service) -> None:
+    operations.update_service(service, webhook_url=None)
+    operations.create_stream(service, cause=ALICE)
+
+    assert nothing_came(receiver)
+
+
+def test_messages_are_not_told_by_default(receiver: Receiver, service: Service) -> None:
+    stream = operations.create_stream(service, unique_name="x")
+    receiver.parameters()
+
+    operations.publish(service, stream.sid, {"n": 1}, cause=ALICE)
+
+    assert nothing_came(receiver)
+
+
+def test_messages_are_told_if_the_project_says_so(
+    receiver: Receiver, service: Service, override: Override
+) -> None:
+    stream = operations.create_stream(service, unique_name="x")
+    receiver.parameters()
+    override(WEBHOOK_MESSAGES=True)
+
+    message = operations.publish(service, stream.sid, {"é": [1, None]}, cause=ALICE)
+
+    parameters = receiver.parameters()
+    assert parameters["EventType"] == "stream_message_published"
+    assert parameters["MessageSid"] == message.sid
+    assert json.loads(parameters["MessageData"]) == {"é": [1, None]}
+
+
+@pytest.fixture
+def stream_sid(service: Service, receiver: Receiver) -> str:
+    stream = operations.create_stream(service)
+    receiver.parameters()
+    return stream.sid
+
+
+async def test_messages_of_async_code_are_told(
+    receiver: Receiver, service: Service, stream_sid: str, override: Override
+) -> None:
+    override(WEBHOOK_MESSAGES=True)
+
+    await operations.apublish(service, stream_sid, {"n": 1}, cause=ALICE)
+
+    assert receiver.parameters()["MessageData"] == '{"n":1}'

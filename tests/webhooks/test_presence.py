@@ -1,0 +1,133 @@
+"""Who is online, in one process and in Redis: the same rules for both."""
+
+import time
+from collections.abc import AsyncIterator
+from secrets import token_hex
+
+import pytest
+
+from sync_streams.webhooks.presence import (
+    Endpoint,
+    LocalPresence,
+    Presence,
+    RedisPresence,
+)
+
+WINDOW = 0.2
+
+
+@pytest.fixture(params=["local", pytest.param("redis", marks=pytest.mark.redis)])
+async def presence(request: pytest.FixtureRequest) -> AsyncIterator[Presence]:
+    if request.param == "local":
+        yield LocalPresence()
+        return
+    url = request.getfixturevalue("redis_url")
+    shared = RedisPresence(url, timeout=2)
+    yield shared
+    await shared.close()
+
+
+@pytest.fixture
+def service_sid() -> str:
+    return f"IS{token_hex(16)}"
+
+
+async def collected(presence: Presence, service_sid: str) -> tuple[list[str], float]:
+    """Ask until somebody is gone, and return when that was, too."""
+    until = time.monotonic() + 2
+    while True:
+        gone = await presence.collect(service_sid)
+        now = time.monotonic()
+        if gone or now > until:
+            return gone, now
+
+
+async def test_first_endpoint_brings_an_identity_online(
+    presence: Presence, service_sid: str
+) -> None:
+    assert await presence.connect(Endpoint(service_sid, "alice", "1"))
+    assert not await presence.connect(Endpoint(service_sid, "alice", "2"))
+    assert await presence.connect(Endpoint(service_sid, "bob", "3"))
+
+
+async def test_last_endpoint_takes_it_offline(
+    presence: Presence, service_sid: str
+) -> None:
+    one, two = Endpoint(service_sid, "é", "1"), Endpoint(service_sid, "é", "2")
+    await presence.connect(one)
+    await presence.connect(two)
+
+    assert not await presence.disconnect(one, 0)
+    assert await presence.disconnect(two, 0)
+    assert not await presence.disconnect(two, 0)
+    assert await presence.connect(one)
+
+
+async def test_services_do_not_share_identities(
+    presence: Presence, service_sid: str
+) -> None:
+    await presence.connect(Endpoint(service_sid, "alice", "1"))
+
+    assert await presence.connect(Endpoint(f"IS{token_hex(16)}", "alice", "2"))
+
+
+async def test_window_delays_the_end_and_no_longer(
+    presence: Presence, service_sid: str
+) -> None:
+    endpoint = Endpoint(service_sid, "alice", "1")
+    await presence.connect(endpoint)
+
+    started = time.monotonic()
+    assert not await presence.disconnect(endpoint, WINDOW)
+    assert await presence.collect(service_sid) == []
+    gone, moment = await collected(presence, service_sid)
+
+    assert gone == ["alice"]
+    assert WINDOW < moment - started < WINDOW + 0.3
+    assert await presence.collect(service_sid) == []
+    assert await presence.connect(endpoint)
+
+
+async def test_return_within_the_window_is_no_event(
+    presence: Presence, service_sid: str
+) -> None:
+    endpoint = Endpoint(service_sid, "alice", "1")
+    await presence.connect(endpoint)
+    await presence.disconnect(endpoint, WINDOW)
+
+    assert not await presence.connect(Endpoint(service_sid, "alice", "2"))
+    gone, _ = await collected(presence, service_sid)
+    assert gone == []
+
+
+@pytest.mark.redis
+async def test_endpoints_of_a_process_that_died_lapse(
+    redis_url: str, service_sid: str
+) -> None:
+    dead = RedisPresence(redis_url, timeout=2, lease=1)
+    survivor = RedisPresence(redis_url, timeout=2, lease=1)
+    started = time.monotonic()
+    await dead.connect(Endpoint(service_sid, "alice", "1"))
+    await dead.close()
+
+    gone, moment = await collected(survivor, service_sid)
+    await survivor.close()
+
+    assert gone == ["alice"]
+    assert 1 < moment - started < 1.3
+
+
+@pytest.mark.redis
+async def test_renewed_endpoints_stay(redis_url: str, service_sid: str) -> None:
+    presence = RedisPresence(redis_url, timeout=2, lease=1)
+    endpoint = Endpoint(service_sid, "alice", "1")
+    await presence.connect(endpoint)
+    until = time.monotonic() + 1.5
+
+    gone: list[str] = []
+    while time.monotonic() < until:
+        await presence.renew(endpoint)
+        gone += await presence.collect(service_sid)
+    await presence.close()
+
+    assert gone == []

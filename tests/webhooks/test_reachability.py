@@ -1,0 +1,152 @@
+"""Reachability events, in one process and across two with Redis."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sync_streams import operations
+from sync_streams.models import Service
+from sync_streams.testing import Subscriber
+from sync_streams.webhooks import sender
+from tests.service.client import Socket, rest
+from tests.services import DemoSite
+from tests.settings import ACCOUNT_SID, AUTH_TOKEN
+from tests.webhooks.conftest import WAIT_SECONDS, Receiver
+
+Start = Callable[..., DemoSite]
+
+
+def watched(receiver: Receiver, **fields: Any) -> Service:
+    service = operations.create_service(
+        ACCOUNT_SID,
+        webhook_url=receiver.url(),
+        reachability_webhooks_enabled=True,
+        **fields,
+    )
+    operations.create_stream(service, unique_name="x")
+    return service
+
+
+def subscriber(service: Service, identity: str = "alice") -> Subscriber:
+    return Subscriber("x", identity=identity, service=service.sid)
+
+
+async def idle(receiver: Receiver) -> bool:
+    return await asyncio.to_thread(sender.flush, WAIT_SECONDS) and receiver.is_idle()
+
+
+async def event_of(receiver: Receiver) -> tuple[str, str]:
+    parameters = await asyncio.to_thread(receiver.parameters)
+    return parameters["EventType"], parameters["Identity"]
+
+
+@pytest.fixture
+def service(receiver: Receiver, transactional_db: None) -> Service:
+    return watched(receiver)
+
+
+@pytest.fixture
+def debounced(receiver: Receiver, transactional_db: None) -> Service:
+    return watched(
+        receiver,
+        reachability_debouncing_enabled=True,
+        reachability_debouncing_window=1000,
+    )
+
+
+async def test_first_and_last_endpoint_of_an_identity_are_told(
+    receiver: Receiver, service: Service
+) -> None:
+    async with subscriber(service), subscriber(service):
+        connected = await asyncio.to_thread(receiver.parameters)
+        assert await idle(receiver)
+    disconnected = await asyncio.to_thread(receiver.parameters)
+
+    assert connected["EventType"] == "endpoint_connected"
+    assert disconnected["EventType"] == "endpoint_disconnected"
+    assert connected["ServiceSid"] == service.sid
+    assert connected["AccountSid"] == ACCOUNT_SID
+    assert connected["Identity"] == disconnected["Identity"] == "alice"
+    assert connected["EndpointId"] == disconnected["EndpointId"]
+    assert await idle(receiver)
+
+
+async def test_identities_are_told_apart(receiver: Receiver, service: Service) -> None:
+    async with subscriber(service, "alice"), subscriber(service, "bob"):
+        events = {await event_of(receiver), await event_of(receiver)}
+
+    assert events == {("endpoint_connected", "alice"), ("endpoint_connected", "bob")}
+
+
+async def test_services_without_reachability_tell_nothing(
+    receiver: Receiver, service: Service
+) -> None:
+    await asyncio.to_thread(
+        operations.update_service, service, reachability_webhooks_enabled=False
+    )
+
+    async with subscriber(service):
+        pass
+
+    assert await idle(receiver)
+
+
+async def test_debounced_end_is_told_after_the_window(
+    receiver: Receiver, debounced: Service
+) -> None:
+    async with subscriber(debounced):
+        assert await event_of(receiver) == ("endpoint_connected", "alice")
+    left = time.monotonic()
+
+    assert await event_of(receiver) == ("endpoint_disconnected", "alice")
+    assert 0.95 < time.monotonic() - left < 1.5
+
+
+async def test_return_within_the_window_tells_nothing(
+    receiver: Receiver, debounced: Service
+) -> None:
+    async with subscriber(debounced):
+        assert await event_of(receiver) == ("endpoint_connected", "alice")
+    async with subscriber(debounced):
+        assert await asyncio.to_thread(receiver.is_silent, 1.5)
+
+
+@pytest.mark.redis
+async def test_identity_that_moves_to_another_process_tells_nothing(
+    receiver: Receiver,
+    start_site: Start,
+    redis_url: str,
+    tmp_path: Path,
+) -> None:
+    """Two servers, one database, one Redis."""
+    environ = {
+        "REDIS_URL": redis_url,
+        "SYNC_AUTH_TOKEN": AUTH_TOKEN,
+        "WEBHOOK_ALLOW_PRIVATE": "1",
+    }
+    sites = [start_site(tmp_path, **environ) for _ in range(2)]
+    service = await asyncio.to_thread(
+        rest,
+        sites[0],
+        "",
+        WebhookUrl=receiver.url(),
+        ReachabilityWebhooksEnabled="true",
+        ReachabilityDebouncingEnabled="true",
+        ReachabilityDebouncingWindow=1000,
+    )
+    sid = service["sid"]
+
+    async with Socket(sites[0], service=sid):
+        connected = await event_of(receiver)
+    async with Socket(sites[1], service=sid):
+        assert await asyncio.to_thread(receiver.is_silent, 2)
+    left = time.monotonic()
+    disconnected = await event_of(receiver)
+
+    assert connected == ("endpoint_connected", "alice")
+    assert disconnected == ("endpoint_disconnected", "alice")
+    assert 0.95 < time.monotonic() - left < 1.5
