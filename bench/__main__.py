@@ -88,7 +88,7 @@ def _run(name: str, plan: Plan, folder: Path) -> None:
     for row in SCENARIOS[name](plan):
         rows.append(row)
         print(
-            f"  {row.case}: {row.contender}: {report.number(row.median)} {row.unit}",
+            f"  {row.case}: {row.contender}: {report.figure(row)} {row.unit}",
             flush=True,
         )
     if not rows:

@@ -29,7 +29,7 @@ def compare(rows: Sequence[Row]) -> None:
     """Give each row its ratio to the baseline of the same case."""
     for row in rows:
         base = _baseline(row, rows)
-        if base is not None and base.comparable:
+        if base is not None and base.comparable and row.values:
             row.ratio = row.comparable / base.comparable
 
 
@@ -67,7 +67,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         lost += f" +{row.closed} closed"
     return (
         row.contender,
-        number(row.median),
+        figure(row),
         f"{number(min(row.values))}–{number(max(row.values))}" if row.values else "",
         number(row.per_core) if row.per_core else "",
         number(median(row.p50)) if row.p50 else "",
@@ -78,6 +78,11 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.ratio:.2f}×" if row.ratio is not None else "",
         row.note,
     )
+
+
+def figure(row: Row) -> str:
+    """Return a row's median, or that there is none."""
+    return number(row.median) if row.values else "failed"
 
 
 def number(value: float) -> str:
