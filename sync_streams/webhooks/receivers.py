@@ -5,6 +5,9 @@ socket causes always is a webhook, what account credentials cause only with
 ``webhooks_from_rest_enabled``, and so is what lapses by itself.
 """
 
+from contextlib import suppress
+
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from sync_streams import signals
@@ -77,4 +80,6 @@ def _connect_messages() -> None:
 
 def _on_setting(*, setting: str, **_: object) -> None:
     if setting == "SYNC_STREAMS":
-        _connect_messages()
+        # What is wrong with the settings is for the system checks to say.
+        with suppress(ImproperlyConfigured):
+            _connect_messages()

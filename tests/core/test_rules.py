@@ -86,7 +86,7 @@ def test_any_other_friendly_name_is_refused(name: str) -> None:
         None,
         "http://a",
         "https://example.com:8443/hook?x=1",
-        "http://[::1]/",
+        "http://[2606:4700::1111]/",
         "HTTPS://EXAMPLE.COM",
         "https://a/" + "x" * (2048 - 10),
     ],
