@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from .conf import get_settings
-from .delivery import hub
+from .delivery import hub, occupancy, orders
 from .errors import TooManyRequests
+from .models import Service
+from .tokens import Identity
 
 LAST_CLOSES_SECONDS = 2
 """Time that the last connection sent away has to close."""
@@ -74,6 +76,9 @@ class CloseCode(IntEnum):
 
 class Connection(Protocol):
     """What the process knows of each of its connections."""
+
+    identity: Identity | None
+    service: Service | None
 
     def leave_soon(self, code: CloseCode, *, within: float = 0) -> None:
         """End the connection, at a random moment of the next *within* seconds."""
@@ -162,4 +167,23 @@ def _send_away_when_deaf() -> None:
     connections.send_away(CloseCode.SERVER_LEAVING, within=get_settings().drain_seconds)
 
 
+async def _disconnect(_: hub.Hub, order: Any) -> None:
+    for connection in connections:
+        identity, service = connection.identity, connection.service
+        if identity is None or service is None:
+            continue
+        if (service.sid, identity.name) == (order["service_sid"], order["identity"]):
+            connection.leave_soon(CloseCode.DISCONNECTED)
+
+
+async def _drain(_: hub.Hub, order: Any) -> None:
+    if order["process"] == occupancy.process_name():
+        await connections.drain()
+
+
 hub.when_deaf.append(_send_away_when_deaf)
+hub.handlers |= {orders.DISCONNECT: _disconnect, orders.DRAIN: _drain}
+occupancy.figures |= {
+    "connections": lambda: len(connections),
+    "leaving": lambda: int(connections.is_leaving),
+}

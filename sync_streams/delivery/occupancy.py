@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,13 @@ MAX_BUSIEST = 1000
 """Streams that one process names when it is asked for its busiest."""
 
 
+figures: dict[str, Callable[[], int]] = {
+    "delivered": lambda: counters.delivered,
+    "dropped": lambda: counters.dropped,
+}
+"""What a process tells of itself, by name; others add what they know."""
+
+
 @dataclass(slots=True)
 class Occupancy:
     """What the processes answered, added up."""
@@ -39,14 +46,13 @@ class Occupancy:
     refused: dict[str, int] = field(default_factory=dict)
     """Messages refused for their rate (54009), by SID, since the processes started."""
 
-    delivered: int = 0
-    """Messages put into outboxes, of all Streams."""
+    processes: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Who answered, as ``host:process id``, and what each told of itself."""
 
-    dropped: int = 0
-    """Messages dropped because somebody read too slowly, of all Streams."""
-
-    processes: list[str] = field(default_factory=list)
-    """Who answered, as ``host:process id``."""
+    @property
+    def dropped(self) -> int:
+        """Messages dropped because somebody read too slowly, of all Streams."""
+        return sum(figures["dropped"] for figures in self.processes.values())
 
     def add(self, answer: Mapping[str, Any]) -> None:
         """Add what one process answered."""
@@ -54,9 +60,7 @@ class Occupancy:
             total = getattr(self, name)
             for stream_sid, count in answer[name].items():
                 total[stream_sid] = total.get(stream_sid, 0) + count
-        self.delivered += answer["delivered"]
-        self.dropped += answer["dropped"]
-        self.processes.append(answer["process"])
+        self.processes[answer["process"]] = answer["figures"]
 
 
 async def aask(stream_sids: Iterable[str] | None = None) -> Occupancy:
@@ -83,6 +87,11 @@ def ask(stream_sids: Iterable[str] | None = None) -> Occupancy:
     return run_on_loop(aask(stream_sids))
 
 
+def process_name() -> str:
+    """Return the name of this process among all: ``host:process id``."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 async def _gather(stream_sids: list[str] | None, occupancy: Occupancy) -> None:
     layer = channel_layer()
     channel = await layer.new_channel()
@@ -97,11 +106,10 @@ async def _answer(local: hub.Hub, question: Mapping[str, Any]) -> None:
     subscribers = local.busiest(MAX_BUSIEST) if sids is None else _count(local, sids)
     answer = {
         "type": "occupancy.told",
-        "process": f"{socket.gethostname()}:{os.getpid()}",
+        "process": process_name(),
         "subscribers": subscribers,
         "refused": {sid: refusals.count(sid) for sid in subscribers},
-        "delivered": counters.delivered,
-        "dropped": counters.dropped,
+        "figures": {name: count() for name, count in figures.items()},
     }
     await channel_layer().send(question["reply_to"], answer)
 

@@ -7,6 +7,7 @@ code, because a Message over a socket may not cost a thread. Changes are announc
 they are committed.
 """
 
+from .connection import disconnect_identity, drain_process
 from .message import apublish, publish
 from .service import (
     create_service,
@@ -34,6 +35,8 @@ __all__ = [
     "apublish",
     "create_service",
     "create_stream",
+    "disconnect_identity",
+    "drain_process",
     "expire_streams",
     "find_service",
     "find_stream",
