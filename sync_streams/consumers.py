@@ -192,13 +192,13 @@ class SubscriberConsumer(AsyncConsumer):
         if is_full and stream.sid not in streams:
             raise TooManySubscriptions
         await aauthorize(self.cause, "subscribe", stream)
-        expires = stream.date_expires
-        await self.hub.subscribe(
-            self.outbox, stream.sid, expires.timestamp() if expires else None
-        )
-        # A removal before this moment found no subscriber to tell.
-        if recent_stream(stream.service_id, stream.sid) is None:
-            await self._check_still_there(stream)
+        expires_at = _expiry(stream)
+        await self.hub.subscribe(self.outbox, stream.sid, expires_at)
+        # A change before this moment found no subscriber to tell.
+        recent = recent_stream(stream.service_id, stream.sid)
+        current = recent or await self._get_again(stream)
+        if _expiry(current) != expires_at:
+            self.hub.expire_at(stream.sid, _expiry(current))
 
     def unsubscribe(self, stream_sid: str) -> None:
         """Deliver a Stream's Messages no more."""
@@ -245,9 +245,9 @@ class SubscriberConsumer(AsyncConsumer):
         window = get_settings().drain_seconds
         self.leave_soon(CloseCode.SERVER_LEAVING, within=window)
 
-    async def _check_still_there(self, stream: Stream) -> None:
+    async def _get_again(self, stream: Stream) -> Stream:
         try:
-            await run(operations.find_stream, stream.service, stream.sid)
+            return await run(operations.find_stream, stream.service, stream.sid)
         except Exception:
             self.unsubscribe(stream.sid)
             raise
@@ -256,15 +256,16 @@ class SubscriberConsumer(AsyncConsumer):
         extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
         frame_path = extensions.get(FRAME_EXTENSION, {})
         self._abort: Callable[[], None] | None = frame_path.get("abort")
-        if frame_path:
-            frame_path["leave"] = self._leave_server
-        return Outbox(
+        frame_path["leave"] = self._leave_server
+        outbox = Outbox(
             f"{_PROCESS}.{next(_numbers)}",
             self.encoder,
             send=self._send,
             write=frame_path.get("write"),
             on_stuck=lambda: self.leave_soon(CloseCode.TOO_SLOW),
         )
+        frame_path["writable"] = outbox.set_writable
+        return outbox
 
     def _has_allowed_origin(self) -> bool:
         allowed = get_settings().allowed_origins
@@ -297,6 +298,10 @@ class SubscriberConsumer(AsyncConsumer):
         self.outbox.discard()
         if self.service is not None:
             announce_endpoint("disconnected", self.service, self.cause)
+
+
+def _expiry(stream: Stream) -> float | None:
+    return stream.date_expires.timestamp() if stream.date_expires else None
 
 
 async def run(operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -20,6 +20,7 @@ from .delivery.frames import FRAME_EXTENSION
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+    from websockets.frames import Frame as WebSocketFrame
     from websockets.http11 import Request
 
 
@@ -53,10 +54,11 @@ class _Inbox:
 class FramePathProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, offering ``sync_streams.websocket.frame``.
 
-    The extension holds ``write(frame: bytes) -> bool``, which takes one whole encoded
-    frame or says that it must go the ordinary way, and ``abort()``, which ends the
-    connection without waiting for the peer to read. The application may add
-    ``leave()``: it is then asked to leave when the server stops, and to say so first.
+    The extension holds ``write(frame: bytes)``, which takes one whole encoded frame,
+    and ``abort()``, which ends the connection without waiting for the peer to read.
+    The application adds ``writable(is_writable: bool)``, which is told when the way
+    opens and when it closes, and ``leave()``: with it, the application is asked to end
+    the connection, and to say so first, when the server stops.
     """
 
     frame_path: dict[Any, Any] | None = None
@@ -71,37 +73,64 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if self.response.status_code == 101:
             self.frame_path = {
-                "write": self.write_frame,
+                "write": self.transport.write,
                 "abort": self.transport.abort,
             }
             self.scope["extensions"][FRAME_EXTENSION] = self.frame_path
 
     async def send(self, message: "ASGISendEvent") -> None:
         """Send; and once the socket is open, let go of how it was asked for."""
+        if message["type"] == "websocket.close":
+            self._tell(is_writable=False)
         await super().send(message)
         if message["type"] == "websocket.accept":
             # A third of what a connection costs, held for nothing.
             self.request.headers.clear()
             del self.request, self.response
+            self._tell(is_writable=self.writable.is_set())
+
+    def pause_writing(self) -> None:
+        """Close the path: the transport's buffer is full."""
+        super().pause_writing()
+        self._tell(is_writable=False)
+
+    def resume_writing(self) -> None:
+        """Open the path again."""
+        super().resume_writing()
+        self._tell(is_writable=True)
+
+    def handle_close(self, event: "WebSocketFrame") -> None:
+        """Close the path: the peer says goodbye."""
+        self._tell(is_writable=False)
+        super().handle_close(event)
+
+    def handle_parser_exception(self) -> None:
+        """Close the path: the peer does not speak the protocol."""
+        self._tell(is_writable=False)
+        super().handle_parser_exception()
+
+    def keepalive_timeout(self) -> None:
+        """Close the path: the peer is gone."""
+        self._tell(is_writable=False)
+        super().keepalive_timeout()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Close the path: there is no transport any more."""
+        self._tell(is_writable=False)
+        super().connection_lost(exc)
 
     def shutdown(self) -> None:
         """Let the application end the connection in its own time, if it can."""
         if self.frame_path and "leave" in self.frame_path and not self.disconnected:
             self.frame_path["leave"]()
         else:
+            self._tell(is_writable=False)
             super().shutdown()
 
-    def write_frame(self, frame: bytes) -> bool:
-        """Write an encoded frame, unless the transport is full or on its way out.
-
-        uvicorn writes whole frames only, so this never falls between two fragments.
-        """
-        if (
-            self.conn.state is not State.OPEN
-            or not self.handshake_complete
-            or not self.writable.is_set()
-            or self.transport.is_closing()
-        ):
-            return False
-        self.transport.write(frame)
-        return True
+    def _tell(self, *, is_writable: bool) -> None:
+        # uvicorn writes whole frames only, so a frame handed over while the path is
+        # open never falls between two fragments, nor behind a close.
+        tell = self.frame_path and self.frame_path.get("writable")
+        if tell:
+            is_open = self.conn.state is State.OPEN and not self.transport.is_closing()
+            tell(is_writable and is_open)

@@ -41,11 +41,17 @@ class Socket:
     def __init__(self, scope: Any, receive: Any, send: Any) -> None:
         self.receive, self.send = receive, send
         self.frame_path = scope["extensions"][FRAME_EXTENSION]
+        self.frame_path["writable"] = self.set_writable
+        self.is_writable = False
+
+    def set_writable(self, is_writable: bool) -> None:
+        self.is_writable = is_writable
 
     def write(self, text: str) -> bool:
-        taken = self.frame_path["write"](Frame(text).wire)
-        assert isinstance(taken, bool)
-        return taken
+        """Write if the way is open, as an outbox does."""
+        if self.is_writable:
+            self.frame_path["write"](Frame(text).wire)
+        return self.is_writable
 
     async def accept(self) -> None:
         await self.receive()

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Coroutine, Mapping
 from threading import Lock, Thread
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar
+from weakref import WeakSet
 
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 PROCESS_GROUP = "sync_streams.processes"
 """Group of every process that holds sockets."""
+
+deaf_loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+"""Event loops whose hub hears nothing now: what they publish may reach nobody."""
 
 
 class Event(TypedDict):
@@ -65,9 +69,12 @@ async def abroadcast(event: Event) -> None:
 
     Raises:
         ServiceUnavailable: 20503, the layer did not take it within
-            ``broadcast_timeout_seconds``.
+            ``broadcast_timeout_seconds``; or it is a Message, and the layer takes
+            events without bringing them to this process.
     """
     is_message = event["type"] == "message.published"
+    if is_message and asyncio.get_running_loop() in deaf_loops:
+        raise ServiceUnavailable
     group = stream_group(event["stream_sid"]) if is_message else PROCESS_GROUP
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):

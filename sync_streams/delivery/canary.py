@@ -10,18 +10,22 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from secrets import token_hex
 from time import monotonic
 
 from sync_streams.conf import get_settings
 
-from .broadcast import send_to_group
+from .broadcast import deaf_loops, send_to_group
 from .counters import counters
 
 logger = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 3600
 """How often all groups are joined again without need: layers forget after a day."""
+
+DEAF_PAUSE_SECONDS = 0.5
+"""How often a process that hears nothing tries again."""
 
 
 class Canary:
@@ -42,6 +46,7 @@ class Canary:
         """Seconds by which the event loop last was late."""
         self._rejoin, self._give_up = rejoin, give_up
         self._heard = asyncio.Event()
+        self._doubted = asyncio.Event()
         self._deaf_since: float | None = None
         self._refreshed = monotonic()
 
@@ -54,10 +59,17 @@ class Canary:
         """Take note that the canary came back."""
         self._heard.set()
 
+    def doubt(self) -> None:
+        """Take this process for deaf until a canary, sent at once, comes back."""
+        self._note_deaf()
+        self._doubted.set()
+
     async def watch(self) -> None:
         """Send canaries for ever."""
         while True:
             await self._rest()
+            if self.is_deaf:
+                await self._rejoin()
             if await self._comes_back():
                 await self._be_well()
             else:
@@ -66,8 +78,14 @@ class Canary:
     async def _rest(self) -> None:
         # Processes that were started together do not ask together.
         pause = get_settings().canary_seconds * random.uniform(0.8, 1.2)  # noqa: S311
+        if self.is_deaf:
+            pause = min(pause, DEAF_PAUSE_SECONDS)
         before = monotonic()
-        await asyncio.sleep(pause)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._doubted.wait()
+                self._doubted.clear()
+                return
         self.lag = monotonic() - before - pause
 
     async def _comes_back(self) -> bool:
@@ -84,6 +102,7 @@ class Canary:
 
     async def _be_well(self) -> None:
         self._deaf_since = None
+        deaf_loops.discard(asyncio.get_running_loop())
         if monotonic() - self._refreshed > REFRESH_SECONDS:
             await self._rejoin()
             self._refreshed = monotonic()
@@ -91,9 +110,14 @@ class Canary:
     async def _be_deaf(self) -> None:
         counters.canaries_missed += 1
         now = monotonic()
-        if self._deaf_since is None:
-            self._deaf_since = now
-        await self._rejoin()
-        if now - self._deaf_since > get_settings().deaf_timeout_seconds:
+        since = self._note_deaf()
+        if now - since > get_settings().deaf_timeout_seconds:
             self._deaf_since = now
             self._give_up()
+
+    def _note_deaf(self) -> float:
+        if self._deaf_since is None:
+            self._deaf_since = monotonic()
+            # A Message that its own process would not hear is refused, not lost.
+            deaf_loops.add(asyncio.get_running_loop())
+        return self._deaf_since

@@ -6,9 +6,11 @@ layer one delivery a process, whatever the number of subscribers.
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Coroutine
 from heapq import nlargest
+from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,7 +29,10 @@ logger = logging.getLogger(__name__)
 TURN = 256
 """Connections served before the event loop may look after something else."""
 
-RETRY_SECONDS = 1
+EVENTS_A_TURN = 16
+"""Events taken before the outboxes may write: a burst would overflow healthy ones."""
+
+RETRY_SECONDS = 0.5
 """Pause after the layer failed."""
 
 listeners: list[Callable[[Event], None]] = []
@@ -52,6 +57,7 @@ class Hub:
         self._channel = ""
         self._topics: dict[str, Topic] = {}
         self._starting = asyncio.Lock()
+        self._start_failed = -RETRY_SECONDS
         self._receiver: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.canary = Canary(rejoin=self._rejoin, give_up=_tell_deaf)
@@ -70,11 +76,15 @@ class Hub:
         async with self._starting:
             if self.is_listening:
                 return
+            # Who waited for the lock does not wait for the layer, one after the other.
+            if monotonic() - self._start_failed < RETRY_SECONDS:
+                raise ServiceUnavailable
             try:
                 async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                     self._channel = await self._layer.new_channel()
                     await self._join_own_groups()
             except Exception as error:
+                self._start_failed = monotonic()
                 raise _unavailable(error) from error
             self._receiver = asyncio.create_task(self._receive())
             self._spawn(self.canary.watch())
@@ -101,12 +111,26 @@ class Hub:
         topic = self._topics.setdefault(stream_sid, Topic(stream_sid))
         topic.add(outbox)
         outbox.streams.add(stream_sid)
-        topic.expire_at(expires_at, lambda: self._expire(stream_sid))
+        self.expire_at(stream_sid, expires_at)
         try:
             await topic.join(self._layer, self._channel)
         except Exception as error:
             self.unsubscribe(outbox, stream_sid)
             raise _unavailable(error) from error
+
+    def expire_at(
+        self, stream_sid: str, moment: float | None, *, is_news: bool = False
+    ) -> None:
+        """Tell the Stream's subscribers here that it is gone when it lapses.
+
+        Args:
+            stream_sid: the Stream.
+            moment: when that is, in seconds since 1970; ``None``: never.
+            is_news: an event said so, which holds against what was looked up.
+        """
+        topic = self._topics.get(stream_sid)
+        if topic is not None:
+            topic.expire_at(moment, lambda: self._expire(stream_sid), is_news=is_news)
 
     def unsubscribe(self, outbox: Outbox, stream_sid: str) -> None:
         """Stop delivering a Stream to a connection, at once."""
@@ -153,16 +177,24 @@ class Hub:
             logger.warning("a group could not be left: %r", error)
             is_empty = not topic.members
         if is_empty and self._topics.get(topic.stream_sid) is topic:
-            topic.expire_at(None, lambda: None)
+            topic.forget_expiry()
             del self._topics[topic.stream_sid]
 
     async def _receive(self) -> None:
-        while True:
+        for count in itertools.count(1):
             try:
-                await self._dispatch(await self._layer.receive(self._channel))
+                await self._hear(await self._layer.receive(self._channel))
+                if count % EVENTS_A_TURN == 0:
+                    await asyncio.sleep(0)
             except Exception:
-                logger.exception("hub failed; it goes on")
+                logger.exception("channel layer failed; the hub goes on")
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _hear(self, event: Any) -> None:
+        try:
+            await self._dispatch(event)
+        except Exception:
+            logger.exception("an event failed; the hub goes on")
 
     async def _dispatch(self, event: Any) -> None:
         if event["type"] == "message.published":
@@ -183,37 +215,37 @@ class Hub:
         if event["type"] == "stream.removed":
             self._stream_removed(topic, event)
         elif event["type"] == "stream.updated":
-            sid = topic.stream_sid
-            topic.expire_at(event.get("expires_at"), lambda: self._expire(sid))
+            self.expire_at(topic.stream_sid, event.get("expires_at"), is_news=True)
 
     async def _message_published(self, event: Event) -> None:
         topic = self._topics.get(event["stream_sid"])
         if topic is None:
             return
         for encoder, members in tuple(topic.members.items()):
-            frame = encoder.message_published(event)
-            await self._fan_out(frame, members, skip=_origin(encoder, event))
+            frame = _written(encoder.message_published, event)
+            if frame is not None:
+                await self._fan_out(frame, members, skip=_origin(encoder, event))
 
     async def _fan_out(
         self, frame: Frame, members: dict[str, Outbox], *, skip: str | None
     ) -> None:
-        connections = tuple(members)
-        for start in range(0, len(connections), TURN):
+        outboxes = tuple(box for key, box in members.items() if key != skip)
+        for start in range(0, len(outboxes), TURN):
             if start:
                 await asyncio.sleep(0)
-            for connection_id in connections[start : start + TURN]:
-                # A connection may have left during an earlier turn.
-                outbox = members.get(connection_id)
-                if outbox is not None and connection_id != skip:
-                    outbox.put(frame)
-        counters.delivered += len(connections)
+            turn = outboxes[start : start + TURN]
+            # A connection may have left during an earlier turn.
+            _deliver(frame, [box for box in turn if box.connection_id in members])
+        counters.delivered += len(outboxes)
 
     def _stream_removed(self, topic: Topic, event: Event) -> None:
         for encoder, members in tuple(topic.members.items()):
-            frame = encoder.stream_removed(event)
+            frame = _written(encoder.stream_removed, event)
             for outbox in tuple(members.values()):
-                if outbox.connection_id != _origin(encoder, event):
-                    outbox.put(frame)
+                if frame is not None and outbox.connection_id != _origin(
+                    encoder, event
+                ):
+                    _put(outbox, frame)
                 self.unsubscribe(outbox, topic.stream_sid)
 
     def _expire(self, stream_sid: str) -> None:
@@ -226,8 +258,43 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
 
 
+def _deliver(frame: Frame, outboxes: list[Outbox]) -> None:
+    # Outbox.put, spelt out: this is what a Message costs for each subscriber, and the
+    # objects touched here are cold by the time their turn comes.
+    wire, size, is_plain = frame.wire, frame.size, not frame.is_acknowledged
+    for outbox in outboxes:
+        try:
+            direct = outbox.direct
+            if direct is not None and is_plain:
+                direct(wire)
+                outbox.sent += size
+                if outbox.sent > outbox.check_at:
+                    outbox.check()
+            else:
+                outbox.put(frame)
+        except Exception:
+            logger.exception("a connection failed; the others go on")
+            outbox.give_up()
+
+
 def _origin(encoder: Encoder, event: Event) -> str | None:
     return event.get("origin") if encoder.skips_origin else None
+
+
+def _written(write: Callable[[Event], Frame], event: Event) -> Frame | None:
+    try:
+        return write(event)
+    except Exception:
+        logger.exception("a protocol cannot write %s; the others go on", event["type"])
+        return None
+
+
+def _put(outbox: Outbox, frame: Frame) -> None:
+    try:
+        outbox.put(frame)
+    except Exception:
+        logger.exception("a connection failed; the others go on")
+        outbox.give_up()
 
 
 def _unavailable(error: Exception) -> ServiceUnavailable:

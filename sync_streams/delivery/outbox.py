@@ -23,8 +23,8 @@ from .frames import Encoder, Frame
 logger = logging.getLogger(__name__)
 
 Send = Callable[[Any], Awaitable[None]]
-WriteFrame = Callable[[bytes], bool]
-"""Hands an encoded frame to the transport; false: not now, or not any more."""
+WriteFrame = Callable[[bytes], object]
+"""Hands an encoded frame to the transport, which takes it without waiting."""
 
 LAST_WORDS_SECONDS = 1
 """Time that a closing connection has to take what is left for it."""
@@ -39,6 +39,7 @@ class Outbox:
         "_is_asking",
         "_is_closing",
         "_is_ending",
+        "_is_writable",
         "_limits",
         "_marks",
         "_on_stuck",
@@ -46,13 +47,15 @@ class Outbox:
         "_queued_bytes",
         "_seen",
         "_send",
-        "_sent",
         "_timer",
         "_write",
         "_writer",
+        "check_at",
         "connection_id",
+        "direct",
         "dropped",
         "encoder",
+        "sent",
         "streams",
     )
 
@@ -71,7 +74,8 @@ class Outbox:
             connection_id: names the connection among all processes.
             encoder: the connection's protocol.
             send: ASGI's send.
-            write: the server's way around ASGI, if it offers one.
+            write: the server's way around ASGI, if it offers one; open while
+                :meth:`set_writable` says so.
             on_stuck: called once, when the client has taken nothing for
                 ``stuck_timeout_seconds``, or does not read what it asks for.
         """
@@ -90,9 +94,16 @@ class Outbox:
         self._writer: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._marks: list[int] = []
-        self._sent = self._acknowledged = 0
+        self.direct: WriteFrame | None = None
+        """Way to the socket while nothing waits and nothing is in the way: whoever
+        takes it adds to :attr:`sent`, and calls :meth:`check` above
+        :attr:`check_at`."""
+        self.sent = self._acknowledged = 0
         self._seen = (False, 0)
         self._is_asking = self._is_ending = self._is_closing = False
+        self._is_writable = False
+        self.check_at = 0
+        self._set_check()
 
     def put(self, frame: Frame) -> None:
         """Send a frame now if that needs no waiting, or queue it."""
@@ -109,7 +120,9 @@ class Outbox:
         if not self._marks:
             return False
         self._acknowledged = self._marks.pop(0)
+        self._set_check()
         self._wake()
+        self._set_direct()
         return True
 
     def ping(self) -> None:
@@ -118,10 +131,32 @@ class Outbox:
             return
         self._is_asking = True
         frame = self.encoder.ping()
+        self._set_check()
+        if self.direct is not None:
+            self.direct(frame.wire)
+            self._note_sent(frame)
+            return
         # In front of what waits: behind it, the ping might never fit in flight.
         self._queue.insert(0, frame)
         self._queued_bytes += frame.size
         self._wake()
+
+    def set_writable(self, is_writable: bool) -> None:
+        """Take note whether the server's way around ASGI is open."""
+        self._is_writable = is_writable
+        self._set_direct()
+
+    def check(self) -> None:
+        """Ask for an acknowledgement, or wait for it, as the credit has it."""
+        self.ping()
+        self._set_direct()
+
+    def give_up(self) -> None:
+        """End the connection: it takes nothing any more."""
+        if not self._is_ending:
+            counters.closed_as_stuck += 1
+            self._take_no_more()
+            self._on_stuck()
 
     async def flush(self) -> None:
         """Wait until everything is sent that could be."""
@@ -131,6 +166,7 @@ class Outbox:
     async def close(self, *last: Frame, code: int = 1000) -> None:
         """Send what waits, the *last* frames and a close, as far as a second allows."""
         self._is_ending = self._is_closing = True
+        self.direct = None
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 for frame in last:
@@ -149,32 +185,38 @@ class Outbox:
             self._writer.cancel()
 
     def _add(self, frame: Frame) -> None:
-        is_next = not self._queue and self._writer is None
-        if is_next and frame.stream_sid not in self._gaps and self._write_now(frame):
+        if self.direct is not None:
+            self.direct(frame.wire)
+            self._note_sent(frame)
             return
         self._queue.append(frame)
         self._queued_bytes += frame.size
         self._drop_excess()
         self._wake()
 
-    def _write_now(self, frame: Frame) -> bool:
-        if self._write is None or not self._has_room() or not self._write(frame.wire):
-            return False
-        self._note_sent(frame)
-        return True
+    def _set_direct(self) -> None:
+        waits = self._queue or self._writer or self._gaps or self._is_ending
+        is_free = self._is_writable and not waits and self._has_room()
+        self.direct = self._write if is_free else None
+
+    def _set_check(self) -> None:
+        credit = self._limits.in_flight_max_bytes
+        is_asked = self._marks or self._is_asking
+        self.check_at = self._acknowledged + (credit - 1 if is_asked else credit // 4)
 
     def _has_room(self) -> bool:
         # The last words do not wait for credit: nothing comes after them.
-        in_flight = self._sent - self._acknowledged
+        in_flight = self.sent - self._acknowledged
         return self._is_closing or in_flight < self._limits.in_flight_max_bytes
 
     def _note_sent(self, frame: Frame) -> None:
-        self._sent += frame.size
+        self.sent += frame.size
         if frame.is_acknowledged:
-            self._marks.append(self._sent)
+            self._marks.append(self.sent)
+            self._set_check()
             self._watch()
-        elif self._sent - self._acknowledged > self._limits.in_flight_max_bytes // 4:
-            self.ping()
+        if self.sent > self.check_at:
+            self.check()
 
     def _drop_excess(self) -> None:
         while (
@@ -193,7 +235,7 @@ class Outbox:
         # Only answers to the client's own requests wait. They are never dropped, but a
         # client that asks and does not read cannot pile them up either.
         if self._queued_bytes > self._limits.outbox_max_bytes:
-            self._give_up()
+            self.give_up()
 
     def _note_dropped(self, stream_sid: str) -> None:
         self.dropped += 1
@@ -204,6 +246,7 @@ class Outbox:
         if self._queue and self._writer is None:
             if self._has_room():
                 self._writer = asyncio.ensure_future(self._drain())
+            self._set_direct()
             self._watch()
 
     async def _drain(self) -> None:
@@ -217,6 +260,7 @@ class Outbox:
             self._take_no_more()
         finally:
             self._writer = None
+            self._set_direct()
 
     def _next(self) -> Frame:
         sid = self._queue[0].stream_sid
@@ -240,21 +284,16 @@ class Outbox:
         if not self._queue and not self._marks and self._writer is None:
             return
         if self._seen == self._progress():
-            self._give_up()
+            self.give_up()
         else:
             self._watch()
 
     def _progress(self) -> tuple[bool, int]:
         # Two clocks: one that is asked for an answer only now has made none yet.
-        return (True, self._acknowledged) if self._marks else (False, self._sent)
-
-    def _give_up(self) -> None:
-        if not self._is_ending:
-            counters.closed_as_stuck += 1
-            self._take_no_more()
-            self._on_stuck()
+        return (True, self._acknowledged) if self._marks else (False, self.sent)
 
     def _take_no_more(self) -> None:
         self._is_ending = True
+        self.direct = None
         self._queue.clear()
         self._queued_bytes = 0

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 class Topic:
     """Who listens to a Stream here; in the Stream's group while anybody does."""
 
-    __slots__ = ("_expiry", "_is_joined", "_lock", "members", "stream_sid")
+    __slots__ = (
+        "_expiry",
+        "_has_news",
+        "_is_joined",
+        "_lock",
+        "members",
+        "stream_sid",
+    )
 
     def __init__(self, stream_sid: str) -> None:
         """Make a topic without members."""
@@ -27,7 +34,7 @@ class Topic:
         self.members: dict[Encoder, dict[str, Outbox]] = {}
         """Connections by protocol and id: an event is encoded once for each key."""
         self._lock = asyncio.Lock()
-        self._is_joined = False
+        self._is_joined = self._has_news = False
         self._expiry: asyncio.TimerHandle | None = None
 
     @property
@@ -47,14 +54,27 @@ class Topic:
         if not members:
             self.members.pop(outbox.encoder, None)
 
-    def expire_at(self, moment: float | None, callback: Callable[[], None]) -> None:
-        """Call back when the Stream lapses; ``None``: never."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
+    def expire_at(
+        self, moment: float | None, callback: Callable[[], None], *, is_news: bool
+    ) -> None:
+        """Call back when the Stream lapses; ``None``: never.
+
+        What an event said (``is_news``) holds: a subscriber may have looked the Stream
+        up before.
+        """
+        if self._has_news and not is_news:
+            return
+        self._has_news = is_news
+        self.forget_expiry()
         if moment is not None:
             loop = asyncio.get_running_loop()
             self._expiry = loop.call_later(max(0.0, moment - time()), callback)
+
+    def forget_expiry(self) -> None:
+        """Do not call back any more."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
 
     async def join(
         self, layer: BaseChannelLayer, channel: str, *, again: bool = False

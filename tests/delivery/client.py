@@ -46,11 +46,11 @@ class Client:
         """How often the server gave up."""
         self.is_gone = False
         """Whether sending raises, as uvicorn's does once the client has left."""
+        self.is_broken = False
+        """Whether the frame path raises, which it never should."""
         self.pongs = pongs
-        self.reading = asyncio.Event()
+        self.reading = _Reading(self)
         self.arrived = asyncio.Event()
-        if reads:
-            self.reading.set()
         self.outbox = Outbox(
             new_sid("RQ"),
             ENCODER,
@@ -58,6 +58,8 @@ class Client:
             write=self._write if frame_path else None,
             on_stuck=self._note_stuck,
         )
+        if reads:
+            self.reading.set()
 
     @property
     def numbers(self) -> list[int]:
@@ -87,11 +89,10 @@ class Client:
         if "text" in event:
             self._take(event["text"])
 
-    def _write(self, wire: bytes) -> bool:
-        if not self.reading.is_set():
-            return False
+    def _write(self, wire: bytes) -> None:
+        if self.is_broken:
+            raise RuntimeError("cannot take it")
         self._take(text_of(wire))
-        return True
 
     def _take(self, text: str) -> None:
         frame = json.loads(text)
@@ -106,6 +107,22 @@ class Client:
     def _note_stuck(self) -> None:
         self.stuck += 1
         self.arrived.set()
+
+
+class _Reading(asyncio.Event):
+    """Whether the client reads; the frame path is open while it does."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
+        self._client = client
+
+    def set(self) -> None:
+        super().set()
+        self._client.outbox.set_writable(True)
+
+    def clear(self) -> None:
+        super().clear()
+        self._client.outbox.set_writable(False)
 
 
 def text_of(wire: bytes) -> str:
