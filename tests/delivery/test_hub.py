@@ -1,0 +1,422 @@
+"""Hub: one channel for all, joined with the first subscriber and left with the last."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from channels.layers import get_channel_layer
+from django.test import override_settings
+
+from sync_streams.delivery.broadcast import Event, abroadcast
+from sync_streams.delivery.frames import Frame
+from sync_streams.delivery.hub import Hub, get_hub
+from sync_streams.errors import ServiceUnavailable
+from sync_streams.messages import Message
+from sync_streams.sids import new_stream_sid
+from sync_streams.websocket import protocol
+from sync_streams.websocket.protocol import JsonEncoder
+from tests.delivery.client import Client, published
+
+REDIS_LAYERS = {
+    "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
+    "core": "channels_redis.core.RedisChannelLayer",
+}
+
+
+@pytest.fixture(
+    params=["memory", *(pytest.param(n, marks=pytest.mark.redis) for n in REDIS_LAYERS)]
+)
+def layer(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Configuration of each channel layer that the hub must work on."""
+    if request.param == "memory":
+        backend = "channels.layers.InMemoryChannelLayer"
+        return {"BACKEND": backend, "CONFIG": {"capacity": 10_000}}
+    config: dict[str, Any] = {"hosts": [request.getfixturevalue("redis_url")]}
+    if request.param == "core":
+        config["capacity"] = 10_000
+    return {"BACKEND": REDIS_LAYERS[request.param], "CONFIG": config}
+
+
+@pytest.fixture
+async def hub(layer: dict[str, Any]) -> AsyncIterator[Hub]:
+    """A hub that listens, on the running loop."""
+    with override_settings(CHANNEL_LAYERS={"default": layer}):
+        hub = get_hub()
+        await hub.start()
+        yield hub
+        await stop(hub)
+
+
+async def stop(hub: Hub) -> None:
+    """End the hub's tasks and the layer's connections."""
+    tasks = [task for task in (hub._receiver, *hub._tasks) if task is not None]
+    async with asyncio.timeout(5):
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            # The core layer swallows a cancellation now and then.
+            _, left = await asyncio.wait(tasks, timeout=0.1)
+            tasks = list(left)
+    current = get_channel_layer()
+    for name in ("flush", "close_pools"):
+        if hasattr(current, name):
+            await getattr(current, name)()
+
+
+async def publish(stream_sid: str, number: int, origin: str | None = None) -> None:
+    message = Message.new(stream_sid, {"n": number})
+    await abroadcast(published(message, origin))
+
+
+async def until(condition: Callable[[], object], within: float = 5) -> None:
+    """Wait until it holds: for what nobody announces."""
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 (nobody announces it)
+            await asyncio.sleep(0.005)
+
+
+async def test_every_subscriber_receives_every_message(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    clients = [Client() for _ in range(20)]
+    for client in clients:
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    for number in range(50):
+        await publish(stream_sid, number)
+    for client in clients:
+        await client.until(50)
+
+    assert all(client.numbers == list(range(50)) for client in clients)
+
+
+async def test_nobody_receives_what_is_of_another_stream(hub: Hub) -> None:
+    sids = [new_stream_sid(), new_stream_sid()]
+    clients = [Client(), Client()]
+    for client, sid in zip(clients, sids, strict=True):
+        await hub.subscribe(client.outbox, sid, None)
+
+    await publish(sids[0], 0)
+    await publish(sids[1], 1)
+    for client in clients:
+        await client.until(1)
+
+    assert [client.numbers for client in clients] == [[0], [1]]
+
+
+class Publisher:
+    """Publishes numbers without pause until it is told to stop."""
+
+    def __init__(self, stream_sid: str) -> None:
+        self.stream_sid = stream_sid
+        self.begun = 0
+        self.is_done = False
+
+    async def run(self) -> None:
+        while not self.is_done:
+            self.begun += 1
+            await publish(self.stream_sid, self.begun)
+            await asyncio.sleep(0)
+
+
+async def visit(hub: Hub, publisher: Publisher) -> tuple[Client, int]:
+    """Subscribe, receive a little and leave; return what must be there at least."""
+    client = Client()
+    await hub.subscribe(client.outbox, publisher.stream_sid, None)
+    first = publisher.begun + 1
+    async with asyncio.timeout(5):
+        while not client.numbers or client.numbers[-1] < first + 2:
+            await client.until(len(client.frames) + 1)
+    hub.unsubscribe(client.outbox, publisher.stream_sid)
+    client.outbox.put(protocol.reply("unsubscribed"))
+    return client, first
+
+
+async def test_a_subscription_that_was_answered_misses_nothing_and_ends_when_asked(
+    hub: Hub,
+) -> None:
+    publisher = Publisher(new_stream_sid())
+    publishing = asyncio.ensure_future(publisher.run())
+    visits: list[tuple[Client, int]] = []
+
+    async def come_and_go(pause: float) -> None:
+        for _ in range(15):
+            visits.append(await visit(hub, publisher))
+            await asyncio.sleep(pause)
+
+    await asyncio.gather(*(come_and_go(0.002 * n) for n in range(4)))
+    publisher.is_done = True
+    await publishing
+    await until(lambda: not hub._topics)
+
+    assert len(visits) == 60
+    for client, first in visits:
+        assert client.frames[-1] == {"type": "unsubscribed"}
+        last = client.numbers[-1]
+        assert last >= first + 2
+        assert client.numbers == list(range(client.numbers[0], last + 1))
+        assert client.numbers[0] <= first
+
+
+async def test_quick_comings_and_goings_leave_the_last_one_subscribed(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+
+    for _ in range(50):
+        joining = asyncio.ensure_future(hub.subscribe(client.outbox, stream_sid, None))
+        await asyncio.sleep(0)
+        hub.unsubscribe(client.outbox, stream_sid)
+        await joining
+    await hub.subscribe(client.outbox, stream_sid, None)
+    await publish(stream_sid, 1)
+
+    await client.until(1)
+    assert hub.count(stream_sid) == 1
+
+
+async def test_a_stream_without_subscribers_leaves_no_trace(hub: Hub) -> None:
+    sids = [new_stream_sid() for _ in range(100)]
+    client = Client()
+    for sid in sids:
+        await hub.subscribe(client.outbox, sid, time.time() + 1_000)
+
+    assert len(hub._topics) == 100
+    hub.forget(client.outbox)
+    await until(lambda: not hub._topics)
+
+    assert client.outbox.streams == set()
+    await until(lambda: len(hub._tasks) == 1)
+    await publish(sids[0], 1)
+    assert client.numbers == []
+
+
+async def test_an_idle_stream_costs_no_task(hub: Hub) -> None:
+    client = Client()
+    before = len(asyncio.all_tasks())
+
+    for _ in range(200):
+        await hub.subscribe(client.outbox, new_stream_sid(), None)
+
+    assert len(asyncio.all_tasks()) <= before + 1
+
+
+async def test_many_connections_share_one_channel(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    for _ in range(50):
+        await hub.subscribe(Client().outbox, stream_sid, None)
+    frames: list[Frame] = []
+
+    class Encoder(JsonEncoder):
+        def message_published(self, event: Event) -> Frame:
+            frames.append(super().message_published(event))
+            return frames[-1]
+
+    encoder = Encoder()
+    clients = [Client() for _ in range(50)]
+    for client in clients:
+        client.outbox.encoder = encoder
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    await publish(stream_sid, 1)
+    for client in clients:
+        await client.until(1)
+
+    assert len(frames) == 1
+
+
+async def test_a_removal_is_told_once_and_ends_the_subscription(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    clients = [Client() for _ in range(5)]
+    for client in clients:
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    for _ in range(2):
+        await abroadcast({"type": "stream.removed", "stream_sid": stream_sid})
+    await publish(stream_sid, 1)
+    for client in clients:
+        await client.until(1)
+    await until(lambda: not hub._topics)
+
+    told = {"type": "stream_removed", "stream_sid": stream_sid}
+    assert all(client.frames == [told] for client in clients)
+    assert hub.count(stream_sid) == 0
+
+
+async def test_a_stream_lapses_at_its_moment(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    moment = time.time() + 0.2
+
+    await hub.subscribe(client.outbox, stream_sid, moment)
+    await client.until(1)
+
+    assert 0 <= time.time() - moment < 0.15
+    assert client.frames == [{"type": "stream_removed", "stream_sid": stream_sid}]
+
+
+async def test_a_longer_life_is_heard_of(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    moment = time.time() + 0.2
+    await hub.subscribe(client.outbox, stream_sid, moment)
+    updated: Event = {
+        "type": "stream.updated",
+        "stream_sid": stream_sid,
+        "expires_at": moment + 1_000,
+    }
+
+    await abroadcast(updated)
+    await asyncio.sleep(0.3)
+    await publish(stream_sid, 1)
+    await client.until(1)
+
+    assert client.numbers == [1]
+
+
+async def test_a_shorter_life_is_heard_of(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    await hub.subscribe(client.outbox, stream_sid, None)
+
+    await abroadcast(
+        {"type": "stream.updated", "stream_sid": stream_sid, "expires_at": time.time()}
+    )
+    await client.until(1)
+
+    assert client.frames == [{"type": "stream_removed", "stream_sid": stream_sid}]
+
+
+async def test_whoever_knows_an_older_life_time_does_not_shorten_it(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    early, late = Client(), Client()
+    old = time.time() + 0.2
+    await hub.subscribe(early.outbox, stream_sid, old)
+    await abroadcast(
+        {"type": "stream.updated", "stream_sid": stream_sid, "expires_at": None}
+    )
+    await publish(stream_sid, 1)
+    await early.until(1)
+
+    await hub.subscribe(late.outbox, stream_sid, old)
+    await asyncio.sleep(0.3)
+    await publish(stream_sid, 2)
+    await early.until(2)
+
+    assert early.numbers == [1, 2]
+
+
+async def test_one_bad_connection_costs_the_others_nothing(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream_sid = new_stream_sid()
+    clients = [Client(frame_path=True) for _ in range(3)]
+    clients[1].is_broken = True
+    for client in clients:
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    for number in range(3):
+        await publish(stream_sid, number)
+    async with asyncio.timeout(0.5):
+        await clients[0].until(3)
+        await clients[2].until(3)
+
+    assert clients[0].numbers == clients[2].numbers == [0, 1, 2]
+    assert "cannot take it" in caplog.text
+
+
+async def test_one_bad_protocol_costs_the_other_nothing(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Bad(JsonEncoder):
+        def message_published(self, event: Event) -> Frame:
+            raise ValueError("cannot write it")
+
+        def stream_removed(self, event: Event) -> Frame:
+            raise ValueError("cannot write it")
+
+    stream_sid = new_stream_sid()
+    bad, good = Client(), Client()
+    bad.outbox.encoder = Bad()
+    for client in (bad, good):
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    await publish(stream_sid, 1)
+    await publish(stream_sid, 2)
+    await abroadcast({"type": "stream.removed", "stream_sid": stream_sid})
+    async with asyncio.timeout(0.5):
+        await good.until(3)
+
+    assert good.numbers == [1, 2]
+    assert good.frames[-1]["type"] == "stream_removed"
+
+
+async def test_a_publisher_hears_its_own_messages_unless_its_protocol_does_not(
+    hub: Hub,
+) -> None:
+    class Skips(JsonEncoder):
+        skips_origin = True
+
+    stream_sid = new_stream_sid()
+    own, other = Client(), Client()
+    skipping = [Client(), Client()]
+    for client in skipping:
+        client.outbox.encoder = Skips()
+    for client in (own, other, *skipping):
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    await publish(stream_sid, 1, origin=own.outbox.connection_id)
+    await publish(stream_sid, 2, origin=skipping[0].outbox.connection_id)
+    for client in (own, other, skipping[1]):
+        await client.until(2)
+
+    assert own.numbers == other.numbers == skipping[1].numbers == [1, 2]
+    assert skipping[0].numbers == [1]
+
+
+async def test_subscribing_twice_delivers_once(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    for _ in range(3):
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    await publish(stream_sid, 1)
+    await publish(stream_sid, 2)
+    await client.until(2)
+
+    assert client.numbers == [1, 2]
+
+
+async def test_a_thousand_connections_receive_in_order(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    clients = [Client() for _ in range(1_000)]
+    for client in clients:
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    for number in range(10):
+        await publish(stream_sid, number)
+    for client in clients:
+        await client.until(10)
+
+    assert all(client.numbers == list(range(10)) for client in clients)
+
+
+async def test_a_layer_that_fails_makes_subscribing_unavailable(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+
+    async def fail(group: str, channel: str) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hub._layer, "group_add", fail)
+        with pytest.raises(ServiceUnavailable):
+            await hub.subscribe(client.outbox, stream_sid, None)
+    await until(lambda: not hub._topics)
+    assert client.outbox.streams == set()
+
+    await hub.subscribe(client.outbox, stream_sid, None)
+    await publish(stream_sid, 1)
+    await client.until(1)
