@@ -4,7 +4,7 @@ The only module that reads ``django.conf.settings``. Read values where they are 
 ``get_settings().publish_rate``, so that overriding them in a test takes effect.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import lru_cache
@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +35,9 @@ class Settings:
     """Every setting; the keys of ``SYNC_STREAMS`` are these names in upper case."""
 
     accounts: Mapping[str, Account] = field(default_factory=dict)
-    """``{"AC…": {"AUTH_TOKEN": "…", "API_KEYS": {"SK…": "secret"}}}``."""
+    """``{"AC…": {"AUTH_TOKEN": "…", "API_KEYS": {"SK…": "secret"}}}``, or a function
+    that returns it, or a function's dotted path: for keys that change while the server
+    runs. It is called for each request and must be quick."""
 
     public_url: str = ""
     """Origin that answers carry in their URLs; empty: taken from each request."""
@@ -126,6 +129,30 @@ class Settings:
     """Time that the channel layer has to take a Message; after it 503/20503."""
 
 
+class LiveAccounts(Mapping[str, Account]):
+    """Accounts that are looked up anew each time, since keys come and go."""
+
+    def __init__(self, load: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
+        """Use what *load* returns at the moment."""
+        self._load = load
+
+    def __getitem__(self, sid: str) -> Account:
+        return _account(sid, self._load()[sid])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._load())
+
+    def __len__(self) -> int:
+        return len(self._load())
+
+
+def _accounts(given: Any) -> Mapping[str, Account]:
+    load = import_string(given) if isinstance(given, str) else given
+    if callable(load):
+        return LiveAccounts(load)
+    return {sid: _account(sid, secrets) for sid, secrets in load.items()}
+
+
 def _account(sid: str, secrets: Mapping[str, Any]) -> Account:
     return Account(
         sid=sid,
@@ -149,7 +176,7 @@ def get_settings() -> Settings:
         raise ImproperlyConfigured(f"SYNC_STREAMS has an unknown key {key}.{hint}")
     accounts = values.pop("ACCOUNTS", {})
     return Settings(
-        accounts={sid: _account(sid, secrets) for sid, secrets in accounts.items()},
+        accounts=_accounts(accounts),
         **{known[key]: value for key, value in values.items()},
     )
 

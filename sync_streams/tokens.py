@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from django.core.exceptions import ImproperlyConfigured
 
 from .conf import Account, get_settings
 from .errors import (
@@ -99,10 +100,17 @@ def issue_token(
         account_sid: the account; by default the first one in the settings.
         ttl: seconds until the token lapses, at most 86,400.
         is_read_only: let it subscribe, but change and publish nothing (54007).
+
+    Raises:
+        ValueError: the identity or the ttl is not within its bounds: nothing would
+            accept the token.
+        ImproperlyConfigured: there is no such account, or it has no API key.
     """
-    accounts = get_settings().accounts
-    account = accounts[account_sid] if account_sid else next(iter(accounts.values()))
-    key_sid, secret = next(iter(account.api_keys.items()))
+    if not 1 <= len(identity) <= MAX_IDENTITY_LENGTH:
+        raise ValueError(f"An identity has 1 to {MAX_IDENTITY_LENGTH} characters")
+    if not 1 <= ttl <= MAX_LIFETIME_SECONDS:
+        raise ValueError(f"A token lives 1 to {MAX_LIFETIME_SECONDS} seconds")
+    account, key_sid, secret = _signing_key(account_sid)
     now = int(time.time())
     grant: dict[str, str | bool] = {"service_sid": service_sid}
     if is_read_only:
@@ -126,6 +134,16 @@ def has_key(identity: Identity) -> bool:
     """Tell whether the API key that signed the identity's token still exists."""
     account = get_settings().accounts.get(identity.account_sid)
     return account is not None and identity.key_sid in account.api_keys
+
+
+def _signing_key(account_sid: str) -> tuple[Account, str, str]:
+    accounts = get_settings().accounts
+    account = accounts.get(account_sid or next(iter(accounts), ""))
+    if account is None or not account.api_keys:
+        which = account_sid or "The first account"
+        raise ImproperlyConfigured(f"{which} has no API key in SYNC_STREAMS.")
+    key_sid, secret = next(iter(account.api_keys.items()))
+    return account, key_sid, secret
 
 
 def _issuer(token: str) -> tuple[Account, str]:
