@@ -6,6 +6,7 @@ See https://channels.readthedocs.io/en/stable/topics/channel_layers.html.
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
+from concurrent.futures import CancelledError
 from threading import Lock, Thread
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 from weakref import WeakSet
@@ -19,6 +20,9 @@ from sync_streams.errors import ServiceUnavailable
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+LATEST = 3
+"""How many ``broadcast_timeout_seconds`` a thread waits for the event loop at most."""
 
 PROCESS_GROUP = "sync_streams.processes"
 """Group of every process that holds sockets."""
@@ -95,6 +99,7 @@ def run_on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
 
     Raises:
         SynchronousOnlyOperation: an event loop runs in this thread.
+        ServiceUnavailable: 20503, that loop stops, or is much too late.
     """
     return _loops.run(coroutine)
 
@@ -122,7 +127,13 @@ class _Loops:
         if _is_in_event_loop():
             coroutine.close()
             raise SynchronousOnlyOperation("Use the async twin from async code.")
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop()).result()
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop())
+        try:
+            return future.result(LATEST * get_settings().broadcast_timeout_seconds)
+        except (TimeoutError, CancelledError) as error:
+            # The loop hangs, or its server stops: nobody would ever answer.
+            future.cancel()
+            raise ServiceUnavailable from error
 
     def _loop(self) -> asyncio.AbstractEventLoop:
         if self.serving is not None and self.serving.is_running():

@@ -18,3 +18,11 @@ class SilentLayer(InMemoryChannelLayer):
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         await asyncio.Event().wait()
+
+
+class DrowsyLayer(InMemoryChannelLayer):
+    """Takes Messages never, and all else at once."""
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        if message["type"] == "message.published":
+            await asyncio.Event().wait()
