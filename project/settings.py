@@ -14,6 +14,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from project import credentials
+from sync_streams import shards
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / ".data").resolve()
@@ -127,8 +128,11 @@ _SQLITE: dj_database_url.DBConfig = {
 }
 
 
-POOL_SECONDS = 10
+POOL_SECONDS = 2
 """How long a request waits for a PostgreSQL connection before it fails."""
+
+POOL_CONNECTIONS = 8
+"""PostgreSQL connections of one process; its event loop has 6 threads on 2 cores."""
 
 
 def _database(url: str) -> dj_database_url.DBConfig:
@@ -138,7 +142,13 @@ def _database(url: str) -> dj_database_url.DBConfig:
         raise ImproperlyConfigured(f"DATABASE_URL: {error}") from error
     if database["ENGINE"] == "django.db.backends.postgresql":
         # An ASGI server's threads come and go: a pool, not a connection for each.
-        options = {"pool": {"timeout": POOL_SECONDS}}
+        options = {
+            "pool": {"timeout": POOL_SECONDS, "max_size": POOL_CONNECTIONS},
+            "connect_timeout": POOL_SECONDS,
+            "tcp_user_timeout": 1000 * shards.SILENCE_SECONDS,
+        }
+        # One that PostgreSQL closed is replaced before somebody uses it.
+        database["CONN_HEALTH_CHECKS"] = True
         database["OPTIONS"] = database.get("OPTIONS", {}) | options
     return database
 
@@ -149,7 +159,7 @@ DATABASES = {"default": _database(_database_url) if _database_url else _SQLITE}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL]},
+        "CONFIG": {"hosts": shards.hosts(REDIS_URL)},
     }
     if REDIS_URL
     else {
@@ -171,6 +181,7 @@ SYNC_STREAMS = {
     "REDIS_URL": REDIS_URL,
     # Ctrl-C should feel prompt; a site with many connections wants more.
     "DRAIN_SECONDS": float(os.environ.get("DRAIN_SECONDS") or 1),
+    "WEBHOOK_ALLOW_PRIVATE": _is_set("WEBHOOK_ALLOW_PRIVATE"),
 }
 
 LOGGING = {

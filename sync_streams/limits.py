@@ -12,14 +12,21 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
+from zlib import crc32
 
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from .conf import get_settings
 from .errors import RateLimited, ServiceUnavailable
+from .shards import hosts
+
+T = TypeVar("T")
 
 MAX_CONNECTIONS = 16
 """Connections to Redis that one event loop, or all threads together, may open."""
@@ -100,8 +107,8 @@ class Refusals:
 
 _log = PublishLog()
 refusals = Refusals()
-_async_clients: WeakKeyDictionary[
-    asyncio.AbstractEventLoop, tuple[str, redis.asyncio.Redis]
+_by_loop: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, tuple[str, list[redis.asyncio.Redis]]
 ] = WeakKeyDictionary()
 
 
@@ -114,7 +121,8 @@ def spend(stream_sid: str) -> None:
     """
     if url := get_settings().redis_url:
         try:
-            wait = _client(url).eval(_SPEND, 1, *_arguments(stream_sid))
+            client = _shard(_clients(url), stream_sid)
+            wait = client.eval(_SPEND, 1, *_arguments(stream_sid))
         except (redis.RedisError, OSError) as error:
             raise ServiceUnavailable from error
         _check(stream_sid, int(wait) / 1_000_000)
@@ -126,7 +134,9 @@ async def aspend(stream_sid: str) -> None:
     """Do as :func:`spend` does, without blocking the event loop."""
     if url := get_settings().redis_url:
         try:
-            wait = await _async_client(url).eval(_SPEND, 1, *_arguments(stream_sid))
+            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                client = _shard(_async_clients(url), stream_sid)
+                wait = await client.eval(_SPEND, 1, *_arguments(stream_sid))
         except (redis.RedisError, OSError) as error:
             raise ServiceUnavailable from error
         _check(stream_sid, int(wait) / 1_000_000)
@@ -158,28 +168,35 @@ def _check(stream_sid: str, wait: float) -> None:
 
 
 @lru_cache(maxsize=4)
-def _client(url: str) -> redis.Redis:
-    pool = redis.BlockingConnectionPool.from_url(url, **_pool_options())
-    return redis.Redis(connection_pool=pool)
+def _clients(url: str) -> list[redis.Redis]:
+    return [_connect(redis, host, Retry) for host in hosts(url)]
 
 
-def _async_client(url: str) -> redis.asyncio.Redis:
+def _async_clients(url: str) -> list[redis.asyncio.Redis]:
     # A connection belongs to the event loop that opened it.
     loop = asyncio.get_running_loop()
-    known = _async_clients.get(loop)
+    known = _by_loop.get(loop)
     if known is None or known[0] != url:
-        pool = redis.asyncio.BlockingConnectionPool.from_url(url, **_pool_options())
-        known = (url, redis.asyncio.Redis(connection_pool=pool))
-        _async_clients[loop] = known
+        clients = [_connect(redis.asyncio, host, AsyncRetry) for host in hosts(url)]
+        known = _by_loop[loop] = url, clients
     return known[1]
 
 
-def _pool_options() -> dict[str, Any]:
-    # A pool that is empty lets publishers wait; the ordinary one refuses them.
+def _shard(clients: list[T], stream_sid: str) -> T:
+    return clients[crc32(stream_sid.encode()) % len(clients)]
+
+
+def _connect(library: Any, host: dict[str, Any], retry: type) -> Any:
     timeout = get_settings().broadcast_timeout_seconds
-    return {
-        "max_connections": MAX_CONNECTIONS,
-        "timeout": timeout,
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-    }
+    # Once more where a connection broke, as all do when Redis starts anew, and never
+    # where an answer does not come: that would double the time it takes to say so.
+    again = retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+    options = host | {"socket_timeout": timeout, "retry": again}
+    if sentinels := options.pop("sentinels", None):
+        guards = library.Sentinel(sentinels, 0, options.pop("sentinel_kwargs"))
+        return guards.master_for(options.pop("master_name"), **options)
+    # A pool that is empty lets publishers wait; the ordinary one refuses them.
+    options |= {"max_connections": MAX_CONNECTIONS, "timeout": timeout}
+    address = options.pop("address")
+    pool = library.BlockingConnectionPool.from_url(address, **options)
+    return library.Redis(connection_pool=pool)

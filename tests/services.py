@@ -164,7 +164,20 @@ class RedisServer:
 
     def stop(self) -> None:
         """End it; what it held is gone."""
+        self.thaw()
         self._program.stop()
+
+    def kill(self) -> None:
+        """End it without a word to anybody."""
+        self._program.stop(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Let it answer nobody any more; the kernel still takes what is sent."""
+        self._program.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._program.process.send_signal(signal.SIGCONT)
 
 
 def _redis_binary() -> str | None:
@@ -185,12 +198,20 @@ class PostgresServer:
         data = f"{self._folder}/data"
         self._run(f"{binaries}/initdb", "-U", "postgres", "-A", "trust", "-D", data)
         options = f"-F -h 127.0.0.1 -p {port} -k {self._folder} -D {data}".split()
-        command = [*self._as_postgres, f"{binaries}/postgres", *options]
-        self._program = Program(*command, ready="ready to accept connections")
+        self._command = [*self._as_postgres, f"{binaries}/postgres", *options]
+        self.start()
+
+    def start(self) -> None:
+        """Start it on its port, with what it held."""
+        self._program = Program(*self._command, ready="ready to accept connections")
+
+    def halt(self) -> None:
+        """End it, dropping its connections; its files stay."""
+        self._program.stop(signal.SIGINT)
 
     def stop(self) -> None:
-        """End it, dropping its connections, and remove its files."""
-        self._program.stop(signal.SIGINT)
+        """End it and remove its files."""
+        self.halt()
         shutil.rmtree(self._folder)
 
     def _run(self, *command: str) -> None:

@@ -1,0 +1,253 @@
+"""Workers under uvicorn, clients that come back, a publisher that accounts for all."""
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from twilio.jwt.access_token import AccessToken
+from twilio.jwt.access_token.grants import SyncGrant
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from tests.services import ROOT, Program, free_port, site_environ
+
+ACCOUNT_SID, AUTH_TOKEN = "AC" + "c" * 32, "auth-token-of-the-cluster-under-fault"
+KEY_SID, KEY_SECRET = "SK" + "c" * 32, "api-key-secret-of-the-cluster-under-fault"
+WAIT_SECONDS = 30
+PAUSE_SECONDS = 0.1, 0.5
+"""How long a client whose connection broke waits before it comes back."""
+
+
+class Worker:
+    """One process of the demo site under uvicorn; it comes back on the same port."""
+
+    def __init__(self, data_dir: Path, **environ: str) -> None:
+        settings = {"DRAIN_SECONDS": 1, "CANARY_SECONDS": 0.5, "LOOKUP_SECONDS": 1}
+        settings |= json.loads(environ.pop("FAULT_SETTINGS", "{}"))
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self._environ = site_environ(
+            data_dir,
+            DJANGO_SETTINGS_MODULE="tests.faults.settings",
+            FAULT_SETTINGS=json.dumps(settings),
+            SYNC_ACCOUNT_SID=ACCOUNT_SID,
+            SYNC_AUTH_TOKEN=AUTH_TOKEN,
+            SYNC_API_KEY_SID=KEY_SID,
+            SYNC_API_KEY_SECRET=KEY_SECRET,
+            **environ,
+        )
+        provision = [sys.executable, "-m", "project", "provision"]
+        subprocess.run(provision, cwd=ROOT, env=self._environ, check=True)
+        self.start()
+
+    def start(self) -> None:
+        """Start it."""
+        options = f"--port {self.port} --lifespan off --no-access-log --ws-max-size"
+        options += " 65536 --ws-per-message-deflate false --timeout-graceful-shutdown 9"
+        self.program = Program(
+            *(sys.executable, "-m", "uvicorn", "project.asgi:application"),
+            *("--ws", "sync_streams.uvicorn:FramePathProtocol", *options.split()),
+            ready="Uvicorn running on",
+            environ=self._environ,
+        )
+
+    def stop(self, with_signal: int = 15) -> int:
+        """End it and return its exit code."""
+        return self.program.stop(with_signal)
+
+    @property
+    def rss_mb(self) -> float:
+        """Resident memory in MB."""
+        return rss_mb(self.program.process.pid)
+
+
+def rss_mb(pid: int) -> float:
+    """Return the resident memory of a process in MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return round(pages * 4096 / 1e6, 1)
+
+
+def new_token(identity: str) -> str:
+    """Return an access token for the default Service."""
+    token = AccessToken(ACCOUNT_SID, KEY_SID, KEY_SECRET, identity=identity)
+    token.add_grant(SyncGrant(service_sid="default"))
+    return str(token.to_jwt())
+
+
+class Subscriber:
+    """A client of the JSON socket that comes back whenever it is sent away or cut."""
+
+    def __init__(self, base_url: str, stream: str) -> None:
+        self._url = base_url.replace("http", "ws", 1) + "/v1/websocket"
+        self._stream = stream
+        self._token = new_token("alice")
+        self._news = asyncio.Condition()
+        self._task: asyncio.Task[None]
+        self.is_subscribed = False
+        self.received: dict[int, float] = {}
+        """When each number arrived, on the monotonic clock."""
+        self.doubles = 0
+        self.frames: list[dict[str, Any]] = []
+        """Whatever else the server said, in order."""
+        self.lost = 0
+        """How often the connection ended."""
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._stay())
+        await self.until(lambda: self.is_subscribed)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def until(
+        self, condition: Callable[[], bool], *, within: float = WAIT_SECONDS
+    ) -> None:
+        """Wait until something holds that a frame or a connection brings about."""
+        async with asyncio.timeout(within), self._news:
+            await self._news.wait_for(condition)
+
+    async def _stay(self) -> None:
+        while True:
+            pause = random.uniform(*PAUSE_SECONDS)
+            try:
+                async with connect(self._url, open_timeout=5) as connection:
+                    pause = await self._serve(connection) or pause
+            except (OSError, TimeoutError, WebSocketException):
+                pass
+            if self.is_subscribed:
+                self.lost += 1
+            await self._note(is_subscribed=False)
+            await asyncio.sleep(pause)
+
+    async def _serve(self, connection: ClientConnection) -> float | None:
+        """Serve until the connection ends; return the pause that was asked for."""
+        pause = None
+        first = {"type": "connect", "id": 1, "token": self._token}
+        await connection.send(json.dumps(first))
+        async for text in connection:
+            frame = json.loads(text)
+            if frame["type"] == "closing":
+                pause = frame["reconnect_after"]
+            await self._take(connection, frame)
+        return pause
+
+    async def _take(self, connection: ClientConnection, frame: dict[str, Any]) -> None:
+        match frame["type"]:
+            case "connected":
+                asked = {"type": "subscribe", "id": 2, "stream": self._stream}
+                await connection.send(json.dumps(asked))
+            case "ping":
+                await connection.send('{"type":"pong"}')
+            case "subscribed":
+                await self._note(is_subscribed=True)
+            case "message":
+                number = frame["message"]["data"]["n"]
+                self.doubles += number in self.received
+                self.received[number] = time.monotonic()
+                await self._note()
+            case _:
+                self.frames.append(frame)
+                if frame["type"] == "error":  # too early: the server is in trouble
+                    await connection.close()
+                await self._note()
+
+    async def _note(self, *, is_subscribed: bool | None = None) -> None:
+        async with self._news:
+            if is_subscribed is not None:
+                self.is_subscribed = is_subscribed
+            self._news.notify_all()
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One publish over REST."""
+
+    number: int
+    began: float
+    took: float
+    status: int
+    """0: the connection broke before an answer came."""
+
+    code: int | None = None
+
+
+@dataclass
+class Publisher:
+    """Publishes numbers over REST, each once, and keeps what became of it."""
+
+    base_url: str
+    stream: str
+    attempts: list[Attempt] = field(default_factory=list)
+    _session: aiohttp.ClientSession = field(init=False)
+
+    async def __aenter__(self) -> Self:
+        login = b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode())
+        # A connection for each publish, as most callers of a REST API have it.
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"Basic {login.decode()}"},
+            connector=aiohttp.TCPConnector(force_close=True, limit=0),
+            timeout=aiohttp.ClientTimeout(WAIT_SECONDS),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def publish(self) -> Attempt:
+        """Publish the next number."""
+        attempt = Attempt(len(self.attempts), time.monotonic(), 0, 0)
+        self.attempts.append(attempt)
+        path = f"/v1/Services/default/Streams/{self.stream}/Messages"
+        data = {"Data": json.dumps({"n": attempt.number})}
+        try:
+            async with self._session.post(self.base_url + path, data=data) as answer:
+                attempt.status = answer.status
+                attempt.code = (await answer.json()).get("code")
+        except aiohttp.ClientError:
+            attempt.status = 0
+        attempt.took = time.monotonic() - attempt.began
+        return attempt
+
+    async def load(self, rate: float, until: asyncio.Event) -> None:
+        """Publish at a rate, not waiting for answers, until the event is set."""
+        begun: list[asyncio.Task[Attempt]] = []
+        while not until.is_set():
+            begun.append(asyncio.create_task(self.publish()))
+            await asyncio.sleep(1 / rate)  # the rate, not a wait for deliveries
+        await asyncio.gather(*begun)
+
+    @property
+    def accepted(self) -> list[int]:
+        """The numbers that were answered with 201."""
+        return [one.number for one in self.attempts if one.status == 201]
+
+    def refused(self, since: float, until: float) -> list[Attempt]:
+        """Return the attempts of a time that were not answered with 201."""
+        return [
+            one
+            for one in self.attempts
+            if since <= one.began < until and one.status != 201
+        ]
+
+
+def lost(publisher: Publisher, *subscribers: Subscriber) -> int:
+    """Return how many accepted Messages did not arrive, over all subscribers."""
+    accepted = set(publisher.accepted)
+    return sum(len(accepted - set(one.received)) for one in subscribers)
