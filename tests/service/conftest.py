@@ -1,7 +1,18 @@
 """Fixtures for what a whole Sync Service does."""
 
+from collections.abc import Iterator
+
 import pytest
+from django.conf import settings
+from django.test import override_settings
 
 from tests.service.overrides import overrides
 
 override = pytest.fixture(overrides)
+
+
+@pytest.fixture(autouse=True)
+def _own_layer() -> Iterator[None]:
+    """Give each test a channel layer in which no earlier one has left its channels."""
+    with override_settings(CHANNEL_LAYERS=settings.CHANNEL_LAYERS):
+        yield

@@ -1,0 +1,159 @@
+"""Tokens for users, and keys that are replaced while the server runs."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
+from django.test import Client, override_settings
+
+from sync_streams import operations
+from sync_streams.conf import Settings
+from sync_streams.errors import InvalidTokenIssuer
+from sync_streams.testing import Refused, Subscriber
+from sync_streams.tokens import issue_token, read_token
+from sync_streams.websocket.consumers import JsonConsumer
+from tests.service import keys
+from tests.service.overrides import Override
+from tests.settings import ACCOUNT_SID, API_KEY_SID, OTHER_ACCOUNT_SID
+
+
+@pytest.fixture
+def rotation(override: Override) -> Iterator[None]:
+    keys.api_keys = {**keys.OLD}
+    override(ACCOUNTS="tests.service.keys.accounts", KEEPALIVE_SECONDS=0.05)
+    yield
+    keys.api_keys = {}
+
+
+@pytest.mark.usefixtures("rotation")
+def test_tokens_of_both_keys_hold_while_both_exist() -> None:
+    old = issue_token("alice", "default")
+    keys.api_keys = {**keys.NEW, **keys.OLD}
+    new = issue_token("alice", "default")
+
+    assert read_token(old).key_sid == keys.OLD_KEY
+    assert read_token(new).key_sid == keys.NEW_KEY
+
+
+@pytest.mark.usefixtures("rotation")
+def test_tokens_of_a_removed_key_are_refused_at_once() -> None:
+    old = issue_token("alice", "default")
+    keys.api_keys = {**keys.NEW}
+
+    with pytest.raises(InvalidTokenIssuer):
+        read_token(old)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("rotation")
+async def test_open_connections_of_a_removed_key_end_at_their_next_keepalive() -> None:
+    token = issue_token("alice", "default")
+    socket = WebsocketCommunicator(JsonConsumer.as_asgi(), "/v1/websocket")
+    await socket.connect()
+    await socket.send_json_to({"type": "connect", "id": 1, "token": token})
+    assert (await socket.receive_json_from())["type"] == "connected"
+    keys.api_keys = {**keys.NEW}
+    removed = time.monotonic()
+
+    frame = await socket.receive_json_from(timeout=5)
+    while frame["type"] == "ping":
+        frame = await socket.receive_json_from(timeout=5)
+
+    assert (frame["type"], frame["code"]) == ("closing", 4002)
+    assert frame["reconnect_after"] is None
+    assert time.monotonic() - removed < 1
+    assert (await socket.receive_output())["code"] == 4002
+    await socket.wait()
+
+
+def test_default_keepalive_is_well_within_a_minute() -> None:
+    assert Settings().keepalive_seconds < 60
+
+
+@pytest.mark.parametrize("identity", ["", "x" * 257])
+def test_no_token_is_issued_for_an_impossible_identity(identity: str) -> None:
+    with pytest.raises(ValueError, match="identity"):
+        issue_token(identity, "default")
+
+
+@pytest.mark.parametrize("ttl", [0, 86_401])
+def test_no_token_is_issued_for_an_impossible_time(ttl: int) -> None:
+    with pytest.raises(ValueError, match="lives"):
+        issue_token("alice", "default", ttl=ttl)
+
+
+@pytest.mark.parametrize(("length", "ttl"), [(1, 1), (256, 86_400)])
+def test_tokens_at_both_edges_are_read(length: int, ttl: int) -> None:
+    token = issue_token("é" * length, "default", ttl=ttl)
+
+    assert read_token(token).name == "é" * length
+
+
+@pytest.mark.parametrize(
+    "accounts", [{}, {ACCOUNT_SID: {"AUTH_TOKEN": "x"}}], ids=["no account", "no key"]
+)
+def test_no_token_is_issued_without_a_key(
+    override: Override, accounts: dict[str, object]
+) -> None:
+    override(ACCOUNTS=accounts)
+
+    with pytest.raises(ImproperlyConfigured):
+        issue_token("alice", "default")
+
+
+def test_token_is_signed_with_the_first_key_of_the_account() -> None:
+    assert read_token(issue_token("alice", "default")).key_sid == API_KEY_SID
+    other = issue_token("alice", "default", account_sid=OTHER_ACCOUNT_SID)
+    assert read_token(other).account_sid == OTHER_ACCOUNT_SID
+
+
+@pytest.fixture
+def site() -> Iterator[None]:
+    with override_settings(ROOT_URLCONF="tests.service.urls"):
+        yield
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("site")
+def test_view_gives_a_token_to_whoever_is_logged_in(client: Client) -> None:
+    client.force_login(User.objects.create(username="alice"))
+
+    answer = client.post("/token/")
+
+    assert answer.status_code == 200
+    assert answer["Cache-Control"] == "no-store"
+    identity = read_token(answer.json()["token"])
+    assert identity.name == answer.json()["identity"] == "alice"
+    assert answer.json()["ttl"] == 600
+    assert abs(identity.expires_at - time.time() - 600) < 5
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("site")
+def test_view_refuses_strangers_and_other_sites_pages() -> None:
+    client = Client(enforce_csrf_checks=True)
+    assert client.post("/token/").status_code == 403
+
+    client.force_login(User.objects.create(username="alice"))
+
+    assert client.post("/token/").status_code == 403
+    assert client.get("/token/").status_code == 405
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("rotation")
+async def test_subscriber_of_a_removed_key_cannot_connect() -> None:
+    service = await asyncio.to_thread(operations.get_service, ACCOUNT_SID, "default")
+    await asyncio.to_thread(operations.create_stream, service, unique_name="x")
+    late = Subscriber("x")
+    keys.api_keys = {**keys.NEW}
+
+    with pytest.raises(Refused) as refusal:
+        async with late:
+            pass
+
+    assert refusal.value.code == 20103
