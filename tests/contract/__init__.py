@@ -1,0 +1,1 @@
+"""One suite of rules for every road into the product."""
