@@ -26,4 +26,4 @@ def publish(
     return JsonResponse({"sid": message.sid, "stream_sid": message.stream_sid})
 
 
-PAGES = (Page("publish", publish, MAY_PUBLISH, method="POST"),)
+PAGES = (Page("publish", publish, MAY_PUBLISH, methods=("POST",)),)

@@ -76,7 +76,7 @@ def give_figures(
 
 PAGES = (
     Page("monitor", show_monitor, MAY_MONITOR),
-    Page("token", give_token, MAY_MONITOR, method="POST"),
+    Page("token", give_token, MAY_MONITOR, methods=("POST",)),
     Page("figures", give_figures, MAY_MONITOR),
 )
 

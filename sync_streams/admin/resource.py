@@ -35,6 +35,8 @@ from sync_streams.errors import (
 )
 from sync_streams.models import Service, Stream
 
+from .snippet import snippets
+
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]
     AnyForm = forms.ModelForm[Any]
@@ -69,7 +71,7 @@ class Page:
     permission: str
     """What it takes besides permission to view the resource."""
 
-    method: str = "GET"
+    methods: tuple[str, ...] = ("GET",)
 
 
 class ResourceForm(AnyForm):
@@ -143,14 +145,14 @@ class ResourceAdmin(AnyAdmin):
                 self.delete_model(request, resource)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        may_watch = request.user.has_perm(MAY_MONITOR)
-        return (*self.list_display, "watch") if may_watch else self.list_display
+        name, *rest = self.list_display
+        watch = ["watch"] if request.user.has_perm(MAY_MONITOR) else []
+        return [name, *watch, *rest]
 
     @admin.display(description=_lazy("live"))
     def watch(self, resource: Any) -> str:
         """Return a link to the live monitor."""
-        page = next(page for page in self.pages if page.name == "monitor")
-        url = reverse(self._page_name(page), args=[quote(resource.pk)])
+        url = reverse(self._page_name("monitor"), args=[quote(resource.pk)])
         return format_html('<a href="{}">{}</a>', url, _("Watch"))
 
     def get_urls(self) -> list[Any]:
@@ -161,27 +163,37 @@ class ResourceAdmin(AnyAdmin):
     ) -> HttpResponse:
         resource = context.get("original")
         if resource is not None:
-            context["pages"] = self.page_urls(request, resource)
+            context |= self.get_change_context(request, resource)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_change_context(self, request: HttpRequest, resource: Any) -> dict[str, Any]:
+        """Return what the change form shows beside the form."""
+        return {
+            "pages": self.page_urls(request, resource),
+            "snippets": snippets(request, resource),
+        }
 
     def page_urls(self, request: HttpRequest, resource: Any) -> dict[str, str]:
         """Return the addresses of the pages that the request's user may open."""
         return {
-            page.name: reverse(self._page_name(page), args=[quote(resource.pk)])
+            page.name: reverse(self._page_name(page.name), args=[quote(resource.pk)])
             for page in self.pages
             if request.user.has_perm(page.permission)
         }
 
-    def list_url(self, **query: str) -> str:
-        """Return the address of the list, with *query* as its filters."""
-        name = f"{self.admin_site.name}:sync_streams_{self.opts.model_name}_changelist"
-        return reverse(name, query=query)
+    def list_url(self) -> str:
+        """Return the address of the list."""
+        return reverse(self._page_name("changelist"))
 
-    def _page_name(self, page: Page) -> str:
+    def change_url(self, resource: Any) -> str:
+        """Return the address of a resource's form."""
+        return reverse(self._page_name("change"), args=[quote(resource.pk)])
+
+    def _page_name(self, page: str) -> str:
         return f"{self.admin_site.name}:{self._route_name(page)}"
 
-    def _route_name(self, page: Page) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_{page.name}"
+    def _route_name(self, page: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{page}"
 
     def _route(self, page: Page) -> URLPattern:
         def view(request: HttpRequest, object_id: str) -> HttpResponse:
@@ -189,12 +201,12 @@ class ResourceAdmin(AnyAdmin):
 
         route = f"<path:object_id>/{page.name}/"
         return path(
-            route, self.admin_site.admin_view(view), name=self._route_name(page)
+            route, self.admin_site.admin_view(view), name=self._route_name(page.name)
         )
 
     def _open(self, page: Page, request: HttpRequest, sid: str) -> HttpResponse:
-        if request.method != page.method:
-            return HttpResponseNotAllowed([page.method])
+        if request.method not in page.methods:
+            return HttpResponseNotAllowed(page.methods)
         resource = self.get_object(request, sid)
         may_view = self.has_view_permission(request, resource)
         if not may_view or not request.user.has_perm(page.permission):

@@ -3,13 +3,14 @@
 See https://www.twilio.com/docs/sync/api/service.
 """
 
+from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -17,9 +18,9 @@ from django.utils.translation import gettext_lazy as _
 from sync_streams import operations
 from sync_streams.models import Service, Stream
 
-from . import message, monitor
+from . import identity, message, monitor, process
 from .filters import AccountFilter, account_choices
-from .resource import ResourceAdmin, ResourceForm, label
+from .resource import ResourceAdmin, ResourceForm, label, relative_expiry
 
 SETTINGS_FIELDS = (
     "friendly_name",
@@ -34,6 +35,10 @@ SETTINGS_FIELDS = (
 
 
 APP = Service._meta.app_label
+
+
+NEWEST = 10
+"""Streams that a Service's form shows."""
 
 
 class ServiceForm(ResourceForm):
@@ -58,10 +63,25 @@ class ServiceAdmin(ResourceAdmin):
         "reachability_webhooks_enabled",
     ]
     search_fields = ("sid__startswith", "^unique_name", "^friendly_name")
-    pages = (*monitor.PAGES, *message.PAGES)
+    pages = (*monitor.PAGES, *message.PAGES, *identity.PAGES)
     search_help_text = _("Beginning of a SID, unique name or friendly name")
     date_hierarchy = "date_created"
     readonly_fields = ("sid", "unique_name", "date_created", "date_updated")
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(partial(process.show_processes, self))
+        processes = path("processes/", view, name=f"{APP}_service_processes")
+        return [processes, *super().get_urls()]
+
+    def get_change_context(
+        self, request: HttpRequest, resource: Service
+    ) -> dict[str, Any]:
+        newest = operations.list_streams(resource).order_by("-date_created")[:NEWEST]
+        return {
+            **super().get_change_context(request, resource),
+            "newest": [self._describe(stream) for stream in newest],
+            "streams_url": self._streams_url(resource),
+        }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         is_live = Q(streams__date_expires=None) | Q(
@@ -120,6 +140,18 @@ class ServiceAdmin(ResourceAdmin):
 
     @admin.display(description=_("streams"), ordering="stream_count")
     def streams(self, service: Any) -> str:
-        name = f"{self.admin_site.name}:{APP}_stream_changelist"
-        url = reverse(name, query={"service": service.sid})
+        url = self._streams_url(service)
         return format_html('<a href="{}">{}</a>', url, service.stream_count)
+
+    def _streams_url(self, service: Service) -> str:
+        name = f"{self.admin_site.name}:{APP}_stream_changelist"
+        return reverse(name, query={"service": service.sid})
+
+    def _describe(self, stream: Stream) -> dict[str, str]:
+        name = f"{self.admin_site.name}:{APP}_stream_change"
+        return {
+            "name": label(stream),
+            "sid": stream.sid,
+            "expires": relative_expiry(stream),
+            "url": reverse(name, args=[stream.sid]),
+        }

@@ -18,7 +18,7 @@ from sync_streams import operations
 from sync_streams.delivery import occupancy
 from sync_streams.models import Stream
 
-from . import message, monitor
+from . import lifetime, message, monitor
 from .filters import AccountFilter, ExpiryFilter, OccupancyFilter
 from .resource import ResourceAdmin, ResourceForm, label, relative_expiry
 
@@ -47,10 +47,10 @@ class StreamAdmin(ResourceAdmin):
     form = StreamForm
     list_display = (
         "name",
-        "sid",
-        "service",
         "subscribers",
         "expires",
+        "service",
+        "sid",
         "date_created",
     )
     list_select_related = ("service",)
@@ -69,12 +69,22 @@ class StreamAdmin(ResourceAdmin):
         "expires",
     )
 
+    actions = ("set_ttl",)
+
     class Media:
         js = (forms.Script("sync_streams/occupancy.js", type="module"),)
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.give_occupancy)
         return [path("occupancy/", view), *super().get_urls()]
+
+    @admin.action(
+        description=_("Set the TTL of selected streams"), permissions=["change"]
+    )
+    def set_ttl(
+        self, request: HttpRequest, streams: QuerySet[Stream]
+    ) -> HttpResponse | None:
+        return lifetime.set_ttl(self, request, streams)
 
     def give_occupancy(self, request: HttpRequest) -> HttpResponse:
         """Answer how many subscribe to each of the list's visible Streams."""

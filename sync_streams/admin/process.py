@@ -1,0 +1,80 @@
+"""Processes: those that hold sockets now, what each told of itself, and their end."""
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+
+from sync_streams import operations
+from sync_streams.delivery import occupancy
+from sync_streams.errors import SyncError
+
+from .confirmation import Question, ask
+from .resource import ResourceAdmin, describe
+
+
+class ProcessForm(forms.Form):
+    """The process to drain."""
+
+    process = forms.CharField(widget=forms.HiddenInput)
+
+
+def show_processes(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResponse:
+    """Show every process; ask, and drain one, for superusers."""
+    if not model_admin.has_view_permission(request):
+        raise PermissionDenied
+    if request.method == "POST":
+        return _drain(model_admin, request)
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": _("Processes"),
+        "opts": model_admin.opts,
+        "processes": sorted(occupancy.ask([]).processes.items()),
+        "may_drain": request.user.is_superuser,
+    }
+    request.current_app = model_admin.admin_site.name
+    return TemplateResponse(request, "admin/sync_streams/processes.html", context)
+
+
+def _drain(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResponse:
+    if not request.user.is_superuser:
+        raise PermissionDenied
+    form = ProcessForm(request.POST)
+    if form.is_valid() and "confirmed" in request.POST:
+        _drain_now(model_admin, request, form.cleaned_data["process"])
+        return redirect(request.path)
+    question = Question(
+        title=_("Drain a process"),
+        text=_(
+            "The process %(process)s sends its connections away, spread over some "
+            "seconds; they come back by themselves, to another process. It takes no "
+            "new ones until it is restarted. If it is the only one, nobody is served "
+            "until then."
+        )
+        % {"process": form.cleaned_data.get("process", "")},
+        button=_("Drain"),
+        form=form,
+        cancel_url=request.path,
+    )
+    return ask(model_admin, request, question)
+
+
+def _drain_now(model_admin: ResourceAdmin, request: HttpRequest, process: str) -> None:
+    try:
+        operations.drain_process(process)
+    except SyncError as error:
+        model_admin.message_user(request, describe(error), messages.ERROR)
+        return
+    note = _("Drained %(process)s.") % {"process": process}
+    # A process is no row, so the entry names it and points nowhere.
+    LogEntry.objects.create(
+        user_id=str(request.user.pk),
+        object_repr=process[:200],
+        action_flag=CHANGE,
+        change_message=note,
+    )
+    model_admin.message_user(request, note)
