@@ -13,7 +13,7 @@ from typing import Any
 from sync_streams.conf import get_settings
 from sync_streams.delivery.broadcast import Event
 from sync_streams.delivery.frames import Frame
-from sync_streams.errors import DataTooLarge, InvalidParameter, SyncError
+from sync_streams.errors import DataTooLarge, InvalidParameter, RateLimited, SyncError
 from sync_streams.messages import read_json
 from sync_streams.models import Stream
 
@@ -71,7 +71,7 @@ def reply(type_: str, request_id: RequestId = None, **fields: object) -> Frame:
 
 def error(fault: SyncError, request_id: RequestId) -> Frame:
     """Write an error; the socket stays open."""
-    fields = {
+    fields: dict[str, object] = {
         "type": "error",
         "id": request_id,
         "code": fault.code,
@@ -79,6 +79,8 @@ def error(fault: SyncError, request_id: RequestId) -> Frame:
         "message": fault.text,
         "more_info": fault.more_info,
     }
+    if isinstance(fault, RateLimited):
+        fields["retry_after"] = round(fault.retry_after, 3)
     return Frame(_to_text(fields))
 
 
