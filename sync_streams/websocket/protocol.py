@@ -55,7 +55,7 @@ def parse(text: str | None) -> Request:
     """
     if text is None:
         raise InvalidParameter("Binary frames are not understood")
-    if len(text) > get_settings().max_frame_bytes:
+    if len(text.encode(errors="surrogatepass")) > get_settings().max_frame_bytes:
         raise DataTooLarge
     fields = read_json(text)
     if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):

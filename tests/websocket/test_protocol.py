@@ -137,6 +137,7 @@ def test_an_error_says_everything() -> None:
         "status": 429,
         "message": f"Rate limit exceeded for write-stream-{STREAM_SID}",
         "more_info": "https://www.twilio.com/docs/errors/54009",
+        "retry_after": 0.5,
     }
 
 
@@ -191,21 +192,3 @@ def test_a_stream_is_described_by_sid_name_and_end() -> None:
         "unique_name": None,
         "date_expires": None,
     }
-"""Frames of the JSON socket that no exchange of the document shows."""
-
-import json
-
-from sync_streams.errors import RateLimited, UniqueNameNotFound
-from sync_streams.websocket import protocol
-
-
-def test_a_spent_rate_says_when_to_try_again() -> None:
-    frame = protocol.error(RateLimited("TO" + "0" * 32, 0.25), 7)
-
-    assert json.loads(frame.event["text"])["retry_after"] == 0.25
-
-
-def test_no_other_error_does() -> None:
-    frame = protocol.error(UniqueNameNotFound(), 7)
-
-    assert "retry_after" not in json.loads(frame.event["text"])
