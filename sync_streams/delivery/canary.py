@@ -32,12 +32,13 @@ class Canary:
     """Watches over one process's hearing."""
 
     def __init__(
-        self, *, rejoin: Callable[[], Awaitable[None]], give_up: Callable[[], None]
+        self, *, rejoin: Callable[[], Awaitable[bool]], give_up: Callable[[], None]
     ) -> None:
         """Make a canary.
 
         Args:
-            rejoin: joins every group again, :attr:`group` among them.
+            rejoin: joins every group again, :attr:`group` among them; tells whether
+                it could.
             give_up: called when this process stays deaf.
         """
         self.group = f"sync_streams.canary.{token_hex(8)}"
@@ -68,9 +69,9 @@ class Canary:
         """Send canaries for ever."""
         while True:
             await self._rest()
-            if self.is_deaf:
-                await self._rejoin()
-            if await self._comes_back():
+            # Groups first: the canary of one that is lost is waited for in vain.
+            has_joined = not self.is_deaf or await self._rejoin()
+            if has_joined and await self._comes_back():
                 await self._be_well()
             else:
                 await self._be_deaf()

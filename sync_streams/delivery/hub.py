@@ -160,7 +160,7 @@ class Hub:
         await self._layer.group_add(PROCESS_GROUP, self._channel)
         await self._layer.group_add(self.canary.group, self._channel)
 
-    async def _rejoin(self) -> None:
+    async def _rejoin(self) -> bool:
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                 await self._join_own_groups()
@@ -168,6 +168,8 @@ class Hub:
                 await topic.join(self._layer, self._channel, again=True)
         except Exception as error:
             logger.warning("groups could not be joined again: %r", error)
+            return False
+        return True
 
     async def _leave(self, topic: Topic) -> None:
         try:
@@ -188,6 +190,8 @@ class Hub:
                     await asyncio.sleep(0)
             except Exception:
                 logger.exception("channel layer failed; the hub goes on")
+                # What failed may have forgotten this process's groups.
+                self.canary.doubt()
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _hear(self, event: Any) -> None:
