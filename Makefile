@@ -2,8 +2,10 @@
 # What is built is kept in .venv and built again when pyproject.toml or the lock changes.
 
 PYTHON ?= python3
+MINUTES ?= 30
 HOST ?= 127.0.0.1
 PORT ?= 8000
+WORKERS ?= 1
 export HOST PORT
 
 VENV := .venv
@@ -16,19 +18,26 @@ ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version
 STALE := stale
 endif
 
-.PHONY: help run serve test check bench lock clean stale
+.PHONY: help run serve run-cluster soak test check bench lock clean stale
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 run: $(VENV)/.run  ## start the demo site on HOST:PORT (127.0.0.1:8000)
 	@exec $(PY) -m project
 
-serve: $(VENV)/.run  ## start it under uvicorn
+serve: $(VENV)/.run  ## start it for production: uvicorn, WORKERS processes
+	@[ $(WORKERS) = 1 ] || [ "$$REDIS_URL" ] || { echo "WORKERS=$(WORKERS) needs REDIS_URL." >&2; exit 1; }
 	@$(PY) -m project provision
 	@exec $(VENV)/bin/uvicorn project.asgi:application --host $(HOST) --port $(PORT) \
-		--ws sync_streams.uvicorn:FramePathProtocol --ws-max-size 65536 \
-		--ws-per-message-deflate false --lifespan off --no-access-log
+		--workers $(WORKERS) --ws sync_streams.uvicorn:FramePathProtocol \
+		--ws-max-size 262144 --ws-per-message-deflate false --lifespan off --no-access-log
+
+run-cluster: $(VENV)/.run  ## start two workers behind nginx, with Redis and PostgreSQL
+	@exec $(PY) -m project cluster
+
+soak: $(VENV)/.dev  ## load such a cluster for MINUTES (30) and look for leaks
+	@$(PY) -m bench.soak $(MINUTES)
 
 test: $(VENV)/.dev  ## install what the tests need, and run them
 	@tests/install-services.sh $(PY)
