@@ -1,0 +1,49 @@
+"""``manage.py expire_streams``: remove lapsed Streams, for sites without a server.
+
+A server process does it by itself; a remote one, too, so there is no ``--url``.
+"""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError, close_old_connections
+
+from sync_streams import operations
+from sync_streams.sweeper import pause
+from sync_streams.webhooks import sender
+
+
+class Command(BaseCommand):
+    """Removes lapsed Streams, once or for ever."""
+
+    help = "Remove lapsed Streams and tell webhooks; servers do it by themselves."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--interval",
+            type=float,
+            metavar="SECONDS",
+            help="go on, with about so long between two sweeps, until Ctrl-C",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._sweep()
+        with suppress(KeyboardInterrupt):
+            while options["interval"] is not None:
+                time.sleep(pause(options["interval"]))
+                self._sweep_again()
+        sender.flush()
+
+    def _sweep(self) -> None:
+        self.stdout.write(f"Removed {operations.expire_streams()} Streams.")
+        self.stdout.flush()
+
+    def _sweep_again(self) -> None:
+        close_old_connections()
+        try:
+            self._sweep()
+        except DatabaseError as error:
+            # Away for a moment, as a rule: the next sweep does it all.
+            self.stderr.write(f"{error}")

@@ -1,0 +1,55 @@
+"""``manage.py sync_publish STREAM DATA``: publish a Message."""
+
+import asyncio
+import sys
+from typing import Any
+from urllib.parse import quote
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from sync_streams.errors import SyncError
+from sync_streams.management.destination import Destination, add_destination
+from sync_streams.messages import read_data
+from sync_streams.publishing import publish
+from sync_streams.webhooks import sender
+
+
+class Command(BaseCommand):
+    """Publishes a Message and prints its SID."""
+
+    help = "Publish a Message to a Stream and print its SID."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("stream", help="SID or unique name of the Stream")
+        parser.add_argument("data", help="a JSON object: '{\"x\": 1}'; - reads stdin")
+        add_destination(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        destination = Destination.read(options)
+        text = sys.stdin.read() if options["data"] == "-" else options["data"]
+        destination.check_shared()
+        if destination.url:
+            sid = asyncio.run(_publish_there(destination, options["stream"], text))
+        else:
+            sid = _publish_here(destination, options["stream"], text)
+        self.stdout.write(sid)
+
+
+async def _publish_there(destination: Destination, stream: str, text: str) -> str:
+    path = f"/Streams/{quote(stream, safe='')}/Messages"
+    message = await destination.post(path, Data=text)
+    return str(message["sid"])
+
+
+def _publish_here(destination: Destination, stream: str, text: str) -> str:
+    try:
+        message = publish(
+            stream,
+            read_data(text),
+            service=destination.service,
+            account_sid=destination.account_sid,
+        )
+    except SyncError as error:
+        raise CommandError(f"{error.code}: {error.text}") from error
+    sender.flush()
+    return message.sid

@@ -1,0 +1,65 @@
+"""``manage.py sync_tail STREAM``: print a Stream's Messages as they come."""
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from sync_streams.management.destination import Destination, add_destination
+from sync_streams.management.subscription import follow
+from sync_streams.messages import JSONObject
+
+
+class Command(BaseCommand):
+    """Prints Messages on standard output, and what else happens on the other."""
+
+    help = "Print a Stream's Messages as they come, until Ctrl-C."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("stream", help="SID or unique name of the Stream")
+        parser.add_argument(
+            "--json", action="store_true", help="one JSON object a line"
+        )
+        parser.add_argument(
+            "--identity", default="sync_tail", help="who listens (default: %(default)s)"
+        )
+        add_destination(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        destination = Destination.read(options)
+        destination.check_shared()
+        with suppress(KeyboardInterrupt):
+            try:
+                asyncio.run(self._tail(destination, options))
+            except BrokenPipeError:
+                # Whoever read this, ``head`` perhaps, has enough; Python would
+                # complain once more when it flushes.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    async def _tail(self, destination: Destination, options: dict[str, Any]) -> None:
+        frames = follow(destination, options["stream"], options["identity"], self._tell)
+        async for frame in frames:
+            if options["json"] and frame["type"] in {"message", "gap"}:
+                self._write(json.dumps(frame, separators=(",", ":")))
+            elif frame["type"] == "message":
+                self._write(_line(frame["message"]))
+            elif frame["type"] == "gap":
+                self._tell(f"{frame['dropped']} Messages were lost: too slow.")
+
+    def _write(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+    def _tell(self, what: str) -> None:
+        self.stderr.write(what)
+
+
+def _line(message: JSONObject) -> str:
+    now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
+    data = json.dumps(message["data"], ensure_ascii=False, separators=(",", ":"))
+    return f"{now} {message['sid']} {data}"

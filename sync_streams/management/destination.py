@@ -1,0 +1,144 @@
+"""Destination: where a command goes, to this project's own Streams or over ``--url``.
+
+Secrets are never arguments, which any user of the machine can read: they come from the
+environment, ``SYNC_ACCOUNT_SID`` and ``SYNC_AUTH_TOKEN`` or ``SYNC_TOKEN``, else from
+the settings.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from channels.layers import InMemoryChannelLayer
+from django.core.management.base import CommandError, CommandParser
+
+from sync_streams.conf import get_settings
+from sync_streams.delivery.broadcast import channel_layer
+from sync_streams.models import DEFAULT_SERVICE
+from sync_streams.publishing import first_account
+from sync_streams.tokens import issue_token
+
+ANSWER_SECONDS = 30
+NOT_SHARED = (
+    "The in-memory channel layer ends with this process, where nobody listens. "
+    "Name a server with --url, or set up channels-redis."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Destination:
+    """What the options of a command say."""
+
+    url: str
+    """Origin of a remote server, without a slash at its end; empty: this project."""
+
+    service: str
+    """SID or unique name of the Service."""
+
+    account_sid: str
+    """The account; with ``url`` that of the remote server."""
+
+    @classmethod
+    def read(cls, options: dict[str, Any]) -> "Destination":
+        """Read a command's options.
+
+        Raises:
+            CommandError: the URL is not one of a server.
+        """
+        url = str(options["url"] or "").rstrip("/")
+        if url and urlsplit(url).scheme not in {"http", "https"}:
+            raise CommandError("--url is the origin of a server: https://sync.example")
+        account_sid = options["account_sid"] or os.environ.get("SYNC_ACCOUNT_SID", "")
+        return cls(
+            url=url,
+            service=options["service"],
+            account_sid=account_sid or first_account(),
+        )
+
+    def check_shared(self) -> None:
+        """Make sure that what is published here reaches other processes.
+
+        Raises:
+            CommandError: it does not.
+        """
+        if not self.url and isinstance(channel_layer(), InMemoryChannelLayer):
+            raise CommandError(NOT_SHARED)
+
+    def token(self, identity: str, ttl: int = 3600) -> str:
+        """Return the access token of the environment, or make one."""
+        given = os.environ.get("SYNC_TOKEN")
+        return given or issue_token(
+            identity, self.service, account_sid=self.account_sid, ttl=ttl
+        )
+
+    @property
+    def socket_url(self) -> str:
+        """Return the address of the remote server's JSON socket."""
+        return f"ws{self.url.removeprefix('http')}/v1/websocket"
+
+    async def post(self, path: str, **fields: str) -> dict[str, Any]:
+        """POST to the Service on the remote server and return the answer.
+
+        Raises:
+            CommandError: the server refuses, or cannot be reached.
+        """
+        return await self._request("POST", path, fields)
+
+    async def delete(self, path: str) -> None:
+        """DELETE something of the Service on the remote server.
+
+        Raises:
+            CommandError: the server refuses, or cannot be reached.
+        """
+        await self._request("DELETE", path, None)
+
+    async def _request(
+        self, method: str, path: str, fields: dict[str, str] | None
+    ) -> dict[str, Any]:
+        url = f"{self.url}/v1/Services/{quote(self.service, safe='')}{path}"
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+        try:
+            async with (
+                aiohttp.ClientSession(auth=self._auth(), timeout=timeout) as session,
+                session.request(method, url, data=fields) as answer,
+            ):
+                if answer.status == 204:
+                    return {}
+                body: dict[str, Any] = await answer.json()
+        except (aiohttp.ClientError, ValueError, TimeoutError) as error:
+            raise CommandError(f"{self.url}: {error!r}") from error
+        if answer.status >= 400:
+            raise CommandError(f"{body.get('code')}: {body.get('message')}")
+        return body
+
+    def _auth(self) -> aiohttp.BasicAuth:
+        account = get_settings().accounts.get(self.account_sid)
+        known = account.auth_token if account else ""
+        return aiohttp.BasicAuth(
+            self.account_sid, os.environ.get("SYNC_AUTH_TOKEN", known)
+        )
+
+
+def add_destination(parser: CommandParser) -> None:
+    """Add the options that :meth:`Destination.read` reads."""
+    parser.add_argument(
+        "--service",
+        default=DEFAULT_SERVICE,
+        metavar="REF",
+        help="SID or unique name of the Service (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--account-sid",
+        default="",
+        metavar="AC…",
+        help="the account (default: SYNC_ACCOUNT_SID, or the first in the settings)",
+    )
+    parser.add_argument(
+        "--url",
+        default="",
+        metavar="ORIGIN",
+        help="a remote server, https://sync.example; its credentials: SYNC_ACCOUNT_SID "
+        "and SYNC_AUTH_TOKEN or SYNC_TOKEN in the environment, or the settings",
+    )

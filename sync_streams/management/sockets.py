@@ -1,0 +1,182 @@
+"""Clients of the JSON socket, for commands: in this process, or of a remote server.
+
+See ``docs/wire-websocket.md``.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import aiohttp
+from django.core.management.base import CommandError
+
+from sync_streams.conf import get_settings
+from sync_streams.messages import JSONObject
+from sync_streams.websocket.consumers import JsonConsumer
+from sync_streams.websocket.protocol import SUBPROTOCOL
+
+from .destination import Destination
+
+CONNECT_SECONDS = 10
+
+
+class Disconnected(Exception):
+    """The connection has ended, or could not be had; it may be tried again."""
+
+
+class Socket(Protocol):
+    """One connection."""
+
+    async def send(self, frame: JSONObject) -> None:
+        """Send a frame."""
+
+    async def receive(self) -> JSONObject:
+        """Return the next frame.
+
+        Raises:
+            Disconnected: there will be none.
+        """
+
+
+class LocalSocket:
+    """A connection to this process's own consumer."""
+
+    def __init__(self) -> None:
+        """Have nothing to say yet."""
+        self._inbound: asyncio.Queue[JSONObject] = asyncio.Queue()
+        self._outbound: asyncio.Queue[JSONObject] = asyncio.Queue()
+
+    async def serve(self) -> None:
+        """Serve the connection until :meth:`close`."""
+        scope = {"type": "websocket", "path": "/", "headers": [], "subprotocols": []}
+        application: Any = JsonConsumer.as_asgi()
+        try:
+            await application(scope, self._inbound.get, self._outbound.put)
+        finally:
+            self._outbound.put_nowait({"type": "websocket.close"})
+
+    async def open(self) -> None:
+        """Wait until the connection is accepted.
+
+        Raises:
+            Disconnected: it is not.
+        """
+        self._inbound.put_nowait({"type": "websocket.connect"})
+        event = await self._outbound.get()
+        if event["type"] != "websocket.accept":
+            raise Disconnected("not accepted")
+
+    def close(self) -> None:
+        """Leave."""
+        self._inbound.put_nowait({"type": "websocket.disconnect", "code": 1000})
+
+    async def send(self, frame: JSONObject) -> None:
+        event = {"type": "websocket.receive", "text": json.dumps(frame)}
+        self._inbound.put_nowait(event)
+
+    async def receive(self) -> JSONObject:
+        event = await self._outbound.get()
+        if event["type"] == "websocket.close":
+            raise Disconnected("the server left")
+        frame: JSONObject = json.loads(event["text"])
+        return frame
+
+
+class RemoteSocket:
+    """A connection to a server."""
+
+    def __init__(self, socket: "aiohttp.ClientWebSocketResponse") -> None:
+        """Use an open WebSocket."""
+        self._socket = socket
+
+    async def send(self, frame: JSONObject) -> None:
+        try:
+            await self._socket.send_json(frame)
+        except (aiohttp.ClientError, OSError) as error:
+            raise Disconnected from error
+
+    async def receive(self) -> JSONObject:
+        message = await self._socket.receive()
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            raise Disconnected(f"closed with {self._socket.close_code}")
+        frame: JSONObject = json.loads(message.data)
+        return frame
+
+
+@asynccontextmanager
+async def open_socket(destination: Destination) -> AsyncIterator[Socket]:
+    """Open a connection, and close it in the end.
+
+    Raises:
+        Disconnected: there is none to be had.
+    """
+    if destination.url:
+        async with _open_remote(destination.socket_url) as remote:
+            yield remote
+    else:
+        async with _open_local() as local:
+            yield local
+
+
+async def ask(socket: Socket, type_: str, **fields: object) -> list[JSONObject]:
+    """Send a request; return what came before its answer, and the answer.
+
+    Raises:
+        CommandError: the server refuses.
+        Disconnected: the connection has ended.
+    """
+    await socket.send({"type": type_, "id": 1, **fields})
+    frames = [await next_frame(socket)]
+    while "id" not in frames[-1]:
+        frames.append(await next_frame(socket))
+    return frames
+
+
+async def next_frame(socket: Socket) -> JSONObject:
+    """Return the next frame, but for pings, which are answered.
+
+    Raises:
+        CommandError: the server refuses something, or tells never to come back.
+        Disconnected: the connection has ended, or will.
+    """
+    frame = await socket.receive()
+    while frame["type"] == "ping":
+        await socket.send({"type": "pong"})
+        frame = await socket.receive()
+    if frame["type"] == "error":
+        raise CommandError(f"{frame['code']}: {frame['message']}")
+    if frame["type"] == "closing":
+        if frame["reconnect_after"] is None:
+            raise CommandError(f"{frame['code']}: {frame['reason']}")
+        raise Disconnected(frame["reason"])
+    return frame
+
+
+@asynccontextmanager
+async def _open_local() -> AsyncIterator[Socket]:
+    socket = LocalSocket()
+    serving = asyncio.ensure_future(socket.serve())
+    try:
+        await socket.open()
+        yield socket
+    finally:
+        socket.close()
+        await serving
+
+
+@asynccontextmanager
+async def _open_remote(url: str) -> AsyncIterator[Socket]:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    size = get_settings().max_frame_bytes
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.ws_connect(
+                url, protocols=[SUBPROTOCOL], max_msg_size=2 * size
+            ) as socket,
+        ):
+            yield RemoteSocket(socket)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Disconnected(str(error)) from error
