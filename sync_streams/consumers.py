@@ -6,6 +6,7 @@ See https://channels.readthedocs.io/en/stable/topics/consumers.html.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from itertools import count
@@ -15,6 +16,7 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 from channels.consumer import AsyncConsumer
 from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
+from django.db import InterfaceError, OperationalError
 
 from . import operations
 from .announcements import Cause, announce_endpoint
@@ -23,12 +25,21 @@ from .connections import CloseCode, connections, spread
 from .delivery.frames import FRAME_EXTENSION, Encoder
 from .delivery.hub import get_hub
 from .delivery.outbox import Outbox
-from .errors import TokenMismatch, TooManyRequests, TooManySubscriptions
+from .errors import (
+    InternalError,
+    ServiceUnavailable,
+    SyncError,
+    TokenMismatch,
+    TooManyRequests,
+    TooManySubscriptions,
+)
 from .lookups import recent_service, recent_stream
 from .models import Service, Stream
 from .permissions import aauthorize
 from .timers import Timers
 from .tokens import Identity, has_key, read_token
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -172,7 +183,8 @@ class SubscriberConsumer(AsyncConsumer):
             raise TokenMismatch
         if (identity.name, identity.account_sid) != (known.name, known.account_sid):
             raise TokenMismatch
-        if identity.service_ref not in {known.service_ref, self.service.sid}:
+        names = {known.service_ref, self.service.sid, self.service.unique_name}
+        if identity.service_ref not in names:
             raise TokenMismatch
         self.identity = identity
         self._watch_token(identity)
@@ -298,6 +310,15 @@ class SubscriberConsumer(AsyncConsumer):
         self.outbox.discard()
         if self.service is not None:
             announce_endpoint("disconnected", self.service, self.cause)
+
+
+def to_error(exception: Exception) -> SyncError:
+    """Return the error that answers a frame; what nobody foresaw is logged, too."""
+    if isinstance(exception, SyncError):
+        return exception
+    logger.error("a frame failed", exc_info=exception)
+    is_database_away = isinstance(exception, (OperationalError, InterfaceError))
+    return ServiceUnavailable() if is_database_away else InternalError()
 
 
 def _expiry(stream: Stream) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from sync_streams.conf import get_settings
 from sync_streams.connections import CloseCode
-from sync_streams.consumers import SubscriberConsumer
+from sync_streams.consumers import SubscriberConsumer, to_error
 from sync_streams.delivery.frames import Frame
 from sync_streams.errors import AuthenticationFailed, InvalidParameter, SyncError
 
@@ -106,8 +106,8 @@ class TwilsockConsumer(SubscriberConsumer):
         try:
             self.count_frame()
             await _handler(frame)(self, frame)
-        except SyncError as error:
-            self._refuse(frame, error)
+        except Exception as exception:
+            self._refuse(frame, to_error(exception))
 
     def _refuse(self, frame: frames.Frame, error: SyncError) -> None:
         if frame.method == "message" and self.identity is not None:

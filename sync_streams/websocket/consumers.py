@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from sync_streams import operations
 from sync_streams.connections import CloseCode, spread
-from sync_streams.consumers import SubscriberConsumer, run
+from sync_streams.consumers import SubscriberConsumer, run, to_error
 from sync_streams.errors import (
     AuthenticationFailed,
     InvalidParameter,
@@ -42,7 +42,8 @@ class JsonConsumer(SubscriberConsumer):
             request = protocol.parse(text)
             request_id = request.id
             await self._handler(request.type)(self, request)
-        except SyncError as error:
+        except Exception as exception:
+            error = to_error(exception)
             self.outbox.put(protocol.error(error, request_id))
             if self.identity is None:
                 self._turn_away(error)

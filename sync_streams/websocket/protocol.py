@@ -126,6 +126,10 @@ class JsonEncoder:
         return Frame('{"type":"ping"}', is_acknowledged=True)
 
 
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+
 def _request_id(value: object) -> RequestId:
     # A bool is an int to Python, not to JSON.
     if isinstance(value, int) and not isinstance(value, bool):

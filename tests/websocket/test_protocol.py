@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sync_streams.delivery.frames import Frame
 from sync_streams.errors import (
     DataTooLarge,
     InvalidJSON,
@@ -26,8 +27,8 @@ from tests.overrides import sync_settings
 STREAM_SID = new_stream_sid()
 
 
-def text_of(frame: protocol.Frame) -> str:
-    return frame.event["text"]
+def text_of(frame: Frame) -> str:
+    return str(frame.event["text"])
 
 
 @given(st.text(st.characters()))
