@@ -15,6 +15,7 @@ from project.credentials import CredentialsIncomplete
 
 STEPS = {
     "serve": "project.server.serve",
+    "cluster": "project.cluster.serve",
     "provision": "project.provision.provision",
 }
 CANNOT_START = (OSError, DatabaseError, ImproperlyConfigured, CredentialsIncomplete)

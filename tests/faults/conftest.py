@@ -1,15 +1,18 @@
 """Servers that a test may kill, and the figures of what became of it."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import Worker
-from tests.services import PostgresServer, RedisServer
+from tests.faults.rig import Front, Worker
+from tests.services import PostgresServer, RedisServer, cannot_have
 
 Figures = Callable[..., None]
 StartWorker = Callable[..., Worker]
+StartFront = Callable[..., Front]
 
 _figures: list[str] = []
 
@@ -60,3 +63,19 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     yield start
     for worker in workers:
         worker.stop()
+
+
+@pytest.fixture
+def start_front(tmp_path: Path) -> Iterator[StartFront]:
+    """Start nginx before workers, ``start_front(worker, worker)``."""
+    if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is None:
+        cannot_have("nginx")
+    fronts: list[Front] = []
+
+    def start(*workers: Worker) -> Front:
+        fronts.append(Front(tmp_path, *workers))
+        return fronts[-1]
+
+    yield start
+    for front in fronts:
+        front.stop()

@@ -19,6 +19,7 @@ from twilio.jwt.access_token.grants import SyncGrant
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from project.cluster import nginx_command, worker_command
 from tests.services import ROOT, Program, free_port, site_environ
 
 ACCOUNT_SID, AUTH_TOKEN = "AC" + "c" * 32, "auth-token-of-the-cluster-under-fault"
@@ -52,14 +53,9 @@ class Worker:
 
     def start(self) -> None:
         """Start it."""
-        options = f"--port {self.port} --lifespan off --no-access-log --ws-max-size"
-        options += " 65536 --ws-per-message-deflate false --timeout-graceful-shutdown 9"
-        self.program = Program(
-            *(sys.executable, "-m", "uvicorn", "project.asgi:application"),
-            *("--ws", "sync_streams.uvicorn:FramePathProtocol", *options.split()),
-            ready="Uvicorn running on",
-            environ=self._environ,
-        )
+        command = worker_command(self.port)
+        ready = "Uvicorn running on"
+        self.program = Program(*command, ready=ready, environ=self._environ)
 
     def stop(self, with_signal: int = 15) -> int:
         """End it and return its exit code."""
@@ -69,6 +65,21 @@ class Worker:
     def rss_mb(self) -> float:
         """Resident memory in MB."""
         return rss_mb(self.program.process.pid)
+
+
+class Front:
+    """nginx before workers, with the configuration that docs/deployment.md shows."""
+
+    def __init__(self, folder: Path, *workers: Worker) -> None:
+        port = free_port()
+        self.base_url = f"http://127.0.0.1:{port}"
+        command = nginx_command(folder, port, [worker.port for worker in workers])
+        command += ["-g", "error_log stderr notice;"]
+        self._program = Program(*command, ready="start worker process ")
+
+    def stop(self) -> None:
+        """End it."""
+        self._program.stop()
 
 
 def rss_mb(pid: int) -> float:
@@ -219,7 +230,8 @@ class Publisher:
         try:
             async with self._session.post(self.base_url + path, data=data) as answer:
                 attempt.status = answer.status
-                attempt.code = (await answer.json()).get("code")
+                if answer.content_type == "application/json":  # nginx speaks HTML
+                    attempt.code = (await answer.json()).get("code")
         except aiohttp.ClientError:
             attempt.status = 0
         attempt.took = time.monotonic() - attempt.began

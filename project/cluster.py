@@ -1,0 +1,157 @@
+"""``python -m project cluster``: two workers, nginx, Redis and PostgreSQL on loopback.
+
+Plain processes, for trying and for the tests; Ctrl-C stops them all. What they run with
+is what ``docs/deployment.md`` tells of production.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from string import Template
+from threading import Event
+
+from project import settings
+
+WORKERS = 2
+START_SECONDS = 30
+STOP_SECONDS = 20
+HERE = Path(__file__).parent
+
+
+def serve() -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        OSError: a program is missing or does not start.
+    """
+    folder = settings.DATA_DIR / "cluster"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ended = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with ExitStack() as stack:
+        environ = {
+            **os.environ,
+            "REDIS_URL": _start_redis(stack),
+            "DATABASE_URL": _start_postgres(stack),
+        }
+        ports = [_free_port() for _ in range(WORKERS)]
+        provision = [sys.executable, "-m", "project", "provision"]
+        subprocess.run(provision, env=environ, check=True)
+        for port in ports:
+            _start(stack, worker_command(port), port, environ)
+        port = int(settings.PORT) or _free_port()
+        _start(stack, nginx_command(folder, port, ports), port)
+        print(f"Page:  http://127.0.0.1:{port}/   workers at {ports}")
+        print(f"Admin: admin, password {settings.CREDENTIALS['ADMIN_PASSWORD']}")
+        print("Ctrl-C ends it.", flush=True)
+        ended.wait()
+
+
+def worker_command(port: int) -> list[str]:
+    """Return the command of one worker that listens on a port of loopback."""
+    options = (
+        f"--host 127.0.0.1 --port {port} --lifespan off --no-access-log"
+        " --ws-max-size 65536 --ws-per-message-deflate false --backlog 4096"
+        " --timeout-graceful-shutdown 15 --proxy-headers"
+    )
+    protocol = "sync_streams.uvicorn:FramePathProtocol"
+    return [
+        *(sys.executable, "-m", "uvicorn", "project.asgi:application"),
+        *("--ws", protocol, *options.split()),
+    ]
+
+
+def nginx_command(folder: Path, port: int, workers: Iterable[int]) -> list[str]:
+    """Write nginx's configuration into *folder* and return the command that uses it."""
+    servers = (f"server 127.0.0.1:{worker} max_fails=0;" for worker in workers)
+    text = Template((HERE / "nginx.conf").read_text()).substitute(
+        FOLDER=folder, PORT=port, SERVERS="\n        ".join(servers)
+    )
+    path = folder / "nginx.conf"
+    path.write_text(text)
+    return [_program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(path)]
+
+
+def _start_redis(stack: ExitStack) -> str:
+    port = _free_port()
+    options = f"--bind 127.0.0.1 --port {port} --appendonly no".split()
+    _start(stack, [_program("redis-server"), *options, "--save", ""], port)
+    return f"redis://127.0.0.1:{port}/0"
+
+
+def _start_postgres(stack: ExitStack) -> str:
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    binaries = places[-1] if places else Path(_program("initdb")).parent
+    port = _free_port()
+    # Not below DATA_DIR, which PostgreSQL's own user may not be allowed to enter.
+    data = Path(tempfile.mkdtemp(prefix="sync-streams-cluster-"))
+    stack.callback(shutil.rmtree, data, ignore_errors=True)
+    prefix = _as_postgres(data)
+    initdb = [f"{binaries}/initdb", "-U", "postgres", "-A", "trust", "-D", str(data)]
+    subprocess.run([*prefix, *initdb], cwd=data, check=True, capture_output=True)
+    options = f"-h 127.0.0.1 -p {port} -k {data} -D {data} -c log_min_messages=fatal"
+    _start(stack, [*prefix, f"{binaries}/postgres", *options.split()], port)
+    return f"postgres://postgres@127.0.0.1:{port}/postgres"
+
+
+def _as_postgres(folder: Path) -> list[str]:
+    """PostgreSQL refuses to run as root: hand *folder* to its own user."""
+    if os.geteuid() != 0:
+        return []
+    owner = pwd.getpwnam("postgres")
+    shutil.chown(folder, owner.pw_uid, owner.pw_gid)
+    options = f"--reuid={owner.pw_uid} --regid={owner.pw_gid} --clear-groups"
+    return ["setpriv", *options.split()]
+
+
+def _start(
+    stack: ExitStack,
+    command: list[str],
+    port: int,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    # A session of its own: Ctrl-C reaches this process, which stops them in turn.
+    process = subprocess.Popen(
+        command, env=environ, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    stack.callback(_stop, process)
+    deadline = time.monotonic() + START_SECONDS
+    while not _listens(port):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise OSError(f"{command[0]} did not start")
+        time.sleep(0.05)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if path is None:
+        raise OSError(f"{name} is not installed")
+    return path

@@ -1,0 +1,106 @@
+"""Workers killed, stopped and restarted behind nginx: their sockets find another."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from tests.faults.conftest import Figures, StartFront, StartWorker
+from tests.faults.rig import Publisher, Subscriber, Worker, lost
+from tests.services import RedisServer
+
+pytestmark = pytest.mark.redis
+
+SUBSCRIBERS = 20
+RATE = 12
+MAX_RECONNECT_SECONDS = 5
+"""The longest pause that ``closing`` asks for."""
+
+
+@pytest.fixture
+def workers(redis_server: RedisServer, start_worker: StartWorker) -> list[Worker]:
+    return [start_worker(REDIS_URL=redis_server.url) for _ in range(2)]
+
+
+@asynccontextmanager
+async def under_load(
+    base_url: str,
+) -> AsyncIterator[tuple[list[Subscriber], Publisher]]:
+    async with AsyncExitStack() as stack:
+        clients = [Subscriber(base_url, "demo") for _ in range(SUBSCRIBERS)]
+        for one in clients:
+            await stack.enter_async_context(one)
+        publisher = await stack.enter_async_context(Publisher(base_url, "demo"))
+        stop = asyncio.Event()
+        load = asyncio.create_task(publisher.load(RATE, stop))
+        yield clients, publisher
+        stop.set()
+        await load
+
+
+async def all_hear(clients: list[Subscriber], publisher: Publisher) -> float:
+    """Wait until everybody hears what was published from now on; return the time."""
+    first = len(publisher.attempts)
+    for one in clients:
+        await one.until(lambda one=one: max(one.received, default=-1) >= first)  # type: ignore[misc]
+    return time.monotonic()
+
+
+async def test_sockets_of_a_killed_worker_go_to_the_other(
+    workers: list[Worker], start_front: StartFront, figures: Figures
+) -> None:
+    front = start_front(*workers)
+    async with under_load(front.base_url) as (clients, publisher):
+        await all_hear(clients, publisher)
+
+        killed = time.monotonic()
+        await asyncio.to_thread(workers[0].stop, signal.SIGKILL)
+        for one in clients:
+            await one.until(lambda one=one: one.is_subscribed)  # type: ignore[misc]
+        back = await all_hear(clients, publisher)
+
+    stayed = [one for one in clients if not one.lost]
+    assert 0 < len(stayed) < len(clients)
+    assert lost(publisher, *stayed) == 0
+    assert back - killed < MAX_RECONNECT_SECONDS
+    refused = publisher.refused(0, back)
+    assert len(refused) <= 1, refused
+    figures(
+        "one of two workers killed behind nginx",
+        all_deliver_again=f"{back - killed:.1f} s",
+        lost=f"{lost(publisher, *clients)} of {len(clients) * len(publisher.accepted)}",
+        sockets_lost=f"{sum(one.lost for one in clients)} of {len(clients)}",
+        publishes_refused=len(refused),
+        memory=f"{workers[1].rss_mb} MB",
+    )
+
+
+async def test_rolling_restart_loses_no_subscriber_and_no_publish(
+    workers: list[Worker], start_front: StartFront, figures: Figures
+) -> None:
+    front = start_front(*workers)
+    drains = []
+    async with under_load(front.base_url) as (clients, publisher):
+        await all_hear(clients, publisher)
+        began = time.monotonic()
+        for worker in workers:
+            stopping = time.monotonic()
+            assert await asyncio.to_thread(worker.stop) == -signal.SIGTERM
+            drains.append(time.monotonic() - stopping)
+            await asyncio.to_thread(worker.start)
+            await all_hear(clients, publisher)
+        ended = time.monotonic()
+
+    assert publisher.refused(0, ended) == []
+    assert all(one.is_subscribed for one in clients)
+    figures(
+        "rolling restart of two workers behind nginx",
+        took=f"{ended - began:.1f} s",
+        slowest_drain=f"{max(drains):.1f} s",
+        lost=f"{lost(publisher, *clients)} of {len(clients) * len(publisher.accepted)}",
+        sockets_sent_away=sum(one.lost for one in clients),
+        publishes_refused=f"0 of {len(publisher.attempts)}",
+    )
