@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from sync_streams.messages import JSONObject
 
@@ -17,7 +18,7 @@ Tell = Callable[[str], None]
 
 async def follow(
     destination: Destination, stream: str, identity: str, tell: Tell
-) -> AsyncIterator[JSONObject]:
+) -> AsyncGenerator[JSONObject, None]:
     """Yield a Stream's ``message`` and ``gap`` frames until it is removed.
 
     Args:
@@ -32,8 +33,11 @@ async def follow(
     failures = 0
     while True:
         try:
-            async with open_socket(destination) as socket:
-                async for frame in _frames(socket, destination, stream, identity):
+            async with (
+                open_socket(destination) as socket,
+                aclosing(_frames(socket, destination, stream, identity)) as frames,
+            ):
+                async for frame in frames:
                     if frame["type"] == "stream_removed":
                         tell("The Stream was removed.")
                         return
@@ -56,7 +60,7 @@ def pause(failures: int) -> float:
 
 async def _frames(
     socket: Socket, destination: Destination, stream: str, identity: str
-) -> AsyncIterator[JSONObject]:
+) -> AsyncGenerator[JSONObject, None]:
     await ask(socket, "connect", token=destination.token(identity))
     for frame in await ask(socket, "subscribe", stream=stream):
         yield frame

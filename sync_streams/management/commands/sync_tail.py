@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any
 
@@ -42,14 +42,18 @@ class Command(BaseCommand):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     async def _tail(self, destination: Destination, options: dict[str, Any]) -> None:
-        frames = follow(destination, options["stream"], options["identity"], self._tell)
-        async for frame in frames:
-            if options["json"] and frame["type"] in {"message", "gap"}:
-                self._write(json.dumps(frame, separators=(",", ":")))
-            elif frame["type"] == "message":
-                self._write(_line(frame["message"]))
-            elif frame["type"] == "gap":
-                self._tell(f"{frame['dropped']} Messages were lost: too slow.")
+        stream, identity = options["stream"], options["identity"]
+        async with aclosing(follow(destination, stream, identity, self._tell)) as all_:
+            async for frame in all_:
+                self._print(frame, as_json=options["json"])
+
+    def _print(self, frame: JSONObject, *, as_json: bool) -> None:
+        if as_json and frame["type"] in {"message", "gap"}:
+            self._write(json.dumps(frame, separators=(",", ":")))
+        elif frame["type"] == "message":
+            self._write(_line(frame["message"]))
+        elif frame["type"] == "gap":
+            self._tell(f"{frame['dropped']} Messages were lost: too slow.")
 
     def _write(self, line: str) -> None:
         self.stdout.write(line)

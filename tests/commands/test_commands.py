@@ -1,0 +1,291 @@
+"""Commands as people type them: real processes, a real server."""
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+
+from sync_streams.management.commands.sync_bench import histogram
+from sync_streams.management.subscription import MAX_PAUSE_SECONDS, pause
+from sync_streams.tokens import MAX_LIFETIME_SECONDS
+from tests.commands.manage import environ_of, manage, running
+from tests.conftest import StartSite
+from tests.service.client import Socket, rest
+from tests.services import ROOT, DemoSite
+
+
+@pytest.fixture
+def stream(embedded: DemoSite) -> str:
+    return str(rest(embedded, "/default/Streams", Ttl=600)["sid"])
+
+
+async def test_publish_reaches_subscribers_of_a_server(
+    embedded: DemoSite, stream: str
+) -> None:
+    async with Socket(embedded) as socket:
+        await socket.ask("subscribe", stream=stream)
+
+        done = manage(
+            *("sync_publish", stream, '{"é": [1.5, null]}', "--url", embedded.base_url),
+            environ=environ_of(embedded),
+        )
+
+        message = (await socket.receive())["message"]
+    assert done.returncode == 0
+    assert done.stdout.strip() == message["sid"]
+    assert message["data"] == {"é": [1.5, None]}
+
+
+def test_publish_reads_standard_input(embedded: DemoSite, stream: str) -> None:
+    done = manage(
+        *("sync_publish", stream, "-", "--url", embedded.base_url),
+        environ=environ_of(embedded),
+        text='{"n": 1}',
+    )
+
+    assert done.stdout.startswith("TZ")
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [("[1]", "54008"), ("{", "54008"), (json.dumps({"x": "x" * 4090}), "54006")],
+)
+def test_publish_says_what_is_wrong(
+    embedded: DemoSite, stream: str, data: str, error: str
+) -> None:
+    done = manage(
+        *("sync_publish", stream, data, "--url", embedded.base_url),
+        environ=environ_of(embedded),
+    )
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"CommandError: {error}: ")
+
+
+def test_publish_uses_the_credentials_of_the_environment(
+    embedded: DemoSite, stream: str
+) -> None:
+    environ = environ_of(embedded, DJANGO_SETTINGS_MODULE="tests.settings")
+    arguments = ["sync_publish", stream, "{}", "--url", embedded.base_url]
+    stranger = manage(*arguments, environ=environ)
+    known = manage(
+        *arguments,
+        environ={
+            **environ,
+            "SYNC_ACCOUNT_SID": embedded.account_sid,
+            "SYNC_AUTH_TOKEN": embedded.auth_token,
+        },
+    )
+
+    assert stranger.stderr == "CommandError: 20003: Authenticate\n"
+    assert known.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sync_publish", "demo", "{}"], ["sync_tail", "demo"]]
+)
+def test_layer_that_reaches_nobody_is_an_error(
+    embedded: DemoSite, arguments: list[str]
+) -> None:
+    done = manage(*arguments, environ=environ_of(embedded))
+
+    assert done.returncode == 1
+    assert "--url" in done.stderr
+
+
+@pytest.mark.parametrize("url", ["example.com", "ftp://example.com"])
+def test_url_that_is_none_is_an_error(embedded: DemoSite, url: str) -> None:
+    done = manage("sync_tail", "demo", "--url", url, environ=environ_of(embedded))
+
+    assert done.returncode == 1
+    assert "--url" in done.stderr
+
+
+@pytest.mark.redis
+async def test_publish_and_tail_work_here_with_redis(
+    start_site: StartSite, redis_url: str
+) -> None:
+    site = start_site(REDIS_URL=redis_url)
+    environ = environ_of(site, REDIS_URL=redis_url)
+    async with Socket(site) as socket:
+        await socket.ask("subscribe", stream="demo")
+        with running("sync_tail", "demo", "--json", environ=environ) as tail:
+            tail.wait_until_told("Subscribed to TO")
+
+            done = manage("sync_publish", "demo", '{"n": 1}', environ=environ)
+
+            frame = await socket.receive()
+            assert done.stdout.strip() == frame["message"]["sid"]
+            assert json.loads(tail.line()) == frame
+            assert tail.interrupt() == 0
+
+
+def test_tail_prints_messages_for_people(embedded: DemoSite, stream: str) -> None:
+    environ, url = environ_of(embedded), embedded.base_url
+    with running("sync_tail", stream, "--url", url, environ=environ) as tail:
+        tail.wait_until_told(f"Subscribed to {stream}.")
+
+        sid = rest(embedded, f"/default/Streams/{stream}/Messages", Data='{"é":1}')[
+            "sid"
+        ]
+
+        _, printed_sid, data = tail.line().split(" ", 2)
+        assert (printed_sid, data) == (sid, '{"é":1}')
+        assert tail.interrupt() == 0
+        assert tail.stderr.empty()
+
+
+def test_tail_survives_a_restart_of_the_server(start_site: StartSite) -> None:
+    site = start_site()
+    environ, url = environ_of(site), site.base_url
+    with running("sync_tail", "demo", "--json", "--url", url, environ=environ) as tail:
+        tail.wait_until_told("Subscribed")
+        site.stop()
+        tail.wait_until_told("Disconnected")
+        site.start()
+        tail.wait_until_told("Subscribed")
+
+        rest(site, "/default/Streams/demo/Messages", Data='{"n":2}')
+
+        assert json.loads(tail.line())["message"]["data"] == {"n": 2}
+        assert tail.interrupt() == 0
+
+
+def test_tail_ends_with_its_stream(embedded: DemoSite) -> None:
+    stream = rest(embedded, "/default/Streams", Ttl=3)["sid"]
+    environ, url = environ_of(embedded), embedded.base_url
+    with running("sync_tail", stream, "--url", url, environ=environ) as tail:
+        tail.wait_until_told("The Stream was removed.")
+
+        assert tail.process.wait(10) == 0
+
+
+def test_tail_of_an_unknown_stream_is_an_error(embedded: DemoSite) -> None:
+    done = manage(
+        *("sync_tail", "nowhere", "--url", embedded.base_url),
+        environ=environ_of(embedded),
+    )
+
+    assert done.returncode == 1
+    assert "54300" in done.stderr
+
+
+def test_tail_ends_quietly_when_its_reader_has_enough(
+    embedded: DemoSite, stream: str
+) -> None:
+    command = f"{sys.executable} manage.py sync_tail {stream}"
+    with subprocess.Popen(
+        f"({command} --url {embedded.base_url}; echo $? >&2) | head -n 1",
+        shell=True,
+        cwd=ROOT,
+        env=environ_of(embedded),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as pipe:
+        assert pipe.stderr is not None
+        told = [pipe.stderr.readline()]
+        while pipe.returncode is None:
+            rest(embedded, f"/default/Streams/{stream}/Messages", Data="{}")
+            with suppress(subprocess.TimeoutExpired):
+                pipe.wait(0.1)
+        told += pipe.stderr.readlines()
+
+    assert told == [f"Subscribed to {stream}.\n", "0\n"]
+
+
+def test_token_is_all_that_is_printed(embedded: DemoSite) -> None:
+    done = manage(
+        *("issue_sync_token", "alice", "--url", embedded.base_url),
+        environ=environ_of(embedded),
+    )
+
+    assert done.returncode == 0
+    assert done.stdout.count(".") == 2
+    assert len(done.stdout.split()) == 1
+
+
+def test_token_that_the_server_refuses_is_an_error(embedded: DemoSite) -> None:
+    done = manage(
+        *("issue_sync_token", "alice", "--url", embedded.base_url),
+        environ=environ_of(embedded, DJANGO_SETTINGS_MODULE="tests.settings"),
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "20103" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("ttl", "code"),
+    [(0, 1), (1, 0), (MAX_LIFETIME_SECONDS, 0), (MAX_LIFETIME_SECONDS + 1, 1)],
+)
+def test_token_lives_no_longer_than_it_may(
+    embedded: DemoSite, ttl: int, code: int
+) -> None:
+    done = manage(
+        *("issue_sync_token", "alice", "--ttl", str(ttl)),
+        environ=environ_of(embedded),
+    )
+
+    assert done.returncode == code
+
+
+def test_expire_streams_says_how_many(embedded: DemoSite) -> None:
+    done = manage("expire_streams", environ=environ_of(embedded))
+
+    assert done.stdout == "Removed 0 Streams.\n"
+
+
+def test_expire_streams_goes_on_until_interrupted(embedded: DemoSite) -> None:
+    environ = environ_of(embedded)
+    with running("expire_streams", "--interval", "0.1", environ=environ) as sweeper:
+        assert [sweeper.line() for _ in range(3)] == ["Removed 0 Streams."] * 3
+
+        assert sweeper.interrupt() == 0
+        assert sweeper.stderr.empty()
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+def test_bench_loses_nothing_and_cleans_up(embedded: DemoSite, where: str) -> None:
+    url = ["--url", embedded.base_url] if where == "there" else []
+
+    done = manage(
+        *("sync_bench", "--streams", "2", "--subscribers", "5", "--seconds", "1", *url),
+        environ=environ_of(embedded),
+    )
+
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == "20 published, 50 of 50 delivered, 0 lost"
+    assert lines[1].startswith("latency p50 ")
+    assert "100%" in done.stderr
+
+
+def test_bench_that_wants_too_much_is_told_so(embedded: DemoSite) -> None:
+    done = manage(
+        *("sync_bench", "--rate", "40", "--seconds", "2", "--subscribers", "1"),
+        environ=environ_of(embedded),
+    )
+
+    assert done.returncode == 1
+    assert "54009" in done.stderr
+
+
+def test_histogram_has_a_line_for_each_doubling() -> None:
+    lines = histogram([0.0009, 0.001, 0.0031, 0.0039])
+
+    assert [line.split()[:4] for line in lines] == [
+        ["≤", "1.00", "ms", "2"],
+        ["≤", "2.00", "ms", "0"],
+        ["≤", "4.00", "ms", "2"],
+    ]
+
+
+@pytest.mark.parametrize("failures", [1, 2, 100])
+def test_pauses_grow_and_stay_bounded(failures: int) -> None:
+    longest = min(MAX_PAUSE_SECONDS, 2 ** (failures - 1))
+
+    assert longest / 2 <= pause(failures) <= longest
