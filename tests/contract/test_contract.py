@@ -1,148 +1,310 @@
-"""What holds on every road: size, rate, names, expiry, removal, delivery."""
+"""The contract: size, rate, names, life-time and delivery, the same on every road."""
 
-import json
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
-from sync_streams import lookups
 from sync_streams.models import Stream
-from sync_streams.sids import is_sid, new_stream_sid
-from sync_streams.testing import Subscriber
+from sync_streams.sids import is_sid
+from tests.contract.roads import Refused, Road
+from tests.overrides import sync_settings
+from tests.websocket.client import Socket
 
-from .roads import ROADS, Refused, Road, open_road
-
-pytestmark = pytest.mark.django_db(transaction=True)
-
-LARGEST = {"x": "y" * (4096 - len('{"x":""}'))}
-TOO_LARGE = {"x": "y" * (4097 - len('{"x":""}'))}
-
-
-@pytest.fixture(params=ROADS)
-async def road(request: pytest.FixtureRequest) -> AsyncIterator[Road]:
-    lookups.forget_services()
-    async with open_road(request.param) as road:
-        yield road
+MISSING_SID = "TO" + "0" * 32
+NOT_FOUND = {20404, 54250, 54300}
+YEAR = 31_536_000
 
 
-def is_not_found(refused: Refused) -> bool:
-    """REST has one code for whatever is missing, the others tell more."""
-    return refused.status == 404 and refused.code in {20404, 54250, 54300}
-
-
-async def refusal(call: Any) -> tuple[int, int]:
-    with pytest.raises(Refused) as caught:
+async def refusal(call: Awaitable[object]) -> tuple[int, int]:
+    """Return the status and the code of a call that must be refused."""
+    with pytest.raises(Refused) as refused:
         await call
-    return caught.value.status, caught.value.code
+    return refused.value.status, refused.value.code
 
 
-async def test_what_is_published_reaches_a_subscriber(road: Road) -> None:
+async def assert_not_found(call: Awaitable[object]) -> None:
+    status, code = await refusal(call)
+    assert status == 404
+    assert code in NOT_FOUND
+
+
+async def test_a_message_reaches_every_subscriber_at_once(road: Road) -> None:
     sid = await road.create("news")
+    async with Socket("alice") as alice, Socket("bob") as bob:
+        for socket, ref in ((alice, "news"), (bob, sid)):
+            await socket.ask("subscribe", stream=ref)
 
-    async with Subscriber("news", identity="bob") as bob:
-        message_sid = await road.publish("news", {"é": [1, {"b": None}], "c": 1.5})
-        assert await bob.receive() == {"é": [1, {"b": None}], "c": 1.5}
+        message_sid = await road.publish("news", {"text": "\u20ac\U0001f600\u2028\0"})
 
-    assert is_sid(sid, "TO")
-    assert is_sid(message_sid, "TZ")
-
-
-async def test_a_stream_is_found_by_sid_and_by_name(road: Road) -> None:
-    sid = await road.create("a name % ? # +")
-
-    await road.publish(sid, {})
-    await road.publish("a name % ? # +", {})
+        for socket in (alice, bob):
+            assert await socket.receive() == {
+                "type": "message",
+                "stream_sid": sid,
+                "message": {
+                    "sid": message_sid,
+                    "data": {"text": "\u20ac\U0001f600\u2028\0"},
+                },
+            }
 
 
-async def test_4096_bytes_pass_and_4097_do_not(road: Road) -> None:
+async def test_messages_of_one_publisher_arrive_in_order(
+    road: Road, subscriber: Socket
+) -> None:
+    sid = await road.create("news")
+    await subscriber.ask("subscribe", stream=sid)
+
+    for number in range(30):
+        await road.publish(sid, {"n": number})
+
+    assert await subscriber.numbers(30) == list(range(30))
+
+
+async def test_messages_are_for_those_who_listen_now(
+    road: Road, subscriber: Socket
+) -> None:
     await road.create("news")
 
-    await road.publish("news", LARGEST)
+    await road.publish("news", {"n": 1})
+    await subscriber.ask("subscribe", stream="news")
+    await road.publish("news", {"n": 2})
+    await subscriber.ask("unsubscribe", stream="news")
+    await road.publish("news", {"n": 3})
 
-    assert len(json.dumps(LARGEST, separators=(",", ":"))) == 4096
-    assert await refusal(road.publish("news", TOO_LARGE)) == (413, 54006)
+    assert await subscriber.numbers(1) == [2]
+    assert await subscriber.receive_nothing()
 
 
-@pytest.mark.parametrize("data", [[1], 5, True, [{}]])
+async def test_a_message_has_a_sid_of_its_own(road: Road) -> None:
+    await road.create("news")
+
+    sids = {await road.publish("news", {}) for _ in range(3)}
+
+    assert len(sids) == 3
+    assert all(is_sid(sid, "TZ") for sid in sids)
+
+
+VALUES: list[dict[str, Any]] = [
+    {},
+    {"": ""},
+    {"a": None, "b": True, "c": [], "d": {}},
+    {"a": 0, "b": -1, "c": 1.5, "d": 1e300, "e": 2**63, "f": 10**30},
+    {'"\\/\b\f\n\r\t': "\x7f\u0085\u2029\ufeff"},
+    {"+": "a+b&c=d%20;"},
+]
+
+
+@pytest.mark.parametrize("data", VALUES, ids=repr)
+async def test_data_arrives_as_it_was_published(
+    road: Road, subscriber: Socket, data: dict[str, Any]
+) -> None:
+    await road.create("news")
+    await subscriber.ask("subscribe", stream="news")
+
+    await road.publish("news", data)
+
+    assert (await subscriber.receive())["message"]["data"] == data
+
+
+@pytest.mark.parametrize("letter", ["x", "\u20ac"])
+async def test_data_of_4096_bytes_passes_and_of_4097_does_not(
+    road: Road, subscriber: Socket, letter: str
+) -> None:
+    count, rest = divmod(4_096 - len('{"a":""}'), len(letter.encode()))
+    data = {"a": letter * count + "x" * rest}
+    await road.create("news")
+    await subscriber.ask("subscribe", stream="news")
+
+    await road.publish("news", data)
+
+    assert (await subscriber.receive())["message"]["data"] == data
+    assert await refusal(road.publish("news", {"a": data["a"] + "x"})) == (413, 54006)
+
+
+@pytest.mark.parametrize("data", [[], "text", 7, True, [{}]], ids=repr)
 async def test_data_that_is_no_object_is_refused(road: Road, data: object) -> None:
     await road.create("news")
 
     assert await refusal(road.publish("news", data)) == (400, 54008)
 
 
-async def test_no_data_is_refused(road: Road) -> None:
+async def test_a_message_without_data_is_refused(road: Road) -> None:
     await road.create("news")
 
     assert await refusal(road.publish("news", None)) == (400, 54251)
 
 
-async def test_the_31st_message_within_the_window_is_refused(
-    road: Road, settings: Any
-) -> None:
-    settings.SYNC_STREAMS = {
-        **settings.SYNC_STREAMS,
-        "PUBLISH_RATE": 1,
-        "PUBLISH_WINDOW_SECONDS": 30,
-    }
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff"], ids=ascii)
+async def test_a_lone_surrogate_is_refused(road: Road, text: str) -> None:
     await road.create("news")
 
-    for number in range(30):
-        await road.publish("news", {"n": number})
-
-    assert await refusal(road.publish("news", {})) == (429, 54009)
+    assert await refusal(road.publish("news", {"a": text})) == (400, 54008)
+    assert await refusal(road.publish("news", {text: "a"})) == (400, 54008)
 
 
-@pytest.mark.parametrize("ref", ["nobody", new_stream_sid()])
-async def test_a_missing_stream_is_not_found(road: Road, ref: str) -> None:
-    with pytest.raises(Refused) as caught:
-        await road.publish(ref, {})
+async def test_data_of_64_levels_passes_and_of_65_does_not(road: Road) -> None:
+    data: dict[str, Any] = {}
+    for _ in range(63):
+        data = {"a": data}
+    await road.create("news")
 
-    assert is_not_found(caught.value)
+    await road.publish("news", data)
 
-
-@pytest.mark.parametrize("name", ["x" * 321, "TO" + "0" * 32])
-async def test_a_bad_name_is_refused(road: Road, name: str) -> None:
-    status, code = await refusal(road.create(name))
-
-    # The JSON socket takes what looks like a SID for one, and finds nothing there.
-    assert (status, code) in {(400, 54302), (404, 54250)}
+    assert await refusal(road.publish("news", {"a": data})) == (400, 54008)
 
 
-async def test_a_name_of_320_characters_is_taken(road: Road) -> None:
-    assert is_sid(await road.create("x" * 320), "TO")
-
-
-@pytest.mark.parametrize(("ttl", "is_taken"), [(31_536_000, True), (31_536_001, False)])
-async def test_a_ttl_ends_at_a_year(road: Road, ttl: int, is_taken: bool) -> None:
-    if is_taken:
-        await road.create("news", ttl)
-    else:
-        assert await refusal(road.create("news", ttl)) == (400, 54011)
-
-
-async def test_a_removed_stream_is_gone_and_its_subscribers_hear_of_it(
-    road: Road,
-) -> None:
+async def test_the_rate_holds_whatever_the_road(road: Road) -> None:
     sid = await road.create("news")
-    await road.publish("news", {})
+    with sync_settings(publish_rate=3 / 600, publish_window_seconds=600):
+        for _ in range(3):
+            await road.publish("news", {})
 
-    await road.remove("news")
-
-    with pytest.raises(Refused) as caught:
-        await road.publish(sid, {})
-    assert is_not_found(caught.value)
-    assert await road.create("news") != sid
+        assert await refusal(road.publish("news", {})) == (429, 54009)
+        assert await refusal(road.publish(sid, {})) == (429, 54009)
 
 
-async def test_a_lapsed_stream_is_gone_and_its_name_free(road: Road) -> None:
-    sid = await road.create("news", 3600)
-    await Stream.objects.filter(sid=sid).aupdate(date_expires=timezone.now())
-    lookups.forget_stream(sid)
+async def test_a_refused_message_reaches_nobody(road: Road, subscriber: Socket) -> None:
+    await road.create("news")
+    await subscriber.ask("subscribe", stream="news")
+    with sync_settings(publish_rate=1 / 600, publish_window_seconds=600):
+        await road.publish("news", {"n": 1})
+        await refusal(road.publish("news", {"n": 2}))
+        await refusal(road.publish("news", []))
 
-    with pytest.raises(Refused) as caught:
-        await road.publish("news", {})
+    assert await subscriber.numbers(1) == [1]
+    assert await subscriber.receive_nothing()
 
-    assert is_not_found(caught.value)
-    assert await road.create("news") != sid
+
+@pytest.mark.parametrize("ref", ["missing", MISSING_SID, "default", "TO", "%"])
+async def test_a_stream_that_is_not_there_is_not_found(road: Road, ref: str) -> None:
+    await assert_not_found(road.publish(ref, {}))
+
+
+async def test_a_lapsed_stream_is_not_found(road: Road, subscriber: Socket) -> None:
+    sid = await road.create("news")
+    await Stream.objects.filter(sid=sid).aupdate(date_expires="2026-01-01T00:00Z")
+    await asyncio.sleep(1.1)  # longer than a lookup may be kept
+
+    await assert_not_found(road.publish("news", {}))
+    await assert_not_found(road.publish(sid, {}))
+
+
+NAMES = [
+    "x",
+    "x" * 320,
+    "\u20ac" * 320,
+    "a b",
+    "a+b",
+    "a%2Fb",
+    "a?b#c&d=e",
+    "..;\\",
+    "\"'<>",
+    "\u202e\U0001f600",
+    "default",
+    f"to{'0' * 32}",
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+async def test_a_stream_is_found_by_its_name(
+    road: Road, subscriber: Socket, name: str
+) -> None:
+    sid = await road.create(name)
+    answer = await subscriber.ask("subscribe", stream=name)
+
+    await road.publish(name, {"n": 1})
+
+    assert answer["stream"]["sid"] == sid
+    assert await subscriber.numbers(1) == [1]
+
+
+@pytest.mark.parametrize("name", ["x" * 321, f"AB{'0' * 32}", "a\0b"], ids=ascii)
+async def test_a_bad_name_is_refused(managing: Road, name: str) -> None:
+    assert await refusal(managing.create(name)) == (400, 54302)
+
+
+async def test_a_name_is_taken_once(managing: Road) -> None:
+    await managing.create("news")
+
+    assert await refusal(managing.create("news")) == (409, 54301)
+
+
+async def test_a_stream_needs_no_name(managing: Road, subscriber: Socket) -> None:
+    sid = await managing.create()
+    await subscriber.ask("subscribe", stream=sid)
+
+    await managing.publish(sid, {"n": 1})
+
+    assert await subscriber.numbers(1) == [1]
+
+
+async def test_a_removed_stream_is_told_and_gone_at_once(
+    managing: Road, subscriber: Socket
+) -> None:
+    sid = await managing.create("news")
+    await subscriber.ask("subscribe", stream="news")
+    await managing.publish("news", {"n": 1})
+
+    await managing.remove("news")
+
+    await assert_not_found(managing.publish("news", {}))
+    await assert_not_found(managing.publish(sid, {}))
+    await assert_not_found(managing.remove("news"))
+    assert (await subscriber.receive())["message"]["data"] == {"n": 1}
+    assert await subscriber.receive() == {"type": "stream_removed", "stream_sid": sid}
+    assert await subscriber.receive_nothing()
+
+
+async def test_the_name_of_a_removed_stream_is_free(managing: Road) -> None:
+    first = await managing.create("news")
+    await managing.remove(first)
+
+    second = await managing.create("news")
+
+    assert second != first
+    assert is_sid(await managing.publish("news", {}), "TZ")
+
+
+@pytest.mark.parametrize("ttl", [0, 1, YEAR])
+async def test_a_ttl_of_0_to_a_year_is_taken(managing: Road, ttl: int) -> None:
+    sid = await managing.create("news", ttl)
+    await managing.update("news", ttl)
+
+    stream = await Stream.objects.aget(sid=sid)
+    assert (stream.date_expires is None) == (ttl == 0)
+
+
+@pytest.mark.parametrize("ttl", [-1, YEAR + 1])
+async def test_any_other_ttl_is_refused(managing: Road, ttl: int) -> None:
+    await managing.create("news")
+
+    assert await refusal(managing.create("other", ttl)) == (400, 54011)
+    assert await refusal(managing.update("news", ttl)) == (400, 54011)
+
+
+async def test_a_stream_lapses_when_its_ttl_is_over(
+    managing: Road, subscriber: Socket
+) -> None:
+    sid = await managing.create("news", 1)
+    await subscriber.ask("subscribe", stream="news")
+
+    assert await subscriber.receive() == {"type": "stream_removed", "stream_sid": sid}
+
+    await assert_not_found(managing.publish("news", {}))
+    await assert_not_found(managing.publish(sid, {}))
+    await assert_not_found(managing.update("news", 60))
+    assert await managing.create("news") != sid
+
+
+async def test_a_longer_life_is_heard_of_by_subscribers(
+    managing: Road, subscriber: Socket
+) -> None:
+    await managing.create("news", 1)
+    await subscriber.ask("subscribe", stream="news")
+
+    await managing.update("news", 60)
+    await asyncio.sleep(1.1)
+    await managing.publish("news", {"n": 1})
+
+    assert await subscriber.numbers(1) == [1]
