@@ -135,13 +135,23 @@ async def aspend(stream_sid: str) -> None:
     if url := get_settings().redis_url:
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-                client = _shard(_async_clients(url), stream_sid)
+                client = async_client(url, stream_sid)
                 wait = await client.eval(_SPEND, 1, *_arguments(stream_sid))
         except (redis.RedisError, OSError) as error:
             raise ServiceUnavailable from error
         _check(stream_sid, int(wait) / 1_000_000)
     else:
         _spend_here(stream_sid)
+
+
+def async_client(url: str, key: str) -> redis.asyncio.Redis:
+    """Return the running event loop's client of the Redis that a key is on.
+
+    Args:
+        url: as in ``redis_url``.
+        key: whatever is to be on one of them, a SID.
+    """
+    return _shard(_async_clients(url), key)
 
 
 def _spend_here(stream_sid: str) -> None:
@@ -182,8 +192,8 @@ def _async_clients(url: str) -> list[redis.asyncio.Redis]:
     return known[1]
 
 
-def _shard(clients: list[T], stream_sid: str) -> T:
-    return clients[crc32(stream_sid.encode()) % len(clients)]
+def _shard(clients: list[T], key: str) -> T:
+    return clients[crc32(key.encode()) % len(clients)]
 
 
 def _connect(library: Any, host: dict[str, Any], retry: type) -> Any:

@@ -8,9 +8,9 @@ its process renews, so those of a process that died lapse by themselves.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from redis.asyncio import Redis
+from sync_streams import limits
 
 LEASE_SECONDS = 60
 """Time for which an endpoint is believed to be there without another word of it."""
@@ -66,9 +66,6 @@ return gone
 """
 
 
-Arguments = list[str | int | float]
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One connection of an identity to a Service."""
@@ -99,9 +96,6 @@ class Presence(Protocol):
 
     async def renew(self, endpoint: Endpoint) -> None:
         """Say again that an endpoint is there, within ``LEASE_SECONDS``."""
-
-    async def close(self) -> None:
-        """Ask nothing more."""
 
 
 @dataclass(slots=True)
@@ -152,9 +146,6 @@ class LocalPresence:
     async def renew(self, endpoint: Endpoint) -> None:
         return
 
-    async def close(self) -> None:
-        self._online.clear()
-
     def _forget(self, service_sid: str, identity: str) -> None:
         del self._online[service_sid][identity]
         if not self._online[service_sid]:
@@ -164,35 +155,40 @@ class LocalPresence:
 class RedisPresence:
     """Presence of all processes that share a Redis."""
 
-    def __init__(self, url: str, *, timeout: float, lease: int = LEASE_SECONDS) -> None:
-        """Use the Redis at *url* from the running event loop."""
-        self._client = Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout
-        )
-        self._lease = lease
-        self._connect = self._client.register_script(_CONNECT)
-        self._disconnect = self._client.register_script(_DISCONNECT)
-        self._collect = self._client.register_script(_COLLECT)
+    def __init__(self, url: str, *, lease: int = LEASE_SECONDS) -> None:
+        """Use the Redis at *url*, or the one of several that a Service is on."""
+        self._url, self._lease = url, lease
 
     async def connect(self, endpoint: Endpoint) -> bool:
-        arguments: Arguments = [endpoint.identity, endpoint.connection_id, self._lease]
-        return bool(await self._connect(_keys(endpoint), arguments))
+        return bool(await self._run(_CONNECT, endpoint, self._lease))
 
     async def disconnect(self, endpoint: Endpoint, window: float) -> bool:
-        arguments: Arguments = [endpoint.identity, endpoint.connection_id, window]
-        return bool(await self._disconnect(_keys(endpoint), arguments))
+        return bool(await self._run(_DISCONNECT, endpoint, window))
 
     async def collect(self, service_sid: str) -> list[str]:
-        arguments: Arguments = [_endpoints_key(service_sid, ""), BATCH]
-        gone: list[bytes] = await self._collect([_online_key(service_sid)], arguments)
+        gone: list[bytes] = await self._eval(
+            service_sid,
+            _COLLECT,
+            [_online_key(service_sid)],
+            [_endpoints_key(service_sid, ""), str(BATCH)],
+        )
         return [identity.decode() for identity in gone]
 
     async def renew(self, endpoint: Endpoint) -> None:
         # After a Redis that has forgotten everything this tells of nobody anew.
         await self.connect(endpoint)
 
-    async def close(self) -> None:
-        await self._client.aclose()
+    async def _run(self, script: str, endpoint: Endpoint, seconds: float) -> Any:
+        arguments = [endpoint.identity, endpoint.connection_id, str(seconds)]
+        return await self._eval(
+            endpoint.service_sid, script, _keys(endpoint), arguments
+        )
+
+    async def _eval(
+        self, service_sid: str, script: str, keys: list[str], arguments: list[str]
+    ) -> Any:
+        client: Any = limits.async_client(self._url, service_sid)
+        return await client.eval(script, len(keys), *keys, *arguments)
 
 
 def _keys(endpoint: Endpoint) -> list[str]:

@@ -54,7 +54,9 @@ class Reachability:
     def __init__(self, dispatcher: Dispatcher, redis_url: str) -> None:
         """Work in the dispatcher's loop, one step after the other."""
         self.dispatcher, self.redis_url = dispatcher, redis_url
-        self._presence: Presence | None = None
+        self._presence: Presence = (
+            RedisPresence(redis_url) if redis_url else LocalPresence()
+        )
         self._tracked: dict[str, Endpoint] = {}
         self._services: dict[str, str] = {}
         self._steps: deque[tuple[str, Step]] = deque()
@@ -79,7 +81,6 @@ class Reachability:
     def close(self) -> None:
         """Tell nothing more; from any thread."""
         self._is_closed = True
-        self._add("", self._close)
 
     def _add(self, service_sid: str, step: Step) -> None:
         if len(self._steps) >= MAX_STEPS:
@@ -114,7 +115,7 @@ class Reachability:
         self._worker = None
 
     async def _connect(self, endpoint: Endpoint) -> None:
-        if await self._known().connect(endpoint):
+        if await self._presence.connect(endpoint):
             await self._tell(
                 "endpoint_connected",
                 endpoint.service_sid,
@@ -126,7 +127,7 @@ class Reachability:
         window = 0.0
         if service is not None and service.reachability_debouncing_enabled:
             window = service.reachability_debouncing_window / 1000
-        if await self._known().disconnect(endpoint, window):
+        if await self._presence.disconnect(endpoint, window):
             await self._tell(
                 "endpoint_disconnected",
                 endpoint.service_sid,
@@ -141,7 +142,7 @@ class Reachability:
         self._line_up(service_sid, partial(self._collect, service_sid))
 
     async def _collect(self, service_sid: str) -> None:
-        gone = await self._known().collect(service_sid)
+        gone = await self._presence.collect(service_sid)
         for identity in gone:
             # Which endpoint was the last one is not known any more.
             await self._tell("endpoint_disconnected", service_sid, Cause(identity))
@@ -160,10 +161,6 @@ class Reachability:
             return await find(self._services[service_sid], service_sid)
         except ServiceNotFound:
             return None
-
-    async def _close(self) -> None:
-        if self._presence is not None:
-            await self._presence.close()
 
     def _poll(self) -> None:
         if self._is_closed:
@@ -184,27 +181,17 @@ class Reachability:
         # Step by step between the others: who has gone meanwhile is not brought back.
         for connection_id in islice(connection_ids, BATCH):
             if endpoint := self._tracked.get(connection_id):
-                await self._known().renew(endpoint)
+                await self._presence.renew(endpoint)
         self._renew(connection_ids[BATCH:])
 
     def _service_sid(self, connection_ids: list[str]) -> str:
         endpoint = self._tracked.get(connection_ids[0])
         return endpoint.service_sid if endpoint else ""
 
-    def _known(self) -> Presence:
-        if self._presence is None:
-            self._presence = _new_presence(self.redis_url)
-        return self._presence
-
 
 def connect() -> None:
     """Listen to the connections of this process."""
     announcements.endpoint_listeners.append(_note)
-
-
-def _new_presence(redis_url: str) -> Presence:
-    timeout = get_settings().broadcast_timeout_seconds
-    return RedisPresence(redis_url, timeout=timeout) if redis_url else LocalPresence()
 
 
 _lock = Lock()

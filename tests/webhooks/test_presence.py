@@ -6,6 +6,7 @@ from secrets import token_hex
 
 import pytest
 
+from sync_streams import limits
 from sync_streams.webhooks.presence import (
     Endpoint,
     LocalPresence,
@@ -22,9 +23,8 @@ async def presence(request: pytest.FixtureRequest) -> AsyncIterator[Presence]:
         yield LocalPresence()
         return
     url = request.getfixturevalue("redis_url")
-    shared = RedisPresence(url, timeout=2)
-    yield shared
-    await shared.close()
+    yield RedisPresence(url)
+    await limits.async_client(url, "").aclose()
 
 
 @pytest.fixture
@@ -104,14 +104,12 @@ async def test_return_within_the_window_is_no_event(
 async def test_endpoints_of_a_process_that_died_lapse(
     redis_url: str, service_sid: str
 ) -> None:
-    dead = RedisPresence(redis_url, timeout=2, lease=1)
-    survivor = RedisPresence(redis_url, timeout=2, lease=1)
+    presence = RedisPresence(redis_url, lease=1)
     started = time.monotonic()
-    await dead.connect(Endpoint(service_sid, "alice", "1"))
-    await dead.close()
+    await presence.connect(Endpoint(service_sid, "alice", "1"))
 
-    gone, moment = await collected(survivor, service_sid)
-    await survivor.close()
+    gone, moment = await collected(presence, service_sid)
+    await limits.async_client(redis_url, "").aclose()
 
     assert gone == ["alice"]
     assert 1 < moment - started < 1.3
@@ -119,7 +117,7 @@ async def test_endpoints_of_a_process_that_died_lapse(
 
 @pytest.mark.redis
 async def test_renewed_endpoints_stay(redis_url: str, service_sid: str) -> None:
-    presence = RedisPresence(redis_url, timeout=2, lease=1)
+    presence = RedisPresence(redis_url, lease=1)
     endpoint = Endpoint(service_sid, "alice", "1")
     await presence.connect(endpoint)
     until = time.monotonic() + 1.5
@@ -128,6 +126,6 @@ async def test_renewed_endpoints_stay(redis_url: str, service_sid: str) -> None:
     while time.monotonic() < until:
         await presence.renew(endpoint)
         gone += await presence.collect(service_sid)
-    await presence.close()
+    await limits.async_client(redis_url, "").aclose()
 
     assert gone == []
