@@ -1,0 +1,165 @@
+"""A reader that stalls, on real servers: bounded, ended, and nobody else's trouble."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from sync_streams.connections import CloseCode
+from sync_streams.tokens import issue_token
+from tests.services import ROOT, Program, free_port
+
+MESSAGES = 1_500
+PAD = "x" * 4_000
+GROWTH_BYTES = 4_000_000
+"""Far below the 6 MB that are published, far above what one connection may hold."""
+
+SERVERS = {
+    "daphne": ("daphne", "-p", "{port}"),
+    "uvicorn": ("uvicorn", "--lifespan", "off", "--port", "{port}"),
+    "frame-path": (
+        *("uvicorn", "--lifespan", "off", "--port", "{port}"),
+        *("--ws", "sync_streams.uvicorn:FramePathProtocol"),
+        *("--ws-per-message-deflate", "false"),
+    ),
+}
+
+
+class Server:
+    """The test site, served by a program of its own."""
+
+    def __init__(self, name: str, environ: dict[str, str]) -> None:
+        self.port = free_port()
+        command = [part.format(port=self.port) for part in SERVERS[name]]
+        self.program = Program(
+            *(sys.executable, "-m", *command, "tests.asgi:application"),
+            ready="istening on TCP" if name == "daphne" else "running on",
+            environ=environ,
+        )
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the process holds in memory now."""
+        status = Path(f"/proc/{self.program.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) * 1024
+
+    @asynccontextmanager
+    async def connect(self, **options: Any) -> AsyncIterator[ClientConnection]:
+        """Connect and say who it is."""
+        url = f"ws://127.0.0.1:{self.port}/v1/websocket"
+        async with connect(url, compression=None, **options) as connection:
+            await ask(connection, "connect", token=issue_token("alice", "default"))
+            yield connection
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment of the servers; their database has its tables."""
+    environ = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.delivery.server_settings",
+        "DATABASE_FILE": str(tmp_path_factory.mktemp("stalled") / "site.sqlite3"),
+    }
+    migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+    subprocess.run(migrate, env=environ, cwd=ROOT, check=True)
+    return environ
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, environ: dict[str, str]) -> Iterator[Server]:
+    server = Server(request.param, environ)
+    yield server
+    server.program.stop()
+
+
+async def receive(connection: ClientConnection) -> Any:
+    """Return the next frame but pings, which are answered."""
+    while (frame := json.loads(await connection.recv()))["type"] == "ping":
+        await connection.send('{"type":"pong"}')
+    assert frame["type"] != "error", frame
+    return frame
+
+
+async def ask(connection: ClientConnection, type_: str, **fields: object) -> None:
+    await connection.send(json.dumps({"type": type_, "id": 1, **fields}))
+    while (await receive(connection)).get("id") != 1:
+        continue
+
+
+async def flood(connection: ClientConnection) -> None:
+    """Publish as fast as the server takes it, fifty at a time."""
+    for first in range(0, MESSAGES, 50):
+        for number in range(first, first + 50):
+            data = {"n": number, "pad": PAD}
+            frame = {"type": "publish", "id": 1, "stream": "news", "data": data}
+            await connection.send(json.dumps(frame))
+        for _ in range(50):
+            await receive(connection)
+
+
+async def read_all(connection: ClientConnection) -> list[int]:
+    """Read until the last Message and return the numbers."""
+    numbers: list[int] = []
+    while MESSAGES - 1 not in numbers[-1:]:
+        frame = await receive(connection)
+        if frame["type"] == "message":
+            numbers.append(frame["message"]["data"]["n"])
+    return numbers
+
+
+def small_buffer(port: int) -> socket.socket:
+    """Return a connected socket that takes little while nobody reads."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+    sock.connect(("127.0.0.1", port))
+    sock.setblocking(False)
+    return sock
+
+
+async def read_to_the_end(connection: ClientConnection) -> tuple[list[Any], int | None]:
+    """Read on until the server's close; return the frames and the close code."""
+    frames = []
+    try:
+        while True:
+            frames.append(json.loads(await connection.recv()))
+    except ConnectionClosed as closed:
+        return frames, closed.rcvd.code if closed.rcvd else None
+
+
+async def test_a_stalled_reader_is_ended_and_costs_the_others_nothing(
+    server: Server,
+) -> None:
+    async with (
+        asyncio.timeout(40),
+        server.connect() as publisher,
+        server.connect() as healthy,
+        server.connect(sock=small_buffer(server.port), max_queue=1) as stalled,
+    ):
+        for connection in (healthy, stalled):
+            subscription = {"stream": "news", "mode": "open_or_create"}
+            await ask(connection, "subscribe", **subscription)
+        before = server.memory_bytes
+
+        numbers, _ = await asyncio.gather(read_all(healthy), flood(publisher))
+        grown = server.memory_bytes - before
+        await asyncio.sleep(2)  # the stalled one has nothing to hear
+        frames, code = await read_to_the_end(stalled)
+
+    assert numbers == list(range(MESSAGES))
+    assert grown < GROWTH_BYTES
+    received = [frame for frame in frames if frame["type"] == "message"]
+    assert len(received) < MESSAGES / 2
+    # Daphne gives a closing peer one second and then drops what it did not read.
+    assert code in {CloseCode.TOO_SLOW, None}
+    assert code is None or frames[-1]["type"] == "closing"
