@@ -1,0 +1,240 @@
+"""The documents on what a Service does, executed."""
+
+import inspect
+import sys
+import types
+import unittest
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.management import get_commands, load_command_class
+from django.test import RequestFactory
+from django.urls import resolve
+
+from sync_streams import operations
+from sync_streams.conf import Settings
+from sync_streams.signals import stream_removed
+from sync_streams.tokens import read_token
+from sync_streams.webhooks.webhook import Webhook
+from tests.documents import ROOT, code_block, code_blocks
+from tests.service import hooks
+from tests.settings import ACCOUNT_SID, AUTH_TOKEN
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Space = dict[str, Any]
+
+
+def executed(document: str, containing: str, **names: object) -> Space:
+    """Execute a block of a document; what it needs and does not say are *names*."""
+    space: Space = {"__name__": "documented", **names}
+    exec(code_block(f"docs/{document}.md", "python", containing), space)
+    return space
+
+
+@pytest.fixture
+def orders() -> str:
+    service = operations.get_service(ACCOUNT_SID, "default")
+    return operations.create_stream(service, unique_name="orders").sid
+
+
+def test_receiver_of_webhooks_verifies_them(rf: RequestFactory) -> None:
+    view: Callable[..., Any] = executed(
+        "webhooks", "RequestValidator", AUTH_TOKEN=AUTH_TOKEN
+    )["sync_webhook"]
+    sent = Webhook(
+        url="http://testserver/hook?x=1",
+        account_sid=ACCOUNT_SID,
+        service_sid="IS",
+        parameters={"EventType": "stream_created", "StreamUniqueName": "é &"},
+    )
+    signature = sent.sign(AUTH_TOKEN)
+
+    def answer(**parameters: str) -> int:
+        request = rf.post(
+            "/hook?x=1",
+            {**sent.parameters, **parameters},
+            headers={"X-Twilio-Signature": signature},
+        )
+        return int(view(request).status_code)
+
+    assert answer() == 204
+    assert answer(StreamUniqueName="other") == 403
+
+
+@pytest.fixture
+def queues() -> Iterator[list[object]]:
+    """Modules of task queues that are not installed, reduced to what is used."""
+    queued: list[object] = []
+
+    def shared_task(**options: object) -> Callable[..., Any]:
+        def decorate(function: Callable[..., Any]) -> Any:
+            return types.SimpleNamespace(delay=queued.append, run=function)
+
+        return decorate
+
+    def task(function: Callable[..., Any]) -> Any:
+        return types.SimpleNamespace(enqueue=queued.append, call=function)
+
+    modules = {
+        "celery": types.SimpleNamespace(shared_task=shared_task),
+        "django.tasks": types.SimpleNamespace(task=task),
+    }
+    known = {name: sys.modules.get(name) for name in modules}
+    sys.modules.update(modules)  # type: ignore[arg-type] # as good as modules here
+    yield queued
+    for name, module in known.items():
+        sys.modules.pop(name)
+        if module is not None:
+            sys.modules[name] = module
+
+
+@pytest.mark.parametrize("queue", ["celery", "django.tasks"])
+def test_recipes_hand_webhooks_to_a_queue(queues: list[object], queue: str) -> None:
+    sender = executed("webhooks", f"from {queue} import")["sender"]
+
+    sender({"url": "https://hooks.example/"})
+
+    assert queues == [{"url": "https://hooks.example/"}]
+
+
+@pytest.mark.parametrize("name", ["by_group", "by_name"])
+def test_hooks_are_those_that_are_tested(name: str) -> None:
+    block = code_block("docs/permissions.md", "python", f"def {name}(")
+
+    assert block == inspect.getsource(getattr(hooks, name))
+
+
+def test_issue_token_is_as_documented() -> None:
+    token = executed("tokens", 'token = issue_token("alice"')["token"]
+
+    assert read_token(token).name == "alice"
+
+
+def test_view_recipe_gives_tokens_to_users_only(rf: RequestFactory) -> None:
+    view = executed("tokens", "def sync_token")["sync_token"]
+    request = rf.post("/sync-token/")
+
+    request.user = AnonymousUser()
+    assert view(request).status_code == 302
+    request.user = User(username="alice")
+    assert b"token" in view(request).content
+    assert view(rf.get("/sync-token/")).status_code == 405
+
+
+def test_ready_view_is_routed_as_documented() -> None:
+    space = executed("tokens", "TokenView.as_view")
+    module = types.ModuleType("documented_urls")
+    module.__dict__["urlpatterns"] = space["urlpatterns"]
+
+    match = resolve("/token/", urlconf=module)  # type: ignore[arg-type] # may be one
+
+    assert match.func.view_initkwargs == {"ttl": 600}  # type: ignore[attr-defined]
+
+
+def test_accounts_may_come_from_a_cache() -> None:
+    loaded: list[int] = []
+
+    def load_accounts() -> dict[str, object]:
+        loaded.append(1)
+        return {}
+
+    accounts = executed("tokens", "def accounts()", load_accounts=load_accounts)[
+        "accounts"
+    ]
+
+    assert accounts() == accounts() == {}
+    assert loaded == [1]
+
+
+@pytest.mark.usefixtures("orders")
+def test_publish_is_as_documented() -> None:
+    assert executed("python-api", "message = publish(")["message"].sid.startswith("TZ")
+
+
+@pytest.mark.usefixtures("orders")
+def test_publish_on_commit_is_as_documented() -> None:
+    executed("python-api", "on_commit", save_order=lambda: 7)
+
+
+def test_operations_are_as_documented() -> None:
+    names = {"ACCOUNT_SID": ACCOUNT_SID}
+    first = executed("python-api", "UniqueNameTaken", **names)["stream"]
+    second = executed("python-api", "UniqueNameTaken", **names)["stream"]
+
+    assert first == second
+
+
+def test_signals_are_as_documented(orders: str) -> None:
+    removed: list[str] = []
+    space = executed("python-api", "@receiver(stream_removed)", removed=removed)
+
+    operations.remove_stream(operations.get_service(ACCOUNT_SID, "default"), orders)
+
+    stream_removed.disconnect(space["note"])
+    assert removed == ["orders"]
+
+
+@pytest.mark.usefixtures("orders")
+def test_capture_is_as_documented() -> None:
+    executed("python-api", "with capture_published()")
+
+
+def test_test_case_recipe_works() -> None:
+    space = executed("python-api", "class SyncStreamsTestCase")
+    tests = unittest.defaultTestLoader.loadTestsFromTestCase(space["OrderTest"])
+
+    result = unittest.TextTestRunner(verbosity=0).run(tests)
+
+    assert result.testsRun == 1
+    assert result.wasSuccessful()
+
+
+def test_every_command_is_documented_with_its_options() -> None:
+    text = (ROOT / "docs/commands.md").read_text()
+    ours = [name for name, app in get_commands().items() if app == "sync_streams"]
+
+    assert sorted(ours) == sorted(
+        {line.split()[2].strip("`") for line in text.splitlines() if "| `man" in line}
+    )
+    for name in ours:
+        parser = load_command_class("sync_streams", name).create_parser("", name)
+        options = {
+            option
+            for action in parser._actions
+            for option in action.option_strings
+            if option.startswith("--")
+        }
+        common = {f"--{one}" for one in DJANGO_OPTIONS}
+        assert not [option for option in options - common if option not in text]
+
+
+DJANGO_OPTIONS = [
+    *("help", "version", "verbosity", "settings", "pythonpath", "traceback"),
+    *("no-color", "force-color", "skip-checks"),
+]
+
+
+@pytest.mark.parametrize(
+    "document", ["webhooks", "permissions", "tokens", "python-api"]
+)
+def test_settings_of_the_documents_exist(document: str) -> None:
+    names = {name.upper() for name in Settings.__dataclass_fields__}
+    text = (ROOT / f"docs/{document}.md").read_text()
+    prefixes = ("WEBHOOK_", "REDIS_", "KEEPALIVE_")
+    words = {word.strip("`(),.|") for word in text.split()}
+
+    assert {word for word in words if word.startswith(prefixes)} <= names
+
+
+def test_all_python_is_executed() -> None:
+
+    count = sum(
+        len(code_blocks(f"docs/{document}.md", "python"))
+        for document in ("webhooks", "permissions", "tokens", "python-api")
+    )
+
+    # The one that is left is the setting AUTHORIZE, a dotted path of the reader's.
+    assert count - 1 == 3 + 2 + 4 + 6
