@@ -57,7 +57,9 @@ def serve() -> None:
         ended.wait()
 
 
-def worker_command(port: int) -> list[str]:
+def worker_command(
+    port: int, application: str = "project.asgi:application"
+) -> list[str]:
     """Return the command of one worker that listens on a port of loopback."""
     options = (
         f"--host 127.0.0.1 --port {port} --lifespan off --no-access-log"
@@ -66,7 +68,7 @@ def worker_command(port: int) -> list[str]:
     )
     protocol = "sync_streams.uvicorn:FramePathProtocol"
     return [
-        *(sys.executable, "-m", "uvicorn", "project.asgi:application"),
+        *(sys.executable, "-m", "uvicorn", application),
         *("--ws", protocol, *options.split()),
     ]
 

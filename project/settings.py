@@ -143,7 +143,12 @@ def _database(url: str) -> dj_database_url.DBConfig:
     if database["ENGINE"] == "django.db.backends.postgresql":
         # An ASGI server's threads come and go: a pool, not a connection for each.
         options = {
-            "pool": {"timeout": POOL_SECONDS, "max_size": POOL_CONNECTIONS},
+            "pool": {
+                "timeout": POOL_SECONDS,
+                # Given up soon, so that the next request tries anew.
+                "reconnect_timeout": POOL_SECONDS,
+                "max_size": POOL_CONNECTIONS,
+            },
             "connect_timeout": POOL_SECONDS,
             "tcp_user_timeout": 1000 * shards.SILENCE_SECONDS,
         }

@@ -4,18 +4,35 @@ A publish need not ask the database who ``my-stream`` is each time. A Stream is 
 for ``lookup_seconds``, and only while this process hears of removals and changes by
 its hub: then what another process removes is gone here at once, too. A Service goes
 with its Streams; of itself, only its SID matters here, and that never changes.
+
+While the database is away nothing can change, so what was looked up last still holds,
+and publishing to known Streams goes on. Whatever else needs the database is refused at
+once, but for one look-up a second that finds out whether it is back.
 """
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError
 
 from .conf import get_settings
 from .delivery import hub
 from .delivery.broadcast import Event
+from .delivery.counters import counters
+from .errors import ServiceUnavailable, SyncError
 from .models import Service, Stream
 from .sids import is_sid
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+AWAY_SECONDS = 1
+"""Time for which a database that did not answer is left alone."""
 
 MAX_STREAMS = 10_000
 """Streams kept; above it the oldest lookup goes."""
@@ -28,6 +45,8 @@ MAX_SERVICES = 1_000
 class _Lookup:
     stream: Stream
     until: float
+    gaps: int
+    """How often this process had been deaf by then: a later time voids the lookup."""
 
 
 class _Lookups:
@@ -38,17 +57,17 @@ class _Lookups:
         self._streams: OrderedDict[str, _Lookup] = OrderedDict()
         self._sids: dict[tuple[str, str], str] = {}
 
-    def get(self, service_sid: str, ref: str) -> Stream | None:
+    def get(self, service_sid: str, ref: str, *, since: float = 0) -> Stream | None:
         sid = ref if is_sid(ref) else self._sids.get((service_sid, ref), "")
         lookup = self._streams.get(sid)
-        if lookup is None or lookup.until < time.monotonic():
+        if lookup is None or lookup.until < since or lookup.gaps != counters.gaps:
             return None
         stream = lookup.stream
         return stream if stream.service_id == service_sid and stream.is_live() else None
 
     def keep(self, stream: Stream) -> None:
         until = time.monotonic() + get_settings().lookup_seconds
-        self._streams[stream.sid] = _Lookup(stream, until)
+        self._streams[stream.sid] = _Lookup(stream, until, counters.gaps)
         if stream.unique_name:
             self._sids[stream.service_id, stream.unique_name] = stream.sid
         while len(self._streams) > MAX_STREAMS:
@@ -67,6 +86,7 @@ class _Lookups:
 
 _lookups = _Lookups()
 _services: dict[tuple[str, str], tuple[Service, float]] = {}
+_away_until = 0.0
 
 
 def recent_service(account_sid: str, ref: str) -> Service | None:
@@ -84,7 +104,8 @@ def look_up_service(
     if service is not None:
         return service
     changes, until = _lookups.changes, time.monotonic() + get_settings().lookup_seconds
-    service = fetch()
+    kept, _ = _services.get((account_sid, ref), (None, 0.0))
+    service = _ask(fetch, kept if hub.is_listening() else None)
     if changes == _lookups.changes and hub.is_listening():
         if len(_services) >= MAX_SERVICES:
             _services.clear()
@@ -100,7 +121,9 @@ def forget_services() -> None:
 
 def recent_stream(service_sid: str, ref: str) -> Stream | None:
     """Return the live Stream that was looked up under *ref* a moment ago, if any."""
-    return _lookups.get(service_sid, ref) if hub.is_listening() else None
+    if not hub.is_listening():
+        return None
+    return _lookups.get(service_sid, ref, since=time.monotonic())
 
 
 def look_up_stream(service_sid: str, ref: str, fetch: Callable[[], Stream]) -> Stream:
@@ -109,11 +132,34 @@ def look_up_stream(service_sid: str, ref: str, fetch: Callable[[], Stream]) -> S
     if stream is not None:
         return stream
     changes = _lookups.changes
-    stream = fetch()
+    kept = _lookups.get(service_sid, ref) if hub.is_listening() else None
+    stream = _ask(fetch, kept)
     # What changed while the database was asked may have changed this Stream.
     if changes == _lookups.changes and hub.is_listening():
         _lookups.keep(stream)
     return stream
+
+
+def _ask(fetch: Callable[[], T], kept: T | None) -> T:
+    global _away_until
+    away_until, now = _away_until, time.monotonic()
+    if now >= away_until:
+        # Of those who ask a database that was away, one waits for the answer.
+        _away_until = now + AWAY_SECONDS if away_until else 0.0
+        try:
+            found = fetch()
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("database failed: %r", error)
+            _away_until = time.monotonic() + AWAY_SECONDS
+        except SyncError:
+            _away_until = 0.0
+            raise
+        else:
+            _away_until = 0.0
+            return found
+    if kept is None:
+        raise ServiceUnavailable
+    return kept
 
 
 def forget_stream(stream_sid: str) -> None:

@@ -119,6 +119,7 @@ class Canary:
     def _note_deaf(self) -> float:
         if self._deaf_since is None:
             self._deaf_since = monotonic()
+            counters.gaps += 1
             # A Message that its own process would not hear is refused, not lost.
             deaf_loops.add(asyncio.get_running_loop())
         return self._deaf_since

@@ -19,5 +19,9 @@ class Counters:
     canaries_missed: int = 0
     """Times that this process did not hear its own event."""
 
+    gaps: int = 0
+    """Times that this process began to take itself for deaf: it may have missed
+    something."""
+
 
 counters = Counters()

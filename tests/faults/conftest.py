@@ -57,7 +57,8 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     workers: list[Worker] = []
 
     def start(**environ: str) -> Worker:
-        workers.append(Worker(tmp_path, **environ))
+        # The first one makes the tables.
+        workers.append(Worker(tmp_path, is_first=not workers, **environ))
         return workers[-1]
 
     yield start

@@ -32,12 +32,12 @@ PAUSE_SECONDS = 0.1, 0.5
 class Worker:
     """One process of the demo site under uvicorn; it comes back on the same port."""
 
-    def __init__(self, data_dir: Path, **environ: str) -> None:
+    def __init__(self, data_dir: Path, *, is_first: bool, **environ: str) -> None:
         settings = {"DRAIN_SECONDS": 1, "CANARY_SECONDS": 0.5, "LOOKUP_SECONDS": 1}
         settings |= json.loads(environ.pop("FAULT_SETTINGS", "{}"))
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
-        self._environ = site_environ(
+        self.environ = site_environ(
             data_dir,
             DJANGO_SETTINGS_MODULE="tests.faults.settings",
             FAULT_SETTINGS=json.dumps(settings),
@@ -47,24 +47,52 @@ class Worker:
             SYNC_API_KEY_SECRET=KEY_SECRET,
             **environ,
         )
-        provision = [sys.executable, "-m", "project", "provision"]
-        subprocess.run(provision, cwd=ROOT, env=self._environ, check=True)
+        if is_first:
+            provision = [sys.executable, "-m", "project", "provision"]
+            subprocess.run(provision, cwd=ROOT, env=self.environ, check=True)
         self.start()
 
     def start(self) -> None:
         """Start it."""
-        command = worker_command(self.port)
+        command = worker_command(self.port, "tests.faults.asgi:application")
         ready = "Uvicorn running on"
-        self.program = Program(*command, ready=ready, environ=self._environ)
+        self.program = Program(*command, ready=ready, environ=self.environ)
 
     def stop(self, with_signal: int = 15) -> int:
         """End it and return its exit code."""
         return self.program.stop(with_signal)
 
     @property
+    def removed(self) -> list[str]:
+        """SIDs of the Streams whose removal this process announced."""
+        lines = self.program.output.splitlines()
+        return [line.split()[1] for line in lines if line.startswith("REMOVED ")]
+
+    @property
     def rss_mb(self) -> float:
         """Resident memory in MB."""
         return rss_mb(self.program.process.pid)
+
+
+def run_django(worker: Worker, code: str) -> str:
+    """Run a few lines against the worker's database and return what they print."""
+    setup = "import django; django.setup()\n"
+    setup += "from sync_streams.models import Service, Stream\n"
+    command = [sys.executable, "-c", setup + code]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=worker.environ,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+
+
+def authorization() -> dict[str, str]:
+    """Return the header that logs in to the REST API."""
+    login = b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode())
+    return {"Authorization": f"Basic {login.decode()}"}
 
 
 class Front:
@@ -209,10 +237,9 @@ class Publisher:
     _session: aiohttp.ClientSession = field(init=False)
 
     async def __aenter__(self) -> Self:
-        login = b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode())
         # A connection for each publish, as most callers of a REST API have it.
         self._session = aiohttp.ClientSession(
-            headers={"Authorization": f"Basic {login.decode()}"},
+            headers=authorization(),
             connector=aiohttp.TCPConnector(force_close=True, limit=0),
             timeout=aiohttp.ClientTimeout(WAIT_SECONDS),
         )

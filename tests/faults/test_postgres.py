@@ -1,0 +1,162 @@
+"""PostgreSQL gone, and what must come out once although many ask at once."""
+
+import asyncio
+import collections
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import aiohttp
+import pytest
+from django.utils import timezone
+
+from tests.faults.conftest import Figures, StartWorker
+from tests.faults.rig import (
+    Publisher,
+    Subscriber,
+    Worker,
+    authorization,
+    lost,
+    run_django,
+)
+from tests.services import PostgresServer
+
+pytestmark = [pytest.mark.redis, pytest.mark.postgres]
+
+OUTAGE_SECONDS = 10
+BOUND_SECONDS = 5
+RATE = 12
+AT_ONCE = 40
+LAPSED = 1200
+
+StartOne = Callable[..., Awaitable[Worker]]
+
+
+@pytest.fixture
+def start(redis_url: str, postgres_url: str, start_worker: StartWorker) -> StartOne:
+    """Start a worker beside others, with the servers that the tests share."""
+
+    async def start(**environ: str) -> Worker:
+        urls = {"REDIS_URL": redis_url, "DATABASE_URL": postgres_url}
+        return await asyncio.to_thread(start_worker, **urls, **environ)
+
+    return start
+
+
+async def post(worker: Worker, path: str, **fields: str) -> tuple[int, float]:
+    """Return the status of a POST and the seconds it took."""
+    began = time.monotonic()
+    url = f"{worker.base_url}/v1/Services{path}"
+    async with (
+        aiohttp.ClientSession(headers=authorization()) as session,
+        session.post(url, data=fields) as answer,
+    ):
+        await answer.read()
+        return answer.status, time.monotonic() - began
+
+
+async def create_until_accepted(worker: Worker) -> float:
+    """Create Streams until one is accepted and return the moment."""
+    while (await post(worker, "/default/Streams"))[0] == 503:
+        pass
+    return time.monotonic()
+
+
+async def test_postgres_down_for_ten_seconds(
+    redis_url: str,
+    postgres_server: PostgresServer,
+    start_worker: StartWorker,
+    figures: Figures,
+) -> None:
+    urls = {"REDIS_URL": redis_url, "DATABASE_URL": postgres_server.url}
+    worker = await asyncio.to_thread(start_worker, **urls)
+    url = worker.base_url
+    async with Subscriber(url, "demo") as known, Publisher(url, "demo") as publisher:
+        await publisher.publish()
+        stop = asyncio.Event()
+        load = asyncio.create_task(publisher.load(RATE, stop))
+
+        await asyncio.to_thread(postgres_server.halt)
+        down = time.monotonic()
+        refusals = [await post(worker, "/default/Streams") for _ in range(3)]
+        await asyncio.sleep(OUTAGE_SECONDS - (time.monotonic() - down))
+        await asyncio.to_thread(postgres_server.start)
+        back = time.monotonic()
+        recovered = await create_until_accepted(worker)
+
+        stop.set()
+        await load
+        await known.until(lambda: set(publisher.accepted) <= set(known.received))
+
+    slowest = max(one.took for one in publisher.attempts)
+    slowest_refusal = max(took for _, took in refusals)
+    assert {status for status, _ in refusals} == {503}
+    assert max(slowest, slowest_refusal) < BOUND_SECONDS
+    assert publisher.refused(0, recovered) == []
+    assert known.lost == 0
+    figures(
+        f"PostgreSQL down for {OUTAGE_SECONDS} s",
+        creates_again_after=f"{recovered - back:.1f} s",
+        slowest_refusal=f"{slowest_refusal:.1f} s",
+        publishes_refused=f"0 of {len(publisher.attempts)}",
+        slowest_publish=f"{slowest:.1f} s",
+        lost=lost(publisher, known),
+        sockets_lost=known.lost,
+    )
+
+
+async def test_many_who_create_one_name_get_one_201_and_409s(start: StartOne) -> None:
+    workers = [await start() for _ in range(2)]
+
+    answers = await asyncio.gather(
+        *(
+            post(workers[number % 2], "/default/Streams", UniqueName="one")
+            for number in range(AT_ONCE)
+        )
+    )
+
+    statuses = collections.Counter(status for status, _ in answers)
+    assert statuses == {201: 1, 409: AT_ONCE - 1}
+
+
+async def test_the_default_service_comes_into_being_once(start: StartOne) -> None:
+    workers = [await start() for _ in range(2)]
+    run_django(workers[0], "Service.objects.all().delete()")
+
+    answers = await asyncio.gather(
+        *(post(workers[number % 2], "/default/Streams") for number in range(AT_ONCE))
+    )
+
+    assert {status for status, _ in answers} == {201}
+    assert run_django(workers[0], "print(Service.objects.count())") == "1"
+
+
+def wait_for_removals(workers: list[Worker], count: int) -> None:
+    deadline = time.monotonic() + 30
+    while sum(len(worker.removed) for worker in workers) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+async def test_an_expiry_is_announced_once_though_several_sweep(
+    start: StartOne,
+) -> None:
+    settings = '{"EXPIRY_INTERVAL_SECONDS": 0.2}'
+    workers = [await start(FAULT_SETTINGS=settings) for _ in range(3)]
+    async with (
+        Subscriber(workers[0].base_url, "demo"),
+        Subscriber(workers[1].base_url, "demo"),
+        Subscriber(workers[2].base_url, "demo"),
+    ):
+        past = (timezone.now() - timedelta(seconds=1)).isoformat()
+        run_django(
+            workers[0],
+            "service = Service.objects.get()\n"
+            "Stream.objects.bulk_create(Stream(service=service, account_sid="
+            f"service.account_sid, date_expires='{past}') for _ in range({LAPSED}))",
+        )
+        await asyncio.to_thread(wait_for_removals, workers, LAPSED)
+
+    removed = [sid for worker in workers for sid in worker.removed]
+    assert len(removed) == len(set(removed)) == LAPSED
+    assert run_django(workers[0], "print(Stream.objects.lapsed().count())") == "0"
