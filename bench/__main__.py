@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import chart, machine, report
 from .contenders import CONTENDERS
+from .goals import judge
 from .plan import Plan
 from .process import ROOT, redis
 from .scenarios import SCENARIOS
@@ -43,6 +44,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--repeats", type=int)
     parser.add_argument(
+        "--patience",
+        type=float,
+        default=20.0,
+        help="seconds to wait before each trial for an idle core (20)",
+    )
+    parser.add_argument(
         "--only",
         default="",
         help="contenders, separated by commas, of: "
@@ -71,9 +78,15 @@ def _plan(options: argparse.Namespace, redis_url: str) -> Plan:
             warm_up=1,
             only=only,
             quick=True,
+            patience=options.patience,
             redis_url=redis_url,
         )
-    return Plan(repeats=options.repeats or 3, only=only, redis_url=redis_url)
+    return Plan(
+        repeats=options.repeats or 3,
+        patience=options.patience,
+        only=only,
+        redis_url=redis_url,
+    )
 
 
 def _folder(options: argparse.Namespace) -> Path:
@@ -95,8 +108,10 @@ def _run(name: str, plan: Plan, folder: Path) -> None:
         return
     report.compare(rows)
     print(report.table(rows), flush=True)
+    goals = list(judge(rows))
+    print("\n".join(["", *goals]), flush=True)
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
-    report.write(rows, folder / f"{name}.json", command=command)
+    report.write(rows, folder / f"{name}.json", command=command, goals=goals)
     chart.draw(rows, folder / f"{name}.svg")
     print(f"\nwritten: {folder / name}.json, .svg", flush=True)
 

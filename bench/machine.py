@@ -4,9 +4,14 @@ import os
 import platform
 import resource
 import socket
+import time
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+QUIET_SECONDS = 0.5
+QUIET_SHARE = 0.05
+"""Share of a core that may be in use while it counts as quiet."""
+
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -66,6 +71,17 @@ def busy_seconds(core: int) -> float:
             user, nice, system, _idle, _wait, irq, softirq, steal = map(int, fields[:8])
             return (user + nice + system + irq + softirq + steal) / TICKS
     return 0.0
+
+
+def wait_until_quiet(seconds: float) -> None:
+    """Wait until nobody uses the server's core, for so long at most."""
+    (core,) = cores()[0]
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        before = busy_seconds(core)
+        time.sleep(QUIET_SECONDS)
+        if busy_seconds(core) - before < QUIET_SHARE * QUIET_SECONDS:
+            return
 
 
 def describe() -> dict[str, object]:

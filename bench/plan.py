@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from . import machine
 from .contenders import CONTENDERS, Contender
 from .dialects import Dialect
 from .generator import Generator, GeneratorFailed, Load, Measurement, measure
@@ -25,6 +26,9 @@ class Plan:
     """Names of contenders; empty: all."""
 
     quick: bool = False
+    patience: float = 20.0
+    """Seconds to wait, at most, for a server's core that nobody else uses."""
+
     redis_url: str = ""
     skipped: set[str] = field(default_factory=set)
 
@@ -82,6 +86,7 @@ class Plan:
         """Hold a fresh server and the load generator, its connections open."""
         spoken = (dialect or contender.dialect)(load.streams, load.size)
         redis_url = self.redis_url if contender.needs_redis else ""
+        machine.wait_until_quiet(self.patience)
         with contender.start(redis_url) as server:
             try:
                 with Generator(spoken, load, port=server.port) as generator:

@@ -90,13 +90,16 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def write(rows: Sequence[Row], path: Path, *, command: str) -> None:
+def write(
+    rows: Sequence[Row], path: Path, *, command: str, goals: Sequence[str]
+) -> None:
     """Write rows of one scenario as JSON, with the machine they come from."""
     result = {
         "command": command,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine.describe(),
         "baseline": BASELINE,
+        "goals": [goal.strip() for goal in goals],
         "rows": [row.as_dict() for row in rows],
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,10 @@ PUBLISH_RATE = 30
 MAX_P99_MS = 100
 FIRST = 100
 MOST = 14_000
+ATTEMPTS = 3
+DISTURBED = 0.05
+"""Share of the server's core in other hands, from which a failure is tried again."""
+
 STEP = 1.08
 """Resolution of the search."""
 
@@ -34,11 +38,14 @@ def _measure(plan: Plan, contender: Contender, streams: int) -> Row:
 
     def trial(size: int) -> Measurement | None:
         load = Load(subscribers=size, streams=streams)
-        runs = plan.trial(contender, load, f"rate {PUBLISH_RATE * streams}")
-        if not runs or not _holds(runs[0], size):
-            return None
-        passed.setdefault(size, []).append(runs[0])
-        return runs[0]
+        for _ in range(ATTEMPTS):
+            runs = plan.trial(contender, load, f"rate {PUBLISH_RATE * streams}")
+            if runs and _holds(runs[0], size):
+                passed.setdefault(size, []).append(runs[0])
+                return runs[0]
+            if not runs or runs[0].foreign_cpu < DISTURBED:
+                return None
+        return None
 
     found = [_bracket(trial)]
     for _ in range(plan.repeats - 1):
