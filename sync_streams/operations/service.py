@@ -91,6 +91,9 @@ def remove_service(service: Service, *, cause: Cause = BY_SYSTEM) -> None:
         ServiceNotFound: 54050, it was removed meanwhile.
     """
     with transaction.atomic():
+        # Locked first: a Stream that is being created either stands in the list below
+        # or finds the Service gone.
+        Service.objects.select_for_update().filter(sid=service.sid).first()
         streams = list(service.streams.all())
         _, removed = Service.objects.filter(sid=service.sid).delete()
         if not removed.get(Service._meta.label):
