@@ -217,6 +217,11 @@ class Monitor {
     for (const stream of streams) if (!this.streams.has(stream.sid)) this.watch(stream);
   }
 
+  askSoon() {
+    clearTimeout(this.soon); // many subscribe at once
+    this.soon = setTimeout(() => this.ask(), FLUSH_MS);
+  }
+
   tick() {
     const { received } = this.list.counts;
     this.charts.rate.push(received - this.second);
@@ -237,6 +242,7 @@ class Monitor {
     option.value = sid;
     root.querySelector("[data-streams]")?.append(option);
     const end = (text) => (option.remove(), this.list.note(`${name}: ${text}`));
+    subscription.addEventListener("subscribed", () => this.askSoon());
     subscription.addEventListener("message", ({ detail }) =>
       this.list.add({ message: detail, name, at: Date.now() }));
     subscription.addEventListener("gap", () => this.list.note(`${name}: ${texts.gap}`));

@@ -1,0 +1,57 @@
+"""An operator who is logged in to a demo site's admin, over HTTP."""
+
+import re
+from typing import Any
+
+import requests
+
+from tests.services import DemoSite
+
+WAIT_SECONDS = 10
+
+
+class Operator:
+    """The site's own administrator."""
+
+    def __init__(self, site: DemoSite) -> None:
+        self._root = f"{site.base_url}/admin/"
+        self._session = requests.Session()
+        self._session.get(f"{self._root}login/", timeout=WAIT_SECONDS)
+        login = {"username": "admin", "password": site.admin_password}
+        self.post("login/", **login, next="/admin/")
+
+    def get(self, path: str) -> requests.Response:
+        """Open a page of the admin."""
+        answer = self._session.get(f"{self._root}{path}", timeout=WAIT_SECONDS)
+        answer.raise_for_status()
+        return answer
+
+    def post(self, path: str, **fields: Any) -> requests.Response:
+        """Send a form of the admin."""
+        token = self._session.cookies["csrftoken"]
+        answer = self._session.post(
+            f"{self._root}{path}",
+            data={**fields, "csrfmiddlewaretoken": token},
+            timeout=WAIT_SECONDS,
+        )
+        answer.raise_for_status()
+        return answer
+
+    def stream_sid(self) -> str:
+        """Return the SID of the Stream at the top of the list."""
+        page = self.get("sync_streams/stream/").text
+        match = re.search("TO[a-f0-9]{32}", page)
+        assert match
+        return match[0]
+
+    def service_sid(self) -> str:
+        """Return the SID of the Service at the top of the list."""
+        match = re.search("IS[a-f0-9]{32}", self.get("sync_streams/service/").text)
+        assert match
+        return match[0]
+
+    def subscribers(self, stream_sid: str) -> int:
+        """Return what the list's script is told of a Stream."""
+        url = f"sync_streams/stream/occupancy/?sid={stream_sid}"
+        count: int = self.get(url).json()[stream_sid]
+        return count

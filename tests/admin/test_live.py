@@ -1,0 +1,158 @@
+"""The admin and live connections: counted, told and ended, on whatever process."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import jwt
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.admin.operator import Operator
+from tests.service.client import Socket, rest, token_for
+from tests.services import DemoSite
+
+DEMO = "sync_streams/stream"
+
+
+@pytest.fixture
+def sites(start_site: Callable[..., DemoSite], redis_url: str) -> list[DemoSite]:
+    """Two processes that share a database and a Redis."""
+    return [start_site(REDIS_URL=redis_url) for _ in range(2)]
+
+
+async def operator_of(site: DemoSite) -> Operator:
+    return await asyncio.to_thread(Operator, site)
+
+
+async def closing_of(socket: Socket) -> dict[str, Any]:
+    """Return the frame that says why the connection ends, and see it end."""
+    frame = await socket.receive()
+    with pytest.raises(ConnectionClosed):
+        await socket.receive()
+    return frame
+
+
+@pytest.fixture
+async def subscribed(sites: list[DemoSite]) -> AsyncIterator[list[Socket]]:
+    """Alice on the first process, Alice and Bob on the second, all at ``demo``."""
+    async with (
+        Socket(sites[0], "alice") as first,
+        Socket(sites[1], "alice") as second,
+        Socket(sites[1], "bob") as third,
+    ):
+        for socket in (first, second, third):
+            await socket.ask("subscribe", stream="demo")
+        yield [first, second, third]
+
+
+@pytest.mark.redis
+async def test_subscribers_are_counted_over_all_processes(
+    sites: list[DemoSite], subscribed: list[Socket]
+) -> None:
+    operator = await operator_of(sites[0])
+
+    sid = await asyncio.to_thread(operator.stream_sid)
+
+    assert await asyncio.to_thread(operator.subscribers, sid) == 3
+
+
+@pytest.mark.redis
+async def test_filter_finds_streams_that_another_process_serves(
+    sites: list[DemoSite],
+) -> None:
+    await asyncio.to_thread(rest, sites[0], "/default/Streams", UniqueName="quiet")
+    operator = await operator_of(sites[0])
+
+    async with Socket(sites[1]) as socket:
+        await socket.ask("subscribe", stream="demo")
+        busy = await asyncio.to_thread(operator.get, f"{DEMO}/?occupied=yes")
+        quiet = await asyncio.to_thread(operator.get, f"{DEMO}/?occupied=no")
+
+    assert re.findall(">(demo|quiet)<", busy.text) == ["demo"]
+    assert re.findall(">(demo|quiet)<", quiet.text) == ["quiet"]
+
+
+@pytest.mark.redis
+async def test_disconnected_identity_loses_its_sockets_on_all_processes(
+    sites: list[DemoSite], subscribed: list[Socket]
+) -> None:
+    operator = await operator_of(sites[0])
+    service_sid = await asyncio.to_thread(operator.service_sid)
+    url = f"sync_streams/service/{service_sid}/disconnect/"
+
+    await asyncio.to_thread(operator.post, url, identity="alice")
+
+    alice, alice_too, bob = subscribed
+    for socket in (alice, alice_too):
+        closing = await closing_of(socket)
+        assert (closing["type"], closing["code"]) == ("closing", 4007)
+        assert closing["reconnect_after"] is None
+    assert (await bob.ask("ping"))["type"] == "pong"
+
+
+@pytest.mark.redis
+async def test_drained_process_sends_its_connections_away_and_only_its_own(
+    sites: list[DemoSite], subscribed: list[Socket]
+) -> None:
+    operator = await operator_of(sites[0])
+    page = (
+        await asyncio.to_thread(operator.get, "sync_streams/service/processes/")
+    ).text
+    name = next(
+        name
+        for name in re.findall(r'name="process" value="([^"]+)"', page)
+        if name.endswith(f":{sites[1].program.process.pid}")
+    )
+
+    url = "sync_streams/service/processes/"
+    await asyncio.to_thread(operator.post, url, process=name, confirmed="yes")
+
+    stays, *leave = subscribed
+    for socket in leave:
+        closing = await closing_of(socket)
+        assert (closing["type"], closing["code"]) == ("closing", 4008)
+        assert closing["reconnect_after"] is not None
+    assert (await stays.ask("ping"))["type"] == "pong"
+
+
+async def test_subscribers_hear_of_a_removal_by_the_admin(embedded: DemoSite) -> None:
+    operator = await operator_of(embedded)
+    created = await asyncio.to_thread(rest, embedded, "/default/Streams")
+    sid = created["sid"]
+
+    async with Socket(embedded) as socket:
+        await socket.ask("subscribe", stream=sid)
+        await asyncio.to_thread(operator.post, f"{DEMO}/{sid}/delete/", post="yes")
+
+        assert await socket.receive() == {"type": "stream_removed", "stream_sid": sid}
+
+
+async def test_test_message_reaches_a_subscriber(embedded: DemoSite) -> None:
+    operator = await operator_of(embedded)
+    created = await asyncio.to_thread(rest, embedded, "/default/Streams")
+    sid = created["sid"]
+
+    async with Socket(embedded) as socket:
+        await socket.ask("subscribe", stream=sid)
+        url = f"{DEMO}/{sid}/publish/"
+        await asyncio.to_thread(operator.post, url, data='{"a": "</script>"}')
+
+        assert (await socket.receive())["message"]["data"] == {"a": "</script>"}
+
+
+async def test_read_only_token_subscribes_and_publishes_nothing(
+    embedded: DemoSite,
+) -> None:
+    socket = Socket(embedded)
+    claims = jwt.decode(token_for(embedded), options={"verify_signature": False})
+    claims["grants"]["data_sync"]["read_only"] = True
+    socket._token = jwt.encode(claims, embedded.api_key_secret, algorithm="HS256")
+
+    async with socket:
+        subscribed = await socket.ask("subscribe", stream="demo")
+        refused = await socket.ask("publish", stream="demo", data={})
+
+    assert subscribed["type"] == "subscribed"
+    assert (refused["type"], refused["code"]) == ("error", 54007)

@@ -1,0 +1,351 @@
+"""The admin in a real browser, under a policy that allows only the site's own files."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
+
+from tests.service.client import Socket, rest
+from tests.services import ROOT, DemoSite
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+ADMIN = "/admin/sync_streams"
+HOSTILE = (
+    "</script><script>document.title='owned'</script>"
+    "<img src=x onerror=\"document.title='owned'\"> \u202egnp.exe \u0000\u2028"
+)
+
+TAKES_IMAGES = bool(os.environ.get("SCREENSHOTS"))
+IMAGES = ROOT / "docs/img"
+"""Where the documentation's images are written, ``SCREENSHOTS=1 pytest …``."""
+
+OpenAdmin = Callable[..., Awaitable[Page]]
+
+
+async def log_in(context: BrowserContext, site: DemoSite) -> Page:
+    page = await context.new_page()
+    await page.goto(f"{site.base_url}/admin/login/?next={ADMIN}/stream/")
+    await page.fill("#id_username", "admin")
+    await page.fill("#id_password", site.admin_password)
+    await page.click("[type=submit]")
+    return page
+
+
+def listen(page: Page, complaints: list[str]) -> None:
+    page.on(
+        "console",
+        lambda said: (
+            complaints.append(said.text) if said.type in {"error", "warning"} else None
+        ),
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def admin(
+    context: BrowserContext, embedded: DemoSite, complaints: list[str]
+) -> AsyncIterator[Page]:
+    """A tab of somebody logged in, which must not complain of anything."""
+    page = await log_in(context, embedded)
+    listen(page, complaints)
+    yield page
+    assert complaints == []
+
+
+async def new_stream(site: DemoSite, **fields: str) -> str:
+    created = await asyncio.to_thread(rest, site, "/default/Streams", **fields)
+    return str(created["sid"])
+
+
+async def publish(site: DemoSite, stream: str, data: object) -> None:
+    path = f"/default/Streams/{stream}/Messages"
+    await asyncio.to_thread(rest, site, path, Data=json.dumps(data))
+
+
+async def play(site: DemoSite, stream: str, *, seconds: int) -> None:
+    """Publish what looks like a match, faster and slower."""
+    async with Socket(site, "watcher") as watcher, Socket(site) as referee:
+        for second in range(seconds):
+            if second == seconds // 3:
+                await watcher.ask("subscribe", stream=stream)
+            for number in range(1 + second * 7 % 13):
+                data = {"minute": second, "event": "pass", "player": number}
+                await referee.ask("publish", stream=stream, data=data)
+            await asyncio.sleep(0.9)
+
+
+async def open_monitor(page: Page, site: DemoSite, resource: str) -> None:
+    await page.goto(f"{site.base_url}{ADMIN}/{resource}/monitor/")
+    await expect(page.locator("[data-part=state]")).to_have_text("Connected")
+
+
+async def is_subscribed(page: Page) -> None:
+    """Wait until the page itself counts among the subscribers."""
+    count = page.locator("[data-chart=subscribers] output")
+    await expect(count).not_to_have_text(re.compile("^[0–]$"), timeout=15_000)
+
+
+async def test_monitor_shows_what_another_connection_publishes(
+    admin: Page, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded)
+    await open_monitor(admin, embedded, f"stream/{sid}")
+    await is_subscribed(admin)
+
+    async with Socket(embedded, "alice") as socket:
+        await socket.ask("publish", stream=sid, data={"from": "alice"})
+
+    row = admin.locator("[data-part=rows] li").first
+    await expect(row.locator("code")).to_have_text('{"from":"alice"}')
+    await expect(admin.locator("[data-count=received]")).to_have_text("1")
+
+
+async def test_opened_message_shows_its_sid_and_pretty_json(
+    admin: Page, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded)
+    await open_monitor(admin, embedded, f"stream/{sid}")
+    await is_subscribed(admin)
+    await publish(embedded, sid, {"a": {"b": [1, None]}})
+
+    await admin.locator("[data-part=rows] summary").first.click()
+
+    pretty = json.dumps({"a": {"b": [1, None]}}, indent=2)
+    await expect(admin.locator("[data-part=rows] pre")).to_have_text(pretty)
+    await expect(admin.locator(".sync-sid")).to_contain_text("TZ")
+
+
+async def test_paused_monitor_counts_and_shows_nothing(
+    admin: Page, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded)
+    await open_monitor(admin, embedded, f"stream/{sid}")
+    await is_subscribed(admin)
+
+    await admin.click("[data-part=pause]")
+    await publish(embedded, sid, {"n": 1})
+    await expect(admin.locator("[data-count=paused]")).to_have_text("1")
+    await expect(admin.locator("[data-part=rows] li")).to_have_count(0)
+    await admin.click("[data-part=pause]")
+    await publish(embedded, sid, {"n": 2})
+
+    codes = admin.locator("[data-part=rows] code")
+    await expect(codes).to_have_text(['{"n":2}'])
+
+
+async def test_filter_hides_what_does_not_hold_the_text(
+    admin: Page, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded)
+    await open_monitor(admin, embedded, f"stream/{sid}")
+    await is_subscribed(admin)
+    for name in ("Ada", "Grace"):
+        await publish(embedded, sid, {"name": name})
+    await expect(admin.locator("[data-part=rows] li")).to_have_count(2)
+
+    await admin.fill("[data-part=filter]", "ada")
+
+    shown = admin.locator("[data-part=rows] li:not([hidden]) code")
+    await expect(shown).to_have_text(['{"name":"Ada"}'])
+
+
+async def test_hostile_message_is_text_and_nothing_else(
+    admin: Page, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded, UniqueName=f"<b>{HOSTILE[:40]}")
+    title = await admin.title()
+    await open_monitor(admin, embedded, f"stream/{sid}")
+    await is_subscribed(admin)
+    title = await admin.title()
+
+    await publish(embedded, sid, {HOSTILE: HOSTILE, "long": "W" * 3000})
+    await admin.locator("[data-part=rows] summary").first.click()
+
+    pretty = admin.locator("[data-part=rows] pre")
+    await expect(pretty).to_contain_text("<img src=x onerror=")
+    await expect(pretty).to_contain_text("\\u202egnp.exe \\u0000\\u2028")
+    assert (
+        await admin.locator(
+            "#sync-monitor :is(img, b:not([data-count], [data-size]))"
+        ).count()
+        == 0
+    )
+    assert await admin.title() == title
+    width = await admin.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert width <= 0
+
+
+async def test_test_message_is_published_and_seen(
+    admin: Page, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded)
+    await open_monitor(admin, embedded, f"stream/{sid}")
+    await is_subscribed(admin)
+
+    await admin.fill(".sync-publish textarea", '{"move": "e4"}')
+    await admin.click(".sync-publish button")
+
+    await expect(admin.locator(".sync-result")).to_contain_text("Published: TZ")
+    row = admin.locator("[data-part=rows] code")
+    await expect(row).to_have_text(['{"move":"e4"}'])
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        ("[1]", "This is not a JSON object"),
+        ("{", "This is not a JSON object"),
+        (json.dumps({"a": "x" * 4089}), "More than 4,096 bytes"),
+    ],
+    ids=["a list", "half an object", "4,097 bytes"],
+)
+async def test_data_is_checked_while_it_is_typed(
+    admin: Page, embedded: DemoSite, data: str, fault: str
+) -> None:
+    sid = await new_stream(embedded)
+    await admin.goto(f"{embedded.base_url}{ADMIN}/stream/{sid}/change/")
+
+    await admin.fill(".sync-publish textarea", data)
+
+    await expect(admin.locator(".sync-result")).to_have_text(fault)
+    await expect(admin.locator(".sync-publish button[type=submit]")).to_be_disabled()
+
+
+async def test_refused_test_message_says_when_to_try_again(
+    context: BrowserContext, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded)
+    page = await log_in(context, embedded)
+    await page.goto(f"{embedded.base_url}{ADMIN}/stream/{sid}/change/")
+    async with Socket(embedded) as socket:
+        for _ in range(30):
+            await socket.ask("publish", stream=sid, data={})
+        await page.click(".sync-publish button[type=submit]")
+
+    result = page.locator(".sync-result")
+    await expect(result).to_contain_text(re.compile(r"\(54009\), again in \d\.\d s"))
+
+
+async def test_service_monitor_shows_all_streams_and_new_ones(
+    admin: Page, embedded: DemoSite
+) -> None:
+    first = await new_stream(embedded)
+    await admin.goto(f"{embedded.base_url}{ADMIN}/stream/{first}/change/")
+    link = admin.locator(".field-service a")
+    service = (await link.get_attribute("href") or "").split("/")[-3]
+    await open_monitor(admin, embedded, f"service/{service}")
+    await is_subscribed(admin)
+
+    second = await new_stream(embedded)
+    option = admin.locator(f"[data-streams] option[value={second}]")
+    await expect(option).to_be_attached(timeout=15_000)
+    names = admin.locator("[data-part=rows] .sync-name")
+    for sid in (first, second):
+        await publish(embedded, sid, {"of": sid})
+        await expect(names.first).to_have_text(sid)
+
+
+async def test_removed_stream_is_said_to_be_removed(
+    admin: Page, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded, UniqueName="short-lived", Ttl="4")
+    await open_monitor(admin, embedded, f"stream/{sid}")
+
+    note = admin.locator(".sync-note")
+    await expect(note).to_have_text("short-lived: The stream was removed")
+
+
+async def test_disconnected_monitor_drops_and_stays_away(
+    context: BrowserContext, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded)
+    watcher, operator = await log_in(context, embedded), await context.new_page()
+    await open_monitor(watcher, embedded, f"stream/{sid}")
+    await operator.goto(f"{embedded.base_url}{ADMIN}/service/")
+    await operator.click("#result_list tbody th a >> nth=0")
+    await operator.click("text=Disconnect an identity")
+
+    await operator.fill("#id_identity", "admin:admin")
+    await operator.click("#content [type=submit]")
+
+    await expect(operator.locator(".messagelist")).to_contain_text("admin:admin")
+    state = watcher.locator("[data-part=state]")
+    await expect(state).to_have_attribute("data-state", "closed")
+
+
+async def test_list_counts_subscribers_while_one_looks(
+    admin: Page, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded)
+    await admin.goto(f"{embedded.base_url}{ADMIN}/stream/")
+    count = admin.locator(f"[data-occupancy={sid}]")
+    await expect(count).to_have_text("0")
+
+    async with Socket(embedded) as socket:
+        await socket.ask("subscribe", stream=sid)
+
+        await expect(count).to_have_text("1", timeout=15_000)
+
+
+async def test_busy_monitor_samples_and_counts_exactly(
+    admin: Page, embedded: DemoSite
+) -> None:
+    sids = [await new_stream(embedded) for _ in range(5)]
+    await admin.goto(f"{embedded.base_url}{ADMIN}/stream/{sids[0]}/change/")
+    link = admin.locator(".field-service a")
+    service = (await link.get_attribute("href") or "").split("/")[-3]
+    await open_monitor(admin, embedded, f"service/{service}")
+    await is_subscribed(admin)
+    async with Socket(embedded) as socket:
+        for _ in range(25):
+            for sid in sids:
+                await socket.ask("publish", stream=sid, data={"n": 1})
+
+    await expect(admin.locator("[data-count=received]")).to_have_text("125")
+    await expect(admin.locator("[data-count=skipped]")).not_to_have_text("0")
+    counts = [
+        int(await admin.locator(f"[data-count={name}]").inner_text())
+        for name in ("shown", "skipped", "paused")
+    ]
+    assert sum(counts) == 125
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "width"),
+    [("light", "light", 1280), ("dark", "dark", 1280), ("phone", "light", 390)],
+)
+async def test_monitor_fits_every_theme_and_width(
+    browser: Browser,
+    embedded: DemoSite,
+    tmp_path: Path,
+    name: str,
+    scheme: str,
+    width: int,
+) -> None:
+    size = ViewportSize(width=width, height=900)
+    context = await browser.new_context(
+        color_scheme="dark" if scheme == "dark" else "light", viewport=size
+    )
+    page = await log_in(context, embedded)
+    sid = await new_stream(embedded, UniqueName=f"scores-{name}")
+    await open_monitor(page, embedded, f"stream/{sid}")
+    await is_subscribed(page)
+    await play(embedded, sid, seconds=25 if TAKES_IMAGES else 1)
+    await expect(page.locator("[data-count=received]")).not_to_have_text("0")
+    await page.click("[data-part=pause]")
+    await page.locator("[data-part=rows] summary").nth(1).click()
+
+    folder = IMAGES if TAKES_IMAGES else tmp_path
+    folder.mkdir(exist_ok=True)
+    await page.screenshot(path=folder / f"monitor-{name}.png")
+
+    overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    await context.close()
+    assert overflow <= 0
