@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError
@@ -56,6 +57,7 @@ class _Lookups:
         self.changes = 0
         self._streams: OrderedDict[str, _Lookup] = OrderedDict()
         self._sids: dict[tuple[str, str], str] = {}
+        self._lock = Lock()
 
     def get(self, service_sid: str, ref: str, *, since: float = 0) -> Stream | None:
         sid = ref if is_sid(ref) else self._sids.get((service_sid, ref), "")
@@ -67,17 +69,23 @@ class _Lookups:
 
     def keep(self, stream: Stream) -> None:
         until = time.monotonic() + get_settings().lookup_seconds
-        self._streams[stream.sid] = _Lookup(stream, until, counters.gaps)
-        if stream.unique_name:
-            self._sids[stream.service_id, stream.unique_name] = stream.sid
-        while len(self._streams) > MAX_STREAMS:
-            self.drop(next(iter(self._streams)))
+        with self._lock:
+            self._streams[stream.sid] = _Lookup(stream, until, counters.gaps)
+            if stream.unique_name:
+                self._sids[stream.service_id, stream.unique_name] = stream.sid
+            while len(self._streams) > MAX_STREAMS:
+                self._drop(next(iter(self._streams)))
 
     def clear(self) -> None:
-        self._streams.clear()
-        self._sids.clear()
+        with self._lock:
+            self._streams.clear()
+            self._sids.clear()
 
     def drop(self, stream_sid: str) -> None:
+        with self._lock:
+            self._drop(stream_sid)
+
+    def _drop(self, stream_sid: str) -> None:
         lookup = self._streams.pop(stream_sid, None)
         if lookup is not None and lookup.stream.unique_name:
             stream = lookup.stream

@@ -1,0 +1,157 @@
+"""Lookups: bounded, safe between threads, and never older than a removal."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from threading import Thread
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+
+from sync_streams import lookups, operations
+from sync_streams.delivery.hub import Hub, get_hub
+from sync_streams.errors import StreamNotFound, UniqueNameNotFound
+from sync_streams.models import Service, Stream
+from sync_streams.sids import new_stream_sid
+from tests.delivery.test_hub import stop
+from tests.overrides import sync_settings
+from tests.settings import ACCOUNT_SID
+
+COUNT = 3_000
+
+
+def named(number: int) -> Stream:
+    sid = new_stream_sid()
+    return Stream(sid=sid, service_id="IS", unique_name=f"{number}-{sid}")
+
+
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Let threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture
+async def hub(transactional_db: None) -> AsyncIterator[Hub]:
+    hub = get_hub()
+    await hub.start()
+    yield hub
+    await stop(hub)
+
+
+def test_no_more_streams_are_kept_than_may_be() -> None:
+    kept = lookups._Lookups()
+
+    for number in range(lookups.MAX_STREAMS + 100):
+        kept.keep(named(number))
+
+    assert len(kept._streams) == len(kept._sids) == lookups.MAX_STREAMS
+
+
+@pytest.mark.usefixtures("quick_switches")
+def test_threads_may_look_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups, "MAX_STREAMS", 20)
+    kept = lookups._Lookups()
+    done: list[bool] = []
+
+    def look_up() -> None:
+        for number in range(COUNT):
+            stream = named(number)
+            kept.keep(stream)
+            kept.get("IS", str(stream.unique_name))
+            if number % 3 == 0:
+                kept.drop(stream.sid)
+        done.append(True)
+
+    threads = [Thread(target=look_up) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(done) == 6
+    assert len(kept._streams) == len(kept._sids) <= 20
+
+
+@sync_to_async
+def create() -> tuple[Service, Stream]:
+    service = operations.get_service(ACCOUNT_SID, "default")
+    return service, operations.create_stream(service, unique_name="news")
+
+
+async def test_a_stream_is_looked_up_once(hub: Hub) -> None:
+    service, stream = await create()
+    with sync_settings(lookup_seconds=60):
+        await sync_to_async(operations.find_stream)(service, "news")
+        await Stream.objects.filter(sid=stream.sid).adelete()
+
+        for ref in ("news", stream.sid):
+            assert await sync_to_async(operations.find_stream)(service, ref) == stream
+
+
+async def test_a_removed_stream_is_forgotten_at_once(hub: Hub) -> None:
+    service, stream = await create()
+    with sync_settings(lookup_seconds=60):
+        await sync_to_async(operations.find_stream)(service, "news")
+
+        await sync_to_async(operations.remove_stream)(service, "news")
+
+        with pytest.raises(UniqueNameNotFound):
+            await operations.apublish(service, "news", {})
+        with pytest.raises(StreamNotFound):
+            await operations.apublish(service, stream.sid, {})
+
+
+async def test_a_changed_stream_is_looked_up_anew(hub: Hub) -> None:
+    service, _ = await create()
+    with sync_settings(lookup_seconds=60):
+        await sync_to_async(operations.find_stream)(service, "news")
+
+        await sync_to_async(operations.update_stream)(service, "news", ttl=60)
+
+        found = await sync_to_async(operations.find_stream)(service, "news")
+    assert found.date_expires is not None
+
+
+async def test_a_stream_that_lapses_is_gone_although_it_is_kept(hub: Hub) -> None:
+    service, stream = await create()
+    moment = timezone.now() + timedelta(seconds=0.2)
+    await Stream.objects.filter(sid=stream.sid).aupdate(date_expires=moment)
+    with sync_settings(lookup_seconds=60):
+        found = await sync_to_async(operations.find_stream)(service, "news")
+        assert found.date_expires == moment
+        await asyncio.sleep((moment - timezone.now()).total_seconds())
+
+        with pytest.raises(UniqueNameNotFound):
+            await operations.apublish(service, "news", {})
+
+
+async def test_a_new_stream_takes_over_the_name_at_once(hub: Hub) -> None:
+    service, stream = await create()
+    with sync_settings(lookup_seconds=60):
+        await sync_to_async(operations.find_stream)(service, "news")
+        await sync_to_async(operations.remove_stream)(service, "news")
+        again = await sync_to_async(operations.create_stream)(
+            service, unique_name="news"
+        )
+
+        message = await operations.apublish(service, "news", {})
+
+    assert message.stream_sid == again.sid != stream.sid
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_hub_nothing_is_kept() -> None:
+    service = operations.get_service(ACCOUNT_SID, "default")
+    stream = operations.create_stream(service, unique_name="news")
+    operations.find_stream(service, "news")
+
+    Stream.objects.filter(sid=stream.sid).delete()
+
+    with pytest.raises(UniqueNameNotFound):
+        operations.find_stream(service, "news")
