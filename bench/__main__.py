@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import shutil
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +23,8 @@ def main() -> None:
     """Run the scenarios asked for; print and write what they give."""
     options = _options()
     machine.raise_descriptor_limit()
+    # An end by signal, too, has to stop the servers that were started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     with ExitStack() as stack:
         redis_url = ""
         if shutil.which("redis-server"):
