@@ -57,7 +57,7 @@ class StreamAdmin(ResourceAdmin):
     list_filter: ClassVar = [AccountFilter, ExpiryFilter, OccupancyFilter]
     search_fields = ("sid__startswith", "^unique_name")
     pages = (*monitor.PAGES, *message.PAGES)
-    search_help_text = _("Beginning of a SID or a unique name")
+    search_hint = _("Beginning of a SID or a unique name")
     date_hierarchy = "date_created"
     autocomplete_fields = ("service",)
     readonly_fields = (

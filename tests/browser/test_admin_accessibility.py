@@ -1,0 +1,60 @@
+"""The admin's pages under axe-core: no finding that it calls serious or critical.
+
+Not those that are Django's alone, such as the form to add a Stream: axe-core finds fault
+with its widgets.
+"""
+
+import pytest
+from playwright.async_api import BrowserContext, Page
+
+from tests.browser.test_admin import log_in
+from tests.services import ROOT, DemoSite, cannot_have
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+AXE = ROOT / "tests/compat/node_modules/axe-core/axe.min.js"
+ADMIN = "/admin/sync_streams"
+PAGES = ("change", "monitor")
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The text of axe-core."""
+    if not AXE.exists():
+        cannot_have("npm's axe-core")
+    return AXE.read_text(encoding="utf-8")
+
+
+async def findings(page: Page, axe: str) -> list[str]:
+    await page.evaluate(axe)
+    result = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{page.url}: {violation['id']}: {violation['nodes'][0]['html']}"
+        for violation in result["violations"]
+        if violation["impact"] in {"serious", "critical"}
+    ]
+
+
+async def first_of(page: Page, site: DemoSite, model: str) -> str:
+    """Return the address of the first resource in a list, without its last segment."""
+    await page.goto(f"{site.base_url}{ADMIN}/{model}/")
+    await page.click("#result_list tbody th a >> nth=0")
+    return page.url.removesuffix("change/")
+
+
+async def test_no_page_has_serious_findings(
+    context: BrowserContext, embedded: DemoSite, axe: str
+) -> None:
+    page = await log_in(context, embedded)
+    stream = await first_of(page, embedded, "stream")
+    service = await first_of(page, embedded, "service")
+    pages = [f"{embedded.base_url}{ADMIN}/{model}/" for model in ("stream", "service")]
+    pages += [f"{pages[1]}processes/", f"{service}disconnect/"]
+    pages += [f"{base}{name}/" for base in (stream, service) for name in PAGES]
+
+    found = []
+    for url in pages:
+        await page.goto(url)
+        found += await findings(page, axe)
+
+    assert found == []
