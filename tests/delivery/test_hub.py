@@ -387,6 +387,19 @@ async def test_subscribing_twice_delivers_once(hub: Hub) -> None:
     assert client.numbers == [1, 2]
 
 
+async def test_a_burst_costs_a_client_that_reads_nothing(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    await hub.subscribe(client.outbox, stream_sid, None)
+
+    for number in range(600):
+        await publish(stream_sid, number)
+    await client.until(600)
+
+    assert client.numbers == list(range(600))
+    assert client.outbox.dropped == 0
+
+
 async def test_a_thousand_connections_receive_in_order(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     clients = [Client() for _ in range(1_000)]

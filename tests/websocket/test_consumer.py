@@ -427,7 +427,7 @@ async def test_a_renewed_token_outlives_the_first_one() -> None:
 
 
 async def test_a_client_is_warned_three_minutes_before() -> None:
-    async with Socket(token=issue_token("alice", "default", ttl=181)) as socket:
+    async with Socket(token=issue_token("alice", "default", ttl=182)) as socket:
         assert await socket.receive_nothing()
         assert await socket.receive() == {"type": "token_about_to_expire"}
 
@@ -601,7 +601,11 @@ async def test_a_database_that_fails_is_an_error_and_no_end(stream: Stream) -> N
             await in_thread(rename, "away", table)
 
         assert is_error(answer, 20503, 503)
-        assert (await socket.ask("subscribe", stream="news"))["type"] == "subscribed"
+        async with asyncio.timeout(5):
+            while answer["type"] == "error":
+                await asyncio.sleep(0.1)
+                answer = await socket.ask("subscribe", stream="news")
+        assert answer["type"] == "subscribed"
 
 
 async def test_a_layer_that_fails_is_an_error_and_no_end(stream: Stream) -> None:
