@@ -259,7 +259,7 @@ class SubscriberConsumer(AsyncConsumer):
 
     async def _get_again(self, stream: Stream) -> Stream:
         try:
-            return await run(operations.find_stream, stream.service, stream.sid)
+            return await run(_find_again, stream)
         except Exception:
             self.unsubscribe(stream.sid)
             raise
@@ -333,3 +333,8 @@ async def run(operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
     """
     call = database_sync_to_async(operation, thread_sensitive=False)
     return await call(*args, **kwargs)
+
+
+def _find_again(stream: Stream) -> Stream:
+    # In the thread, since the Stream may not have loaded its Service yet.
+    return operations.find_stream(stream.service, stream.sid)
