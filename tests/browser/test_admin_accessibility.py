@@ -1,7 +1,7 @@
 """The admin's pages under axe-core: no finding that it calls serious or critical.
 
-Not those that are Django's alone, such as the form to add a Stream: axe-core finds fault
-with its widgets.
+Not those that are Django's alone, such as the form to add a Stream: axe-core finds
+fault with its widgets.
 """
 
 import pytest
