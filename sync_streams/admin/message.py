@@ -1,6 +1,7 @@
 """Test Messages: published from the admin to whoever is subscribed now."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
 
 from sync_streams import operations
 from sync_streams.messages import read_data
@@ -21,7 +22,8 @@ def publish(
         service, ref = resource.service, resource.sid
     data = read_data(request.POST.get("data", ""))
     message = operations.publish(service, ref, data)
-    note = f"Published {message.sid} to {message.stream_sid}."
+    sids = {"message": message.sid, "stream": message.stream_sid}
+    note = _("Published %(message)s to %(stream)s.") % sids
     model_admin.log_change(request, resource, note)
     return JsonResponse({"sid": message.sid, "stream_sid": message.stream_sid})
 

@@ -22,7 +22,7 @@ from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_lazy
 
 from sync_streams.errors import (
     InvalidFriendlyName,
@@ -153,7 +153,7 @@ class ResourceAdmin(AnyAdmin):
         watch = ["watch"] if request.user.has_perm(MAY_MONITOR) else []
         return [name, *watch, *rest]
 
-    @admin.display(description=_lazy("live"))
+    @admin.display(description=gettext_lazy("live"))
     def watch(self, resource: Any) -> str:
         """Return a link to the live monitor."""
         url = reverse(self._page_name("monitor"), args=[quote(resource.pk)])
