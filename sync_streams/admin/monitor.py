@@ -21,6 +21,12 @@ from .resource import MAY_MONITOR, MAY_PUBLISH, Page, ResourceAdmin
 TOKEN_SECONDS = 300
 """Lifetime of the page's access token; the page renews it while somebody may look."""
 
+MAY_ALL = (
+    MAY_PUBLISH,
+    *(f"sync_streams.{verb}_stream" for verb in ("add", "change", "delete")),
+)
+"""What it takes for a token that is not read-only: such a one may do all of this."""
+
 MAX_STREAMS = 500
 """Streams of a Service that the monitor watches at once: the newest."""
 
@@ -48,7 +54,7 @@ def show_monitor(
 def give_token(
     model_admin: ResourceAdmin, request: HttpRequest, resource: Service | Stream
 ) -> HttpResponse:
-    """Answer an access token that may listen, and publish if its owner may."""
+    """Answer an access token that may listen, and more only if its owner may all."""
     service = _service(resource)
     account = get_settings().accounts.get(service.account_sid)
     if account is None or not account.api_keys:
@@ -58,7 +64,7 @@ def give_token(
         service.sid,
         account_sid=service.account_sid,
         ttl=TOKEN_SECONDS,
-        is_read_only=not request.user.has_perm(MAY_PUBLISH),
+        is_read_only=not request.user.has_perms(MAY_ALL),
     )
     return JsonResponse({"token": token})
 

@@ -92,14 +92,26 @@ def test_token_lapses_within_minutes(admin: Client, stream: Stream) -> None:
     assert left <= 600
 
 
-def test_token_of_a_publisher_may_publish(
-    staff: StaffClient, resource: Service | Stream
+@pytest.mark.parametrize(
+    ("permissions", "is_read_only"),
+    [
+        (["publish_message"], True),
+        (["add_stream", "change_stream", "delete_stream"], True),
+        (["publish_message", "add_stream", "change_stream", "delete_stream"], False),
+    ],
+    ids=["publishing", "changing", "both"],
+)
+def test_token_is_read_only_unless_its_owner_may_do_all_that_it_allows(
+    staff: StaffClient,
+    resource: Service | Stream,
+    permissions: list[str],
+    is_read_only: bool,
 ) -> None:
-    client = staff(*VIEW, "monitor_stream", "publish_message")
+    client = staff(*VIEW, "monitor_stream", *permissions)
 
     answer = client.post(url_of(resource, "token"))
 
-    assert not read_token(answer.json()["token"]).is_read_only
+    assert read_token(answer.json()["token"]).is_read_only is is_read_only
 
 
 def test_token_is_given_to_posts_with_a_csrf_token_only(stream: Stream) -> None:
