@@ -75,7 +75,7 @@ async def play(site: DemoSite, stream: str, *, seconds: int) -> None:
         for second in range(seconds):
             if second == seconds // 3:
                 await watcher.ask("subscribe", stream=stream)
-            for number in range(1 + second * 7 % 13):
+            for number in range(2 + second * 7 % 12):
                 data = {"minute": second, "event": "pass", "player": number}
                 await referee.ask("publish", stream=stream, data=data)
             await asyncio.sleep(0.9)
