@@ -41,16 +41,16 @@ def serve() -> None:
     with ExitStack() as stack:
         environ = {
             **os.environ,
-            "REDIS_URL": _start_redis(stack),
-            "DATABASE_URL": _start_postgres(stack),
+            "REDIS_URL": start_redis(stack),
+            "DATABASE_URL": start_postgres(stack),
         }
-        ports = [_free_port() for _ in range(WORKERS)]
+        ports = [free_port() for _ in range(WORKERS)]
         provision = [sys.executable, "-m", "project", "provision"]
         subprocess.run(provision, env=environ, check=True)
         for port in ports:
-            _start(stack, worker_command(port), port, environ)
-        port = int(settings.PORT) or _free_port()
-        _start(stack, nginx_command(folder, port, ports), port)
+            start(stack, worker_command(port), port, environ)
+        port = int(settings.PORT) or free_port()
+        start(stack, nginx_command(folder, port, ports), port)
         print(f"Page:  http://127.0.0.1:{port}/   workers at {ports}")
         print(f"Admin: admin, password {settings.CREDENTIALS['ADMIN_PASSWORD']}")
         print("Ctrl-C ends it.", flush=True)
@@ -64,7 +64,7 @@ def worker_command(
     options = (
         f"--host 127.0.0.1 --port {port} --lifespan off --no-access-log"
         " --ws-max-size 65536 --ws-per-message-deflate false --backlog 4096"
-        " --timeout-graceful-shutdown 15 --proxy-headers"
+        " --timeout-graceful-shutdown 15 --proxy-headers --log-level warning"
     )
     protocol = "sync_streams.uvicorn:FramePathProtocol"
     return [
@@ -84,17 +84,19 @@ def nginx_command(folder: Path, port: int, workers: Iterable[int]) -> list[str]:
     return [_program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(path)]
 
 
-def _start_redis(stack: ExitStack) -> str:
-    port = _free_port()
+def start_redis(stack: ExitStack) -> str:
+    """Start a Redis that keeps nothing and return its URL."""
+    port = free_port()
     options = f"--bind 127.0.0.1 --port {port} --appendonly no".split()
-    _start(stack, [_program("redis-server"), *options, "--save", ""], port)
+    start(stack, [_program("redis-server"), *options, "--save", ""], port)
     return f"redis://127.0.0.1:{port}/0"
 
 
-def _start_postgres(stack: ExitStack) -> str:
+def start_postgres(stack: ExitStack) -> str:
+    """Start a PostgreSQL that is empty and return the URL of its database."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     binaries = places[-1] if places else Path(_program("initdb")).parent
-    port = _free_port()
+    port = free_port()
     # Not below DATA_DIR, which PostgreSQL's own user may not be allowed to enter.
     data = Path(tempfile.mkdtemp(prefix="sync-streams-cluster-"))
     stack.callback(shutil.rmtree, data, ignore_errors=True)
@@ -102,7 +104,7 @@ def _start_postgres(stack: ExitStack) -> str:
     initdb = [f"{binaries}/initdb", "-U", "postgres", "-A", "trust", "-D", str(data)]
     subprocess.run([*prefix, *initdb], cwd=data, check=True, capture_output=True)
     options = f"-h 127.0.0.1 -p {port} -k {data} -D {data} -c log_min_messages=fatal"
-    _start(stack, [*prefix, f"{binaries}/postgres", *options.split()], port)
+    start(stack, [*prefix, f"{binaries}/postgres", *options.split()], port)
     return f"postgres://postgres@127.0.0.1:{port}/postgres"
 
 
@@ -116,12 +118,13 @@ def _as_postgres(folder: Path) -> list[str]:
     return ["setpriv", *options.split()]
 
 
-def _start(
+def start(
     stack: ExitStack,
     command: list[str],
     port: int,
     environ: Mapping[str, str] | None = None,
-) -> None:
+) -> int:
+    """Start a program, stopped with the *stack*, and return its id once it listens."""
     # A session of its own: Ctrl-C reaches this process, which stops them in turn.
     process = subprocess.Popen(
         command, env=environ, stdout=subprocess.DEVNULL, start_new_session=True
@@ -132,6 +135,7 @@ def _start(
         if process.poll() is not None or time.monotonic() > deadline:
             raise OSError(f"{command[0]} did not start")
         time.sleep(0.05)
+    return process.pid
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
@@ -147,7 +151,8 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port of the loopback interface that nobody uses now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 

@@ -55,6 +55,7 @@ class Worker:
     def start(self) -> None:
         """Start it."""
         command = worker_command(self.port, "tests.faults.asgi:application")
+        command += ["--log-level", "info"]
         ready = "Uvicorn running on"
         self.program = Program(*command, ready=ready, environ=self.environ)
 

@@ -3,7 +3,7 @@
 import asyncio
 import collections
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 
 import aiohttp
@@ -32,12 +32,19 @@ LAPSED = 1200
 StartOne = Callable[..., Awaitable[Worker]]
 
 
+@pytest.fixture(scope="module")
+def lasting_url() -> Iterator[str]:
+    server = PostgresServer()
+    yield server.url
+    server.stop()
+
+
 @pytest.fixture
-def start(redis_url: str, postgres_url: str, start_worker: StartWorker) -> StartOne:
+def start(redis_url: str, lasting_url: str, start_worker: StartWorker) -> StartOne:
     """Start a worker beside others, with the servers that the tests share."""
 
     async def start(**environ: str) -> Worker:
-        urls = {"REDIS_URL": redis_url, "DATABASE_URL": postgres_url}
+        urls = {"REDIS_URL": redis_url, "DATABASE_URL": lasting_url}
         return await asyncio.to_thread(start_worker, **urls, **environ)
 
     return start

@@ -1,0 +1,1 @@
+"""Soak: two workers behind nginx under churn; nothing may grow."""

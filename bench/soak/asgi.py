@@ -1,0 +1,28 @@
+"""The demo site's application, telling at ``/internals`` what it holds on to."""
+
+import asyncio
+import gc
+import json
+from typing import Any
+
+from project.asgi import application as site
+from sync_streams.connections import connections
+from sync_streams.delivery.hub import get_hub
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Answer ``/internals`` here and everything else as the site does."""
+    if scope["type"] != "http" or scope["path"] != "/internals":
+        await site(scope, receive, send)
+        return
+    gc.collect()
+    hub = get_hub()
+    body = json.dumps(
+        {
+            "connections": len(connections),
+            "tasks": len(asyncio.all_tasks()),
+            "topics": len(hub.busiest(1_000_000)),
+        }
+    ).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
