@@ -54,7 +54,7 @@ class _Inbox:
 class FramePathProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, offering ``sync_streams.websocket.frame``.
 
-    The extension holds ``write(frame: bytes)``, which takes one whole encoded frame,
+    The extension holds ``write(frames: bytes)``, which takes whole encoded frames,
     and ``abort()``, which ends the connection without waiting for the peer to read.
     The application adds ``writable(is_writable: bool)``, which is told when the way
     opens and when it closes, and ``leave()``: with it, the application is asked to end

@@ -6,7 +6,6 @@ layer one delivery a process, whatever the number of subscribers.
 """
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable, Coroutine
 from heapq import nlargest
@@ -19,18 +18,17 @@ from sync_streams.errors import ServiceUnavailable
 
 from .broadcast import PROCESS_GROUP, Event, channel_layer, serve_on
 from .canary import Canary
-from .counters import counters
-from .frames import Encoder, Frame
+from .fanout import deliver_messages, deliver_removal
 from .outbox import Outbox
 from .topic import Topic
 
 logger = logging.getLogger(__name__)
 
-TURN = 256
-"""Connections served before the event loop may look after something else."""
+MAX_WAITING = 16
+"""Events received and not yet delivered; more of them wait in the layer, which has a
+bound of its own, and outboxes may write before they are taken."""
 
-EVENTS_A_TURN = 16
-"""Events taken before the outboxes may write: a burst would overflow healthy ones."""
+MESSAGE = "message.published"
 
 RETRY_SECONDS = 0.5
 """Pause after the layer failed."""
@@ -59,6 +57,7 @@ class Hub:
         self._starting = asyncio.Lock()
         self._start_failed = -RETRY_SECONDS
         self._receiver: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Queue[Any] = asyncio.Queue(MAX_WAITING)
         self._tasks: set[asyncio.Task[None]] = set()
         self.canary = Canary(rejoin=self._rejoin, give_up=_tell_deaf)
 
@@ -87,6 +86,7 @@ class Hub:
                 self._start_failed = monotonic()
                 raise _unavailable(error) from error
             self._receiver = asyncio.create_task(self._receive())
+            self._spawn(self._deliver())
             self._spawn(self.canary.watch())
             serve_on(asyncio.get_running_loop())
             _latest.hub = self
@@ -183,78 +183,54 @@ class Hub:
             del self._topics[topic.stream_sid]
 
     async def _receive(self) -> None:
-        for count in itertools.count(1):
+        while True:
             try:
-                await self._hear(await self._layer.receive(self._channel))
-                if count % EVENTS_A_TURN == 0:
-                    await asyncio.sleep(0)
+                await self._waiting.put(await self._layer.receive(self._channel))
             except Exception:
                 logger.exception("channel layer failed; the hub goes on")
                 # What failed may have forgotten this process's groups.
                 self.canary.doubt()
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _hear(self, event: Any) -> None:
-        try:
-            await self._dispatch(event)
-        except Exception:
-            logger.exception("an event failed; the hub goes on")
+    async def _deliver(self) -> None:
+        while True:
+            events = [await self._waiting.get()]
+            while not self._waiting.empty():
+                events.append(self._waiting.get_nowait())
+            for bundle in _bundled(events):
+                try:
+                    await self._take(bundle)
+                except Exception:
+                    logger.exception("an event failed; the hub goes on")
 
-    async def _dispatch(self, event: Any) -> None:
-        if event["type"] == "message.published":
-            await self._message_published(event)
+    async def _take(self, bundle: list[Any]) -> None:
+        event = bundle[0]
+        if event["type"] == MESSAGE:
+            topic = self._topics.get(event["stream_sid"])
+            if topic is not None and topic.is_joined:
+                await deliver_messages(topic, bundle)
         elif event["type"] == "canary":
             self.canary.hear()
         elif event["type"] in handlers:
             self._spawn(handlers[event["type"]](self, event))
         else:
-            await self._process_event(event)
+            self._process_event(event)
 
-    async def _process_event(self, event: Event) -> None:
+    def _process_event(self, event: Event) -> None:
         for listener in listeners:
             listener(event)
         topic = self._topics.get(event["stream_sid"])
         if topic is None:
             return
         if event["type"] == "stream.removed":
-            self._stream_removed(topic, event)
+            for outbox in deliver_removal(topic, event):
+                self.unsubscribe(outbox, topic.stream_sid)
         elif event["type"] == "stream.updated":
             self.expire_at(topic.stream_sid, event.get("expires_at"), is_news=True)
 
-    async def _message_published(self, event: Event) -> None:
-        topic = self._topics.get(event["stream_sid"])
-        if topic is None:
-            return
-        for encoder, members in tuple(topic.members.items()):
-            frame = _written(encoder.message_published, event)
-            if frame is not None:
-                await self._fan_out(frame, members, skip=_origin(encoder, event))
-
-    async def _fan_out(
-        self, frame: Frame, members: dict[str, Outbox], *, skip: str | None
-    ) -> None:
-        outboxes = tuple(box for key, box in members.items() if key != skip)
-        for start in range(0, len(outboxes), TURN):
-            if start:
-                await asyncio.sleep(0)
-            turn = outboxes[start : start + TURN]
-            # A connection may have left during an earlier turn.
-            _deliver(frame, [box for box in turn if box.connection_id in members])
-        counters.delivered += len(outboxes)
-
-    def _stream_removed(self, topic: Topic, event: Event) -> None:
-        for encoder, members in tuple(topic.members.items()):
-            frame = _written(encoder.stream_removed, event)
-            for outbox in tuple(members.values()):
-                if frame is not None and outbox.connection_id != _origin(
-                    encoder, event
-                ):
-                    _put(outbox, frame)
-                self.unsubscribe(outbox, topic.stream_sid)
-
     def _expire(self, stream_sid: str) -> None:
         event: Event = {"type": "stream.removed", "stream_sid": stream_sid}
-        self._spawn(self._process_event(event))
+        self._process_event(event)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(coroutine)
@@ -262,43 +238,20 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
 
 
-def _deliver(frame: Frame, outboxes: list[Outbox]) -> None:
-    # Outbox.put, spelt out: this is what a Message costs for each subscriber, and the
-    # objects touched here are cold by the time their turn comes.
-    wire, size, is_plain = frame.wire, frame.size, not frame.is_acknowledged
-    for outbox in outboxes:
-        try:
-            direct = outbox.direct
-            if direct is not None and is_plain:
-                direct(wire)
-                outbox.sent += size
-                if outbox.sent > outbox.check_at:
-                    outbox.check()
-            else:
-                outbox.put(frame)
-        except Exception:
-            logger.exception("a connection failed; the others go on")
-            outbox.give_up()
-
-
-def _origin(encoder: Encoder, event: Event) -> str | None:
-    return event.get("origin") if encoder.skips_origin else None
-
-
-def _written(write: Callable[[Event], Frame], event: Event) -> Frame | None:
-    try:
-        return write(event)
-    except Exception:
-        logger.exception("a protocol cannot write %s; the others go on", event["type"])
-        return None
-
-
-def _put(outbox: Outbox, frame: Frame) -> None:
-    try:
-        outbox.put(frame)
-    except Exception:
-        logger.exception("a connection failed; the others go on")
-        outbox.give_up()
+def _bundled(events: list[Any]) -> list[list[Any]]:
+    """Put Messages of one Stream together, but none past an event of another kind."""
+    bundles: list[list[Any]] = []
+    messages: dict[str, list[Any]] = {}
+    for event in events:
+        if event.get("type") != MESSAGE:
+            messages.clear()
+            bundles.append([event])
+        elif event["stream_sid"] in messages:
+            messages[event["stream_sid"]].append(event)
+        else:
+            bundles.append([event])
+            messages[event["stream_sid"]] = bundles[-1]
+    return bundles
 
 
 def _unavailable(error: Exception) -> ServiceUnavailable:

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 Send = Callable[[Any], Awaitable[None]]
 WriteFrame = Callable[[bytes], object]
-"""Hands an encoded frame to the transport, which takes it without waiting."""
+"""Hands encoded frames to the transport, which takes them without waiting."""
 
 LAST_WORDS_SECONDS = 1
 """Time that a closing connection has to take what is left for it."""

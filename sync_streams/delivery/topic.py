@@ -22,8 +22,8 @@ class Topic:
     __slots__ = (
         "_expiry",
         "_has_news",
-        "_is_joined",
         "_lock",
+        "is_joined",
         "members",
         "stream_sid",
     )
@@ -34,7 +34,10 @@ class Topic:
         self.members: dict[Encoder, dict[str, Outbox]] = {}
         """Connections by protocol and id: an event is encoded once for each key."""
         self._lock = asyncio.Lock()
-        self._is_joined = self._has_news = False
+        self.is_joined = False
+        """Whether this process is in the group. Who subscribes before that is not
+        answered yet, and what is still underway from an earlier stay is not for it."""
+        self._has_news = False
         self._expiry: asyncio.TimerHandle | None = None
 
     @property
@@ -87,17 +90,17 @@ class Topic:
             again: join even so, in case the layer forgot.
         """
         async with self._lock:
-            if self._is_joined and not again:
+            if self.is_joined and not again:
                 return
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                 await layer.group_add(stream_group(self.stream_sid), channel)
-            self._is_joined = True
+            self.is_joined = True
 
     async def leave(self, layer: BaseChannelLayer, channel: str) -> bool:
         """Leave the Stream's group if nobody listens; tell whether that is so."""
         async with self._lock:
-            if self._is_joined and not self.members:
-                self._is_joined = False
+            if self.is_joined and not self.members:
+                self.is_joined = False
                 async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                     await layer.group_discard(stream_group(self.stream_sid), channel)
         # Who subscribed while the layer was asked waits for the lock, to join again.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from sync_streams.delivery.broadcast import Event
@@ -40,6 +41,8 @@ class Client:
         self.frames: list[dict[str, Any]] = []
         """What arrived, pings left out."""
         self.pings = 0
+        self.writes = 0
+        """How often something was handed to the frame path."""
         self.events: list[dict[str, Any]] = []
         """Every ASGI event, closes included."""
         self.stuck = 0
@@ -92,7 +95,9 @@ class Client:
     def _write(self, wire: bytes) -> None:
         if self.is_broken:
             raise RuntimeError("cannot take it")
-        self._take(text_of(wire))
+        self.writes += 1
+        for text in texts_of(wire):
+            self._take(text)
 
     def _take(self, text: str) -> None:
         frame = json.loads(text)
@@ -125,8 +130,11 @@ class _Reading(asyncio.Event):
         self._client.outbox.set_writable(False)
 
 
-def text_of(wire: bytes) -> str:
-    """Read an unmasked text frame, RFC 6455, section 5.2."""
-    assert wire[0] == 0x81
-    skip = {126: 4, 127: 10}.get(wire[1], 2)
-    return wire[skip:].decode()
+def texts_of(wire: bytes) -> Iterator[str]:
+    """Read unmasked text frames, RFC 6455, section 5.2."""
+    while wire:
+        assert wire[0] == 0x81
+        start = {126: 4, 127: 10}.get(wire[1], 2)
+        size = wire[1] if start == 2 else int.from_bytes(wire[2:start])
+        yield wire[start : start + size].decode()
+        wire = wire[start + size :]

@@ -186,7 +186,7 @@ async def test_a_stream_without_subscribers_leaves_no_trace(hub: Hub) -> None:
     await until(lambda: not hub._topics)
 
     assert client.outbox.streams == set()
-    await until(lambda: len(hub._tasks) == 1)
+    await until(lambda: len(hub._tasks) == 2)
     await publish(sids[0], 1)
     assert client.numbers == []
 
@@ -251,14 +251,14 @@ async def test_a_stream_lapses_at_its_moment(hub: Hub) -> None:
     await hub.subscribe(client.outbox, stream_sid, moment)
     await client.until(1)
 
-    assert 0 <= time.time() - moment < 0.15
+    assert 0 <= time.time() - moment < 2  # what an operator is promised
     assert client.frames == [{"type": "stream_removed", "stream_sid": stream_sid}]
 
 
 async def test_a_longer_life_is_heard_of(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
-    moment = time.time() + 0.2
+    moment = time.time() + 1
     await hub.subscribe(client.outbox, stream_sid, moment)
     updated: Event = {
         "type": "stream.updated",
@@ -267,7 +267,7 @@ async def test_a_longer_life_is_heard_of(hub: Hub) -> None:
     }
 
     await abroadcast(updated)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(moment + 0.1 - time.time())
     await publish(stream_sid, 1)
     await client.until(1)
 
@@ -290,7 +290,7 @@ async def test_a_shorter_life_is_heard_of(hub: Hub) -> None:
 async def test_whoever_knows_an_older_life_time_does_not_shorten_it(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     early, late = Client(), Client()
-    old = time.time() + 0.2
+    old = time.time() + 1
     await hub.subscribe(early.outbox, stream_sid, old)
     await abroadcast(
         {"type": "stream.updated", "stream_sid": stream_sid, "expires_at": None}
@@ -299,7 +299,7 @@ async def test_whoever_knows_an_older_life_time_does_not_shorten_it(hub: Hub) ->
     await early.until(1)
 
     await hub.subscribe(late.outbox, stream_sid, old)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(old + 0.1 - time.time())
     await publish(stream_sid, 2)
     await early.until(2)
 
@@ -317,12 +317,13 @@ async def test_one_bad_connection_costs_the_others_nothing(
 
     for number in range(3):
         await publish(stream_sid, number)
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(5):
         await clients[0].until(3)
         await clients[2].until(3)
 
     assert clients[0].numbers == clients[2].numbers == [0, 1, 2]
     assert "cannot take it" in caplog.text
+    assert "channel layer failed" not in caplog.text
 
 
 async def test_one_bad_protocol_costs_the_other_nothing(
@@ -344,7 +345,7 @@ async def test_one_bad_protocol_costs_the_other_nothing(
     await publish(stream_sid, 1)
     await publish(stream_sid, 2)
     await abroadcast({"type": "stream.removed", "stream_sid": stream_sid})
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(5):
         await good.until(3)
 
     assert good.numbers == [1, 2]
@@ -385,6 +386,71 @@ async def test_subscribing_twice_delivers_once(hub: Hub) -> None:
     await client.until(2)
 
     assert client.numbers == [1, 2]
+
+
+async def test_messages_that_wait_together_are_written_together(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    clients = [Client(frame_path=True) for _ in range(3)]
+    for client in clients:
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    for number in range(8):
+        hub._waiting.put_nowait(published(Message.new(stream_sid, {"n": number})))
+    for client in clients:
+        await client.until(8)
+
+    assert all(client.numbers == list(range(8)) for client in clients)
+    assert [client.writes for client in clients] == [1, 1, 1]
+
+
+async def test_waiting_messages_stay_on_their_side_of_a_removal(hub: Hub) -> None:
+    sids = [new_stream_sid(), new_stream_sid()]
+    client = Client(frame_path=True)
+    for sid in sids:
+        await hub.subscribe(client.outbox, sid, None)
+
+    events = [
+        *(published(Message.new(sid, {"n": n})) for n in range(3) for sid in sids),
+        Event(type="stream.removed", stream_sid=sids[0]),
+        *(published(Message.new(sid, {"n": n})) for n in range(3, 6) for sid in sids),
+    ]
+    for event in events:
+        hub._waiting.put_nowait(event)
+    await client.until(10)
+
+    of = [
+        [
+            f.get("message", {}).get("data")
+            for f in client.frames
+            if f["stream_sid"] == s
+        ]
+        for s in sids
+    ]
+    assert of == [[{"n": 0}, {"n": 1}, {"n": 2}, None], [{"n": n} for n in range(6)]]
+
+
+async def test_of_waiting_messages_a_publisher_is_spared_its_own(hub: Hub) -> None:
+    class Skips(JsonEncoder):
+        skips_origin = True
+
+    stream_sid, encoder = new_stream_sid(), Skips()
+    clients = [Client(frame_path=True) for _ in range(3)]
+    for client in clients:
+        client.outbox.encoder = encoder
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    for number in range(9):
+        message = Message.new(stream_sid, {"n": number})
+        origin = clients[number % 3].outbox.connection_id if number % 3 < 2 else None
+        hub._waiting.put_nowait(published(message, origin))
+    for client, count in zip(clients, (6, 6, 9), strict=True):
+        await client.until(count)
+
+    assert [client.numbers for client in clients] == [
+        [1, 2, 4, 5, 7, 8],
+        [0, 2, 3, 5, 6, 8],
+        list(range(9)),
+    ]
 
 
 async def test_a_burst_costs_a_client_that_reads_nothing(hub: Hub) -> None:
