@@ -43,7 +43,7 @@ from tests.settings import (
 
 SERVICE_SID = "IS" + "0" * 32
 HEADER = {"typ": "JWT", "alg": "HS256", "cty": "twilio-fpa;v=1"}
-GONE = object()
+GONE = ...
 """Stands for a claim that is left out."""
 
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,48 @@ def small_buffer(port: int) -> socket.socket:
     return sock
 
 
+class Trickle:
+    """A way to the server that can become so narrow that a byte takes a moment."""
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self.is_narrow = False
+        self.ended = asyncio.Event()
+        """Set when the server has ended the connection."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[socket.socket]:
+        """Listen, and yield a socket that is connected through here."""
+        listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        async with listener:
+            sock = socket.socket()
+            await asyncio.to_thread(sock.connect, listener.sockets[0].getsockname())
+            sock.setblocking(False)
+            yield sock
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        inbound, outbound = await asyncio.open_connection(
+            sock=small_buffer(self._server_port), limit=1024
+        )
+        upstream = asyncio.create_task(self._copy(reader, outbound))
+        with suppress(ConnectionError):
+            await self._copy(inbound, writer)
+        upstream.cancel()
+        outbound.close()
+        writer.close()
+        self.ended.set()
+
+    async def _copy(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter
+    ) -> None:
+        while data := await source.read(1 if self.is_narrow else 4096):
+            target.write(data)
+            if self.is_narrow:
+                await asyncio.sleep(0.05)
+
+
 async def read_to_the_end(connection: ClientConnection) -> tuple[list[Any], int | None]:
     """Read on until the server's close; return the frames and the close code."""
     frames = []
@@ -163,3 +205,29 @@ async def test_a_stalled_reader_is_ended_and_costs_the_others_nothing(
     # Daphne gives a closing peer one second and then drops what it did not read.
     assert code in {CloseCode.TOO_SLOW, None}
     assert code is None or frames[-1]["type"] == "closing"
+
+
+async def test_a_reader_of_a_few_bytes_a_second_is_ended_too(server: Server) -> None:
+    way = Trickle(server.port)
+    async with (
+        asyncio.timeout(40),
+        server.connect() as publisher,
+        server.connect() as healthy,
+        way.open() as sock,
+        server.connect(sock=sock) as trickling,
+    ):
+        for connection in (healthy, trickling):
+            subscription = {"stream": "news", "mode": "open_or_create"}
+            await ask(connection, "subscribe", **subscription)
+        before = server.memory_bytes
+
+        way.is_narrow = True
+        numbers, _ = await asyncio.gather(read_all(healthy), flood(publisher))
+        grown = server.memory_bytes - before
+        with suppress(ConnectionClosed):
+            while not way.ended.is_set():  # whoever only listens may hear of it late
+                await trickling.send('{"type":"ping"}')
+                await asyncio.sleep(0.2)
+
+    assert numbers == list(range(MESSAGES))
+    assert grown < GROWTH_BYTES
