@@ -41,7 +41,7 @@ soak: $(VENV)/.dev  ## load such a cluster for MINUTES (30) and look for leaks
 
 test: $(VENV)/.dev  ## install what the tests need, and run them
 	@tests/install-services.sh $(PY)
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 3 --dist loadfile
 
 check: $(VENV)/.dev  ## lint, types, layers, migrations, templates
 	$(VENV)/bin/ruff check .
@@ -52,7 +52,9 @@ check: $(VENV)/.dev  ## lint, types, layers, migrations, templates
 	$(VENV)/bin/djlint --check --lint templates $(wildcard sync_streams/templates)
 
 bench: $(VENV)/.dev  ## measure deliveries per second and publish latency
+	@$(INSTALL) --group bench
 	@$(PY) -m bench
+	@$(PY) -m bench.document
 
 lock:  ## resolve every dependency anew and write down the versions
 	@.ci/lock $(PYTHON) > $(LOCK).new

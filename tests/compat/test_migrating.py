@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.conftest import StartSite
 from tests.documents import EXAMPLE_ORIGIN, ROOT, code_block
 from tests.services import DemoSite, cannot_have
 
@@ -20,10 +21,11 @@ const show = (...seen) => { console.log(JSON.stringify(seen)); process.exit(0); 
 
 
 @pytest.fixture
-def site(embedded: DemoSite) -> DemoSite:
+def site(start_site: StartSite) -> DemoSite:
+    """A site without Streams: the document creates one."""
     if not shutil.which("node") or not (MODULES / "twilio-sync").exists():
         cannot_have("Node with npm's packages")
-    return embedded
+    return start_site()
 
 
 def run(site: DemoSite, *command: str, code: str) -> str:
