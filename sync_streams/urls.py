@@ -2,9 +2,12 @@
 
 from django.urls import include, re_path
 
+from .rest.urls import unknown
+
 app_name = "sync_streams"
 
 urlpatterns = [
-    # No slash here, so that /v1 itself is no candidate for a redirect to /v1/.
-    re_path("^v1", include("sync_streams.rest.urls")),
+    re_path("^v1/", include("sync_streams.rest.urls")),
+    # Else it would be a candidate for a redirect to /v1/.
+    re_path(r"^v1\Z", unknown),
 ]

@@ -146,7 +146,9 @@ def test_a_django_project_takes_the_app_in(tmp_path: Path) -> None:
     project = new_project(tmp_path)
     environ = {**os.environ, **PROJECT_CREDENTIALS, "PYTHONPATH": str(project)}
     environ |= {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
-    run(sys.executable, str(project / "manage.py"), "migrate", code="", **environ)
+    manage = (sys.executable, str(project / "manage.py"))
+    run(*manage, "check", "--fail-level", "WARNING", code="", **environ)
+    run(*manage, "migrate", code="", **environ)
     port = free_port()
     server = Program(
         *(sys.executable, "-m", "daphne", "-p", str(port), "mysite.asgi:application"),
@@ -169,23 +171,21 @@ def test_a_django_project_takes_the_app_in(tmp_path: Path) -> None:
 
 
 def new_project(folder: Path) -> Path:
-    """Make a Django project and add to its files what the README says."""
+    """Make a Django project and add to its files what the README says, no more."""
     start = (sys.executable, "-m", "django", "startproject")
     run(*start, "mysite", str(folder), code="")
     settings, urls, asgi = (
         folder / "mysite" / f"{name}.py" for name in ("settings", "urls", "asgi")
     )
-    apps = "*INSTALLED_APPS"  # what stands for the dots: the project's own
-    block = code_block(README, "python", "INSTALLED_APPS").replace("...", apps)
-    settings.write_text(f"{settings.read_text()}\nimport os\n{block}")
-    block = code_block(README, "python", "# urls.py").replace("...", "*urlpatterns")
-    urls.write_text(
-        f"{urls.read_text()}\nfrom django.urls import include, path\n{block}"
+    # The dots stand for what the project has already.
+    block = code_block(README, "python", "INSTALLED_APPS")
+    append(settings, block.replace("...", "*INSTALLED_APPS"))
+    append(
+        urls, code_block(README, "python", "# urls.py").replace("...", "*urlpatterns")
     )
-    block = code_block(README, "python", "ProtocolTypeRouter")
-    asgi.write_text(
-        asgi.read_text().replace("application = get_asgi_application()", "")
-        + "from channels.routing import ProtocolTypeRouter, URLRouter\n"
-        + block
-    )
+    asgi.write_text(code_block(README, "python", "ProtocolTypeRouter"))
     return folder
+
+
+def append(file: Path, code: str) -> None:
+    file.write_text(f"{file.read_text()}\n{code}")

@@ -12,12 +12,14 @@ from .views import MessageViewSet, ServiceViewSet, StreamViewSet, UnknownViewSet
 _LIST: dict[str, Any] = {"get": "list", "post": "create"}
 _DETAIL: dict[str, Any] = {"get": "retrieve", "post": "update", "delete": "destroy"}
 
-_SERVICES = r"^/Services"
+_SERVICES = "^Services"
 _SERVICE = rf"{_SERVICES}/(?P<service_ref>[^/]+)"
 _STREAMS = rf"{_SERVICE}/Streams"
 _STREAM = rf"{_STREAMS}/(?P<stream_ref>[^/]+)"
 _MESSAGES = rf"{_STREAM}/Messages"
 _END = r"/?\Z"
+
+unknown = UnknownViewSet.as_view({"options": "options"})
 
 urlpatterns = [
     # Routes are tried in turn: the busiest stands first.
@@ -28,5 +30,5 @@ urlpatterns = [
     re_path(_STREAM + _END, StreamViewSet.as_view(_DETAIL)),
     # Whatever else: a path that no route matched would get a redirect to one with a
     # slash, or a page in HTML.
-    re_path(r"^(?:/|\Z)", UnknownViewSet.as_view({"options": "options"})),
+    re_path("", unknown),
 ]
