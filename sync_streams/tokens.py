@@ -34,7 +34,10 @@ CLOCK_SKEW_SECONDS = 60
 
 MAX_IDENTITY_LENGTH = 256
 
-_CONTENT_TYPE = "twilio-fpa;v=1"
+CONTENT_TYPE = "twilio-fpa;v=1"
+"""``cty`` of an access token's header; without it a JWT is meant for something else."""
+
+_HEADER = {"typ": "JWT", "alg": "HS256", "cty": CONTENT_TYPE}
 
 _UNREADABLE = (
     jwt.PyJWTError,
@@ -126,7 +129,7 @@ def issue_token(
         },
         secret,
         algorithm="HS256",
-        headers={"cty": _CONTENT_TYPE},
+        headers={"cty": CONTENT_TYPE},
     )
 
 
@@ -151,7 +154,7 @@ def _issuer(token: str) -> tuple[Account, str]:
         header, claims = map(_read_part, token.split(".")[:2])
     except _UNREADABLE as error:
         raise InvalidToken from error
-    if header.get("alg") != "HS256":
+    if not _HEADER.items() <= header.items():
         raise InvalidTokenHeader
     account_sid, key_sid = claims.get("sub"), claims.get("iss")
     if not isinstance(account_sid, str) or not isinstance(key_sid, str):

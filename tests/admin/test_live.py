@@ -9,6 +9,7 @@ import jwt
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from sync_streams.tokens import CONTENT_TYPE
 from tests.admin.operator import Operator
 from tests.service.client import Socket, rest, token_for
 from tests.services import DemoSite
@@ -148,7 +149,9 @@ async def test_read_only_token_subscribes_and_publishes_nothing(
     socket = Socket(embedded)
     claims = jwt.decode(token_for(embedded), options={"verify_signature": False})
     claims["grants"]["data_sync"]["read_only"] = True
-    socket._token = jwt.encode(claims, embedded.api_key_secret, algorithm="HS256")
+    socket._token = jwt.encode(
+        claims, embedded.api_key_secret, headers={"cty": CONTENT_TYPE}
+    )
 
     async with socket:
         subscribed = await socket.ask("subscribe", stream="demo")

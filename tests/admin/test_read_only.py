@@ -9,7 +9,7 @@ from sync_streams import operations
 from sync_streams.announcements import Cause
 from sync_streams.errors import AccessForbidden
 from sync_streams.models import Service, Stream
-from sync_streams.tokens import issue_token, read_token
+from sync_streams.tokens import CONTENT_TYPE, issue_token, read_token
 from tests.settings import API_KEY_SECRET
 
 LISTENER = Cause("listener", is_read_only=True)
@@ -35,7 +35,7 @@ def test_only_false_gives_rights_back(
     claims = jwt.decode(token, options={"verify_signature": False})
     claims["grants"]["data_sync"]["read_only"] = value
 
-    changed = jwt.encode(claims, API_KEY_SECRET, algorithm="HS256")
+    changed = jwt.encode(claims, API_KEY_SECRET, headers={"cty": CONTENT_TYPE})
 
     assert read_token(changed).is_read_only is is_read_only
 

@@ -10,6 +10,7 @@ from typing import Any
 import jwt
 from channels.testing import WebsocketCommunicator
 
+from sync_streams.tokens import CONTENT_TYPE
 from sync_streams.twilsock import frames
 from tests import settings as site
 from tests.asgi import application
@@ -37,7 +38,7 @@ def make_token(
         "exp": int(time.time()) + ttl,
         "grants": {"identity": identity, "data_sync": sync},
     }
-    return jwt.encode(claims, secret, algorithm="HS256")
+    return jwt.encode(claims, secret, headers={"cty": CONTENT_TYPE})
 
 
 def body_of(frame: frames.Frame) -> Any:

@@ -16,6 +16,7 @@ from pytest_django import Settings
 
 from sync_streams import operations
 from sync_streams.connections import CloseCode
+from sync_streams.tokens import CONTENT_TYPE
 from sync_streams.websocket.protocol import SUBPROTOCOL, JsonEncoder
 from tests import settings as site
 from tests.asgi import application
@@ -33,7 +34,7 @@ def make_token(ttl: int = 3600) -> str:
         "exp": int(time.time()) + ttl,
         "grants": {"identity": "alice", "data_sync": {"service_sid": "default"}},
     }
-    return jwt.encode(claims, site.API_KEY_SECRET, algorithm="HS256")
+    return jwt.encode(claims, site.API_KEY_SECRET, headers={"cty": CONTENT_TYPE})
 
 
 def turns(block: str) -> Iterator[tuple[str, list[str]]]:
