@@ -14,6 +14,7 @@ from django.urls import re_path
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 http_application = get_asgi_application()
 
+from project.bodies import BoundedBody  # noqa: E402
 from sync_streams.routing import websocket_urlpatterns  # noqa: E402 (needs the apps)
 
 
@@ -29,7 +30,7 @@ elsewhere = re_path("", cast("Any", NotFound.as_asgi()))
 
 application = ProtocolTypeRouter(
     {
-        "http": http_application,
+        "http": BoundedBody(http_application),
         "websocket": URLRouter(cast("Any", [*websocket_urlpatterns, elsewhere])),
     }
 )

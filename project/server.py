@@ -7,6 +7,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from twisted.internet.defer import Deferred
 from twisted.internet.tcp import Port
@@ -14,6 +15,7 @@ from twisted.python.failure import Failure
 
 from project import banner, settings
 from project.asgi import application
+from project.bodies import MAX_BODY_BYTES
 from project.provision import provision
 from sync_streams.conf import get_settings
 from sync_streams.connections import connections
@@ -32,6 +34,12 @@ class DemoServer(Server):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.ports: list[Port] = []
+
+    def protocol_connected(self, protocol: Any) -> None:
+        """Let a request keep of its body what is handed on; Daphne holds all of it."""
+        super().protocol_connected(protocol)
+        if isinstance(protocol, WebRequest):
+            protocol.handleContentChunk = partial(_keep, protocol)
 
     def listen_error(self, failure: Failure) -> None:
         self.failure = failure
@@ -53,6 +61,11 @@ class DemoServer(Server):
             application = details.get("application_instance")
             if application is not None:
                 application.cancel()
+
+
+def _keep(request: WebRequest, data: bytes) -> None:
+    if request.content.tell() <= MAX_BODY_BYTES:
+        request.content.write(data)
 
 
 def serve() -> None:

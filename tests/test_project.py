@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.services import ROOT, DemoSite, Program, site_environ
+from tests.services import ROOT, DemoSite, Program, free_port, site_environ
 
 SECRETS = ("Account SID:", "Auth token:", "API key SID:", "API key secret:", "Admin:")
 
@@ -252,6 +252,51 @@ def test_admin_lets_the_printed_login_in(embedded: DemoSite) -> None:
     session.post(login, data=form, timeout=10)
 
     assert "sessionid" in session.cookies
+
+
+def peak_memory_bytes(site: DemoSite) -> int:
+    status = Path(f"/proc/{site.program.process.pid}/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def test_a_body_of_any_length_costs_no_memory(embedded: DemoSite) -> None:
+    megabyte = b"a" * 1024 * 1024
+    before = peak_memory_bytes(embedded)
+
+    response = requests.post(
+        f"{embedded.base_url}/v1/Services/default/Streams/demo/Messages",
+        data=(megabyte for _ in range(64)),  # without a Content-Length
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        auth=(embedded.account_sid, embedded.auth_token),
+        timeout=60,
+    )
+
+    assert (response.status_code, response.json()["code"]) == (413, 54006)
+    assert peak_memory_bytes(embedded) - before < 32 * len(megabyte)
+
+
+def test_a_refused_host_costs_no_line_of_the_log(embedded: DemoSite) -> None:
+    before = embedded.output
+    url = f"{embedded.base_url}/v1/Services"
+
+    response = requests.get(url, headers={"Host": "evil.example"}, timeout=10)
+
+    assert (response.status_code, response.json()["code"]) == (400, 20001)
+    assert embedded.output == before
+
+
+@pytest.mark.parametrize(
+    ("target", "ready"), [("run", "Ctrl-C ends"), ("serve", "Uvicorn running")]
+)
+def test_make_starts_a_server(tmp_path: Path, target: str, ready: str) -> None:
+    port = free_port()
+    environ = site_environ(tmp_path, PORT=str(port))
+    server = Program("make", target, ready=ready, environ=environ)
+
+    response = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=10)
+
+    server.stop()
+    assert response.status_code == 200, server.output
 
 
 def test_static_files_are_served_without_debug(embedded: DemoSite) -> None:
