@@ -184,6 +184,54 @@ def test_urls_begin_with_the_origin_of_the_request(api: Api, service: Service) -
     assert read(response)["url"] == url
 
 
+def test_urls_begin_with_the_origin_that_a_trusted_proxy_names(
+    api: Api, service: Service, settings: Settings
+) -> None:
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.USE_X_FORWARDED_HOST = True
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "sync.example.com"}
+
+    page = read(api.send("GET", "/v1/Services", **forwarded))
+
+    url = "https://sync.example.com/v1/Services"
+    assert page["services"][0]["url"] == f"{url}/{service.sid}"
+    assert page["meta"]["first_page_url"] == f"{url}?PageSize=50&Page=0"
+
+
+def test_a_proxy_that_is_not_trusted_names_no_origin(
+    api: Api, service: Service
+) -> None:
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}
+
+    body = read(api.send("GET", f"/v1/Services/{service.sid}", **forwarded))
+
+    assert body["url"] == f"http://testserver/v1/Services/{service.sid}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("If-Match", '"0"'),
+        ("If-None-Match", "*"),
+        ("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT"),
+        ("If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT"),
+        ("Idempotency-Key", "1"),
+        ("Range", "bytes=0-1"),
+        ("X-HTTP-Method-Override", "DELETE"),
+    ],
+)
+def test_conditions_change_nothing(
+    api: Api, service: Service, name: str, value: str
+) -> None:
+    path = f"/v1/Services/{service.sid}"
+
+    fetched = api.send("GET", path, **{name: value})
+    updated = api.send("POST", path, "FriendlyName=New", **{name: value})
+
+    assert read(fetched)["friendly_name"] is None
+    assert read(updated)["friendly_name"] == "New"
+
+
 def test_login_required_middleware_lets_the_api_be(
     api: Api, messages_path: str, settings: Settings
 ) -> None:

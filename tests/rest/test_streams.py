@@ -133,6 +133,14 @@ def test_taken_name_is_refused(api: Api, stream: Stream, streams_path: str) -> N
     assert failure(response) == (409, 54301, "Unique name already exists")
 
 
+def test_case_of_a_name_counts(api: Api, stream: Stream, streams_path: str) -> None:
+    other = api.post(streams_path, UniqueName="News")
+
+    assert failure(api.get(f"{streams_path}/NEWS"))[:2] == (404, 20404)
+    assert read(api.get(f"{streams_path}/News"))["sid"] == read(other)["sid"]
+    assert read(api.get(f"{streams_path}/news"))["sid"] == stream.sid
+
+
 def test_lapsed_stream_is_gone_and_its_name_is_free(
     api: Api, stream: Stream, streams_path: str
 ) -> None:
