@@ -5,11 +5,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.services import DemoSite, PostgresServer, RedisServer, browser_binary
 from tests.settings import TEST_DATABASE
 
 StartSite = Callable[..., DemoSite]
+
+# A machine that has other things to do, too, is no fault of what is tested.
+settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("busy")
 
 
 def pytest_unconfigure() -> None:

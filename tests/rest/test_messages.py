@@ -19,8 +19,7 @@ TOO_LARGE = (413, 54006, "Request entity too large")
 
 each_body = hypothesis_settings(
     max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
