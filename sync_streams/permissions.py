@@ -7,7 +7,9 @@ https://www.twilio.com/docs/sync/identity-and-access-control.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from inspect import isawaitable
 from typing import Any, Literal
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
@@ -34,8 +36,11 @@ def authorize(cause: Cause, action: Action, target: Target) -> None:
     Raises:
         AccessForbidden: 54007, the hook says no, or fails.
     """
-    if not is_allowed(cause, action, target):
-        raise AccessForbidden
+    if not _is_asked(cause):
+        return
+    with _failing_closed(action):
+        answer = _hook()(cause.identity, action, target)
+        _check(async_to_sync(_wait_for)(answer) if isawaitable(answer) else answer)
 
 
 def authorize_creation(cause: Cause, service: Service, unique_name: str | None) -> None:
@@ -51,30 +56,15 @@ def authorize_creation(cause: Cause, service: Service, unique_name: str | None) 
 
 
 async def aauthorize(cause: Cause, action: Action, target: Target) -> None:
-    """Do as :func:`authorize` does; only a hook costs a thread."""
-    if get_settings().authorize and not cause.is_trusted:
-        ask = database_sync_to_async(authorize, thread_sensitive=False)
-        await ask(cause, action, target)
-
-
-def is_allowed(cause: Cause, action: Action, target: Target) -> bool:
-    """Tell whether an action may pass; a hook that fails says no."""
-    path = get_settings().authorize
-    if not path or cause.is_trusted:
-        return True
-    try:
-        hook = import_string(path) if isinstance(path, str) else path
-        return _call(hook, cause.identity, action, target)
-    except Exception:
-        logger.exception("%s failed; %s is refused", path, action)
-        return False
-
-
-def _call(
-    hook: Callable[..., Any], identity: str, action: Action, target: Target
-) -> bool:
-    call = async_to_sync(hook) if iscoroutinefunction(hook) else hook
-    return bool(call(identity, action, target))
+    """Do as :func:`authorize` does; an asynchronous hook costs no thread."""
+    if not _is_asked(cause):
+        return
+    with _failing_closed(action):
+        hook = _hook()
+        if not iscoroutinefunction(hook):
+            hook = database_sync_to_async(hook, thread_sensitive=False)
+        answer = await hook(cause.identity, action, target)
+        _check(await answer if isawaitable(answer) else answer)
 
 
 def check_may_change(cause: Cause) -> None:
@@ -85,3 +75,32 @@ def check_may_change(cause: Cause) -> None:
     """
     if cause.is_read_only:
         raise AccessForbidden
+
+
+def _is_asked(cause: Cause) -> bool:
+    return bool(get_settings().authorize) and not cause.is_trusted
+
+
+def _hook() -> Callable[..., Any]:
+    hook = get_settings().authorize
+    return import_string(hook) if isinstance(hook, str) else hook
+
+
+def _check(answer: object) -> None:
+    if not answer:
+        raise AccessForbidden
+
+
+async def _wait_for(answer: Awaitable[object]) -> object:
+    return await answer
+
+
+@contextmanager
+def _failing_closed(action: Action) -> Iterator[None]:
+    try:
+        yield
+    except AccessForbidden:
+        raise
+    except Exception as error:
+        logger.exception("the AUTHORIZE hook failed; %s is refused", action)
+        raise AccessForbidden from error

@@ -16,6 +16,7 @@ from sync_streams.announcements import (
 )
 from sync_streams.delivery.occupancy import ask
 from sync_streams.errors import (
+    AccessForbidden,
     ServiceNotFound,
     StreamNotFound,
     UniqueNameNotFound,
@@ -27,7 +28,6 @@ from sync_streams.permissions import (
     authorize,
     authorize_creation,
     check_may_change,
-    is_allowed,
 )
 from sync_streams.rules import check_unique_name, expiry, is_storable
 from sync_streams.sids import is_sid
@@ -114,7 +114,9 @@ def open_stream(service: Service, ref: str, *, cause: Cause = BY_SYSTEM) -> Stre
         AccessForbidden: 54007.
     """
     stream = get_stream(service, ref)
-    if not is_allowed(cause, "subscribe", stream):
+    try:
+        authorize(cause, "subscribe", stream)
+    except AccessForbidden:
         authorize(cause, "publish", stream)
     return stream
 

@@ -1,5 +1,6 @@
 """Hooks for ``SYNC_STREAMS["AUTHORIZE"]``; docs/permissions.md shows the first two."""
 
+import asyncio
 from fnmatch import fnmatchcase
 
 from django.contrib.auth import get_user_model
@@ -7,6 +8,7 @@ from django.contrib.auth import get_user_model
 from sync_streams.models import Stream
 
 asked: list[tuple[str, str, str | None]] = []
+tasks: list[asyncio.Task[object] | None] = []
 
 
 def by_group(identity: str, action: str, target: Stream | str | None) -> bool:
@@ -25,7 +27,26 @@ def by_name(identity: str, action: str, target: Stream | str | None) -> bool:
 
 async def asynchronous(identity: str, action: str, target: Stream | str | None) -> bool:
     asked.append((identity, action, str(target) if target else None))
+    tasks.append(asyncio.current_task())
     return action != "publish"
+
+
+class Denying:
+    """A hook that only its answer shows to be asynchronous."""
+
+    async def __call__(
+        self, identity: str, action: str, target: Stream | str | None
+    ) -> bool:
+        return False
+
+
+denying_object = Denying()
+
+
+async def failing_later(
+    identity: str, action: str, target: Stream | str | None
+) -> bool:
+    raise ZeroDivisionError
 
 
 def failing(identity: str, action: str, target: Stream | str | None) -> bool:

@@ -1,5 +1,7 @@
 """Who may do what: the AUTHORIZE hook and ``acl_enabled``."""
 
+import asyncio
+
 import pytest
 from django.contrib.auth.models import Group, User
 
@@ -83,7 +85,10 @@ def test_hook_by_group_asks_the_database(
         operations.publish(service, "alice-1", {}, cause=BOB)
 
 
-@pytest.mark.parametrize("hook", ["failing", "denying", "no_such_hook"])
+REFUSING = ["failing", "failing_later", "denying", "denying_object", "no_such_hook"]
+
+
+@pytest.mark.parametrize("hook", REFUSING)
 def test_hook_that_fails_refuses(
     override: Override, service: Service, stream: Stream, hook: str
 ) -> None:
@@ -93,6 +98,16 @@ def test_hook_that_fails_refuses(
         operations.publish(service, "alice-1", {}, cause=ALICE)
 
     assert (refusal.value.status, refusal.value.code) == (403, 54007)
+
+
+@pytest.mark.parametrize("hook", REFUSING)
+async def test_hook_that_fails_refuses_asynchronous_callers(
+    override: Override, service: Service, stream: Stream, hook: str
+) -> None:
+    authorize_by(override, hook)
+
+    with pytest.raises(AccessForbidden):
+        await operations.apublish(service, "alice-1", {}, cause=ALICE)
 
 
 def test_account_credentials_are_never_asked(
@@ -142,6 +157,18 @@ async def test_asynchronous_hook_is_asked_for_each_action(
         ("alice", "subscribe", "alice-1"),
         ("alice", "publish", "alice-1"),
     ]
+
+
+async def test_asynchronous_hook_of_a_publish_costs_no_thread(
+    override: Override, service: Service, stream: Stream
+) -> None:
+    authorize_by(override, "asynchronous")
+    hooks.tasks.clear()
+
+    with pytest.raises(AccessForbidden):
+        await operations.apublish(service, "alice-1", {}, cause=ALICE)
+
+    assert hooks.tasks == [asyncio.current_task()]
 
 
 def test_asynchronous_hook_serves_synchronous_callers(
