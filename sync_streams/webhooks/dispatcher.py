@@ -41,11 +41,14 @@ class DeliveryFailed(Exception):
     """A webhook did not get there, or was not welcome."""
 
     def __init__(self, outcome: Outcome, detail: str = "") -> None:
-        super().__init__(f"{outcome}: {detail}" if detail else outcome)
+        super().__init__(outcome, detail)  # as it is made again by pickle
         self.outcome: Outcome = outcome
         """What kind of failure it was."""
         self.detail = detail
         """More about it: a status, an error."""
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.detail}" if self.detail else self.outcome
 
 
 class Dispatcher:
@@ -135,6 +138,7 @@ class Dispatcher:
         self.submit(self._close()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     def _is_idle(self) -> bool:
         return not self._waiting and not self._begun
@@ -178,13 +182,15 @@ class Dispatcher:
         except DeliveryFailed as failure:
             return failure.outcome, failure.detail
         except Exception as error:
-            logger.exception("webhook of %s", webhook.service_sid)
+            logger.debug("webhook of %s", webhook.service_sid, exc_info=True)
             return "error", repr(error)
         return "delivered", ""
 
     async def _close(self) -> None:
-        for task in self._tasks:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 

@@ -24,7 +24,8 @@ Outcome = Literal[
 ]
 """``overflow``: too many waited; ``blocked``: the address is not public;
 ``unreachable``: no connection, or what came was not HTTP; ``refused``: the answer was
-not 2xx (a redirect is not followed); ``error``: a fault here, see the log."""
+not 2xx (a redirect is not followed); ``error``: a fault here or of the project's own
+sender, with a traceback at level ``DEBUG``."""
 
 REPORT_SECONDS = 60
 

@@ -1,28 +1,37 @@
 """Sender: the way out, by this process's dispatcher or the project's task queue."""
 
 import atexit
+import logging
 
 from django.utils.module_loading import import_string
 
 from sync_streams.conf import get_settings
 
 from .dispatcher import DeliveryFailed, get_dispatcher, peek_dispatcher
+from .outcomes import outcomes
 from .webhook import Webhook
 
 __all__ = ["DeliveryFailed", "deliver", "flush", "send"]
+
+logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5
 """Time that a process which ends leaves to webhooks that wait."""
 
 
 def send(webhook: Webhook) -> None:
-    """Send a webhook, soon, by whatever ``webhook_sender`` says."""
+    """Send a webhook, soon, by whatever ``webhook_sender`` says; never raises."""
     sender = get_settings().webhook_sender
     if not sender:
         get_dispatcher().put(webhook)
         return
-    hand_over = import_string(sender) if isinstance(sender, str) else sender
-    hand_over(webhook.to_dict())
+    try:
+        hand_over = import_string(sender) if isinstance(sender, str) else sender
+        hand_over(webhook.to_dict())
+    except Exception as error:
+        logger.debug("webhook of %s", webhook.service_sid, exc_info=True)
+        later = get_dispatcher().call_later
+        outcomes.note(webhook.service_sid, "error", later, repr(error))
 
 
 def deliver(webhook: dict[str, object]) -> None:

@@ -7,6 +7,7 @@ request as a line of JSON. What it answers is in the path.
 import json
 import sys
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,7 +16,7 @@ from twilio.request_validator import RequestValidator
 
 SLOW_SECONDS = 1
 FOREVER_SECONDS = 60
-BIG_BYTES = 10_000_000
+TRICKLE_SECONDS = 0.01
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -54,16 +55,30 @@ class Handler(BaseHTTPRequestHandler):
             case "hangs-up":
                 self.close_connection = True
                 return
+            case "endless":
+                self.answer_for_ever(b"x" * 1024, pause=0)
+                return
+            case "trickles":
+                self.answer_for_ever(b"x", pause=TRICKLE_SECONDS)
+                return
         status = int(kind) if kind.isdigit() else 200
-        size = {"big": BIG_BYTES, "204": 0}.get(kind, 2)
+        size = 0 if kind == "204" else 2
         self.send_response(status)
         self.send_header("Location", "/redirected")
         self.send_header("Content-Length", str(size))
         self.end_headers()
-        try:
-            self.wfile.write(b"x" * size)
-        except OSError:
-            self.close_connection = True
+        self.wfile.write(b"x" * size)
+
+    def answer_for_ever(self, chunk: bytes, *, pause: float) -> None:
+        """Answer until the other side has enough."""
+        self.send_response(200)
+        self.end_headers()
+        self.close_connection = True
+        with suppress(OSError):
+            while True:
+                self.wfile.write(chunk)
+                self.wfile.flush()
+                time.sleep(pause)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Print nothing else."""
