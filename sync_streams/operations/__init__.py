@@ -14,6 +14,7 @@ from .service import (
     find_service,
     get_service,
     list_services,
+    list_watched_services,
     remove_service,
     update_service,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "get_stream",
     "list_services",
     "list_streams",
+    "list_watched_services",
     "occupancy",
     "open_stream",
     "publish",

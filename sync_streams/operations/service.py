@@ -65,6 +65,12 @@ def list_services(account_sid: str) -> ServiceQuerySet:
     return Service.objects.filter(account_sid=account_sid)
 
 
+def list_watched_services() -> list[Service]:
+    """Return the Services of all accounts that want to hear of reachability."""
+    watched = Service.objects.filter(reachability_webhooks_enabled=True)
+    return list(watched.exclude(webhook_url=None))
+
+
 def update_service(service: Service, **fields: Unpack[ServiceFields]) -> Service:
     """Change a Service; without fields it stays as it is.
 

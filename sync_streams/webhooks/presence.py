@@ -73,6 +73,7 @@ class Endpoint:
     service_sid: str
     identity: str
     connection_id: str
+    account_sid: str = ""
 
 
 class Presence(Protocol):

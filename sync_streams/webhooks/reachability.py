@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import islice
 from threading import Lock
+from typing import TypeVar
 
 from channels.db import database_sync_to_async
 
@@ -45,7 +46,11 @@ MAX_STEPS = 10_000
 EARLY_SECONDS = 0.01
 """By which a timer may be early, against Redis's clock."""
 
+EVERY_SERVICE = "every Service"
+"""What a failure that concerns no one Service is logged under."""
+
 Step = Callable[[], Awaitable[None]]
+T = TypeVar("T")
 
 
 class Reachability:
@@ -58,9 +63,9 @@ class Reachability:
             RedisPresence(redis_url) if redis_url else LocalPresence()
         )
         self._tracked: dict[str, Endpoint] = {}
-        self._services: dict[str, str] = {}
         self._steps: deque[tuple[str, Step]] = deque()
         self._worker: asyncio.Task[None] | None = None
+        self._survey: asyncio.Task[None] | None = None
         self._polls, self._is_closed = 0, False
         if redis_url:
             dispatcher.call_later(POLL_SECONDS, self._poll)
@@ -73,8 +78,9 @@ class Reachability:
             if endpoint is not None:
                 self._add(service.sid, partial(self._disconnect, endpoint))
         elif service.reachability_webhooks_enabled:
-            self._services[service.sid] = service.account_sid
-            endpoint = Endpoint(service.sid, cause.identity, connection_id)
+            endpoint = Endpoint(
+                service.sid, cause.identity, connection_id, service.account_sid
+            )
             self._tracked[connection_id] = endpoint
             self._add(service.sid, partial(self._connect, endpoint))
 
@@ -110,72 +116,62 @@ class Reachability:
                 await step()
             except Exception as error:
                 # Redis or the database is away; leases and polls make up for it.
-                later = self.dispatcher.call_later
-                outcomes.note(service_sid, "error", later, repr(error))
+                self._note_error(service_sid, error)
         self._worker = None
 
     async def _connect(self, endpoint: Endpoint) -> None:
         if await self._presence.connect(endpoint):
-            await self._tell(
-                "endpoint_connected",
-                endpoint.service_sid,
-                Cause(endpoint.identity, endpoint.connection_id),
-            )
+            service = await _service(endpoint)
+            await _tell("endpoint_connected", service, _cause(endpoint))
 
     async def _disconnect(self, endpoint: Endpoint) -> None:
-        service = await self._service(endpoint.service_sid)
+        service = await _service(endpoint)
         window = 0.0
         if service is not None and service.reachability_debouncing_enabled:
             window = service.reachability_debouncing_window / 1000
         if await self._presence.disconnect(endpoint, window):
-            await self._tell(
-                "endpoint_disconnected",
-                endpoint.service_sid,
-                Cause(endpoint.identity, endpoint.connection_id),
-            )
-        elif window:
-            self.dispatcher.call_later(
-                window + EARLY_SECONDS, partial(self._look, endpoint.service_sid)
-            )
+            await _tell("endpoint_disconnected", service, _cause(endpoint))
+        elif service is not None and window:
+            look = partial(self._look, service)
+            self.dispatcher.call_later(window + EARLY_SECONDS, look)
 
-    def _look(self, service_sid: str) -> None:
-        self._line_up(service_sid, partial(self._collect, service_sid))
+    def _look(self, service: Service) -> None:
+        self._line_up(service.sid, partial(self._collect, service))
 
-    async def _collect(self, service_sid: str) -> None:
-        gone = await self._presence.collect(service_sid)
+    async def _collect(self, service: Service) -> None:
+        gone = await self._presence.collect(service.sid)
         for identity in gone:
             # Which endpoint was the last one is not known any more.
-            await self._tell("endpoint_disconnected", service_sid, Cause(identity))
+            await _tell("endpoint_disconnected", service, Cause(identity))
         if len(gone) == BATCH:
-            self._look(service_sid)
-
-    async def _tell(self, event_type: str, service_sid: str, cause: Cause) -> None:
-        service = await self._service(service_sid)
-        if service and service.webhook_url and service.reachability_webhooks_enabled:
-            # A project's own sender may take its time.
-            await asyncio.to_thread(send, describe(event_type, service, cause))
-
-    async def _service(self, service_sid: str) -> Service | None:
-        find = database_sync_to_async(operations.find_service, thread_sensitive=False)
-        try:
-            return await find(self._services[service_sid], service_sid)
-        except ServiceNotFound:
-            return None
+            self._look(service)
 
     def _poll(self) -> None:
         if self._is_closed:
             return
+        self.dispatcher.call_later(POLL_SECONDS, self._poll)
         self._polls += 1
         if self._polls % RENEW_EVERY == 0:
             self._renew(list(self._tracked))
-        for service_sid in self._services:
-            self._look(service_sid)
-        self.dispatcher.call_later(POLL_SECONDS, self._poll)
+        # Beside the steps: leases are renewed while a database hangs.
+        if not self._steps and (self._survey is None or self._survey.done()):
+            self._survey = asyncio.ensure_future(self._look_everywhere())
+
+    async def _look_everywhere(self) -> None:
+        # Also at Services whose endpoints were all those of a process that died.
+        try:
+            for service in await _ask(operations.list_watched_services):
+                self._look(service)
+        except Exception as error:
+            self._note_error(EVERY_SERVICE, error)
+
+    def _note_error(self, service_sid: str, error: Exception) -> None:
+        outcomes.note(service_sid, "error", self.dispatcher.call_later, repr(error))
 
     def _renew(self, connection_ids: list[str]) -> None:
         if connection_ids:
             step = partial(self._renew_some, connection_ids)
-            self._line_up(self._service_sid(connection_ids), step)
+            self._line_up(EVERY_SERVICE, step)
 
     async def _renew_some(self, connection_ids: list[str]) -> None:
         # Step by step between the others: who has gone meanwhile is not brought back.
@@ -184,9 +180,27 @@ class Reachability:
                 await self._presence.renew(endpoint)
         self._renew(connection_ids[BATCH:])
 
-    def _service_sid(self, connection_ids: list[str]) -> str:
-        endpoint = self._tracked.get(connection_ids[0])
-        return endpoint.service_sid if endpoint else ""
+
+async def _tell(event_type: str, service: Service | None, cause: Cause) -> None:
+    if service and service.webhook_url and service.reachability_webhooks_enabled:
+        # A project's own sender may take its time.
+        await asyncio.to_thread(send, describe(event_type, service, cause))
+
+
+async def _service(endpoint: Endpoint) -> Service | None:
+    find = partial(operations.find_service, endpoint.account_sid, endpoint.service_sid)
+    try:
+        return await _ask(find)
+    except ServiceNotFound:
+        return None
+
+
+async def _ask(question: Callable[[], T]) -> T:
+    return await database_sync_to_async(question, thread_sensitive=False)()
+
+
+def _cause(endpoint: Endpoint) -> Cause:
+    return Cause(endpoint.identity, endpoint.connection_id)
 
 
 def connect() -> None:

@@ -57,7 +57,6 @@ async def test_open_connections_of_a_removed_key_end_at_their_next_keepalive() -
     await socket.send_json_to({"type": "connect", "id": 1, "token": token})
     assert (await socket.receive_json_from())["type"] == "connected"
     keys.api_keys = {**keys.NEW}
-    removed = time.monotonic()
 
     frame = await socket.receive_json_from(timeout=5)
     while frame["type"] == "ping":
@@ -65,7 +64,6 @@ async def test_open_connections_of_a_removed_key_end_at_their_next_keepalive() -
 
     assert (frame["type"], frame["code"]) == ("closing", 4002)
     assert frame["reconnect_after"] is None
-    assert time.monotonic() - removed < 1
     assert (await socket.receive_output())["code"] == 4002
     await socket.wait()
 
