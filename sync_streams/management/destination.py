@@ -12,10 +12,12 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 from channels.layers import InMemoryChannelLayer
-from django.core.management.base import CommandError, CommandParser
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from sync_streams.conf import get_settings
 from sync_streams.delivery.broadcast import channel_layer
+from sync_streams.errors import SyncError
 from sync_streams.models import DEFAULT_SERVICE
 from sync_streams.publishing import first_account
 from sync_streams.tokens import issue_token
@@ -48,7 +50,7 @@ class Destination:
             CommandError: the URL is not one of a server.
         """
         url = str(options["url"] or "").rstrip("/")
-        if url and urlsplit(url).scheme not in {"http", "https"}:
+        if url and not _is_origin(url):
             raise CommandError("--url is the origin of a server: https://sync.example")
         account_sid = options["account_sid"] or os.environ.get("SYNC_ACCOUNT_SID", "")
         return cls(
@@ -101,44 +103,66 @@ class Destination:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         try:
             async with (
-                aiohttp.ClientSession(auth=self._auth(), timeout=timeout) as session,
+                aiohttp.ClientSession(headers=self._auth(), timeout=timeout) as session,
                 session.request(method, url, data=fields) as answer,
             ):
                 if answer.status == 204:
                     return {}
                 body: dict[str, Any] = await answer.json()
         except (aiohttp.ClientError, ValueError, TimeoutError) as error:
-            raise CommandError(f"{self.url}: {error!r}") from error
+            why = str(error) or repr(error)
+            raise CommandError(f"{self.url}: {why}") from error
         if answer.status >= 400:
             raise CommandError(f"{body.get('code')}: {body.get('message')}")
         return body
 
-    def _auth(self) -> aiohttp.BasicAuth:
+    def _auth(self) -> dict[str, str]:
         account = get_settings().accounts.get(self.account_sid)
         known = account.auth_token if account else ""
-        return aiohttp.BasicAuth(
-            self.account_sid, os.environ.get("SYNC_AUTH_TOKEN", known)
+        auth_token = os.environ.get("SYNC_AUTH_TOKEN", known)
+        pair = aiohttp.encode_basic_auth(self.account_sid, auth_token)
+        return {"Authorization": pair}
+
+
+def _is_origin(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+class DestinationCommand(BaseCommand):
+    """A command with a :class:`Destination`; what is refused is one line."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the options that :meth:`Destination.read` reads."""
+        parser.add_argument(
+            "--service",
+            default=DEFAULT_SERVICE,
+            metavar="REF",
+            help="SID or unique name of the Service (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--account-sid",
+            default="",
+            metavar="AC…",
+            help="the account (default: SYNC_ACCOUNT_SID, or the first in the "
+            "settings)",
+        )
+        parser.add_argument(
+            "--url",
+            default="",
+            metavar="ORIGIN",
+            help="a remote server, https://sync.example; its credentials: "
+            "SYNC_ACCOUNT_SID and SYNC_AUTH_TOKEN or SYNC_TOKEN in the environment, "
+            "or the settings",
         )
 
-
-def add_destination(parser: CommandParser) -> None:
-    """Add the options that :meth:`Destination.read` reads."""
-    parser.add_argument(
-        "--service",
-        default=DEFAULT_SERVICE,
-        metavar="REF",
-        help="SID or unique name of the Service (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--account-sid",
-        default="",
-        metavar="AC…",
-        help="the account (default: SYNC_ACCOUNT_SID, or the first in the settings)",
-    )
-    parser.add_argument(
-        "--url",
-        default="",
-        metavar="ORIGIN",
-        help="a remote server, https://sync.example; its credentials: SYNC_ACCOUNT_SID "
-        "and SYNC_AUTH_TOKEN or SYNC_TOKEN in the environment, or the settings",
-    )
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except SyncError as error:
+            raise CommandError(f"{error.code}: {error.text}") from error
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error

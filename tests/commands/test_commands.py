@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from sync_streams.management.commands.sync_bench import histogram
 from sync_streams.management.subscription import MAX_PAUSE_SECONDS, pause
@@ -275,6 +276,29 @@ def test_bench_that_wants_too_much_is_told_so(embedded: DemoSite) -> None:
 
     assert done.returncode == 1
     assert "54009" in done.stderr
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ("sync_bench --service nowhere", "54050: "),
+        ("sync_bench --streams 0", "above 0"),
+        ("sync_bench --subscribers 0", "above 0"),
+        ("sync_bench --rate nan", "above 0"),
+        ("sync_bench --seconds inf", "above 0"),
+        ("issue_sync_token alice --account-sid ACx", "ACx has no API key"),
+        ("issue_sync_token alice --url http://127.0.0.1:1", "http://127.0.0.1:1: "),
+        ("sync_publish x {} --url http://127.0.0.1:1", "http://127.0.0.1:1: "),
+        ("sync_publish x {} --url http:", "--url"),
+        ("sync_publish x {} --url http://[", "--url"),
+        ("expire_streams --interval 0", "above 0"),
+        ("expire_streams --interval nan", "above 0"),
+    ],
+)
+def test_what_is_refused_is_an_error_of_the_command(arguments: str, error: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(error)):
+        call_command(*arguments.split())
 
 
 def test_histogram_has_a_line_for_each_doubling() -> None:

@@ -1,13 +1,15 @@
 """``manage.py expire_streams``: remove lapsed Streams, for sites without a server.
 
-A server process does it by itself; a remote one, too, so there is no ``--url``.
+There is no ``--url``: a server, here or elsewhere, does it by itself every few seconds,
+and REST, like Twilio's, has no call that would ask it to.
 """
 
 import time
 from contextlib import suppress
+from math import inf
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, close_old_connections
 
 from sync_streams import operations
@@ -29,10 +31,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        interval = options["interval"]
+        if interval is not None and not 0 < interval < inf:
+            raise CommandError("--interval is a number of seconds above 0.")
         self._sweep()
         with suppress(KeyboardInterrupt):
-            while options["interval"] is not None:
-                time.sleep(pause(options["interval"]))
+            while interval is not None:
+                time.sleep(pause(interval))
                 self._sweep_again()
         sender.flush()
 

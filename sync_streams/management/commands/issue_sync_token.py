@@ -3,14 +3,14 @@
 import asyncio
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from sync_streams.management.destination import Destination, add_destination
+from sync_streams.management.destination import Destination, DestinationCommand
 from sync_streams.management.sockets import Disconnected, ask, open_socket
 from sync_streams.tokens import issue_token
 
 
-class Command(BaseCommand):
+class Command(DestinationCommand):
     """Prints a token, and nothing else on standard output."""
 
     help = "Print an access token; with --url, once that server has accepted it."
@@ -29,7 +29,7 @@ class Command(BaseCommand):
             action="store_true",
             help="let it subscribe, but change and publish nothing",
         )
-        add_destination(parser)
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         destination = Destination.read(options)

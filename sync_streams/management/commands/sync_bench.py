@@ -3,26 +3,27 @@
 import asyncio
 import sys
 from contextlib import suppress
-from math import log2
+from math import inf, log2
 from secrets import token_hex
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from sync_streams import operations
 from sync_streams.errors import NotFound
 from sync_streams.management import load
-from sync_streams.management.destination import Destination, add_destination
+from sync_streams.management.destination import Destination, DestinationCommand
 from sync_streams.management.load import Load, Result
 from sync_streams.management.sockets import Disconnected
 
+AMOUNTS = ("streams", "subscribers", "rate", "seconds")
 BAR_WIDTH = 40
 LIFE_SECONDS = 600
 """TTL of the Streams: they are gone also if nothing removes them."""
 
 
-class Command(BaseCommand):
+class Command(DestinationCommand):
     """Publishes to Streams of its own and prints how long deliveries take."""
 
     help = "Publish at a steady rate to many subscribers; print latencies and losses."
@@ -41,11 +42,12 @@ class Command(BaseCommand):
                 metavar="N",
                 help=f"{text} (default: %(default)s)",
             )
-        add_destination(parser)
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if min(options[name] for name in ("streams", "rate", "seconds")) <= 0:
-            raise CommandError("Streams, rate and seconds must be above 0.")
+        amounts = (options[name] for name in AMOUNTS)
+        if not all(0 < amount < inf for amount in amounts):
+            raise CommandError(f"{', '.join(AMOUNTS)}: numbers above 0.")
         destination = Destination.read(options)
         with suppress(KeyboardInterrupt):
             try:

@@ -5,16 +5,15 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 
-from sync_streams.errors import SyncError
-from sync_streams.management.destination import Destination, add_destination
+from sync_streams.management.destination import Destination, DestinationCommand
 from sync_streams.messages import read_data
 from sync_streams.publishing import publish
 from sync_streams.webhooks import sender
 
 
-class Command(BaseCommand):
+class Command(DestinationCommand):
     """Publishes a Message and prints its SID."""
 
     help = "Publish a Message to a Stream and print its SID."
@@ -22,7 +21,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("stream", help="SID or unique name of the Stream")
         parser.add_argument("data", help="a JSON object: '{\"x\": 1}'; - reads stdin")
-        add_destination(parser)
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         destination = Destination.read(options)
@@ -42,14 +41,11 @@ async def _publish_there(destination: Destination, stream: str, text: str) -> st
 
 
 def _publish_here(destination: Destination, stream: str, text: str) -> str:
-    try:
-        message = publish(
-            stream,
-            read_data(text),
-            service=destination.service,
-            account_sid=destination.account_sid,
-        )
-    except SyncError as error:
-        raise CommandError(f"{error.code}: {error.text}") from error
+    message = publish(
+        stream,
+        read_data(text),
+        service=destination.service,
+        account_sid=destination.account_sid,
+    )
     sender.flush()
     return message.sid

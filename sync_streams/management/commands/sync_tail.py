@@ -8,14 +8,14 @@ from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from sync_streams.management.destination import Destination, add_destination
+from sync_streams.management.destination import Destination, DestinationCommand
 from sync_streams.management.subscription import follow
 from sync_streams.messages import JSONObject
 
 
-class Command(BaseCommand):
+class Command(DestinationCommand):
     """Prints Messages on standard output, and what else happens on the other."""
 
     help = "Print a Stream's Messages as they come, until Ctrl-C."
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--identity", default="sync_tail", help="who listens (default: %(default)s)"
         )
-        add_destination(parser)
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         destination = Destination.read(options)
