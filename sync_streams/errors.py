@@ -32,16 +32,14 @@
     ├── UniqueNameTaken       54301 409
     ├── InvalidUniqueName     54302 400
     ├── TooManySubscriptions  54419 429
-    ├── InvalidPageToken      54453 400
-    └── InvalidPageSize       54454 400
+    ├── InvalidPageToken      54453 400, in rest.pagination
+    └── InvalidPageSize       54454 400, in rest.pagination
 
 Texts are part of the wire format: English, short, no full stop, never translated.
 See https://www.twilio.com/docs/api/errors.
 """
 
 from typing import ClassVar
-
-MORE_INFO = "https://www.twilio.com/docs/errors/{code}"
 
 
 class SyncError(Exception):
@@ -63,7 +61,7 @@ class SyncError(Exception):
     @property
     def more_info(self) -> str:
         """Address of the page that explains the code."""
-        return MORE_INFO.format(code=self.code)
+        return f"https://www.twilio.com/docs/errors/{self.code}"
 
 
 class InvalidParameter(SyncError):
@@ -248,15 +246,3 @@ class TooManySubscriptions(SyncError):
     """A connection holds as many subscriptions as it may."""
 
     code, status, message = 54419, 429, "Subscription limit exceeded"
-
-
-class InvalidPageToken(SyncError):
-    """A page token is not one that this server gave out."""
-
-    code, status, message = 54453, 400, "Invalid 'PageToken' query parameter"
-
-
-class InvalidPageSize(SyncError):
-    """A page size is not a whole number above 0."""
-
-    code, status, message = 54454, 400, "Invalid 'PageSize' query parameter"

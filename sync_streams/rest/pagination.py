@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from sync_streams.errors import InvalidPageSize, InvalidPageToken, InvalidParameter
+from sync_streams.errors import InvalidParameter, SyncError
 from sync_streams.models import Service, Stream
 
 Record = TypeVar("Record", Service, Stream)
@@ -25,6 +25,18 @@ MAX_PAGE_SIZE = 100
 _POSITIVE = re.compile(r"0*([1-9][0-9]*)")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _CURSOR = re.compile(r"([<>])([0-9]{1,16})\.([A-Z]{2}[a-f0-9]{32})")
+
+
+class InvalidPageToken(SyncError):
+    """A page token is not one that this server gave out."""
+
+    code, status, message = 54453, 400, "Invalid 'PageToken' query parameter"
+
+
+class InvalidPageSize(SyncError):
+    """A page size is not a whole number above 0."""
+
+    code, status, message = 54454, 400, "Invalid 'PageSize' query parameter"
 
 
 @dataclass(frozen=True, slots=True)

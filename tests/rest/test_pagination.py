@@ -8,9 +8,8 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as hypothesis_settings
 
-from sync_streams.errors import InvalidPageToken
 from sync_streams.models import Service, Stream
-from sync_streams.rest.pagination import Cursor
+from sync_streams.rest.pagination import Cursor, InvalidPageToken
 from tests import settings as site
 from tests.rest.api import Api, failure, read
 
