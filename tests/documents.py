@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE_ORIGIN = "127.0.0.1:8000"
@@ -17,3 +18,19 @@ def code_block(document: str, language: str, containing: str) -> str:
     """Return the one block of a language that contains some text."""
     (block,) = [b for b in code_blocks(document, language) if containing in b]
     return block
+
+
+def executed(document: str, containing: str, **names: object) -> dict[str, Any]:
+    """Execute the block of ``docs/DOCUMENT.md`` that contains some text.
+
+    Args:
+        document: which one.
+        containing: the text.
+        names: what the block needs and does not say.
+
+    Returns:
+        Its names.
+    """
+    space: dict[str, Any] = {"__name__": "documented", **names}
+    exec(code_block(f"docs/{document}.md", "python", containing), space)
+    return space

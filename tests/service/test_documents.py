@@ -1,11 +1,8 @@
 """The documents on what a Service does, executed."""
 
 import inspect
-import sys
 import types
 import unittest
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
@@ -18,20 +15,11 @@ from sync_streams.conf import Settings
 from sync_streams.signals import stream_removed
 from sync_streams.tokens import read_token
 from sync_streams.webhooks.webhook import Webhook
-from tests.documents import ROOT, code_block, code_blocks
+from tests.documents import ROOT, code_block, code_blocks, executed
 from tests.service import hooks
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-Space = dict[str, Any]
-
-
-def executed(document: str, containing: str, **names: object) -> Space:
-    """Execute a block of a document; what it needs and does not say are *names*."""
-    space: Space = {"__name__": "documented", **names}
-    exec(code_block(f"docs/{document}.md", "python", containing), space)
-    return space
 
 
 @pytest.fixture
@@ -41,9 +29,8 @@ def orders() -> str:
 
 
 def test_receiver_of_webhooks_verifies_them(rf: RequestFactory) -> None:
-    view: Callable[..., Any] = executed(
-        "webhooks", "RequestValidator", AUTH_TOKEN=AUTH_TOKEN
-    )["sync_webhook"]
+    space = executed("webhooks", "RequestValidator", AUTH_TOKEN=AUTH_TOKEN)
+    view = space["sync_webhook"]
     sent = Webhook(
         url="http://testserver/hook?x=1",
         account_sid=ACCOUNT_SID,
@@ -62,42 +49,6 @@ def test_receiver_of_webhooks_verifies_them(rf: RequestFactory) -> None:
 
     assert answer() == 204
     assert answer(StreamUniqueName="other") == 403
-
-
-@pytest.fixture
-def queues() -> Iterator[list[object]]:
-    """Modules of task queues that are not installed, reduced to what is used."""
-    queued: list[object] = []
-
-    def shared_task(**options: object) -> Callable[..., Any]:
-        def decorate(function: Callable[..., Any]) -> Any:
-            return types.SimpleNamespace(delay=queued.append, run=function)
-
-        return decorate
-
-    def task(function: Callable[..., Any]) -> Any:
-        return types.SimpleNamespace(enqueue=queued.append, call=function)
-
-    modules = {
-        "celery": types.SimpleNamespace(shared_task=shared_task),
-        "django.tasks": types.SimpleNamespace(task=task),
-    }
-    known = {name: sys.modules.get(name) for name in modules}
-    sys.modules.update(modules)  # type: ignore[arg-type] # as good as modules here
-    yield queued
-    for name, module in known.items():
-        sys.modules.pop(name)
-        if module is not None:
-            sys.modules[name] = module
-
-
-@pytest.mark.parametrize("queue", ["celery", "django.tasks"])
-def test_recipes_hand_webhooks_to_a_queue(queues: list[object], queue: str) -> None:
-    sender = executed("webhooks", f"from {queue} import")["sender"]
-
-    sender({"url": "https://hooks.example/"})
-
-    assert queues == [{"url": "https://hooks.example/"}]
 
 
 @pytest.mark.parametrize("name", ["by_group", "by_name"])
