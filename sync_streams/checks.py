@@ -12,7 +12,7 @@ from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
-from .conf import Account, Settings, get_settings
+from .conf import Account, Settings, get_settings, imported
 from .delivery.broadcast import channel_layer
 from .sids import is_sid
 
@@ -37,6 +37,7 @@ def check_settings(**_: object) -> Sequence[CheckMessage]:
     accounts = settings.accounts.values()
     return [
         *_values(settings),
+        *_hooks(settings),
         *(message for account in accounts for message in _account(account)),
         *_capacity(layer),
     ]
@@ -60,6 +61,18 @@ def _values(settings: Settings) -> Iterator[CheckMessage]:
                 f"SYNC_STREAMS['{field.name.upper()}'] is not a number of at least 0.",
                 id="sync_streams.E002",
             )
+
+
+def _hooks(settings: Settings) -> Iterator[CheckMessage]:
+    for name in ("authorize", "webhook_sender"):
+        hook, key = getattr(settings, name), f"SYNC_STREAMS['{name.upper()}']"
+        try:
+            is_function = not hook or callable(imported(hook))
+        except ImproperlyConfigured as error:
+            yield Error(f"{key}: {error}", id="sync_streams.E005")
+            continue
+        if not is_function:
+            yield Error(f"{key} is not a function.", id="sync_streams.E005")
 
 
 def _is_amount(value: Any) -> bool:

@@ -129,6 +129,18 @@ class Settings:
     """Time that the channel layer has to take a Message; after it 503/20503."""
 
 
+def imported(setting: Any) -> Any:
+    """Return what a setting names by its dotted path, or else is itself.
+
+    Raises:
+        ImproperlyConfigured: it cannot be imported.
+    """
+    try:
+        return import_string(setting) if isinstance(setting, str) else setting
+    except ImportError as error:
+        raise ImproperlyConfigured(str(error)) from error
+
+
 class LiveAccounts(Mapping[str, Account]):
     """Accounts that are looked up anew each time, since keys come and go."""
 
@@ -147,7 +159,7 @@ class LiveAccounts(Mapping[str, Account]):
 
 
 def _accounts(given: Any) -> Mapping[str, Account]:
-    load = import_string(given) if isinstance(given, str) else given
+    load = imported(given)
     if callable(load):
         return LiveAccounts(load)
     return {sid: _account(sid, secrets) for sid, secrets in load.items()}

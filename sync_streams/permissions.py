@@ -14,10 +14,9 @@ from typing import Any, Literal
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from channels.db import database_sync_to_async
-from django.utils.module_loading import import_string
 
 from .announcements import Cause
-from .conf import get_settings
+from .conf import get_settings, imported
 from .errors import AccessForbidden
 from .models import Service, Stream
 
@@ -82,8 +81,8 @@ def _is_asked(cause: Cause) -> bool:
 
 
 def _hook() -> Callable[..., Any]:
-    hook = get_settings().authorize
-    return import_string(hook) if isinstance(hook, str) else hook
+    hook: Callable[..., Any] = imported(get_settings().authorize)
+    return hook
 
 
 def _check(answer: object) -> None:

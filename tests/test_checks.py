@@ -48,6 +48,11 @@ def test_a_good_site_has_nothing_to_mend(settings: Settings) -> None:
             {"ACCOUNTS": {ACCOUNT_SID: {**ACCOUNT, "AUTH_TOKEN": ""}}},
             "sync_streams.E004",
         ),
+        ({"ACCOUNTS": "no.such.function"}, "sync_streams.E001"),
+        ({"AUTHORIZE": "tests.service.hooks.no_such_hook"}, "sync_streams.E005"),
+        ({"AUTHORIZE": "tests.service.hooks.asked"}, "sync_streams.E005"),
+        ({"WEBHOOK_SENDER": "no.such.module"}, "sync_streams.E005"),
+        ({"WEBHOOK_SENDER": True}, "sync_streams.E005"),
     ],
 )
 def test_a_wrong_setting_is_an_error(
@@ -56,6 +61,13 @@ def test_a_wrong_setting_is_an_error(
     settings.SYNC_STREAMS = values
 
     assert found() == {check_id}
+
+
+@pytest.mark.parametrize("hook", ["tests.service.hooks.denying", print])
+def test_a_hook_is_a_function_or_its_path(settings: Settings, hook: object) -> None:
+    settings.SYNC_STREAMS = {"AUTHORIZE": hook, "WEBHOOK_SENDER": hook}
+
+    assert found() == set()
 
 
 def test_an_unknown_key_is_told_with_the_nearest_one(settings: Settings) -> None:

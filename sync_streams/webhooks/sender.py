@@ -3,9 +3,7 @@
 import atexit
 import logging
 
-from django.utils.module_loading import import_string
-
-from sync_streams.conf import get_settings
+from sync_streams.conf import get_settings, imported
 
 from .dispatcher import DeliveryFailed, get_dispatcher, peek_dispatcher
 from .outcomes import outcomes
@@ -26,8 +24,7 @@ def send(webhook: Webhook) -> None:
         get_dispatcher().put(webhook)
         return
     try:
-        hand_over = import_string(sender) if isinstance(sender, str) else sender
-        hand_over(webhook.to_dict())
+        imported(sender)(webhook.to_dict())
     except Exception as error:
         logger.debug("webhook of %s", webhook.service_sid, exc_info=True)
         later = get_dispatcher().call_later
