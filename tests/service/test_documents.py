@@ -3,15 +3,18 @@
 import inspect
 import types
 import unittest
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.management import get_commands, load_command_class
+from django.db import transaction
 from django.test import RequestFactory
 from django.urls import resolve
 
 from sync_streams import operations
 from sync_streams.conf import Settings
+from sync_streams.publishing import publish
 from sync_streams.signals import stream_removed
 from sync_streams.tokens import read_token
 from sync_streams.webhooks.webhook import Webhook
@@ -130,12 +133,18 @@ def test_signals_are_as_documented(orders: str) -> None:
 
 @pytest.mark.usefixtures("orders")
 def test_capture_is_as_documented() -> None:
-    executed("python-api", "with capture_published()")
+    executed("python-api", "published[0].stream.unique_name")
 
 
-def test_test_case_recipe_works() -> None:
-    space = executed("python-api", "class SyncStreamsTestCase")
-    tests = unittest.defaultTestLoader.loadTestsFromTestCase(space["OrderTest"])
+def order_tea() -> None:
+    with transaction.atomic():
+        transaction.on_commit(partial(publish, "orders", {"item": "tea"}))
+
+
+@pytest.mark.parametrize("name", ["OrderViewTest", "OrderTest"])
+def test_test_case_recipes_work(name: str) -> None:
+    space = executed("python-api", f"class {name}", order_tea=order_tea)
+    tests = unittest.defaultTestLoader.loadTestsFromTestCase(space[name])
 
     result = unittest.TextTestRunner(verbosity=0).run(tests)
 
@@ -169,23 +178,22 @@ DJANGO_OPTIONS = [
 
 
 @pytest.mark.parametrize(
-    "document", ["webhooks", "permissions", "tokens", "python-api"]
+    "document", ["webhooks", "permissions", "tokens", "python-api", "commands"]
 )
 def test_settings_of_the_documents_exist(document: str) -> None:
     names = {name.upper() for name in Settings.__dataclass_fields__}
     text = (ROOT / f"docs/{document}.md").read_text()
-    prefixes = ("WEBHOOK_", "REDIS_", "KEEPALIVE_")
+    prefixes = ("WEBHOOK_", "REDIS_", "KEEPALIVE_", "EXPIRY_")
     words = {word.strip("`(),.|") for word in text.split()}
 
     assert {word for word in words if word.startswith(prefixes)} <= names
 
 
 def test_all_python_is_executed() -> None:
-
     count = sum(
         len(code_blocks(f"docs/{document}.md", "python"))
         for document in ("webhooks", "permissions", "tokens", "python-api")
     )
 
     # The one that is left is the setting AUTHORIZE, a dotted path of the reader's.
-    assert count - 1 == 3 + 2 + 4 + 6
+    assert count - 1 == 3 + 2 + 4 + 7

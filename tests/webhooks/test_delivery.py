@@ -2,6 +2,7 @@
 
 import json
 import logging
+import multiprocessing
 import pickle
 import socket
 import subprocess
@@ -309,6 +310,20 @@ sender.send(Webhook.from_dict({webhook(receiver.url("slow")).to_dict()!r}))
 
     assert receiver.next()["is_valid"]
     assert done.stderr == ""
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_forked_process_sends_its_own(receiver: Receiver) -> None:
+    """As the workers of Celery and of gunicorn's ``--preload`` are made."""
+    sender.deliver(webhook(receiver.url("parent")).to_dict())
+    child = multiprocessing.get_context("fork").Process(
+        target=sender.deliver, args=(webhook(receiver.url("child")).to_dict(),)
+    )
+    child.start()
+    child.join(WAIT_SECONDS)
+
+    assert child.exitcode == 0
+    assert [receiver.next()["path"] for _ in range(2)] == ["/parent", "/child"]
 
 
 def test_failures_of_a_minute_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
