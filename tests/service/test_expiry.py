@@ -4,10 +4,8 @@ import asyncio
 import time
 import tracemalloc
 from datetime import timedelta
-from threading import Thread
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from sync_streams import operations, signals, sweeper
@@ -112,31 +110,6 @@ def peak_of_sweep() -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_each_stream_is_removed_by_one_of_many_sweepers(service: Service) -> None:
-    removed: list[str] = []
-
-    def note(stream: Stream, **_: object) -> None:
-        removed.append(stream.sid)
-
-    def sweep() -> None:
-        operations.expire_streams()
-        connection.close()
-
-    lapsed_streams(service, 2 * operations.EXPIRY_BATCH + 1)
-    signals.stream_removed.connect(note)
-    threads = [Thread(target=sweep) for _ in range(4)]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        signals.stream_removed.disconnect(note)
-
-    assert len(removed) == len(set(removed)) == 2 * operations.EXPIRY_BATCH + 1
 
 
 @pytest.mark.parametrize("interval", [0.2, 5])

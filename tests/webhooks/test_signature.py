@@ -1,10 +1,23 @@
-"""Signatures, against Twilio's own validator."""
+"""Signatures, against Twilio's own validators."""
 
+import json
+import shutil
+import subprocess
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from sync_streams.webhooks.webhook import Webhook
+from tests.services import ROOT, cannot_have
+
+NODE_PACKAGES = ROOT / "tests/compat"
+VALIDATE = """
+const { validateRequest } = require("twilio");
+const seen = JSON.parse(require("fs").readFileSync(0));
+console.log(JSON.stringify(seen.map((one) => validateRequest("tok", ...one))));
+"""
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
@@ -47,3 +60,29 @@ def test_names_beyond_ascii_are_signed_as_they_are_sent() -> None:
 
     url = "https://xn--exmple-cua.example/%C3%A9?%C3%BC=1"
     assert RequestValidator("tok").validate(url, {}, signature)
+
+
+@pytest.mark.clients
+def test_twilios_validator_for_node_agrees() -> None:
+    if not shutil.which("node") or not (NODE_PACKAGES / "node_modules/twilio").exists():
+        cannot_have("Node with npm's twilio")
+    parameters = {"EventType": "stream_created", "AccountSid": "AC1", "Ünï": "é b&+\n"}
+    urls = [
+        "https://example.com/h?x=1",
+        "http://127.0.0.1:8000/",
+        "https://example.com:8443/a%20b?c=%C3%A9+d&e",
+    ]
+    seen = [[signed(url, parameters), url, parameters] for url in urls]
+    forged = [signed(urls[0], parameters), urls[0], {**parameters, "AccountSid": "AC2"}]
+
+    done = subprocess.run(
+        ["node", "-e", VALIDATE],
+        cwd=NODE_PACKAGES,
+        input=json.dumps([*seen, forged]),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert json.loads(done.stdout) == [True, True, True, False]
