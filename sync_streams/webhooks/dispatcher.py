@@ -133,12 +133,14 @@ class Dispatcher:
         with self._changed:
             return self._changed.wait_for(self._is_idle, seconds)
 
-    def close(self) -> None:
-        """Stop; what still waits is lost."""
+    def close(self) -> int:
+        """Stop, and return how many webhooks still waited and are lost."""
+        lost = self._waiting.total()
         self.submit(self._close()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        return lost
 
     def _is_idle(self) -> bool:
         return not self._waiting and not self._begun

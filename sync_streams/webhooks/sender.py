@@ -9,7 +9,7 @@ from .dispatcher import DeliveryFailed, get_dispatcher, peek_dispatcher
 from .outcomes import outcomes
 from .webhook import Webhook
 
-__all__ = ["DeliveryFailed", "deliver", "flush", "send"]
+__all__ = ["DeliveryFailed", "close", "deliver", "flush", "send"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +55,14 @@ def flush(seconds: float = FLUSH_SECONDS) -> bool:
     return dispatcher is None or dispatcher.flush(seconds)
 
 
-def _close() -> None:
+def close() -> None:
+    """Send what waits, for 5 seconds at most; the process ends."""
     dispatcher = peek_dispatcher()
-    if dispatcher is not None:
-        dispatcher.flush(FLUSH_SECONDS)
-        dispatcher.close()
+    if dispatcher is None:
+        return
+    dispatcher.flush(FLUSH_SECONDS)
+    if lost := dispatcher.close():
+        logger.warning("%s webhooks were not sent before the process ended", lost)
 
 
-atexit.register(_close)
+atexit.register(close)

@@ -312,6 +312,23 @@ sender.send(Webhook.from_dict({webhook(receiver.url("slow")).to_dict()!r}))
     assert done.stderr == ""
 
 
+def test_process_that_ends_says_how_many_it_could_not_send(
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(sender, "FLUSH_SECONDS", 0.1)
+    for n in range(2):
+        sender.send(webhook(receiver.url("never"), n=n))
+
+    with caplog.at_level(logging.WARNING, "sync_streams"):
+        sender.close()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 webhooks were not sent before the process ended"
+    ]
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_forked_process_sends_its_own(receiver: Receiver) -> None:
     """As the workers of Celery and of gunicorn's ``--preload`` are made."""
