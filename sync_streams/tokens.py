@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 from django.core.exceptions import ImproperlyConfigured
 
-from .conf import Account, get_settings
+from .conf import Account, Settings, get_settings
 from .errors import (
     InvalidToken,
     InvalidTokenGrants,
@@ -33,6 +33,9 @@ CLOCK_SKEW_SECONDS = 60
 """How far an issuer's clock may run ahead before a 24 hour token is too long."""
 
 MAX_IDENTITY_LENGTH = 256
+
+KNOWN_KEYS_SECONDS = 1
+"""Time for which open connections believe that an account has these keys."""
 
 CONTENT_TYPE = "twilio-fpa;v=1"
 """``cty`` of an access token's header; without it a JWT is meant for something else."""
@@ -134,9 +137,29 @@ def issue_token(
 
 
 def has_key(identity: Identity) -> bool:
-    """Tell whether the API key that signed the identity's token still exists."""
-    account = get_settings().accounts.get(identity.account_sid)
-    return account is not None and identity.key_sid in account.api_keys
+    """Tell whether the API key that signed the identity's token still exists.
+
+    Or did a second ago: each open connection asks now and then, and a host project's
+    function for accounts is not to be called for each.
+    """
+    settings, now = get_settings(), time.monotonic()
+    known = _known_keys.get(identity.account_sid)
+    if known is None or known.settings is not settings or known.until < now:
+        account = settings.accounts.get(identity.account_sid)
+        keys = frozenset(account.api_keys if account else ())
+        known = _KnownKeys(settings, now + KNOWN_KEYS_SECONDS, keys)
+        _known_keys[identity.account_sid] = known
+    return identity.key_sid in known.keys
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownKeys:
+    settings: Settings
+    until: float
+    keys: frozenset[str]
+
+
+_known_keys: dict[str, _KnownKeys] = {}
 
 
 def _signing_key(account_sid: str) -> tuple[Account, str, str]:

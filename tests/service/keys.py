@@ -8,7 +8,9 @@ OLD = {OLD_KEY: "the-old-secret-the-old-secret-the-old-secret"}
 NEW = {NEW_KEY: "the-new-secret-the-new-secret-the-new-secret"}
 
 api_keys: dict[str, str] = {}
+asked: list[None] = []
 
 
 def accounts() -> dict[str, dict[str, object]]:
+    asked.append(None)
     return {ACCOUNT_SID: {"AUTH_TOKEN": AUTH_TOKEN, "API_KEYS": dict(api_keys)}}

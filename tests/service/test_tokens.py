@@ -14,7 +14,12 @@ from sync_streams import operations
 from sync_streams.conf import Settings
 from sync_streams.errors import InvalidTokenIssuer
 from sync_streams.testing import Refused, Subscriber
-from sync_streams.tokens import issue_token, read_token
+from sync_streams.tokens import (
+    KNOWN_KEYS_SECONDS,
+    has_key,
+    issue_token,
+    read_token,
+)
 from sync_streams.websocket.consumers import JsonConsumer
 from tests.service import keys
 from tests.service.overrides import Override
@@ -68,8 +73,19 @@ async def test_open_connections_of_a_removed_key_end_at_their_next_keepalive() -
     await socket.wait()
 
 
+@pytest.mark.usefixtures("rotation")
+def test_open_connections_together_ask_once_a_second() -> None:
+    identity = read_token(issue_token("alice", "default"))
+    keys.asked.clear()
+    started = time.monotonic()
+
+    assert all(has_key(identity) for _ in range(1000))
+
+    assert len(keys.asked) <= 1 + (time.monotonic() - started) / KNOWN_KEYS_SECONDS
+
+
 def test_default_keepalive_is_well_within_a_minute() -> None:
-    assert Settings().keepalive_seconds < 60
+    assert Settings().keepalive_seconds + KNOWN_KEYS_SECONDS < 60
 
 
 @pytest.mark.parametrize("identity", ["", "x" * 257])
