@@ -1,4 +1,4 @@
-"""URLs of the demo site: the page and its token, the admin, the API under /v1."""
+"""URLs of the demo site: its pages and their token, the admin, the API under /v1."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -8,7 +8,8 @@ from sync_streams import health
 from sync_streams.rest import errors
 
 urlpatterns = [
-    path("", views.index, name="index"),
+    path("", views.page, {"template": "index.html"}, name="index"),
+    path("cursors", views.page, {"template": "cursors.html"}, name="cursors"),
     path("token", views.token, name="token"),
     path("livez", health.live),
     path("readyz", health.ready),

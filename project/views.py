@@ -1,4 +1,4 @@
-"""Views of the demo site: the page, and the access token that it connects with."""
+"""Views of the demo site: its pages, and the access token that they connect with."""
 
 import secrets
 
@@ -19,16 +19,16 @@ def _may_enter(request: HttpRequest) -> bool:
 
 @require_safe
 @ensure_csrf_cookie
-def index(request: HttpRequest) -> HttpResponse:
-    """Show the page; to the staff only where strangers can reach the site."""
+def page(request: HttpRequest, template: str) -> HttpResponse:
+    """Show a page; to the staff only where strangers can reach the site."""
     if not _may_enter(request):
         return redirect_to_login(request.path, reverse("admin:login"))
-    return render(request, "index.html")
+    return render(request, template)
 
 
 @require_POST
 def token(request: HttpRequest) -> JsonResponse:
-    """Give the page an access token to the default Service, good for one hour."""
+    """Give a page an access token to the default Service, good for one hour."""
     if not _may_enter(request):
         return JsonResponse({"message": "Log in first"}, status=403)
     identity = request.user.get_username() or f"guest-{secrets.token_hex(4)}"

@@ -46,24 +46,27 @@ def complaints() -> list[str]:
     return []
 
 
+def listen(page: Page, complaints: list[str]) -> None:
+    """Collect what the page's console says is wrong."""
+    page.on(
+        "console",
+        lambda said: (
+            complaints.append(said.text) if said.type in {"error", "warning"} else None
+        ),
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+
 @pytest.fixture
 def open_page(
     context: BrowserContext, embedded: DemoSite, complaints: list[str]
 ) -> OpenPage:
-    """Open a tab that watches a Stream: ``await open_page("cats")``."""
+    """Open a tab that watches Streams: ``await open_page("cats,dogs")``."""
 
-    async def open_tab(stream: str) -> Page:
+    async def open_tab(streams: str) -> Page:
         page = await context.new_page()
-        page.on(
-            "console",
-            lambda message: (
-                complaints.append(message.text)
-                if message.type in {"error", "warning"}
-                else None
-            ),
-        )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        await page.goto(f"{embedded.base_url}/#{stream}")
+        listen(page, complaints)
+        await page.goto(f"{embedded.base_url}/#{streams}")
         await page.locator("#stream-facts code").wait_for()
         return page
 

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
 
+from tests.browser.conftest import listen
 from tests.service.client import Socket, rest
 from tests.services import ROOT, DemoSite
 
@@ -36,16 +37,6 @@ async def log_in(context: BrowserContext, site: DemoSite) -> Page:
     await page.fill("#id_password", site.admin_password)
     await page.click("[type=submit]")
     return page
-
-
-def listen(page: Page, complaints: list[str]) -> None:
-    page.on(
-        "console",
-        lambda said: (
-            complaints.append(said.text) if said.type in {"error", "warning"} else None
-        ),
-    )
-    page.on("pageerror", lambda error: complaints.append(str(error)))
 
 
 @pytest_asyncio.fixture(loop_scope="session")

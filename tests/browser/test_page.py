@@ -1,4 +1,4 @@
-"""The demo page in a real browser, against the site as ``make run`` starts it."""
+"""The console in a real browser, against the site as ``make run`` starts it."""
 
 import json
 import re
@@ -10,6 +10,7 @@ import requests
 from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import OpenPage
+from tests.service.client import Socket
 from tests.services import DemoSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -101,18 +102,6 @@ async def test_tabs_come_back_after_the_server_restarts(
     await sees(second, '"after": "restart"')
 
 
-async def test_the_page_says_that_it_is_not_connected(
-    open_page: OpenPage, embedded: DemoSite
-) -> None:
-    page = await open_page("gone")
-
-    embedded.stop()
-
-    await expect(page.locator("#connection")).to_contain_text("Reconnecting")
-    embedded.start()
-    await is_watching(page)
-
-
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -185,9 +174,8 @@ async def test_a_hostile_name_is_shown_as_text(
     await publish(page, {"n": 1})
 
     await sees(page, '"n": 1')
-    await expect(page.locator("#stream-name")).to_have_value(
-        "<img src=x onerror=alert(1)>"
-    )
+    name = page.locator("#streams bdi")
+    await expect(name).to_have_text("<img src=x onerror=alert(1)>")
     await expect(page.locator("#snippet")).to_contain_text(re.compile("TO[0-9a-f]{32}"))
     assert complaints == []
 
@@ -226,36 +214,133 @@ async def test_the_list_is_bounded(open_page: OpenPage) -> None:
         """async () => {
           const { Feed } = await import("/static/project/feed.js");
           const by = (id) => document.getElementById(id);
+          const [total, skipped] = [by("total"), by("skipped")];
           const [list, empty] = [by("messages"), by("empty")];
-          const [total, rate, spark] = [by("total"), by("rate"), by("spark")];
           const [pause, clear] = [by("pause"), by("clear")];
-          const feed = new Feed({ list, empty, total, rate, spark, pause, clear });
-          for (let n = 1; n <= 450; n += 1) {
-            feed.add({ sid: `TZ${n}`, data: { n } });
-            if (n % 150 === 0) await new Promise((done) => setTimeout(done, 200));
-          }
+          const feed = new Feed({ list, empty, total, skipped, pause, clear });
+          for (let n = 1; n <= 450; n += 1)
+            feed.add({ sid: `TZ${n}`, data: { n } }, { name: "bounded", colour: 0 });
         }"""
     )
 
-    await expect(page.locator("#messages li")).to_have_count(200)
     await sees(page, '"n": 450')
+    await expect(page.locator("#messages li")).to_have_count(60)
+    await expect(page.locator("#skipped")).to_have_text("390")
     await expect(page.locator("#total")).to_have_text("450")
 
 
-async def test_another_stream_is_watched_and_kept_in_the_address(
+async def test_twenty_busy_streams_are_counted_exactly(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    names = [f"busy-{number}" for number in range(20)]
+    page = await open_page(",".join(names))
+    await expect(page.locator("#streams [aria-busy]")).to_have_count(0)
+
+    async with Socket(embedded, "busy") as socket:
+        for name in names * 30:
+            await socket.ask("publish", stream=name, data={"of": name})
+
+    await expect(page.locator("#total")).to_have_text("600")
+    counts = page.locator("#streams .count")
+    await expect(counts).to_have_text(["30"] * len(names))
+    assert await page.locator("#messages li").count() <= 200
+
+
+async def test_several_streams_are_watched_and_kept_in_the_address(
     open_page: OpenPage, embedded: DemoSite
 ) -> None:
     page = await open_page("first")
     await page.fill("#stream-name", "second one")
     await page.click("text=Watch")
     await expect(page).to_have_title("second one · Sync Streams")
+    await expect(page.locator("#stream-facts code")).to_be_visible()
 
     publish_by_rest(embedded, "first", {"n": 1})
+    await sees(page, '"n": 1')
     publish_by_rest(embedded, "second%20one", {"n": 2})
+    await sees(page, '"n": 2')
+
+    origins = page.locator("#messages .origin")
+    await expect(origins).to_have_text(["second one", "first"])
+    await expect(page.locator("#streams .count")).to_have_text(["1", "1"])
+    assert page.url.endswith("#first,second%20one")
+
+
+async def test_a_stream_is_left_out_and_the_others_stay(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    page = await open_page("kept,left")
+
+    await page.click("[aria-label='Stop watching left']")
+    await expect(page.locator("#streams bdi")).to_have_text(["kept"])
+    publish_by_rest(embedded, "left", {"n": 1})
+    publish_by_rest(embedded, "kept", {"n": 2})
 
     await sees(page, '"n": 2')
     await expect(page.locator("#total")).to_have_text("1")
-    assert page.url.endswith("#second%20one")
+    assert page.url.endswith("#kept")
+
+
+async def test_a_message_is_published_to_the_chosen_stream(
+    open_page: OpenPage,
+) -> None:
+    page = await open_page("one,other")
+
+    await page.get_by_role("radio", name="one").check(force=True)
+    await expect(page.locator("#target")).to_have_text("one")
+    await publish(page, {"n": 1})
+
+    await expect(page.locator("#messages .origin")).to_have_text(["one"])
+    await expect(page.locator("#snippet")).to_contain_text("/Streams/one/Messages")
+
+
+async def test_latency_is_that_of_own_messages(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    page = await open_page("latency")
+
+    publish_by_rest(embedded, "latency", {"from": "elsewhere"})
+    await sees(page, "elsewhere")
+    await publish(page, {"from": "here"})
+
+    await expect(page.locator("#latency-count")).to_have_text("1")
+    for figure in ("median", "last"):
+        text = page.locator(f"#latency-{figure}")
+        await expect(text).to_have_text(re.compile(r"^\s*\d[\d.,]* ms\s*$"))
+
+
+async def test_repeated_messages_count_up_until_they_are_stopped(
+    open_page: OpenPage,
+) -> None:
+    page = await open_page("repeated")
+    await page.fill("#data", '{"n": 7}')
+
+    await page.select_option("#pace", "10")
+    third = page.locator("#messages code", has_text='"n": 9')
+    await expect(third).to_be_visible()
+    await page.select_option("#pace", "0")
+    await publish(page, {"n": "the last"})
+
+    await sees(page, '"the last"')
+    shown = await page.locator("#messages code").all_inner_texts()
+    assert shown[:0:-1] == [f'{{ "n": {7 + at} }}' for at in range(len(shown) - 1)]
+
+
+async def test_the_page_says_that_it_is_not_connected(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    page = await open_page("gone")
+    now = page.locator("#states .now")
+    await expect(now).to_have_attribute("data-state", "connected")
+
+    embedded.stop()
+
+    await expect(page.locator("#connection")).to_contain_text("Reconnecting")
+    await expect(now).to_have_attribute("data-state", "reconnecting")
+    embedded.start()
+    await is_watching(page)
+    facts = page.locator("#connection-facts")
+    await expect(facts).to_contain_text("came back once")
 
 
 async def test_a_removed_stream_is_told_and_can_be_created_again(

@@ -46,6 +46,9 @@ export class Editor {
     this.#show(check(text.value));
   }
 
+  /** The data as it stands, or undefined while it is not good. */
+  get data() { return check(this.elements.text.value).data; }
+
   #submitOnEnter(event) {
     const isSubmit = event.key === "Enter" && (event.ctrlKey || event.metaKey);
     if (isSubmit) this.elements.form.requestSubmit();

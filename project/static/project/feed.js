@@ -1,20 +1,20 @@
 /** The list of Messages, newest first: bounded, drawn in batches, counted exactly. */
 
-import { toNodes, toText } from "./json-text.js";
+import { toNodes, toPlain, toText } from "./json-text.js";
 
 const MAX_SHOWN = 200;
 const MAX_MINE = 200; // published here and not seen yet
-const DRAW_EVERY_MS = 60;
-const SPARK_SECONDS = 60;
+const DRAW_EVERY_MS = 150;
+const MAX_PER_DRAW = 6; // 40 a second: all of one Stream; nobody reads faster
+const MAX_LIT = 2; // rows of a batch that light up as they arrive
+const MAX_WAITING = 60; // to be drawn: two full seconds of one Stream
 
 export class Feed {
   #queue = []; // entries to draw, oldest first
   #rows = new Map(); // Message SID -> row
   #mine = new Set();
-  #counts = new Array(SPARK_SECONDS).fill(0);
   #total = 0;
-  #sinceTick = 0;
-  #tickedAt = performance.now();
+  #skipped = 0;
   #isPaused = false;
   #timer = null;
 
@@ -22,20 +22,17 @@ export class Feed {
     this.elements = elements;
     elements.pause.addEventListener("click", () => this.#pause(!this.#isPaused));
     elements.clear.addEventListener("click", () => this.clear());
-    setInterval(() => this.#tick(), 1000);
   }
 
-  /** Count a Message and show it soon. */
-  add({ sid, data }) {
+  /** Count a Message of a Stream, `{ name, colour }`, and show it soon. */
+  add({ sid, data }, stream) {
     this.#total += 1;
-    this.#sinceTick += 1;
-    this.elements.total.textContent = this.#total.toLocaleString("en");
-    this.#enqueue({ sid, data, time: new Date() });
+    this.#enqueue({ sid, data, stream, time: new Date() });
   }
 
   /** Show a remark between the Messages. */
-  note(text) {
-    this.#enqueue({ text, time: new Date() });
+  note(text, stream = null) {
+    this.#enqueue({ text, stream, time: new Date() });
   }
 
   /** Mark a Message as published by this page, whether it was shown already or not. */
@@ -53,45 +50,47 @@ export class Feed {
     this.#label();
   }
 
-  /** Start anew, for another Stream. */
-  reset() {
-    this.#total = this.#sinceTick = 0;
-    this.#mine.clear();
-    this.elements.total.textContent = "0";
-    this.#counts.fill(0);
-    this.#pause(false);
-    this.clear();
-    this.#tick();
-  }
-
   #enqueue(entry) {
     this.#queue.push(entry);
-    if (this.#queue.length > MAX_SHOWN) this.#queue.shift();
-    if (this.#isPaused) this.#label();
-    else this.#timer ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS);
+    const room = this.#isPaused ? MAX_SHOWN : MAX_WAITING;
+    if (this.#queue.length > room && this.#queue.shift().sid) this.#skipped += 1;
+    this.#timer ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS);
   }
 
-  #draw() {
+  #draw(most = MAX_PER_DRAW) {
+    clearTimeout(this.#timer);
     this.#timer = null;
-    if (this.#isPaused) return;
+    this.#count();
+    if (this.#isPaused) return this.#label();
     const { list, empty } = this.elements;
-    const rows = this.#queue.splice(0).reverse().map((entry) => this.#toRow(entry));
-    list.prepend(...rows);
+    const rows = this.#queue.splice(0, most).map((entry) => this.#toRow(entry));
+    for (const row of rows) row.classList.toggle("lit", rows.length <= MAX_LIT);
+    list.prepend(...rows.reverse());
     empty.hidden = list.childElementCount > 0;
-    while (list.childElementCount > MAX_SHOWN) {
-      this.#rows.delete(list.lastElementChild.dataset.sid);
-      list.lastElementChild.remove();
-    }
+    while (list.childElementCount > MAX_SHOWN) this.#dropLast(list.lastElementChild);
+    if (this.#queue.length) this.#timer = setTimeout(() => this.#draw(), DRAW_EVERY_MS);
+    return undefined;
   }
 
-  #toRow({ sid, data, text, time }) {
+  #dropLast(row) {
+    this.#rows.delete(row.dataset.sid);
+    row.remove();
+  }
+
+  #count() {
+    const { total, skipped } = this.elements;
+    total.textContent = this.#total.toLocaleString("en");
+    skipped.textContent = this.#skipped.toLocaleString("en");
+    skipped.parentElement.hidden = !this.#skipped;
+  }
+
+  #toRow({ sid, data, text, stream, time }) {
     const row = document.createElement("li");
-    const clock = document.createElement("time");
+    const clock = make("time", toClock(time));
     clock.dateTime = time.toISOString();
-    clock.textContent = toClock(time);
-    row.append(clock);
+    row.append(clock, toOrigin(stream));
     if (sid) this.#fill(row, sid, data);
-    else row.append(Object.assign(document.createElement("p"), { textContent: text }));
+    else row.append(make("p", text));
     row.classList.toggle("note", !sid);
     return row;
   }
@@ -109,7 +108,7 @@ export class Feed {
     this.#isPaused = isPaused;
     this.elements.pause.setAttribute("aria-pressed", String(isPaused));
     this.#label();
-    this.#draw();
+    this.#draw(MAX_SHOWN);
   }
 
   #label() {
@@ -118,28 +117,20 @@ export class Feed {
     const text = held ? `Resume (${count})` : "Resume";
     this.elements.pause.textContent = this.#isPaused ? text : "Pause";
   }
+}
 
-  #tick() {
-    // A tab in the background ticks less often than once a second.
-    const now = performance.now();
-    const seconds = Math.max(1, Math.round((now - this.#tickedAt) / 1000));
-    const rate = this.#sinceTick / seconds;
-    this.#counts.push(...new Array(Math.min(seconds, SPARK_SECONDS)).fill(rate));
-    this.#counts.splice(0, this.#counts.length - SPARK_SECONDS);
-    this.#sinceTick = 0;
-    this.#tickedAt = now;
-    this.elements.rate.textContent = Math.round(rate).toLocaleString("en");
-    this.elements.spark.setAttribute("d", toPath(this.#counts));
-  }
+function make(tag, text) {
+  return Object.assign(document.createElement(tag), { textContent: text });
+}
+
+function toOrigin(stream) {
+  const origin = make("span", stream ? toPlain(stream.name) : "");
+  origin.className = "origin";
+  if (stream) origin.dataset.colour = stream.colour;
+  return origin;
 }
 
 function toClock(time) {
   const clock = time.toLocaleTimeString("en-GB");
   return `${clock}.${String(time.getMilliseconds()).padStart(3, "0")}`;
-}
-
-function toPath(counts) {
-  const scale = 9 / Math.max(10, ...counts);
-  const bar = (count, x) => `M${x + 0.15} 10v-${(count * scale).toFixed(2)}h.7V10z`;
-  return counts.map((count, x) => (count ? bar(count, x) : "")).join("");
 }

@@ -5,11 +5,17 @@ const MAX_COLOURED = 1200; // characters; above it the colours cost more than th
 const TOKENS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d[\d.eE+-]*/g;
 
 // Characters that would turn the reading order of the line, or hide in it.
-const UNSEEN = /[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const UNSEEN =
+  /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 /** Write data as JSON, each part on one line where it fits. */
 export function toText(data) {
-  return write(data, "").replace(UNSEEN, toEscape);
+  return toPlain(write(data, ""));
+}
+
+/** Write out what cannot be seen in a text, or turns its reading order, as JSON does. */
+export function toPlain(text) {
+  return text.replace(UNSEEN, toEscape);
 }
 
 function write(value, indent, taken = indent.length) {

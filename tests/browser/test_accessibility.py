@@ -1,13 +1,17 @@
-"""The admin's pages under axe-core: no finding that it calls serious or critical.
+"""The pages under axe-core: no finding that it calls serious or critical.
 
-Not those that are Django's alone, such as the form to add a Stream: axe-core finds
-fault with its widgets.
+Not those of the admin that are Django's alone, such as the form to add a Stream:
+axe-core finds fault with its widgets.
 """
 
-import pytest
-from playwright.async_api import BrowserContext, Page
+from typing import Literal
 
+import pytest
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import OpenPage
 from tests.browser.test_admin import log_in
+from tests.browser.test_page import publish_by_rest
 from tests.services import ROOT, DemoSite, cannot_have
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -42,7 +46,7 @@ async def first_of(page: Page, site: DemoSite, model: str) -> str:
     return page.url.removesuffix("change/")
 
 
-async def test_no_page_has_serious_findings(
+async def test_no_page_of_the_admin_has_serious_findings(
     context: BrowserContext, embedded: DemoSite, axe: str
 ) -> None:
     page = await log_in(context, embedded)
@@ -58,3 +62,21 @@ async def test_no_page_has_serious_findings(
         found += await findings(page, axe)
 
     assert found == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_no_demo_page_has_serious_findings(
+    open_page: OpenPage, embedded: DemoSite, axe: str, scheme: Literal["light", "dark"]
+) -> None:
+    console = await open_page("one,another")
+    cursors = await console.context.new_page()
+    await cursors.goto(f"{embedded.base_url}/cursors#{scheme}")
+    for page in (console, cursors):
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+
+    publish_by_rest(embedded, "one", {"text": "Hello", "n": [1, True, None]})
+    await expect(console.locator("#messages code")).to_be_visible()
+    await cursors.locator("#stage").press("ArrowRight")
+    await expect(cursors.locator(".pointer")).to_be_visible()
+
+    assert await findings(console, axe) + await findings(cursors, axe) == []

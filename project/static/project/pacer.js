@@ -1,0 +1,104 @@
+/** Publishing at a pace that a Stream takes, beside others who publish to it as well. */
+
+const MARGIN = 1.03; // timers and networks are not exact
+const LEAST_PART = 1 / 16; // of the share, however often it is refused
+const PART_AFTER_REFUSAL = 0.75;
+const PART_PER_MS = 0.0001; // regained: all of it within 10 seconds
+const MAX_FLYING = 8; // Messages under way, not answered yet
+const OUTAGE_SECONDS = 0.5; // until the next attempt, where the trouble is not the rate
+
+/** When the next Message may go: an equal share of the rate, and less after refusals. */
+export class Pacer {
+  sharers = 1; // who publishes now, this one included
+  #part = 1; // of the share, less after refusals
+  #changedAt = 0;
+  #next = 0;
+
+  constructor(perSecond, now = () => performance.now()) {
+    this.perSecond = perSecond;
+    this.now = now;
+  }
+
+  /** Milliseconds from one Message to the next. */
+  get interval() {
+    // Whole Messages: shares of 7.5 would at times be 8, and four times 8 too many.
+    const share = Math.floor(this.perSecond / this.sharers) || this.perSecond / this.sharers;
+    return ((1000 / share) * MARGIN) / this.#part;
+  }
+
+  /** Milliseconds until the next Message may go. */
+  get wait() {
+    return Math.max(0, this.#next - this.now());
+  }
+
+  sent() {
+    this.#next = this.now() + this.interval;
+  }
+
+  /** Come back to the full share, as slowly as everybody else: by time, not by Messages. */
+  accepted() {
+    this.#change(this.#part + PART_PER_MS * (this.now() - this.#changedAt));
+  }
+
+  /** Slow down, and wait as long as the server says: several tabs not all at once. */
+  refused(retryAfter = 1) {
+    this.#change(this.#part * PART_AFTER_REFUSAL);
+    this.hold(retryAfter + (Math.random() * this.interval) / 1000);
+  }
+
+  /** Send nothing for some seconds. */
+  hold(seconds) {
+    this.#next = Math.max(this.#next, this.now() + 1000 * seconds);
+  }
+
+  #change(part) {
+    this.#part = Math.min(1, Math.max(LEAST_PART, part));
+    this.#changedAt = this.now();
+  }
+}
+
+/** Publishes what *next* returns, whenever the pacer lets it and until that is null. */
+export class PacedPublisher {
+  refusals = 0;
+  #flying = 0;
+  #timer = null;
+
+  constructor({ pacer, next, publish }) {
+    Object.assign(this, { pacer, next, publish });
+  }
+
+  /** Say that there is something to publish. */
+  wake() {
+    this.#timer ??= setTimeout(() => this.#go(), this.pacer.wait);
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #go() {
+    this.#timer = null;
+    const isFull = this.#flying >= MAX_FLYING;
+    const data = isFull ? null : this.next();
+    if (data === null) return isFull && this.wake();
+    this.pacer.sent();
+    this.#publish(data);
+    return this.wake();
+  }
+
+  async #publish(data) {
+    this.#flying += 1;
+    try {
+      await this.publish(data);
+      this.pacer.accepted();
+    } catch (error) {
+      if (error.status !== 429) return this.pacer.hold(OUTAGE_SECONDS);
+      this.refusals += 1;
+      this.pacer.refused(error.retryAfter);
+    } finally {
+      this.#flying -= 1;
+    }
+    return undefined;
+  }
+}

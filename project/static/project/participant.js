@@ -1,0 +1,45 @@
+/** One who moves: publishes its latest place, sharing the Stream with whoever else moves. */
+
+import { PacedPublisher, Pacer } from "./pacer.js";
+import { newId, toName } from "./pointer.js";
+
+export const STREAM_RATE = 30; // Messages a second that a Stream takes
+const ROUND = 10_000; // four decimals place a pointer well enough
+
+export class Participant {
+  id = newId();
+  name = toName(this.id);
+  colour = null; // chosen when it moves
+  place = { x: 0.5, y: 0.5 };
+  #news = null; // what to publish next, if anything
+
+  /** *publish* takes data and resolves when the server has taken it. */
+  constructor(publish) {
+    this.pacer = new Pacer(STREAM_RATE);
+    this.publisher = new PacedPublisher({ pacer: this.pacer, next: () => this.#next(), publish });
+  }
+
+  get refusals() { return this.publisher.refusals; }
+
+  /** Go to a place, shares of the width and the height; *mark* it perhaps. */
+  move({ x, y }, mark = false) {
+    this.place = { x: toShare(x), y: toShare(y) };
+    const { id, name, colour } = this;
+    // A mark waits for its turn, also where the pointer goes on meanwhile.
+    this.#news = { id, name, colour, ...this.place, ...((mark || this.#news?.mark) && { mark: true }) };
+    this.publisher.wake();
+  }
+
+  leave() {
+    this.#news = null;
+    this.publisher.stop();
+  }
+
+  #next() {
+    const news = this.#news;
+    this.#news = null;
+    return news;
+  }
+}
+
+const toShare = (value) => Math.round(Math.min(1, Math.max(0, value)) * ROUND) / ROUND;

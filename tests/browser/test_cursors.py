@@ -1,0 +1,146 @@
+"""Shared pointers in a real browser: what one tab moves, the others show."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import listen
+from tests.browser.test_page import HOSTILE, publish_by_rest
+from tests.service.client import Socket
+from tests.services import DemoSite
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+OpenCursors = Callable[[str], Awaitable[Page]]
+
+IS_AT = """([id, x, y]) => {
+  const { clientWidth: width, clientHeight: height } = document.getElementById("stage");
+  const pointer = document.querySelector(id);
+  const { e, f } = new DOMMatrix(pointer && getComputedStyle(pointer).transform);
+  return pointer && Math.hypot(e - x * width, f - y * height) < 2;
+}"""
+
+
+@pytest.fixture
+def open_cursors(
+    context: BrowserContext, embedded: DemoSite, complaints: list[str]
+) -> OpenCursors:
+    """Open a tab with the pointers of a Stream: ``await open_cursors("team")``."""
+
+    async def open_tab(stream: str) -> Page:
+        page = await context.new_page()
+        listen(page, complaints)
+        await page.goto(f"{embedded.base_url}/cursors#{stream}")
+        await expect(page.locator("#stage")).not_to_have_attribute("aria-busy", "true")
+        return page
+
+    return open_tab
+
+
+async def move_to(page: Page, x: float, y: float) -> None:
+    """Move the mouse to a place, shares of the surface's width and height."""
+    box = await page.locator("#stage").bounding_box()
+    assert box
+    await page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+
+async def test_two_tabs_share_their_pointers(open_cursors: OpenCursors) -> None:
+    first, second = await open_cursors("shared"), await open_cursors("shared")
+    await first.fill("#your-name", "Ada")
+
+    await move_to(first, 0.25, 0.5)
+    await second.locator("#stage").press("ArrowRight")
+
+    await expect(second.locator(".pointer:not(.mine)")).to_have_text("Ada")
+    await expect(second.locator(".pointer.mine")).to_have_text("you")
+    await second.wait_for_function(IS_AT, arg=[".pointer:not(.mine)", 0.25, 0.5])
+    await first.wait_for_function(IS_AT, arg=[".pointer:not(.mine)", 0.52, 0.5])
+    colours = await first.locator(".pointer").evaluate_all(
+        "pointers => pointers.map((pointer) => pointer.dataset.colour)"
+    )
+    assert len(set(colours)) == 2
+
+
+async def test_robots_are_pointers_like_everybody(open_cursors: OpenCursors) -> None:
+    page, watcher = await open_cursors("robots"), await open_cursors("robots")
+
+    await page.click("#robot")
+    await page.click("#robot")
+
+    labels = watcher.locator(".pointer")
+    await expect(labels).to_have_text(["robot 1", "robot 2"])
+    people = watcher.locator("#people bdi")
+    await expect(people).to_have_text(["robot 1", "robot 2"])
+    await expect(watcher.locator("#rate")).not_to_have_text(re.compile(r"^\s*0\s*$"))
+
+
+async def test_own_latency_is_shown(open_cursors: OpenCursors) -> None:
+    page = await open_cursors("latency")
+
+    await move_to(page, 0.5, 0.5)
+
+    await expect(page.locator("#latency-median")).to_contain_text(" ms")
+
+
+async def test_a_pointer_that_is_refused_waits_and_goes_on(
+    open_cursors: OpenCursors, embedded: DemoSite
+) -> None:
+    mover, watcher = await open_cursors("crowded"), await open_cursors("crowded")
+    async with Socket(embedded, "crowd") as socket:
+
+        async def crowd() -> None:
+            while True:
+                await socket.ask("publish", stream="crowded", data={})
+
+        crowding = asyncio.create_task(crowd())
+        await mover.click("#robot")
+        await expect(mover.locator("#refusals")).not_to_have_text("0", timeout=20_000)
+        crowding.cancel()
+        with suppress(asyncio.CancelledError):
+            await crowding
+
+    await move_to(mover, 0.75, 0.25)
+
+    name = await mover.input_value("#your-name")
+    theirs = watcher.locator(".pointer", has_text=name)
+    await expect(theirs).to_be_visible(timeout=20_000)
+
+
+async def test_hostile_pointers_are_text_or_nothing(
+    open_cursors: OpenCursors, embedded: DemoSite, complaints: list[str]
+) -> None:
+    page = await open_cursors("hostile")
+    good = {"id": "good", "name": "Ada", "x": 0.5, "y": 0.5, "colour": 1}
+
+    wrongs: list[dict[str, object]] = [{"id": {}}, {"x": "1"}, {"y": 9}, {"x": None}]
+    for wrong in wrongs:
+        publish_by_rest(embedded, "hostile", {**good, "id": "wrong", **wrong})
+    name = {"name": f"\u202e<b>{HOSTILE}", "colour": "url(//x)"}
+    publish_by_rest(embedded, "hostile", {**good, "id": '"><b>', **name})
+    publish_by_rest(embedded, "hostile", {**good, "mark": {"deep": [[[]]]}})
+
+    labels = page.locator(".pointer")
+    await expect(labels).to_have_text(
+        [re.compile(r"^\\u202e<b></script><script>"), "Ada"]
+    )
+    await expect(page.locator("#people bdi").first).to_contain_text("<b></script>")
+    assert await page.locator("main :is(b, img, script)").count() == 0
+    assert complaints == []
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+async def test_nothing_is_wider_than_the_screen(
+    open_cursors: OpenCursors, width: int
+) -> None:
+    page = await open_cursors("narrow")
+    await page.set_viewport_size({"width": width, "height": 800})
+
+    await page.fill("#your-name", "W" * 24)
+    await move_to(page, 0.7, 0.5)
+
+    await expect(page.locator(".pointer")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
