@@ -51,6 +51,16 @@ endpoint_listeners: list[Callable[[EndpointChange, Service, Cause], None]] = []
 asynchronous receivers could not be waited for there."""
 
 
+webhook_trials: list[Callable[[Service, Cause], str | None]] = []
+"""Each sends a Service's webhook at once and returns why that failed, if it did."""
+
+
+def announce_trial(service: Service, cause: Cause) -> list[str]:
+    """Let whoever sends webhooks send one now; return why it failed, if it did."""
+    failures = (trial(service, cause) for trial in webhook_trials)
+    return [failure for failure in failures if failure is not None]
+
+
 def announce_endpoint(change: EndpointChange, service: Service, cause: Cause) -> None:
     """Tell listeners of a connection that now speaks for an identity, or no more."""
     for listener in endpoint_listeners:

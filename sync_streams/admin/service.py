@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from sync_streams import operations
 from sync_streams.models import Service, Stream
 
-from . import identity, message, monitor, process
+from . import identity, message, monitor, process, webhook
 from .filters import AccountFilter, account_choices
 from .resource import ResourceAdmin, ResourceForm, label, relative_expiry
 
@@ -63,7 +63,7 @@ class ServiceAdmin(ResourceAdmin):
         "reachability_webhooks_enabled",
     ]
     search_fields = ("sid__startswith", "^unique_name", "^friendly_name")
-    pages = (*monitor.PAGES, *message.PAGES, *identity.PAGES)
+    pages = (*monitor.PAGES, *message.PAGES, *identity.PAGES, *webhook.PAGES)
     search_hint = _("Beginning of a SID, unique name or friendly name")
     date_hierarchy = "date_created"
     readonly_fields = ("sid", "unique_name", "date_created", "date_updated")

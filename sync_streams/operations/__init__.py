@@ -16,6 +16,7 @@ from .service import (
     list_services,
     list_watched_services,
     remove_service,
+    try_webhook,
     update_service,
 )
 from .stream import (
@@ -51,6 +52,7 @@ __all__ = [
     "publish",
     "remove_service",
     "remove_stream",
+    "try_webhook",
     "update_service",
     "update_stream",
 ]

@@ -6,8 +6,13 @@ from typing import Unpack
 from django.db import transaction
 from django.utils import timezone
 
-from sync_streams.announcements import BY_SYSTEM, Cause, announce_all_removed
-from sync_streams.errors import ServiceNotFound
+from sync_streams.announcements import (
+    BY_SYSTEM,
+    Cause,
+    announce_all_removed,
+    announce_trial,
+)
+from sync_streams.errors import InvalidWebhookUrl, ServiceNotFound
 from sync_streams.lookups import forget_services, look_up_service
 from sync_streams.models import DEFAULT_SERVICE, Service, ServiceQuerySet
 from sync_streams.rules import ServiceFields, check_service_fields, is_storable
@@ -106,3 +111,19 @@ def remove_service(service: Service, *, cause: Cause = BY_SYSTEM) -> None:
             raise ServiceNotFound
         transaction.on_commit(forget_services)
         announce_all_removed(streams, cause)
+
+
+def try_webhook(service: Service) -> list[str]:
+    """Send a ``webhook_test`` to the Service's ``webhook_url`` and wait for its answer.
+
+    Takes 15 seconds at most.
+
+    Returns:
+        Why it did not arrive, or was not answered with 2xx; nothing if it was.
+
+    Raises:
+        InvalidWebhookUrl: 54051, the Service has none.
+    """
+    if not service.webhook_url:
+        raise InvalidWebhookUrl
+    return announce_trial(service, BY_SYSTEM)

@@ -10,13 +10,13 @@ from contextlib import suppress
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from sync_streams import signals
+from sync_streams import announcements, signals
 from sync_streams.announcements import Cause
 from sync_streams.conf import get_settings
 from sync_streams.messages import Message
 from sync_streams.models import Service, Stream
 
-from .sender import send
+from .sender import DeliveryFailed, deliver, send
 from .webhook import Webhook
 
 
@@ -25,6 +25,7 @@ def connect() -> None:
     signals.stream_created.connect(_on_created, dispatch_uid="sync_streams.webhooks")
     signals.stream_removed.connect(_on_removed, dispatch_uid="sync_streams.webhooks")
     setting_changed.connect(_on_setting, dispatch_uid="sync_streams.webhooks")
+    announcements.webhook_trials.append(_try)
     _connect_messages()
 
 
@@ -46,6 +47,14 @@ def describe(
         service_sid=service.sid,
         parameters={name: text for name, text in fields.items() if text is not None},
     )
+
+
+def _try(service: Service, cause: Cause) -> str | None:
+    try:
+        deliver(describe("webhook_test", service, cause).to_dict())
+    except DeliveryFailed as failure:
+        return str(failure)
+    return None
 
 
 def _on_created(stream: Stream, cause: Cause, **_: object) -> None:
