@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,13 @@ def run(*command: str, code: str, **environ: str) -> None:
         text=True,
         timeout=60,
     )
+
+
+def test_every_file_that_is_linked_exists() -> None:
+    targets = re.findall(r"\]\(([^):#]+)\)", (ROOT / README).read_text())
+
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
 async def test_curl_publishes(embedded: DemoSite, subscriber: Socket) -> None:

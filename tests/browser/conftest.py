@@ -1,14 +1,38 @@
 """Fixtures for tests in a real browser: Debian's Chromium, driven by Playwright."""
 
+import asyncio
+import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Literal
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    async_playwright,
+)
 
-from tests.services import DemoSite
+from tests.service.client import Socket
+from tests.services import ROOT, DemoSite
 
 OpenPage = Callable[..., Awaitable[Page]]
+
+TAKES_IMAGES = bool(os.environ.get("SCREENSHOTS"))
+IMAGES = ROOT / "docs/img"
+"""Where the documentation's images are written, ``SCREENSHOTS=1 pytest …``."""
+
+Look = tuple[str, Literal["light", "dark"], int]
+LOOKS: list[Look] = [
+    ("light", "light", 1280),
+    ("dark", "dark", 1280),
+    ("phone", "light", 390),
+]
+"""How each page is looked at: a name, a colour scheme, the width in pixels."""
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -71,3 +95,42 @@ def open_page(
         return page
 
     return open_tab
+
+
+async def new_look(browser: Browser, look: Look) -> BrowserContext:
+    """Return a profile with the colour scheme and the width of a look."""
+    _, scheme, width = look
+    size = ViewportSize(width=width, height=900)
+    return await browser.new_context(color_scheme=scheme, viewport=size)
+
+
+async def overflow_of(page: Page, name: str, folder: Path) -> int:
+    """Take the page's picture and return how far it is wider than the screen."""
+    path = (IMAGES if TAKES_IMAGES else folder) / f"{name}.png"
+    await page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    await page.screenshot(path=path)
+    if TAKES_IMAGES and (pngquant := shutil.which("pngquant")):
+        options = ["--force", "--ext=.png", "--strip", str(path)]
+        await (await asyncio.create_subprocess_exec(pngquant, *options)).wait()
+    width = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return int(width)
+
+
+async def play(site: DemoSite, stream: str, *, seconds: int) -> None:
+    """Publish what looks like a match, faster and slower."""
+    async with Socket(site, "watcher") as watcher, Socket(site) as referee:
+        watching = asyncio.create_task(watch(watcher, stream, after=seconds // 3))
+        for second in range(seconds):
+            for number in range(2 + second * 7 % 12):
+                data = {"minute": second, "event": "pass", "player": number}
+                await referee.ask("publish", stream=stream, data=data)
+            await asyncio.sleep(0.9)
+        watching.cancel()
+
+
+async def watch(watcher: Socket, stream: str, *, after: int) -> None:
+    """Subscribe after some seconds, and read what arrives."""
+    await asyncio.sleep(after)
+    await watcher.ask("subscribe", stream=stream)
+    while True:
+        await watcher.receive()

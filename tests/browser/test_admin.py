@@ -2,18 +2,25 @@
 
 import asyncio
 import json
-import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import listen
+from tests.browser.conftest import (
+    LOOKS,
+    TAKES_IMAGES,
+    Look,
+    listen,
+    new_look,
+    overflow_of,
+    play,
+)
 from tests.service.client import Socket, rest
-from tests.services import ROOT, DemoSite
+from tests.services import DemoSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -22,10 +29,6 @@ HOSTILE = (
     "</script><script>document.title='owned'</script>"
     "<img src=x onerror=\"document.title='owned'\"> \u202egnp.exe \u0000\u2028"
 )
-
-TAKES_IMAGES = bool(os.environ.get("SCREENSHOTS"))
-IMAGES = ROOT / "docs/img"
-"""Where the documentation's images are written, ``SCREENSHOTS=1 pytest …``."""
 
 OpenAdmin = Callable[..., Awaitable[Page]]
 
@@ -58,18 +61,6 @@ async def new_stream(site: DemoSite, **fields: str) -> str:
 async def publish(site: DemoSite, stream: str, data: object) -> None:
     path = f"/default/Streams/{stream}/Messages"
     await asyncio.to_thread(rest, site, path, Data=json.dumps(data))
-
-
-async def play(site: DemoSite, stream: str, *, seconds: int) -> None:
-    """Publish what looks like a match, faster and slower."""
-    async with Socket(site, "watcher") as watcher, Socket(site) as referee:
-        for second in range(seconds):
-            if second == seconds // 3:
-                await watcher.ask("subscribe", stream=stream)
-            for number in range(2 + second * 7 % 12):
-                data = {"minute": second, "event": "pass", "player": number}
-                await referee.ask("publish", stream=stream, data=data)
-            await asyncio.sleep(0.9)
 
 
 async def open_monitor(page: Page, site: DemoSite, resource: str) -> None:
@@ -308,35 +299,21 @@ async def test_busy_monitor_samples_and_counts_exactly(
     assert sum(counts) == 125
 
 
-@pytest.mark.parametrize(
-    ("name", "scheme", "width"),
-    [("light", "light", 1280), ("dark", "dark", 1280), ("phone", "light", 390)],
-)
+@pytest.mark.parametrize("look", LOOKS, ids=[name for name, _, _ in LOOKS])
 async def test_monitor_fits_every_theme_and_width(
-    browser: Browser,
-    embedded: DemoSite,
-    tmp_path: Path,
-    name: str,
-    scheme: str,
-    width: int,
+    browser: Browser, embedded: DemoSite, tmp_path: Path, look: Look
 ) -> None:
-    size = ViewportSize(width=width, height=900)
-    context = await browser.new_context(
-        color_scheme="dark" if scheme == "dark" else "light", viewport=size
-    )
+    context = await new_look(browser, look)
     page = await log_in(context, embedded)
-    sid = await new_stream(embedded, UniqueName=f"scores-{name}")
+    sid = await new_stream(embedded, UniqueName=f"scores-{look[0]}")
     await open_monitor(page, embedded, f"stream/{sid}")
     await is_subscribed(page)
     await play(embedded, sid, seconds=25 if TAKES_IMAGES else 1)
-    await expect(page.locator("[data-count=received]")).not_to_have_text("0")
+    second = page.locator("[data-part=rows] summary").nth(1)
+    await expect(second).to_be_visible()
     await page.click("[data-part=pause]")
-    await page.locator("[data-part=rows] summary").nth(1).click()
+    await second.click()
 
-    folder = IMAGES if TAKES_IMAGES else tmp_path
-    folder.mkdir(exist_ok=True)
-    await page.screenshot(path=folder / f"monitor-{name}.png")
-
-    overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    overflow = await overflow_of(page, f"monitor-{look[0]}", tmp_path)
     await context.close()
     assert overflow <= 0

@@ -4,11 +4,19 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import listen
+from tests.browser.conftest import (
+    LOOKS,
+    TAKES_IMAGES,
+    Look,
+    listen,
+    new_look,
+    overflow_of,
+)
 from tests.browser.test_page import HOSTILE, publish_by_rest
 from tests.service.client import Socket
 from tests.services import DemoSite
@@ -132,15 +140,22 @@ async def test_hostile_pointers_are_text_or_nothing(
     assert complaints == []
 
 
-@pytest.mark.parametrize("width", [320, 1280])
-async def test_nothing_is_wider_than_the_screen(
-    open_cursors: OpenCursors, width: int
+@pytest.mark.parametrize("look", LOOKS, ids=[name for name, _, _ in LOOKS])
+async def test_cursors_fit_every_theme_and_width(
+    browser: Browser, embedded: DemoSite, tmp_path: Path, look: Look
 ) -> None:
-    page = await open_cursors("narrow")
-    await page.set_viewport_size({"width": width, "height": 800})
+    context = await new_look(browser, look)
+    page = await context.new_page()
+    await page.goto(f"{embedded.base_url}/cursors#{look[0]}")
+    await page.fill("#your-name", "Ada" if TAKES_IMAGES else "W" * 24)
+    for _ in range(3 if TAKES_IMAGES else 1):
+        await page.click("#robot")
+        await asyncio.sleep(4 if TAKES_IMAGES else 0)
+    for step in range(60 if TAKES_IMAGES else 1):
+        await move_to(page, 0.3 + step / 120, 0.5 - step / 300)
+        await asyncio.sleep(0.03)
 
-    await page.fill("#your-name", "W" * 24)
-    await move_to(page, 0.7, 0.5)
-
-    await expect(page.locator(".pointer")).to_be_visible()
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    await expect(page.locator(".pointer.mine")).to_be_visible()
+    overflow = await overflow_of(page, f"cursors-{look[0]}", tmp_path)
+    await context.close()
+    assert overflow <= 0

@@ -3,13 +3,22 @@
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import (
+    LOOKS,
+    TAKES_IMAGES,
+    Look,
+    OpenPage,
+    new_look,
+    overflow_of,
+    play,
+)
 from tests.service.client import Socket
 from tests.services import DemoSite
 
@@ -382,3 +391,22 @@ async def test_nothing_is_wider_than_the_screen(
     await sees(page, "xxx")
     wide = await page.evaluate("document.documentElement.scrollWidth")
     assert wide <= width
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=[name for name, _, _ in LOOKS])
+async def test_console_fits_every_theme_and_width(
+    browser: Browser, embedded: DemoSite, tmp_path: Path, look: Look
+) -> None:
+    context = await new_look(browser, look)
+    page = await context.new_page()
+    await page.goto(f"{embedded.base_url}/#scores,chat")
+    await expect(page.locator("#streams [aria-busy]")).to_have_count(0)
+    data = {"from": "Ada", "text": "What a pass!", "n": 1}
+    await page.fill("#data", json.dumps(data, indent=2))
+    await page.select_option("#pace", "1")
+    await play(embedded, "scores", seconds=30 if TAKES_IMAGES else 1)
+    await expect(page.locator("#messages .mine").first).to_be_attached()
+
+    overflow = await overflow_of(page, f"console-{look[0]}", tmp_path)
+    await context.close()
+    assert overflow <= 0

@@ -1,6 +1,6 @@
 /** A Message's data as coloured text: hostile data stays text, whatever it says. */
 
-const MAX_LINE = 62; // characters
+const MAX_LINE = 52; // characters
 const MAX_COLOURED = 1200; // characters; above it the colours cost more than they tell
 const TOKENS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d[\d.eE+-]*/g;
 
