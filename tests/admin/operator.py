@@ -1,13 +1,25 @@
 """An operator who is logged in to a demo site's admin, over HTTP."""
 
 import re
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import requests
 
 from tests.services import DemoSite
 
+T = TypeVar("T")
+
 WAIT_SECONDS = 10
+
+
+def until(look: Callable[[], T], wanted: Callable[[T], bool]) -> T:
+    """Look until it is as wanted: a process that is busy is not counted that time."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not wanted(found := look()) and time.monotonic() < deadline:
+        continue
+    return found
 
 
 class Operator:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import jwt
@@ -10,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from sync_streams.tokens import CONTENT_TYPE
-from tests.admin.operator import Operator
+from tests.admin.operator import Operator, until
 from tests.service.client import Socket, rest, token_for
 from tests.services import DemoSite
 
@@ -35,6 +36,15 @@ async def closing_of(socket: Socket) -> dict[str, Any]:
     return frame
 
 
+def names_in(operator: Operator, path: str) -> list[str]:
+    return re.findall(">(demo|quiet)<", operator.get(path).text)
+
+
+def processes_in(operator: Operator, path: str) -> list[str]:
+    page = operator.get(path).text
+    return re.findall(r'name="process" value="([^"]+)"', page)
+
+
 @pytest.fixture
 async def subscribed(sites: list[DemoSite]) -> AsyncIterator[list[Socket]]:
     """Alice on the first process, Alice and Bob on the second, all at ``demo``."""
@@ -56,7 +66,8 @@ async def test_subscribers_are_counted_over_all_processes(
 
     sid = await asyncio.to_thread(operator.stream_sid)
 
-    assert await asyncio.to_thread(operator.subscribers, sid) == 3
+    look = partial(operator.subscribers, sid)
+    assert await asyncio.to_thread(until, look, lambda count: count == 3) == 3
 
 
 @pytest.mark.redis
@@ -68,11 +79,10 @@ async def test_filter_finds_streams_that_another_process_serves(
 
     async with Socket(sites[1]) as socket:
         await socket.ask("subscribe", stream="demo")
-        busy = await asyncio.to_thread(operator.get, f"{DEMO}/?occupied=yes")
-        quiet = await asyncio.to_thread(operator.get, f"{DEMO}/?occupied=no")
-
-    assert re.findall(">(demo|quiet)<", busy.text) == ["demo"]
-    assert re.findall(">(demo|quiet)<", quiet.text) == ["quiet"]
+        for choice, name in (("yes", "demo"), ("no", "quiet")):
+            look = partial(names_in, operator, f"{DEMO}/?occupied={choice}")
+            found = await asyncio.to_thread(until, look, lambda names: len(names) == 1)
+            assert found == [name]
 
 
 @pytest.mark.redis
@@ -98,16 +108,12 @@ async def test_drained_process_sends_its_connections_away_and_only_its_own(
     sites: list[DemoSite], subscribed: list[Socket]
 ) -> None:
     operator = await operator_of(sites[0])
-    page = (
-        await asyncio.to_thread(operator.get, "sync_streams/service/processes/")
-    ).text
-    name = next(
-        name
-        for name in re.findall(r'name="process" value="([^"]+)"', page)
-        if name.endswith(f":{sites[1].program.process.pid}")
-    )
-
     url = "sync_streams/service/processes/"
+    look = partial(processes_in, operator, url)
+    names = await asyncio.to_thread(until, look, lambda names: len(names) == 2)
+    pid = sites[1].program.process.pid
+    (name,) = [name for name in names if name.endswith(f":{pid}")]
+
     await asyncio.to_thread(operator.post, url, process=name, confirmed="yes")
 
     stays, *leave = subscribed

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -15,12 +16,15 @@ from playwright.async_api import (
     Page,
     ViewportSize,
     async_playwright,
+    expect,
 )
 
 from tests.service.client import Socket
 from tests.services import ROOT, DemoSite
 
 OpenPage = Callable[..., Awaitable[Page]]
+
+expect.set_options(timeout=20_000)  # a busy machine is no failure
 
 TAKES_IMAGES = bool(os.environ.get("SCREENSHOTS"))
 IMAGES = ROOT / "docs/img"
@@ -126,6 +130,22 @@ async def play(site: DemoSite, stream: str, *, seconds: int) -> None:
                 await referee.ask("publish", stream=stream, data=data)
             await asyncio.sleep(0.9)
         watching.cancel()
+
+
+@asynccontextmanager
+async def crowd(site: DemoSite, stream: str) -> AsyncIterator[None]:
+    """Publish to a Stream all the time, more than it takes."""
+
+    async def publish() -> None:
+        async with Socket(site, "crowd") as socket:
+            while True:
+                await socket.ask("publish", stream=stream, data={})
+
+    publishing = asyncio.create_task(publish())
+    yield
+    publishing.cancel()
+    with suppress(asyncio.CancelledError):
+        await publishing
 
 
 async def watch(watcher: Socket, stream: str, *, after: int) -> None:

@@ -4,21 +4,25 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from tests.browser.conftest import (
     LOOKS,
     TAKES_IMAGES,
     Look,
+    crowd,
     listen,
     new_look,
     overflow_of,
     play,
 )
+from tests.browser.test_page import call
 from tests.service.client import Socket, rest
 from tests.services import DemoSite
 
@@ -29,6 +33,8 @@ HOSTILE = (
     "</script><script>document.title='owned'</script>"
     "<img src=x onerror=\"document.title='owned'\"> \u202egnp.exe \u0000\u2028"
 )
+
+WAIT_SECONDS = 30
 
 OpenAdmin = Callable[..., Awaitable[Page]]
 
@@ -68,10 +74,20 @@ async def open_monitor(page: Page, site: DemoSite, resource: str) -> None:
     await expect(page.locator("[data-part=state]")).to_have_text("Connected")
 
 
-async def is_subscribed(page: Page) -> None:
-    """Wait until the page itself counts among the subscribers."""
-    count = page.locator("[data-chart=subscribers] output")
-    await expect(count).not_to_have_text(re.compile("^[0–]$"), timeout=15_000)
+async def is_subscribed(page: Page, *, streams: int = 1) -> None:
+    """Wait until the page itself counts among the subscribers, of so many Streams."""
+    count = "document.querySelector('[data-chart=subscribers] output').textContent"
+    await page.wait_for_function(f"least => parseInt({count}) >= least", arg=streams)
+
+
+async def is_shown(page: Page, site: DemoSite, stream: str) -> None:
+    """Publish to a Stream until the page, which may still be subscribing, shows it."""
+    row = page.locator("[data-part=rows] .sync-name", has_text=stream).first
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not await row.is_visible():
+            await publish(site, stream, {"of": stream})
+            with suppress(PlaywrightTimeout):
+                await row.wait_for(timeout=1000)
 
 
 async def test_monitor_shows_what_another_connection_publishes(
@@ -200,16 +216,23 @@ async def test_data_is_checked_while_it_is_typed(
     await expect(admin.locator(".sync-publish button[type=submit]")).to_be_disabled()
 
 
+async def publish_on(page: Page) -> int:
+    """Press the button of the page's form and return the status of the answer."""
+    async with page.expect_response("**/publish/") as answer:
+        await page.click(".sync-publish button[type=submit]")
+    return (await answer.value).status
+
+
 async def test_refused_test_message_says_when_to_try_again(
     context: BrowserContext, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded)
     page = await log_in(context, embedded)
     await page.goto(f"{embedded.base_url}{ADMIN}/stream/{sid}/change/")
-    async with Socket(embedded) as socket:
-        for _ in range(30):
-            await socket.ask("publish", stream=sid, data={})
-        await page.click(".sync-publish button[type=submit]")
+    async with crowd(embedded, sid):
+        async with asyncio.timeout(WAIT_SECONDS):
+            while await publish_on(page) != 429:
+                continue
 
     result = page.locator(".sync-result")
     await expect(result).to_contain_text(re.compile(r"\(54009\), again in \d\.\d s"))
@@ -226,19 +249,21 @@ async def test_service_monitor_shows_all_streams_and_new_ones(
     await is_subscribed(admin)
 
     second = await new_stream(embedded)
-    option = admin.locator(f"[data-streams] option[value={second}]")
-    await expect(option).to_be_attached(timeout=15_000)
     names = admin.locator("[data-part=rows] .sync-name")
     for sid in (first, second):
-        await publish(embedded, sid, {"of": sid})
+        await is_shown(admin, embedded, sid)
         await expect(names.first).to_have_text(sid)
 
 
 async def test_removed_stream_is_said_to_be_removed(
     admin: Page, embedded: DemoSite
 ) -> None:
-    sid = await new_stream(embedded, UniqueName="short-lived", Ttl="4")
+    sid = await new_stream(embedded, UniqueName="short-lived")
     await open_monitor(admin, embedded, f"stream/{sid}")
+    await is_subscribed(admin)
+
+    path = f"/v1/Services/default/Streams/{sid}"
+    await asyncio.to_thread(call, embedded, "DELETE", path)
 
     note = admin.locator(".sync-note")
     await expect(note).to_have_text("short-lived: The stream was removed")
@@ -284,11 +309,12 @@ async def test_busy_monitor_samples_and_counts_exactly(
     link = admin.locator(".field-service a")
     service = (await link.get_attribute("href") or "").split("/")[-3]
     await open_monitor(admin, embedded, f"service/{service}")
-    await is_subscribed(admin)
+    await is_subscribed(admin, streams=len(sids))
     async with Socket(embedded) as socket:
-        for _ in range(25):
-            for sid in sids:
-                await socket.ask("publish", stream=sid, data={"n": 1})
+        for sid in sids * 25:
+            await socket.send("publish", stream=sid, data={"n": 1})
+        for _ in sids * 25:
+            await socket.receive()
 
     await expect(admin.locator("[data-count=received]")).to_have_text("125")
     await expect(admin.locator("[data-count=skipped]")).not_to_have_text("0")

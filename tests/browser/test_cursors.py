@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,12 @@ from tests.browser.conftest import (
     LOOKS,
     TAKES_IMAGES,
     Look,
+    crowd,
     listen,
     new_look,
     overflow_of,
 )
 from tests.browser.test_page import HOSTILE, publish_by_rest
-from tests.service.client import Socket
 from tests.services import DemoSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -98,24 +97,14 @@ async def test_a_pointer_that_is_refused_waits_and_goes_on(
     open_cursors: OpenCursors, embedded: DemoSite
 ) -> None:
     mover, watcher = await open_cursors("crowded"), await open_cursors("crowded")
-    async with Socket(embedded, "crowd") as socket:
 
-        async def crowd() -> None:
-            while True:
-                await socket.ask("publish", stream="crowded", data={})
-
-        crowding = asyncio.create_task(crowd())
+    async with crowd(embedded, "crowded"):
         await mover.click("#robot")
-        await expect(mover.locator("#refusals")).not_to_have_text("0", timeout=20_000)
-        crowding.cancel()
-        with suppress(asyncio.CancelledError):
-            await crowding
-
+        await expect(mover.locator("#refusals")).not_to_have_text("0")
     await move_to(mover, 0.75, 0.25)
 
     name = await mover.input_value("#your-name")
-    theirs = watcher.locator(".pointer", has_text=name)
-    await expect(theirs).to_be_visible(timeout=20_000)
+    await expect(watcher.locator(".pointer", has_text=name)).to_be_visible()
 
 
 async def test_hostile_pointers_are_text_or_nothing(

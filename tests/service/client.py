@@ -60,8 +60,12 @@ class Socket:
 
     async def ask(self, type_: str, **fields: object) -> dict[str, Any]:
         """Send a request and return the next frame."""
-        await self._connection.send(json.dumps({"type": type_, "id": 1, **fields}))
+        await self.send(type_, **fields)
         return await self.receive()
+
+    async def send(self, type_: str, **fields: object) -> None:
+        """Send a request and wait for nothing."""
+        await self._connection.send(json.dumps({"type": type_, "id": 1, **fields}))
 
     async def receive(self) -> dict[str, Any]:
         """Return the next frame, but for pings, which are answered."""

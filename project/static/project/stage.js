@@ -7,7 +7,9 @@ const MAX_POINTERS = 60;
 const MAX_DOTS = 300;
 const DOT_MS = 1600; // until a dot is gone
 const MARK_MS = 900;
-const IDLE_MS = 8000; // until a pointer that is still is gone
+const IDLE_MS = 30000; // until a pointer that is still is gone
+const SWEEP_MS = 1000;
+const STILL = 0.0005; // of the surface: nearer than that is there
 const EASE_MS = 45; // a pointer glides to where its latest Message says
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -22,6 +24,7 @@ export class Stage {
   constructor(surface, canvas) {
     Object.assign(this, { surface, canvas, context: canvas.getContext("2d") });
     new ResizeObserver(() => this.#fit()).observe(surface);
+    setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
   /** Show what a Message says: a pointer with an id and a place, `isMine` if it is own. */
@@ -33,7 +36,7 @@ export class Stage {
     pointer.label.textContent = isMine ? "you" : toPlain(name);
     this.#dots.push({ x, y, colour, at, isMark: mark });
     if (this.#dots.length > MAX_DOTS) this.#dots.shift();
-    this.#frame ??= requestAnimationFrame((now) => this.#draw(now));
+    this.#wake();
   }
 
   #enter(id, { x, y, colour, isMine }) {
@@ -54,6 +57,15 @@ export class Stage {
     const { clientWidth, clientHeight } = this.surface;
     this.canvas.width = clientWidth * devicePixelRatio;
     this.canvas.height = clientHeight * devicePixelRatio;
+    this.#wake();
+  }
+
+  #sweep() {
+    const since = performance.now() - IDLE_MS;
+    for (const [id, { at }] of this.pointers) if (at < since) this.#leave(id);
+  }
+
+  #wake() {
     this.#frame ??= requestAnimationFrame((now) => this.#draw(now));
   }
 
@@ -61,13 +73,15 @@ export class Stage {
     const passed = Math.min(now - this.#drawnAt, 100);
     this.#drawnAt = now;
     const { clientWidth: width, clientHeight: height } = this.surface;
-    for (const [id, pointer] of this.pointers) {
-      if (now - pointer.at > IDLE_MS) this.#leave(id);
-      else move(pointer, passed, { width, height });
-    }
+    for (const pointer of this.pointers.values()) move(pointer, passed, { width, height });
     this.#drawDots(now, { width, height });
-    const isBusy = this.pointers.size || this.#dots.length;
-    this.#frame = isBusy ? requestAnimationFrame((next) => this.#draw(next)) : null;
+    this.#frame = null;
+    if (this.#dots.length || this.#isMoving()) this.#wake();
+  }
+
+  #isMoving() {
+    const pointers = [...this.pointers.values()];
+    return pointers.some(({ x, y, toX, toY }) => Math.hypot(toX - x, toY - y) > STILL);
   }
 
   #drawDots(now, { width, height }) {
