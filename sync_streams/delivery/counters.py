@@ -13,6 +13,12 @@ class Counters:
     dropped: int = 0
     """Messages dropped because their connection read too slowly."""
 
+    acknowledged: int = 0
+    """Messages that clients whose protocol answers each have said to have read."""
+
+    unasked: int = 0
+    """Acknowledgements of nothing that was sent, or of the same frame again."""
+
     closed_as_stuck: int = 0
     """Connections closed because they took nothing any more."""
 

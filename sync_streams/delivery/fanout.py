@@ -1,7 +1,8 @@
 """Fan-out: writes an event once for each protocol and hands it to every connection.
 
-Messages of one Stream that wait together are handed over together: a process that has
-fallen behind pays one write a connection, however many Messages it makes up for.
+Messages of one Stream that wait together are handed over together, in one frame where
+the protocol can: a process that has fallen behind pays one write a connection, however
+many Messages it makes up for.
 """
 
 import asyncio
@@ -26,15 +27,15 @@ async def deliver_messages(topic: Topic, events: Sequence[Event]) -> None:
         origins = _origins(encoder, events)
         for connection_id in origins & members.keys():
             others = [event for event in events if event["origin"] != connection_id]
-            _deliver(_write_messages(encoder, others), [members[connection_id]])
-        frames = _write_messages(encoder, events)
+            _deliver(Bundle(encoder, others), [members[connection_id]])
+        bundle = Bundle(encoder, events)
         outboxes = [box for key, box in members.items() if key not in origins]
         for start in range(0, len(outboxes), TURN):
             if start:
                 await asyncio.sleep(0)
             turn = outboxes[start : start + TURN]
             # A connection may have left during an earlier turn.
-            _deliver(frames, [box for box in turn if box.connection_id in members])
+            _deliver(bundle, [box for box in turn if box.connection_id in members])
 
 
 def deliver_removal(topic: Topic, event: Event) -> list[Outbox]:
@@ -46,7 +47,7 @@ def deliver_removal(topic: Topic, event: Event) -> list[Outbox]:
         for connection_id, outbox in members.items():
             told.append(outbox)
             if frame is not None and connection_id not in origins:
-                _hand_over([frame], [outbox])
+                _put([frame], outbox)
     return told
 
 
@@ -57,9 +58,27 @@ def _origins(encoder: Encoder, events: Sequence[Event]) -> set[str]:
     return {origin for event in events if (origin := event.get("origin"))}
 
 
-def _write_messages(encoder: Encoder, events: Sequence[Event]) -> list[Frame]:
-    frames = (_written(encoder.message_published, event) for event in events)
-    return [frame for frame in frames if frame is not None]
+class Bundle:
+    """Messages of one Stream, written in one protocol for all its connections."""
+
+    def __init__(self, encoder: Encoder, events: Sequence[Event]) -> None:
+        """Write them."""
+        frames = (_written(encoder.message_published, event) for event in events)
+        self.frames = [frame for frame in frames if frame is not None]
+        """One for each Message, as they wait and are dropped."""
+        self.merged = _merge(encoder, self.frames)
+        """The same, for who takes all of them at once."""
+        self.wire = b"".join(frame.wire for frame in self.merged)
+        self.size = sum(frame.size for frame in self.merged)
+        self.is_plain = all(frame.ack_id is None for frame in self.merged)
+
+
+def _merge(encoder: Encoder, frames: Sequence[Frame]) -> list[Frame]:
+    waiting, merged = list(frames), []
+    while waiting:
+        merged.append(encoder.merge(waiting))
+        del waiting[: merged[-1].messages]
+    return merged
 
 
 def _written(write: Callable[[Event], Frame], event: Event) -> Frame | None:
@@ -70,26 +89,31 @@ def _written(write: Callable[[Event], Frame], event: Event) -> Frame | None:
         return None
 
 
-def _deliver(frames: Sequence[Frame], outboxes: Collection[Outbox]) -> None:
-    _hand_over(frames, outboxes)
-    counters.delivered += len(frames) * len(outboxes)
-
-
-def _hand_over(frames: Sequence[Frame], outboxes: Collection[Outbox]) -> None:
+def _deliver(bundle: Bundle, outboxes: Collection[Outbox]) -> None:
     # Outbox.put, spelt out: this is what a Message costs for each subscriber, and the
     # objects touched here are cold by the time their turn comes.
-    wire = b"".join(frame.wire for frame in frames)
-    size = sum(frame.size for frame in frames)
-    is_plain = not any(frame.is_acknowledged for frame in frames)
+    wire, size, is_plain = bundle.wire, bundle.size, bundle.is_plain
     for outbox in outboxes:
+        direct = outbox.direct
+        if direct is None or outbox.sent + size >= outbox.check_at:
+            _put(bundle.frames, outbox)
+            continue
         try:
-            direct = outbox.direct
-            if direct is not None and is_plain and outbox.sent + size < outbox.check_at:
-                direct(wire)
+            direct(wire)
+            if is_plain:
                 outbox.sent += size
             else:
-                for frame in frames:
-                    outbox.put(frame)
+                outbox.note_sent(*bundle.merged)
         except Exception:
             logger.exception("a connection failed; the others go on")
             outbox.give_up()
+    counters.delivered += len(bundle.frames) * len(outboxes)
+
+
+def _put(frames: Sequence[Frame], outbox: Outbox) -> None:
+    try:
+        for frame in frames:
+            outbox.put(frame)
+    except Exception:
+        logger.exception("a connection failed; the others go on")
+        outbox.give_up()

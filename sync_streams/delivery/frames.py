@@ -4,6 +4,7 @@ Holds the frame both as an ASGI event and, for servers that take it, as the byte
 WebSocket frame (RFC 6455, section 5.2: unmasked, final, without extensions).
 """
 
+from collections.abc import Sequence
 from typing import Literal, Protocol, TypedDict
 
 from .broadcast import Event
@@ -25,14 +26,15 @@ class SendEvent(TypedDict, total=False):
 class Frame:
     """One outbound frame; immutable by convention and shared between sockets."""
 
-    __slots__ = ("_wire", "event", "is_acknowledged", "size", "stream_sid")
+    __slots__ = ("_wire", "ack_id", "event", "messages", "size", "stream_sid")
 
     def __init__(
         self,
         data: str | bytes,
         *,
         stream_sid: str | None = None,
-        is_acknowledged: bool = False,
+        ack_id: str | None = None,
+        messages: int | None = None,
     ) -> None:
         """Wrap the frame's content.
 
@@ -40,8 +42,9 @@ class Frame:
             data: text or binary content.
             stream_sid: the Stream whose Message this is; only such frames may be
                 dropped.
-            is_acknowledged: the client answers this frame, which proves that it read
-                all up to here.
+            ack_id: what the client's answer to this frame names it by; ``None``: it
+                gives none.
+            messages: how many Messages are in it; by default one of its Stream.
         """
         self.event: SendEvent
         if isinstance(data, str):
@@ -51,7 +54,8 @@ class Frame:
             self.event = {"type": "websocket.send", "bytes": data}
             self.size = len(data)
         self.stream_sid = stream_sid
-        self.is_acknowledged = is_acknowledged
+        self.ack_id = ack_id
+        self.messages = int(bool(stream_sid)) if messages is None else messages
         self._wire: bytes | None = None
 
     @property
@@ -82,6 +86,13 @@ class Encoder(Protocol):
 
     def message_published(self, event: Event) -> Frame:
         """Write a Message."""
+
+    def merge(self, waiting: Sequence[Frame]) -> Frame:
+        """Write what waits, a Message first, as far as one frame may hold it.
+
+        Returns:
+            A frame that stands for as many of the first frames as ``messages`` says.
+        """
 
     def stream_removed(self, event: Event) -> Frame:
         """Write that a Stream is gone."""

@@ -32,6 +32,7 @@ MAX_BUSIEST = 1000
 figures: dict[str, Callable[[], int]] = {
     "delivered": lambda: counters.delivered,
     "dropped": lambda: counters.dropped,
+    "acknowledged": lambda: counters.acknowledged,
 }
 """What a process tells of itself, by name; others add what they know."""
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from sync_streams.conf import get_settings
 
+from .answers import Answers
 from .counters import counters
 from .frames import Encoder, Frame
 
@@ -34,14 +35,12 @@ class Outbox:
     """The outbound side of one connection."""
 
     __slots__ = (
-        "_acknowledged",
         "_gaps",
         "_is_asking",
         "_is_closing",
         "_is_ending",
         "_is_writable",
         "_limits",
-        "_marks",
         "_on_stuck",
         "_queue",
         "_queued_bytes",
@@ -50,6 +49,7 @@ class Outbox:
         "_timer",
         "_write",
         "_writer",
+        "answers",
         "check_at",
         "connection_id",
         "direct",
@@ -93,12 +93,14 @@ class Outbox:
         self._gaps: dict[str, int] = {}
         self._writer: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._marks: list[int] = []
+        self.answers = Answers()
+        """What the client has still to acknowledge, and how quick it was."""
         self.direct: WriteFrame | None = None
         """Way to the socket while nothing waits and nothing is in the way: whoever
-        takes it adds to :attr:`sent`, and calls :meth:`check` above
-        :attr:`check_at`."""
-        self.sent = self._acknowledged = 0
+        takes it calls :meth:`note_sent`; or, if no answer is asked for, adds to
+        :attr:`sent`, up to :attr:`check_at`."""
+        self.sent = 0
+        """Bytes, by any way."""
         self._seen = (False, 0)
         self._is_asking = self._is_ending = self._is_closing = False
         self._is_writable = False
@@ -110,16 +112,20 @@ class Outbox:
         if not self._is_ending:
             self._add(frame)
 
-    def acknowledge(self) -> bool:
-        """Take note that the client answered the oldest frame that asks for it.
+    def acknowledge(self, ack_id: str = "") -> bool:
+        """Take the client's answer to a frame that asks for it.
+
+        Args:
+            ack_id: names the frame, if the protocol does.
 
         Returns:
-            Whether an answer was due.
+            Whether it was due; one that was not opens nothing.
         """
-        self._is_asking = False
-        if not self._marks:
+        before = self.answers.acknowledged
+        if not self.answers.take(ack_id):
             return False
-        self._acknowledged = self._marks.pop(0)
+        counters.acknowledged += self.answers.acknowledged - before
+        self._is_asking = False
         self._set_check()
         self._wake()
         self._set_direct()
@@ -127,14 +133,14 @@ class Outbox:
 
     def ping(self) -> None:
         """Ask the client to answer, unless an answer is due already."""
-        if self._marks or self._is_asking or self._is_ending:
+        if self.answers.are_due or self._is_asking or self._is_ending:
             return
         self._is_asking = True
         frame = self.encoder.ping()
         self._set_check()
         if self.direct is not None:
             self.direct(frame.wire)
-            self._note_sent(frame)
+            self.note_sent(frame)
             return
         # In front of what waits: behind it, the ping might never fit in flight.
         self._queue.insert(0, frame)
@@ -146,6 +152,19 @@ class Outbox:
         self._is_writable = is_writable
         self._set_direct()
 
+    def note_sent(self, *frames: Frame) -> None:
+        """Count frames that are on their way, and the answers that are due for them."""
+        was_due = self.answers.are_due
+        for frame in frames:
+            self.sent += frame.size
+            if frame.ack_id is not None:
+                self.answers.expect(frame.ack_id, self.sent, frame.messages)
+        if self.answers.are_due and not was_due:
+            self._set_check()
+            self._watch()
+        if self.sent > self.check_at:
+            self.check()
+
     def check(self) -> None:
         """Ask for an acknowledgement, or wait for it, as the credit has it."""
         self.ping()
@@ -155,6 +174,7 @@ class Outbox:
         """End the connection: it takes nothing any more."""
         if not self._is_ending:
             counters.closed_as_stuck += 1
+            self._log_stuck()
             self._take_no_more()
             self._on_stuck()
 
@@ -187,7 +207,7 @@ class Outbox:
     def _add(self, frame: Frame) -> None:
         if self.direct is not None:
             self.direct(frame.wire)
-            self._note_sent(frame)
+            self.note_sent(frame)
             return
         self._queue.append(frame)
         self._queued_bytes += frame.size
@@ -201,22 +221,13 @@ class Outbox:
 
     def _set_check(self) -> None:
         credit = self._limits.in_flight_max_bytes
-        is_asked = self._marks or self._is_asking
-        self.check_at = self._acknowledged + (credit - 1 if is_asked else credit // 4)
+        is_asked = self.answers.are_due or self._is_asking
+        self.check_at = self.answers.read + (credit - 1 if is_asked else credit // 4)
 
     def _has_room(self) -> bool:
         # The last words do not wait for credit: nothing comes after them.
-        in_flight = self.sent - self._acknowledged
+        in_flight = self.sent - self.answers.read
         return self._is_closing or in_flight < self._limits.in_flight_max_bytes
-
-    def _note_sent(self, frame: Frame) -> None:
-        self.sent += frame.size
-        if frame.is_acknowledged:
-            self._marks.append(self.sent)
-            self._set_check()
-            self._watch()
-        if self.sent > self.check_at:
-            self.check()
 
     def _drop_excess(self) -> None:
         while (
@@ -253,8 +264,9 @@ class Outbox:
         try:
             while self._queue and self._has_room():
                 frame = self._next()
+                # First: on some servers the answer is quicker than the call's return.
+                self.note_sent(frame)
                 await self._send(frame.event)
-                self._note_sent(frame)
         except OSError:
             # The client is gone; the consumer hears of it by ``websocket.disconnect``.
             self._take_no_more()
@@ -263,14 +275,23 @@ class Outbox:
             self._set_direct()
 
     def _next(self) -> Frame:
-        sid = self._queue[0].stream_sid
-        if sid is not None and sid in self._gaps:
-            gap = self.encoder.gap(sid, self._gaps.pop(sid))
-            if gap is not None:
-                return gap
-        frame = self._queue.pop(0)
-        self._queued_bytes -= frame.size
+        first = self._queue[0]
+        if first.stream_sid is None:
+            self._forget(1)
+            return first
+        dropped = self._gaps.pop(first.stream_sid, 0)
+        gap = self.encoder.gap(first.stream_sid, dropped) if dropped else None
+        if gap is not None:
+            return gap
+        frame = self.encoder.merge(self._queue)
+        self._forget(frame.messages)
         return frame
+
+    def _forget(self, count: int) -> None:
+        for frame in self._queue[:count]:
+            self._queued_bytes -= frame.size
+            self._gaps.pop(frame.stream_sid or "", None)
+        del self._queue[:count]
 
     def _watch(self) -> None:
         if self._timer is None and not self._is_ending:
@@ -281,7 +302,7 @@ class Outbox:
 
     def _look(self) -> None:
         self._timer = None
-        if not self._queue and not self._marks and self._writer is None:
+        if not self._queue and not self.answers.are_due and self._writer is None:
             return
         if self._seen == self._progress():
             self.give_up()
@@ -290,7 +311,17 @@ class Outbox:
 
     def _progress(self) -> tuple[bool, int]:
         # Two clocks: one that is asked for an answer only now has made none yet.
-        return (True, self._acknowledged) if self._marks else (False, self.sent)
+        is_asked = self.answers.are_due
+        return is_asked, self.answers.read if is_asked else self.sent
+
+    def _log_stuck(self) -> None:
+        answers = self.answers
+        logger.info(
+            "connection %s takes nothing any more: sent %d bytes, read %d; "
+            "%d of %d Messages acknowledged, %d dropped; last round trip %.3f s",
+            *(self.connection_id, self.sent, answers.read),
+            *(answers.acknowledged, answers.asked, self.dropped, answers.seconds),
+        )
 
     def _take_no_more(self) -> None:
         self._is_ending = True

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from sync_streams.conf import get_settings
 from sync_streams.connections import CloseCode
 from sync_streams.consumers import SubscriberConsumer, to_error
+from sync_streams.delivery.counters import counters
 from sync_streams.delivery.frames import Frame
 from sync_streams.errors import AuthenticationFailed, InvalidParameter, SyncError
 
@@ -47,7 +48,8 @@ class TwilsockConsumer(SubscriberConsumer):
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
         """Answer one frame; one that cannot be read ends the connection."""
         # As frequent as deliveries, so it costs no JSON and none of the frame rate.
-        if data and frames.ack_id(data) and self.outbox.acknowledge():
+        ack_id = frames.ack_id(data) if data else None
+        if ack_id and self.outbox.acknowledge(ack_id):
             return
         try:
             frame = frames.decode(_within_limit(data))
@@ -77,8 +79,9 @@ class TwilsockConsumer(SubscriberConsumer):
         self._send_data(requests.write_reply(frame, answer))
 
     async def acknowledge(self, frame: frames.Frame) -> None:
-        """Take an acknowledgement that does not look like the SDK's."""
-        self.outbox.acknowledge()
+        """Take an acknowledgement that is not due, or does not look like the SDK's."""
+        if not self.outbox.acknowledge(frame.id):
+            counters.unasked += 1
 
     async def close(self, frame: frames.Frame) -> None:
         """End as the client wishes."""
@@ -93,8 +96,9 @@ class TwilsockConsumer(SubscriberConsumer):
 
     def tell_token_about_to_expire(self) -> None:
         """Write the warning."""
-        data = frames.client_update(new_frame_id(), "token_about_to_expire")
-        self.outbox.put(Frame(data, is_acknowledged=True))
+        frame_id = new_frame_id()
+        data = frames.client_update(frame_id, "token_about_to_expire")
+        self.outbox.put(Frame(data, ack_id=frame_id))
 
     async def leave(self, code: CloseCode) -> None:
         """Close; without a word if the client may come back: so it is back soonest."""

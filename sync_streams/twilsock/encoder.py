@@ -4,6 +4,7 @@ The connection that publishes or removes is left out: the SDK tells its own
 application. See ``docs/wire-twilsock.md``.
 """
 
+from collections.abc import Sequence
 from secrets import token_hex
 
 from sync_streams.delivery.broadcast import Event
@@ -11,16 +12,34 @@ from sync_streams.delivery.frames import Frame
 
 from . import events, frames
 
+MERGED_MAX_BYTES = 16_384
+"""Size that one notification of several waiting Messages stays below."""
+
 
 def new_frame_id() -> str:
     """Return an id for a frame of the server's own."""
     return f"TM{token_hex(16)}"
 
 
-def notification(payload: bytes, frame_id: str = "") -> Frame:
+def notification(payload: bytes) -> Frame:
     """Wrap events into a frame, which the client acknowledges like all but replies."""
-    data = frames.notification(frame_id or new_frame_id(), payload)
-    return Frame(data, is_acknowledged=True)
+    frame_id = new_frame_id()
+    return Frame(frames.notification(frame_id, payload), ack_id=frame_id)
+
+
+class MessageFrame(Frame):
+    """The notification of one Message, which may share another one's frame."""
+
+    __slots__ = ("description",)
+
+    def __init__(self, version: int, event: Event) -> None:
+        """Write a Message; its SID is the frame's id, too."""
+        self.description = events.describe_message(event)
+        """What stands in the notification, to stand in another one instead."""
+        payload = events.messages_published(version, self.description)
+        sid = event["message_sid"]
+        data = frames.notification(sid, payload)
+        super().__init__(data, stream_sid=event["stream_sid"], ack_id=sid)
 
 
 class TwilsockEncoder:
@@ -30,15 +49,23 @@ class TwilsockEncoder:
 
     def __init__(self, version: int) -> None:
         self._version = version
+        self._merged: tuple[list[MessageFrame], Frame | None] = [], None
 
     def message_published(self, event: Event) -> Frame:
-        """Write a Message; its SID is the frame's id, too."""
-        payload = events.message_published(self._version, event)
-        return Frame(
-            frames.notification(event["message_sid"], payload),
-            stream_sid=event["stream_sid"],
-            is_acknowledged=True,
-        )
+        """Write a Message."""
+        return MessageFrame(self._version, event)
+
+    def merge(self, waiting: Sequence[Frame]) -> Frame:
+        """Write the Messages that wait one behind the other into one notification."""
+        messages = _run(waiting) if self._version == events.NEWEST_VERSION else []
+        if len(messages) < 2:
+            return waiting[0]
+        known, merged = self._merged
+        # Connections that fell behind together mostly wait for the same Messages.
+        if merged is None or known != messages:
+            merged = self._merge(messages)
+            self._merged = messages, merged
+        return merged
 
     def stream_removed(self, event: Event) -> Frame:
         """Write that a Stream is gone."""
@@ -49,7 +76,18 @@ class TwilsockEncoder:
 
     def ping(self) -> Frame:
         """Write a ping, which the client acknowledges."""
-        return Frame(frames.ping(new_frame_id()), is_acknowledged=True)
+        frame_id = new_frame_id()
+        return Frame(frames.ping(frame_id), ack_id=frame_id)
+
+    def _merge(self, messages: list[MessageFrame]) -> Frame:
+        descriptions = [message.description for message in messages]
+        payload = events.messages_published(self._version, *descriptions)
+        frame_id = new_frame_id()
+        return Frame(
+            frames.notification(frame_id, payload),
+            ack_id=frame_id,
+            messages=len(messages),
+        )
 
 
 ENCODERS = {
@@ -57,3 +95,15 @@ ENCODERS = {
     for version in (events.OLDEST_VERSION, events.NEWEST_VERSION)
 }
 """By version: delivery writes each Message once for each encoder in use."""
+
+
+def _run(waiting: Sequence[Frame]) -> list[MessageFrame]:
+    """Return the Messages in front that fit into one notification."""
+    messages: list[MessageFrame] = []
+    size = 0
+    for frame in waiting:
+        size += frame.size
+        if not isinstance(frame, MessageFrame) or size > MERGED_MAX_BYTES:
+            break
+        messages.append(frame)
+    return messages

@@ -14,13 +14,20 @@ NEWEST_VERSION = 4
 OLDEST_VERSION = 3
 
 
-def message_published(version: int, event: Event) -> bytes:
-    """Write the event of a Message; its data is finished JSON text already."""
-    message = (
+def describe_message(event: Event) -> str:
+    """Write what a notification says of a Message; its data is JSON text already."""
+    return (
         f'{{"stream_sid":"{event["stream_sid"]}",'
         f'"message_sid":"{event["message_sid"]}","message_data":{event["text"]}}}'
     )
-    return _join("stream_message_published", version, message)
+
+
+def messages_published(version: int, *messages: str) -> bytes:
+    """Write the event of a Message, or of several, each described before.
+
+    Version 3 has room for one.
+    """
+    return _join("stream_message_published", version, ",".join(messages))
 
 
 def stream_removed(version: int, event: Event) -> bytes:

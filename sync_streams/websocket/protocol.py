@@ -5,7 +5,7 @@ Every frame is a text frame with one JSON object whose ``type`` says what it is;
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -113,6 +113,10 @@ class JsonEncoder:
             stream_sid=event["stream_sid"],
         )
 
+    def merge(self, waiting: Sequence[Frame]) -> Frame:
+        """Leave Messages alone: each is a frame of its own."""
+        return waiting[0]
+
     def stream_removed(self, event: Event) -> Frame:
         """Write that a Stream is gone."""
         return reply("stream_removed", stream_sid=event["stream_sid"])
@@ -123,7 +127,7 @@ class JsonEncoder:
 
     def ping(self) -> Frame:
         """Write a ping, which the client answers with a pong."""
-        return Frame('{"type":"ping"}', is_acknowledged=True)
+        return Frame('{"type":"ping"}', ack_id="")
 
 
 def _size(text: str) -> int:

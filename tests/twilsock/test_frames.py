@@ -263,7 +263,8 @@ def test_a_message_is_an_event_or_a_list_of_one(version: int, key: str) -> None:
         text='{"ž":[]}',
     )
 
-    payload = json.loads(events.message_published(version, event))
+    text = events.messages_published(version, events.describe_message(event))
+    payload = json.loads(text)
 
     message = {"stream_sid": "TO1", "message_sid": "TZ1", "message_data": {"ž": []}}
     assert payload == {

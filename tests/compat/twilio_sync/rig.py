@@ -119,10 +119,11 @@ class Peer:
     async def ask(
         self, method: str, payload: bytes = b"", **fields: Any
     ) -> frames.Frame:
-        """Send a frame and wait for its reply, past all other frames."""
+        """Send a frame and wait for its reply; acknowledge what comes before it."""
         frame_id = await self.send(method, payload, **fields)
         while (frame := await self.receive()).id != frame_id:
-            pass
+            header = {"id": frame.id, "method": "reply", "status": {"code": 200}}
+            await self.socket.send(frames.encode(header))
         assert frame.method == "reply"
         return frame
 

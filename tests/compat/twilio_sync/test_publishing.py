@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sync_streams.twilsock.encoder import MERGED_MAX_BYTES
 from tests.compat.twilio_sync.rig import Rig, every_version, new_name
 from tests.compat.twilio_sync.sdk import SdkError, SdkStream
 
@@ -86,6 +87,43 @@ async def test_c45_thirty_messages_arrive_once_and_in_order(rig: Rig) -> None:
     await theirs.message(sids[-1])
 
     assert [message["sid"] for message in theirs.messages] == sids
+
+
+async def flood(rig: Rig, sids: list[str]) -> dict[str, list[str]]:
+    """Publish more than goes unacknowledged, then as much that waits; by Stream."""
+    published: dict[str, list[str]] = {sid: [] for sid in sids}
+    async with rig.peer() as peer:
+        await peer.ask("init", token=rig.token("carol"))
+        for size in [4000] * 14 + [20] * 12:
+            for sid in sids:
+                path = f"/v3/Streams/{sid}/Messages"
+                body = {"data": filled(size)}
+                status, message = await peer.request("POST", path, body)
+                assert status == 201, message
+                published[sid].append(message["sid"])
+    return published
+
+
+@every_version
+async def test_messages_that_waited_arrive_once_in_order_and_together(
+    rig: Rig, package: str
+) -> None:
+    client = await rig.client()
+    streams = [await client.stream(new_name()) for _ in range(5)]
+    await rig.wire.subscribed(5)
+
+    rig.wire.hears_clients.clear()
+    published = await flood(rig, [stream.sid for stream in streams])
+    rig.wire.hears_clients.set()
+
+    for stream in streams:
+        await stream.message(published[stream.sid][-1])
+        sids = [message["sid"] for message in stream.messages]
+        assert sids == published[stream.sid]
+    notified = rig.wire.events("stream_message_published")
+    most = max(len(one.body.get("events", [1])) for one in notified)
+    assert (most > 10) == (package != "twilio-sync-3.0")
+    assert max(len(one.data) for one in notified) <= MERGED_MAX_BYTES
 
 
 async def test_c46_message_is_not_stored(rig: Rig) -> None:

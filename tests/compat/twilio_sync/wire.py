@@ -59,6 +59,9 @@ class Wire:
         self.closed = 0
         self.is_open = True
         """Whether new connections get through."""
+        self.hears_clients = asyncio.Event()
+        """While it is not set, what clients send waits here, acknowledgements too."""
+        self.hears_clients.set()
         self.uri = ""
         self._pairs: set[tuple[ServerConnection, ClientConnection]] = set()
         self._news = asyncio.Event()
@@ -136,6 +139,7 @@ class Wire:
 
     def cut(self) -> None:
         """Break every connection, as a network does."""
+        self.hears_clients.set()
         for client, server in tuple(self._pairs):
             client.transport.abort()
             server.transport.abort()
@@ -203,6 +207,8 @@ class Wire:
     ) -> None:
         with suppress(ConnectionClosed):
             async for data in source:
+                if sender == "client":
+                    await self.hears_clients.wait()
                 raw = data if isinstance(data, bytes) else data.encode()
                 self.frames.append(Recorded(sender, number, data, frames.decode(raw)))
                 self._news.set()
