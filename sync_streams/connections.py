@@ -139,6 +139,15 @@ class Connections:
         for connection in self:
             connection.leave_soon(code, within=within)
 
+    def return_seconds(self, within: float) -> float:
+        """Return over how long those who leave within so many seconds may come back.
+
+        0: as they leave, which is soonest. A herd, more than one process would let in
+        meanwhile (``max_connects_per_second``), has to take the time that this takes.
+        """
+        seconds = len(self._live) / get_settings().max_connects_per_second
+        return seconds if seconds > within else 0.0
+
     async def drain(self) -> None:
         """Take no more connections and send away those that are there.
 

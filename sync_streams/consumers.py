@@ -59,6 +59,9 @@ class SubscriberConsumer(AsyncConsumer):
     encoder: ClassVar[Encoder]
     """How the protocol writes what happens to Streams."""
 
+    back_within = 0.0
+    """Seconds over which the herd that leaves with it may come back; 0: it is none."""
+
     async def __call__(
         self,
         scope: Any,
@@ -240,6 +243,7 @@ class SubscriberConsumer(AsyncConsumer):
     def leave_soon(self, code: CloseCode, *, within: float = 0) -> None:
         """End the connection, once; at a random moment of the next *within* seconds."""
         if within:
+            self.back_within = connections.return_seconds(within)
             self.call_later("leave", spread(within), code)
         elif not self._is_leaving:
             self._is_leaving = True

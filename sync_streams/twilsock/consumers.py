@@ -102,8 +102,11 @@ class TwilsockConsumer(SubscriberConsumer):
 
     async def leave(self, code: CloseCode) -> None:
         """Close; without a word if the client may come back: so it is back soonest."""
-        status = LAST_WORDS.get(code)
-        last = [frames.close(new_frame_id(), status)] if status else []
+        last = []
+        if code in LAST_WORDS:
+            last = [frames.close(new_frame_id(), LAST_WORDS[code])]
+        elif self.back_within:
+            last = [sessions.offload(new_frame_id(), self.back_within)]
         await self.outbox.close(*map(Frame, last), code=code)
 
     async def _answer(self, frame: frames.Frame) -> None:

@@ -9,7 +9,7 @@ from secrets import token_hex, token_urlsafe
 from sync_streams.errors import InvalidToken, SyncError
 from sync_streams.messages import JSONObject
 
-from .frames import Frame, Status, backoff, reply
+from .frames import Frame, Status, backoff, close, reply
 
 CAPABILITIES = ["client_update"]
 """What is confirmed: no telemetry, and no offline storage, which would let a browser
@@ -59,6 +59,16 @@ def refuse(frame: Frame, error: SyncError) -> bytes:
         status = Status(code=429, description=error.text, error_code=TOO_BUSY)
         return reply(frame.id, status, payload=backoff(start, last * 2))
     return reply(frame.id, _status(403 if error.status == 404 else error.status, error))
+
+
+def offload(frame_id: str, within: float) -> bytes:
+    """Ask a client of a herd to come back at a moment of its own.
+
+    The SDK waits for 3 seconds, then as long as it is told to, more or less.
+    """
+    status = Status(code=308, text="OFFLOAD", description="The server is leaving")
+    pause = random.uniform(0, within)  # noqa: S311 - spread, not secret
+    return close(frame_id, status, payload=backoff(pause, within))
 
 
 def _status(code: int, error: SyncError) -> Status:

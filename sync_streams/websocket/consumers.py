@@ -112,7 +112,7 @@ class JsonConsumer(SubscriberConsumer):
 
     async def leave(self, code: CloseCode) -> None:
         """Say why and when to come back, then close."""
-        pause = round(spread(MAX_RECONNECT_SECONDS), 1)
+        pause = round(spread(max(self.back_within, MAX_RECONNECT_SECONDS)), 1)
         closing = protocol.reply(
             "closing",
             code=int(code),

@@ -1,5 +1,6 @@
 """The Twilsock consumer: flow, limits and the end of a connection."""
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -308,6 +309,40 @@ async def test_leaving_server_closes_without_a_word() -> None:
         event = await session.event()
 
         assert event == {"type": "websocket.close", "code": CloseCode.SERVER_LEAVING}
+
+
+@pytest.mark.parametrize(("rate", "is_herd"), [(2, False), (1, True)])
+async def test_only_a_herd_is_told_to_come_back_later(
+    settings: Settings, rate: int, is_herd: bool
+) -> None:
+    async with connected() as session:
+        configure(settings, MAX_CONNECTS_PER_SECOND=rate * len(connections))
+
+        connections.send_away(CloseCode.SERVER_LEAVING, within=0.5)
+        words = []
+        while (event := await session.event())["type"] == "websocket.send":
+            words.append(frames.decode(event["bytes"]))
+
+        assert event["code"] == CloseCode.SERVER_LEAVING
+        assert [word.header["status"]["code"] for word in words] == [308] * is_herd
+
+
+async def test_a_herd_comes_back_over_the_time_that_it_needs(
+    settings: Settings,
+) -> None:
+    pauses = []
+    async with AsyncExitStack() as stack:
+        herd = [await stack.enter_async_context(connected()) for _ in range(20)]
+        configure(settings, MAX_CONNECTS_PER_SECOND=1)
+
+        connections.send_away(CloseCode.SERVER_LEAVING, within=0.01)
+        for session in herd:
+            [policy] = body_of(await session.receive()).values()
+            pauses.append(policy["reconnect_min_ms"])
+            assert policy["reconnect_max_ms"] == 20_000
+
+        assert max(pauses) <= 20_000
+        assert len({pause // 5_000 for pause in pauses}) > 1
 
 
 async def test_full_server_asks_to_be_left_alone_for_a_while(

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.test import override_settings
 from pytest_django import Settings
 
 from sync_streams import operations
+from sync_streams.connections import CloseCode, connections
 from sync_streams.twilsock import frames
 from tests import settings as site
 from tests.asgi import application
@@ -89,7 +91,11 @@ class Replay:
         get_service = sync_to_async(operations.get_service)
         service = await get_service(site.ACCOUNT_SID, "default")
         line, sid = self.fill(line), self.values["<stream>"]
-        if line == f"REST removes {sid}":
+        if line == "the server leaves":
+            herd = {**site.SYNC_STREAMS, "MAX_CONNECTS_PER_SECOND": 1}
+            with override_settings(SYNC_STREAMS=herd):
+                connections.send_away(CloseCode.SERVER_LEAVING, within=0.01)
+        elif line == f"REST removes {sid}":
             await sync_to_async(operations.remove_stream)(service, sid)
         else:
             publishes = re.fullmatch(rf"REST publishes (.*) to {sid}", line)

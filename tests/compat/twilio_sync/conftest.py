@@ -43,6 +43,12 @@ def impatient(start_site: Callable[..., DemoSite]) -> DemoSite:
 
 
 @pytest.fixture
+def herd(start_site: Callable[..., DemoSite]) -> DemoSite:
+    """A server that takes three connections for more than it could send away."""
+    return start_site(DJANGO_SETTINGS_MODULE=f"{SETTINGS}.herd")
+
+
+@pytest.fixture
 def busy(start_site: Callable[..., DemoSite]) -> DemoSite:
     """A server that takes one connection at a time."""
     return start_site(DJANGO_SETTINGS_MODULE=f"{SETTINGS}.busy")

@@ -10,6 +10,8 @@ from tests.compat.twilio_sync.rig import Rig, every_version, new_name
 from tests.services import DemoSite
 
 BACK_SECONDS = 8
+MOST_HASTE = 0.8
+"""An SDK is back up to a fifth sooner than it is asked to be."""
 
 
 async def test_refused_handshake_is_retried(rig: Rig) -> None:
@@ -128,6 +130,43 @@ class TestRestart:
             error for error in client.emitted("connectionError") if error["terminal"]
         ]
         assert rig.wire.received("close") == []
+
+
+class TestHerd:
+    """A server that sends more connections away than another one could take."""
+
+    @pytest.fixture
+    def site(self, herd: DemoSite) -> DemoSite:
+        return herd
+
+    async def test_client_of_a_herd_comes_back_when_it_is_asked_to(
+        self, rig: Rig
+    ) -> None:
+        client = await rig.client()
+        stream = await client.stream(new_name())
+        await rig.wire.subscribed()
+
+        async with rig.peer(), rig.peer():
+            stopping = asyncio.create_task(asyncio.to_thread(rig.site.restart))
+            await rig.wire.wait_until(lambda: rig.wire.received("close"))
+            told_at = time.monotonic()
+            rig.wire.is_open = False
+            await stopping
+            rig.wire.is_open = True
+            await client.state("connected", times=2)
+            back_after = time.monotonic() - told_at
+
+        [close] = rig.wire.received("close")
+        pause = close.body["backoff_policy"]["reconnect_min_ms"] / 1000
+        assert close.frame.header["status"]["code"] == 308
+        assert 0 <= pause <= 3
+        assert pause * MOST_HASTE < back_after
+        assert client.states[2:4] == ["disconnecting", "connecting"]
+        assert not [
+            error for error in client.emitted("connectionError") if error["terminal"]
+        ]
+        await rig.wire.subscribed(2)
+        await stream.message(await rig.publish(stream.sid, {}))
 
 
 class TestImpatient:
