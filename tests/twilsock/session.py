@@ -46,6 +46,12 @@ def body_of(frame: frames.Frame) -> Any:
     return json.loads(frame.payload) if frame.payload else None
 
 
+def message_sids(frame: frames.Frame) -> list[str]:
+    """Return the SIDs of the Messages in a notification, of any kind."""
+    messages = body_of(frame)["events"]
+    return [message["message_sid"] for message in messages if "message_sid" in message]
+
+
 class Session:
     """A connection that acknowledges pings, and else only what it is told to."""
 

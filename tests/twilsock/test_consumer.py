@@ -13,19 +13,19 @@ from sync_streams.delivery.hub import get_hub
 from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import MERGED_MAX_BYTES
 from tests import settings as site
-from tests.twilsock.session import Session, body_of, connected, make_token
+from tests.twilsock.session import (
+    Session,
+    body_of,
+    connected,
+    make_token,
+    message_sids,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def configure(settings: Settings, **changes: Any) -> None:
     settings.SYNC_STREAMS = {**site.SYNC_STREAMS, **changes}
-
-
-def message_sids(frame: frames.Frame) -> list[str]:
-    """Return the SIDs of the Messages in a notification, of any kind."""
-    messages = body_of(frame)["events"]
-    return [message["message_sid"] for message in messages if "message_sid" in message]
 
 
 async def test_message_is_encoded_once_for_all_connections() -> None:
