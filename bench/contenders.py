@@ -26,7 +26,8 @@ class Contender:
 
     name: str
     group: str
-    """``product``, ``tutorial`` or ``peer``."""
+    """``product``, ``twilsock`` (the same, spoken to as SDKs do), ``tutorial`` or
+    ``peer``."""
 
     make: Make
     dialect: Callable[[int, int], Dialect]
@@ -86,6 +87,7 @@ def product_environment() -> dict[str, str]:
         "ALLOWED_HOSTS": "*",
     }
     run(python("django", "migrate", "--verbosity", "0"), env=env)
+    run(python("bench.streams"), env=env)
     return env
 
 
@@ -106,6 +108,16 @@ def _product(server: str, make: Make) -> Contender:
         group="product",
         make=make,
         dialect=dialects.product,
+        env=product_environment,
+    )
+
+
+def _twilsock(server: str, make: Make) -> Contender:
+    return Contender(
+        name=f"twilsock-{server}",
+        group="twilsock",
+        make=make,
+        dialect=dialects.twilsock,
         env=product_environment,
     )
 
@@ -136,6 +148,9 @@ CONTENDERS = [
     _product("granian", granian(PRODUCT)),
     _product("uvicorn", uvicorn(PRODUCT)),
     _product("frames", uvicorn(PRODUCT, "--ws", FRAME_PATH)),
+    _twilsock("daphne", daphne(PRODUCT)),
+    _twilsock("uvicorn", uvicorn(PRODUCT)),
+    _twilsock("frames", uvicorn(PRODUCT, "--ws", FRAME_PATH)),
     _node("node-ws", "ws.js", dialects.tutorial),
     _node("node-socket.io", "socketio.js", dialects.socket_io),
     Contender(

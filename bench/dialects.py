@@ -16,6 +16,21 @@ KEEP_ALIVE = {"Connection": "keep-alive"}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Acknowledgement:
+    """How a subscriber answers each frame that holds a needle: with the frame's id."""
+
+    needle: bytes
+    """What the id follows."""
+
+    length: int
+    """Bytes of the id."""
+
+    head: bytes
+    tail: bytes
+    """What stands around the id in the answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dialect:
     """One way of subscribing and one way of publishing."""
 
@@ -36,6 +51,9 @@ class Dialect:
 
     autos: list[Step] = field(default_factory=list)
     """What the server may ask, and the frame that answers it."""
+
+    acknowledgement: Acknowledgement | None = None
+    """What subscribers answer to each notification, if they do."""
 
     subscriber_framing: str = "ws"
     """``ws`` frames or a ``raw`` byte stream."""
@@ -84,6 +102,69 @@ def _subscription(stream: int) -> Step:
 def _publication(stream: int, size: int) -> bytes:
     frame = {"type": "publish", "id": 3, "stream": f"bench-{stream}"}
     return wire.json_frame(frame | {"data": wire.stamped_data(size)})
+
+
+def twilsock(streams: int, size: int) -> Dialect:
+    """Subscribe and acknowledge as ``twilio-sync`` does; publish as :func:`product`."""
+    publishing = product(streams, size)
+    connect: list[Step] = [
+        (wire.upgrade("/v3/wsconnect"), HEAD),
+        (
+            _twilsock("init", "TM1", token=accounts.access_token()),
+            b'"init_registrations"',
+        ),
+    ]
+    return Dialect(
+        subscribe={n: [*connect, _establishment(n)] for n in range(streams)},
+        publisher=publishing.publisher,
+        templates=publishing.templates,
+        reply=publishing.reply,
+        autos=publishing.autos,
+        acknowledgement=_acknowledgement(),
+    )
+
+
+def _establishment(stream: int) -> Step:
+    objects = [{"object_sid": stream_sid(stream), "object_type": "stream"}]
+    body = wire.compact(
+        {
+            "event_protocol_version": 4,
+            "action": "establish",
+            "correlation_id": 1,
+            "requests": objects,
+        }
+    )
+    request = {"host": "bench", "method": "POST", "path": "/v4/Subscriptions"}
+    return (
+        _twilsock("message", "TM2", body, http_request=request),
+        b'"subscription_established"',
+    )
+
+
+def stream_sid(stream: int) -> str:
+    """Return the SID of a Stream that was made for this dialect."""
+    return f"TO{stream:032x}"
+
+
+def _acknowledgement() -> Acknowledgement:
+    length = len(stream_sid(0))
+    head, _, tail = _twilsock(
+        "reply",
+        "#" * length,
+        payload_type="application/json",
+        status={"code": 200, "status": "OK"},
+    ).partition(b"#" * length)
+    needle = b'"method":"notification","id":"'
+    return Acknowledgement(needle=needle, length=length, head=head, tail=tail)
+
+
+def _twilsock(
+    method: str, frame_id: str, payload: bytes = b"", **fields: object
+) -> bytes:
+    header = {"id": frame_id, "method": method, **fields, "payload_size": len(payload)}
+    text = wire.compact(header)
+    frame = b"TWILSOCK V3.0 %d\r\n%b\r\n%b" % (len(text), text, payload)
+    return wire.text_frame(frame, opcode=2)
 
 
 def rest(streams: int, size: int) -> Dialect:

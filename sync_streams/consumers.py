@@ -116,9 +116,13 @@ class SubscriberConsumer(AsyncConsumer):
             "connect", get_settings().connect_timeout_seconds, CloseCode.NOT_CONNECTED
         )
 
-    async def websocket_receive(self, message: Mapping[str, Any]) -> None:
-        """Take note that the client lives and read its frame."""
+    def note_heard(self) -> None:
+        """Take note that the client lives."""
         self._heard = time.monotonic()
+
+    async def websocket_receive(self, message: Mapping[str, Any]) -> None:
+        """Read a frame."""
+        self.note_heard()
         await self.receive_frame(message.get("text"), message.get("bytes"))
 
     async def websocket_disconnect(self, message: Mapping[str, Any]) -> None:
@@ -128,6 +132,16 @@ class SubscriberConsumer(AsyncConsumer):
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
         """Answer one frame of the client; the adapter's."""
         raise NotImplementedError
+
+    def take(self, data: bytes) -> bool:
+        """Take a frame that asks for nothing, if it is one; the adapter's.
+
+        A server may call it as soon as the frame is there.
+
+        Returns:
+            Whether that was all there is to do.
+        """
+        return False
 
     def subprotocol(self) -> str | None:
         """Return the subprotocol to accept, if any."""
@@ -273,6 +287,7 @@ class SubscriberConsumer(AsyncConsumer):
         frame_path = extensions.get(FRAME_EXTENSION, {})
         self._abort: Callable[[], None] | None = frame_path.get("abort")
         frame_path["leave"] = self._leave_server
+        frame_path["take"] = self.take
         outbox = Outbox(
             f"{_PROCESS}.{next(_numbers)}",
             self.encoder,

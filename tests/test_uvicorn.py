@@ -135,6 +135,30 @@ async def test_frames_stand_between_ordinary_ones_pings_and_fragments() -> None:
             assert await texts(connection, 2) == [f"first {number} of fifty", "second"]
 
 
+async def test_a_frame_that_the_application_takes_at_once_is_not_received() -> None:
+    offered: list[bytes] = []
+    received: list[Any] = []
+
+    def take(data: bytes) -> bool:
+        offered.append(bytes(data))
+        return data.startswith(b"ack")
+
+    async def serve(socket: Socket) -> None:
+        socket.frame_path["take"] = take
+        await socket.accept()
+        while (event := await socket.receive())["type"] == "websocket.receive":
+            received.append(event.get("text") or event.get("bytes"))
+
+    async with serving(serve) as port, client(port) as connection:
+        for data in (b"ack 1", b"ask", "ack as text", b"ack 2"):
+            await connection.send(data)
+        await connection.send(iter([b"ack ", b"in two"]))
+        await connection.send(b"the end")
+
+    assert offered == [b"ack 1", b"ask", b"ack 2", b"the end"]
+    assert received == [b"ask", "ack as text", b"ack in two", b"the end"]
+
+
 async def test_nothing_is_written_before_the_socket_is_open() -> None:
     async def serve(socket: Socket) -> None:
         assert not socket.write("too early")

@@ -126,6 +126,9 @@ class Generator:
             lines.append(f"template {stream} {text.index(wire.STAMP)} {_hex(text)}")
         for trigger, answer in dialect.autos:
             lines.append(f"auto {_hex(trigger)} {_hex(answer)}")
+        if ack := dialect.acknowledgement:
+            lines.append(f"ack {_hex(ack.needle)} {ack.length}")
+            lines.append(f"ack_frame {_hex(ack.head)} {_hex(ack.tail)}")
         return lines
 
     def _write(self, text: str) -> None:

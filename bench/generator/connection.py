@@ -75,18 +75,28 @@ class Connection:
 
     def frame(self, opcode: int, content: bytes, now: int) -> None:
         at = content.find(b"~#") if self.is_open and not self.is_publisher else -1
+        self.acknowledge(content)
         if opcode == PING:
             size = len(content)
             self.socket.sendall(bytes([PONG, 0x80 | size, 0, 0, 0, 0]) + content)
         elif opcode == CLOSE:
             self.lose()
         elif at >= 0:
-            self.received(content[at : at + STAMP_BYTES], now)
+            for stamp in stamps(bytearray(content), STAMP_BYTES):
+                self.received(stamp, now)
         elif not self.is_open and self.steps and self.steps[0][1] in content:
             self.steps.popleft()
             self.send_step()
         else:
             self.answer(content, now)
+
+    def acknowledge(self, content: bytes) -> None:
+        needle, length = self.generator.config.get("ack", (b"", 0))
+        at = content.find(needle) + len(needle)
+        if self.is_publisher or not needle or at < len(needle):
+            return
+        [(head, tail)] = self.generator.config["ack_frame"]
+        self.socket.sendall(head + content[at : at + length] + tail)
 
     def answer(self, content: bytes, now: int) -> None:
         config = self.generator.config

@@ -130,19 +130,21 @@ def unhex(text: str) -> bytes:
 
 def configuration() -> dict[str, Any]:
     config: dict[str, Any] = {"sub_step": {}, "pub_step": [], "template": {}}
-    config["auto"] = []
+    config["auto"], config["ack_frame"] = [], []
     while (line := os_line()) != "end":
         match line.split():
             case ["sub_step", stream, *step]:
                 config["sub_step"].setdefault(int(stream), []).append(
                     tuple(map(unhex, step))
                 )
-            case ["pub_step" | "auto" as key, *step]:
+            case ["pub_step" | "auto" | "ack_frame" as key, *step]:
                 config[key].append(tuple(map(unhex, step)))
             case ["template", stream, at, text]:
                 config["template"][int(stream)] = (int(at), unhex(text))
             case ["reply" | "error" as key, text]:
                 config[key] = unhex(text)
+            case ["ack", needle, length]:
+                config["ack"] = unhex(needle), int(length)
             case [key, value]:
                 config[key] = value
     return config

@@ -219,6 +219,7 @@ static void got_reply(conn *c, int good, uint64_t now) {
     record(reply_latency, now - c->sent_at[c->replied++ % RING]);
 }
 
+/* Answer a frame that holds the needle with what stands behind it there: its id. */
 static void acknowledge(conn *c, const char *p, size_t n) {
     char *at = ack_needle.n ? memmem(p, n, ack_needle.p, ack_needle.n) : NULL;
     if (!at || at + ack_needle.n + ack_length > p + n) return;
@@ -229,14 +230,14 @@ static void acknowledge(conn *c, const char *p, size_t n) {
 
 static void got_data(conn *c, const char *p, size_t n, uint64_t now) {
     const char *at = NULL;
+    if (c->kind == SUBSCRIBER) acknowledge(c, p, n);
     if (c->open && c->kind == SUBSCRIBER) {
         if (c->hint + STAMP <= n && p[c->hint] == '~' && p[c->hint + 1] == '#') at = p + c->hint;
         else at = memmem(p, n, "~#", 2);
+        if (at) c->hint = at - p; /* of the first: a frame may hold several */
     }
     while (at && at + STAMP <= p + n) {
-        c->hint = at - p;
         got_stamp(c, at, now);
-        acknowledge(c, p, n);
         at = n > 2 * STAMP ? memmem(at + STAMP, n - (at - p) - STAMP, "~#", 2) : NULL;
         if (!at) return;
     }

@@ -127,8 +127,9 @@ class Outbox:
         counters.acknowledged += self.answers.acknowledged - before
         self._is_asking = False
         self._set_check()
-        self._wake()
-        self._set_direct()
+        if self.direct is None:
+            self._wake()
+            self._set_direct()
         return True
 
     def ping(self) -> None:

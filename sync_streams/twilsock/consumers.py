@@ -47,9 +47,7 @@ class TwilsockConsumer(SubscriberConsumer):
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
         """Answer one frame; one that cannot be read ends the connection."""
-        # As frequent as deliveries, so it costs no JSON and none of the frame rate.
-        ack_id = frames.ack_id(data) if data else None
-        if ack_id and self.outbox.acknowledge(ack_id):
+        if data and self.take(data):
             return
         try:
             frame = frames.decode(_within_limit(data))
@@ -57,6 +55,17 @@ class TwilsockConsumer(SubscriberConsumer):
             self.leave_soon(CloseCode.PROTOCOL_VIOLATED)
         else:
             await self._answer(frame)
+
+    def take(self, data: bytes) -> bool:
+        """Take an acknowledgement that is due.
+
+        They are as frequent as deliveries, so one costs no JSON, and none of the rate.
+        """
+        ack_id = frames.ack_id(data)
+        if ack_id is None or not self.outbox.acknowledge(ack_id):
+            return False
+        self.note_heard()
+        return True
 
     async def init(self, frame: frames.Frame) -> None:
         """Say who connects."""
