@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from .conf import get_settings
 from .delivery import hub, occupancy, orders
+from .delivery.outbox import Outbox
 from .errors import TooManyRequests
 from .models import Service
 from .tokens import Identity
@@ -79,6 +80,7 @@ class Connection(Protocol):
 
     identity: Identity | None
     service: Service | None
+    outbox: Outbox
 
     def leave_soon(self, code: CloseCode, *, within: float = 0) -> None:
         """End the connection, at a random moment of the next *within* seconds."""
@@ -102,6 +104,11 @@ class Connections:
     def __iter__(self) -> Iterator[Connection]:
         """Iterate over a snapshot."""
         return iter(tuple(self._live))
+
+    @property
+    def slowest_seconds(self) -> float:
+        """Longest time that any connection took for its last timed answer."""
+        return max((one.outbox.answers.seconds for one in self), default=0.0)
 
     def add(self, connection: Connection) -> None:
         """Take a connection in, admitted or not."""
@@ -195,4 +202,5 @@ hub.handlers |= {orders.DISCONNECT: _disconnect, orders.DRAIN: _drain}
 occupancy.figures |= {
     "connections": lambda: len(connections),
     "leaving": lambda: int(connections.is_leaving),
+    "slowest_ms": lambda: round(connections.slowest_seconds * 1000),
 }

@@ -1,5 +1,6 @@
 """The Twilsock consumer: flow, limits and the end of a connection."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from pytest_django import Settings
 from sync_streams.connections import CloseCode, connections
 from sync_streams.delivery.counters import counters
 from sync_streams.delivery.hub import get_hub
+from sync_streams.delivery.occupancy import figures
 from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import MERGED_MAX_BYTES
 from tests import settings as site
@@ -189,6 +191,22 @@ async def test_forged_and_doubled_acknowledgements_open_nothing(
             before[0] + 42,
             before[1] + 1,
         )
+
+
+async def test_an_operator_sees_what_was_acknowledged_and_how_slowly() -> None:
+    async with connected() as slow, connected() as publisher:
+        sid = await publisher.create()
+        await slow.change("establish", sid)
+        await publisher.publish(sid, x=1)
+        message = await slow.receive()
+        before = figures["acknowledged"]()
+
+        await asyncio.sleep(0.1)
+        await slow.acknowledge(message)
+        await slow.ask("put_notification_ctx")
+
+        assert figures["acknowledged"]() == before + 1
+        assert figures["slowest_ms"]() >= 100
 
 
 async def test_client_that_acknowledges_nothing_is_closed(settings: Settings) -> None:

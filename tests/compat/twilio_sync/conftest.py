@@ -1,7 +1,8 @@
 """Fixtures of the SDK's conformance tests."""
 
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -28,6 +29,20 @@ def site(embedded: DemoSite) -> DemoSite:
 @pytest.fixture
 async def rig(site: DemoSite, package: str) -> AsyncIterator[Rig]:
     """SDKs on a recorded wire, whose frames are audited in the end."""
+    async with run_rig(site, package) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def rigs(site: DemoSite) -> AsyncIterator[list[Rig]]:
+    """A rig with each version of the SDK."""
+    async with AsyncExitStack() as stack:
+        running = (run_rig(site, package) for package in VERSIONS)
+        yield [await stack.enter_async_context(rig) for rig in running]
+
+
+@asynccontextmanager
+async def run_rig(site: DemoSite, package: str) -> AsyncIterator[Rig]:
     if not shutil.which("node") or not (PACKAGES / package).exists():
         cannot_have(f"Node with npm's {package}")
     wire = Wire(f"{site.websocket_url}/v3/wsconnect")
@@ -36,10 +51,13 @@ async def rig(site: DemoSite, package: str) -> AsyncIterator[Rig]:
     wire.audit()
 
 
-@pytest.fixture
-def impatient(start_site: Callable[..., DemoSite]) -> DemoSite:
+@pytest.fixture(scope="session")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
     """A server that loses patience within a second or two."""
-    return start_site(DJANGO_SETTINGS_MODULE=f"{SETTINGS}.impatient")
+    settings = f"{SETTINGS}.impatient"
+    site = DemoSite(tmp_path_factory.mktemp("site"), DJANGO_SETTINGS_MODULE=settings)
+    yield site
+    site.stop()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -24,6 +24,20 @@ VERSIONS = "twilio-sync", "twilio-sync-3", "twilio-sync-3.0"
 every_version = pytest.mark.parametrize("package", VERSIONS)
 
 _names = count()
+
+
+def all_versions_at_once(
+    test: Callable[["Rig"], Coroutine[Any, Any, None]],
+) -> Callable[[list["Rig"]], Coroutine[Any, Any, None]]:
+    """Run a test that mostly waits with every version of the SDK at the same time."""
+
+    async def run(rigs: list[Rig]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for rig in rigs:
+                group.create_task(test(rig))
+
+    run.__doc__ = test.__doc__
+    return run
 
 
 def new_name() -> str:

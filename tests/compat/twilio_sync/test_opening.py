@@ -4,7 +4,12 @@ import asyncio
 
 import pytest
 
-from tests.compat.twilio_sync.rig import Rig, every_version, new_name
+from tests.compat.twilio_sync.rig import (
+    Rig,
+    all_versions_at_once,
+    every_version,
+    new_name,
+)
 from tests.compat.twilio_sync.sdk import SdkError
 
 
@@ -126,7 +131,7 @@ async def test_c30_name_like_a_sid_is_refused(rig: Rig) -> None:
     assert (refused.value.status, refused.value.code) == (400, 54302)
 
 
-@every_version
+@all_versions_at_once
 async def test_c31_expired_name_is_created_anew(rig: Rig) -> None:
     name, client = new_name(), await rig.client()
     old = await client.stream({"id": name, "mode": "create_new", "ttl": 1})

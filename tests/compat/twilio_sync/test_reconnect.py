@@ -6,7 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.compat.twilio_sync.rig import Rig, every_version, new_name
+from tests.compat.twilio_sync.rig import (
+    Rig,
+    all_versions_at_once,
+    every_version,
+    new_name,
+)
 from tests.services import DemoSite
 
 BACK_SECONDS = 8
@@ -25,7 +30,7 @@ async def test_refused_handshake_is_retried(rig: Rig) -> None:
     await client.state("connected")
 
 
-@every_version
+@all_versions_at_once
 async def test_c70_broken_connection_comes_back_and_delivers(rig: Rig) -> None:
     client = await rig.client()
     stream = await client.stream(new_name())
@@ -66,7 +71,7 @@ async def test_c72_forged_continuation_token_changes_nothing(
     assert accepted.header["continuation_token"] != forged
 
 
-@every_version
+@all_versions_at_once
 async def test_c73_request_made_while_away_is_sent_afterwards(rig: Rig) -> None:
     client = await rig.client()
     stream = await client.stream(new_name())

@@ -2,7 +2,12 @@
 
 import pytest
 
-from tests.compat.twilio_sync.rig import Rig, every_version, new_name
+from tests.compat.twilio_sync.rig import (
+    Rig,
+    all_versions_at_once,
+    every_version,
+    new_name,
+)
 from tests.compat.twilio_sync.sdk import SdkError
 
 
@@ -78,7 +83,7 @@ async def test_c55_name_of_a_removed_stream_is_free_at_once(rig: Rig) -> None:
     assert new.sid != old.sid
 
 
-@every_version
+@all_versions_at_once
 async def test_c56_stream_is_removed_when_its_time_is_over(rig: Rig) -> None:
     stream, other = await rig.pair()
 
@@ -87,6 +92,28 @@ async def test_c56_stream_is_removed_when_its_time_is_over(rig: Rig) -> None:
     for one in (stream, other):
         assert await one.wait("removed") == [{"isLocal": False}]
     assert (await rig.rest("GET", f"/{stream.sid}"))[0] == 404
+
+
+@every_version
+async def test_c90_each_request_has_one_reply_and_each_frame_its_shape(
+    rig: Rig,
+) -> None:
+    mine, theirs = await rig.pair()
+    await theirs.message(await mine.publish({"x": 1}))
+    await mine.set_ttl(60)
+    await mine.remove()
+    await theirs.wait("removed")
+    with pytest.raises(SdkError):
+        await theirs.publish({})
+
+    for request in [*rig.wire.sent("init"), *rig.wire.sent("message")]:
+        await rig.wire.replied(request)
+
+    rig.wire.audit()
+    notified = {frame.frame.id for frame in rig.wire.received("notification")}
+    await rig.wire.wait_until(
+        lambda: {ack.frame.id for ack in rig.wire.sent("reply")} == notified
+    )
 
 
 async def test_c57_removal_of_a_removed_stream_is_not_found(rig: Rig) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.compat.twilio_sync.rig import Rig, every_version, new_name
+from tests.compat.twilio_sync.rig import Rig, all_versions_at_once, new_name
 from tests.compat.twilio_sync.wire import Recorded
 
 SILENCE_SECONDS = 6
@@ -47,7 +47,7 @@ async def test_c61_event_repeats_the_number_of_its_request(rig: Rig) -> None:
     }
 
 
-@every_version
+@all_versions_at_once
 async def test_c62_established_subscription_is_not_asked_for_again(rig: Rig) -> None:
     await rig.pair()
 
@@ -131,7 +131,7 @@ async def away(rig: Rig) -> None:
     rig.wire.cut()
 
 
-@every_version
+@all_versions_at_once
 async def test_c67_stream_removed_while_away_is_reported_once(rig: Rig) -> None:
     stream = await (await rig.client()).stream(new_name())
     await rig.wire.subscribed()
@@ -146,7 +146,7 @@ async def test_c67_stream_removed_while_away_is_reported_once(rig: Rig) -> None:
     assert (event["error"]["status"], event["error"]["code"]) == (404, 54250)
 
 
-@every_version
+@all_versions_at_once
 async def test_c68_live_stream_survives_a_dead_one_in_its_batch(rig: Rig) -> None:
     client = await rig.client()
     dead, live = await client.stream(new_name()), await client.stream(new_name())
