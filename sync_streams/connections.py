@@ -137,7 +137,7 @@ class Connections:
             self.is_leaving
             or len(self._live) > settings.max_connections
             or self._arrivals > settings.max_connects_per_second
-            or hub.get_hub().canary.lag > settings.max_lag_seconds
+            or hub.get_hub().lag > settings.max_lag_seconds
         ):
             raise TooManyRequests
 

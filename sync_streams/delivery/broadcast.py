@@ -9,13 +9,15 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import CancelledError
 from threading import Lock, Thread
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
+
+from .servers import server_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +29,7 @@ LATEST = 3
 PROCESS_GROUP = "sync_streams.processes"
 """Group of every process that holds sockets."""
 
-deaf_loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
-"""Event loops whose hub hears nothing now: what they publish may reach nobody."""
+_deaf: WeakKeyDictionary[asyncio.AbstractEventLoop, set[int]] = WeakKeyDictionary()
 
 
 class Event(TypedDict):
@@ -60,6 +61,24 @@ def channel_layer() -> BaseChannelLayer:
     return layer
 
 
+def note_deaf(server: int) -> None:
+    """Refuse the Messages of the running loop that would go over a server.
+
+    Its hub hears nothing from there: what is published may reach nobody.
+    """
+    _deaf.setdefault(asyncio.get_running_loop(), set()).add(server)
+
+
+def note_hearing(server: int) -> None:
+    """Take Messages that go over a server again."""
+    _deaf.get(asyncio.get_running_loop(), set()).discard(server)
+
+
+def _is_deaf_to(group: str) -> bool:
+    deaf = _deaf.get(asyncio.get_running_loop(), ())
+    return bool(deaf) and server_of(channel_layer(), group) in deaf
+
+
 async def send_to_group(group: str, event: Mapping[str, object]) -> None:
     """Send an event to a group, for as long as the layer takes."""
     await channel_layer().group_send(group, dict(event))
@@ -77,9 +96,9 @@ async def abroadcast(event: Event) -> None:
             events without bringing them to this process.
     """
     is_message = event["type"] == "message.published"
-    if is_message and asyncio.get_running_loop() in deaf_loops:
-        raise ServiceUnavailable
     group = stream_group(event["stream_sid"]) if is_message else PROCESS_GROUP
+    if is_message and _is_deaf_to(group):
+        raise ServiceUnavailable
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
             await send_to_group(group, event)

@@ -2,21 +2,21 @@
 
 A process whose layer has lost its groups, or its connection, looks healthy and is deaf:
 its sockets stay open and receive nothing. So it sends an event to a group of its own
-from time to time. One that does not come back means joining every group again, and, if
-that helps nothing for long, telling the connections to go elsewhere.
+from time to time, over each of the layer's servers. One that does not come back means
+joining every group again; then connecting anew; and, if that helps nothing for long,
+telling the connections to go elsewhere.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from secrets import token_hex
 from time import monotonic
+from typing import Protocol
 
 from sync_streams.conf import get_settings
 
-from .broadcast import deaf_loops, send_to_group
+from .broadcast import note_deaf, note_hearing, send_to_group
 from .counters import counters
 
 logger = logging.getLogger(__name__)
@@ -28,24 +28,35 @@ DEAF_PAUSE_SECONDS = 0.5
 """How often a process that hears nothing tries again."""
 
 
-class Canary:
-    """Watches over one process's hearing."""
+class Ears(Protocol):
+    """What a canary does about a server that this process does not hear."""
 
-    def __init__(
-        self, *, rejoin: Callable[[], Awaitable[bool]], give_up: Callable[[], None]
-    ) -> None:
+    async def rejoin(self, server: int) -> bool:
+        """Join every group on it again, the canary's among them; tell if it could."""
+
+    async def reconnect(self, server: int) -> None:
+        """Listen to it by new connections."""
+
+    def give_up(self) -> None:
+        """Take note that the process stays deaf."""
+
+
+class Canary:
+    """Watches over one process's hearing of one server."""
+
+    def __init__(self, ears: Ears, *, server: int, group: str) -> None:
         """Make a canary.
 
         Args:
-            rejoin: joins every group again, :attr:`group` among them; tells whether
-                it could.
-            give_up: called when this process stays deaf.
+            ears: whose hearing it watches over.
+            server: the number of the layer's server.
+            group: a group on it that this process alone is in.
         """
-        self.group = f"sync_streams.canary.{token_hex(8)}"
+        self.group = group
         """The group that this process alone is in."""
         self.lag = 0.0
         """Seconds by which the event loop last was late."""
-        self._rejoin, self._give_up = rejoin, give_up
+        self._ears, self._server = ears, server
         self._heard = asyncio.Event()
         self._doubted = asyncio.Event()
         self._deaf_since: float | None = None
@@ -70,7 +81,7 @@ class Canary:
         while True:
             await self._rest()
             # Groups first: the canary of one that is lost is waited for in vain.
-            has_joined = not self.is_deaf or await self._rejoin()
+            has_joined = not self.is_deaf or await self._ears.rejoin(self._server)
             if has_joined and await self._comes_back():
                 await self._be_well()
             else:
@@ -93,7 +104,8 @@ class Canary:
         self._heard.clear()
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-                await send_to_group(self.group, {"type": "canary"})
+                event = {"type": "canary", "server": self._server}
+                await send_to_group(self.group, event)
                 await self._heard.wait()
         except Exception as error:
             # Layers are pluggable and their errors share no base class.
@@ -103,23 +115,25 @@ class Canary:
 
     async def _be_well(self) -> None:
         self._deaf_since = None
-        deaf_loops.discard(asyncio.get_running_loop())
+        note_hearing(self._server)
         if monotonic() - self._refreshed > REFRESH_SECONDS:
-            await self._rejoin()
+            await self._ears.rejoin(self._server)
             self._refreshed = monotonic()
 
     async def _be_deaf(self) -> None:
         counters.canaries_missed += 1
+        if self.is_deaf:
+            await self._ears.reconnect(self._server)
         now = monotonic()
         since = self._note_deaf()
         if now - since > get_settings().deaf_timeout_seconds:
             self._deaf_since = now
-            self._give_up()
+            self._ears.give_up()
 
     def _note_deaf(self) -> float:
         if self._deaf_since is None:
             self._deaf_since = monotonic()
             counters.gaps += 1
             # A Message that its own process would not hear is refused, not lost.
-            deaf_loops.add(asyncio.get_running_loop())
+            note_deaf(self._server)
         return self._deaf_since

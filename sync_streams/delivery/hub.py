@@ -9,17 +9,21 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from heapq import nlargest
+from secrets import token_hex
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from channels.layers import BaseChannelLayer
+
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
 
-from .broadcast import PROCESS_GROUP, Event, channel_layer, serve_on
+from .broadcast import PROCESS_GROUP, Event, channel_layer, serve_on, stream_group
 from .canary import Canary
 from .fanout import deliver_messages, deliver_removal
 from .outbox import Outbox
+from .servers import count_servers, reconnect, server_of
 from .topic import Topic
 
 logger = logging.getLogger(__name__)
@@ -59,12 +63,25 @@ class Hub:
         self._receiver: asyncio.Task[None] | None = None
         self._waiting: asyncio.Queue[Any] = asyncio.Queue(MAX_WAITING)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.canary = Canary(rejoin=self._rejoin, give_up=_tell_deaf)
+        self.canaries = [
+            Canary(self, server=server, group=_own_group(self._layer, server))
+            for server in range(count_servers(self._layer))
+        ]
 
     @property
     def is_listening(self) -> bool:
         """Whether this process receives from the layer."""
         return self._receiver is not None and not self._receiver.done()
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether it hears nothing from one of the layer's servers."""
+        return any(canary.is_deaf for canary in self.canaries)
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which the event loop last was late."""
+        return max(canary.lag for canary in self.canaries)
 
     async def start(self) -> None:
         """Open the process's channel and receive from it; once.
@@ -81,13 +98,15 @@ class Hub:
             try:
                 async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                     self._channel = await self._layer.new_channel()
-                    await self._join_own_groups()
+                    for server in range(len(self.canaries)):
+                        await self._join_own_groups(server)
             except Exception as error:
                 self._start_failed = monotonic()
                 raise _unavailable(error) from error
             self._receiver = asyncio.create_task(self._receive())
             self._spawn(self._deliver())
-            self._spawn(self.canary.watch())
+            for canary in self.canaries:
+                self._spawn(canary.watch())
             serve_on(asyncio.get_running_loop())
             _latest.hub = self
             for companion in companions:
@@ -156,20 +175,36 @@ class Hub:
         topics = nlargest(limit, self._topics.values(), key=lambda topic: topic.count)
         return {topic.stream_sid: topic.count for topic in topics}
 
-    async def _join_own_groups(self) -> None:
-        await self._layer.group_add(PROCESS_GROUP, self._channel)
-        await self._layer.group_add(self.canary.group, self._channel)
-
-    async def _rejoin(self) -> bool:
+    async def rejoin(self, server: int) -> bool:
+        """Join every group that is on a server again; tell whether that went well."""
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-                await self._join_own_groups()
-            for topic in tuple(self._topics.values()):
-                await topic.join(self._layer, self._channel, again=True)
+                await self._join_own_groups(server)
+            for sid, topic in tuple(self._topics.items()):
+                if server_of(self._layer, stream_group(sid)) == server:
+                    await topic.join(self._layer, self._channel, again=True)
         except Exception as error:
             logger.warning("groups could not be joined again: %r", error)
             return False
         return True
+
+    async def reconnect(self, server: int) -> None:
+        """Listen to a server by new connections."""
+        try:
+            await reconnect(self._layer, server)
+        except Exception as error:
+            logger.warning("connections could not be broken: %r", error)
+
+    def give_up(self) -> None:
+        """Tell those who care that this process stays deaf."""
+        logger.error("this process hears nothing any more")
+        for callback in when_deaf:
+            callback()
+
+    async def _join_own_groups(self, server: int) -> None:
+        if server_of(self._layer, PROCESS_GROUP) == server:
+            await self._layer.group_add(PROCESS_GROUP, self._channel)
+        await self._layer.group_add(self.canaries[server].group, self._channel)
 
     async def _leave(self, topic: Topic) -> None:
         try:
@@ -189,7 +224,8 @@ class Hub:
             except Exception:
                 logger.exception("channel layer failed; the hub goes on")
                 # What failed may have forgotten this process's groups.
-                self.canary.doubt()
+                for canary in self.canaries:
+                    canary.doubt()
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _deliver(self) -> None:
@@ -210,7 +246,7 @@ class Hub:
             if topic is not None and topic.is_joined:
                 await deliver_messages(topic, bundle)
         elif event["type"] == "canary":
-            self.canary.hear()
+            self.canaries[event["server"]].hear()
         elif event["type"] in handlers:
             self._spawn(handlers[event["type"]](self, event))
         else:
@@ -260,10 +296,12 @@ def _unavailable(error: Exception) -> ServiceUnavailable:
     return ServiceUnavailable()
 
 
-def _tell_deaf() -> None:
-    logger.error("this process hears nothing any more")
-    for callback in when_deaf:
-        callback()
+def _own_group(layer: BaseChannelLayer, server: int) -> str:
+    """Return a name of a group, nobody else's, that is on a server."""
+    while True:
+        group = f"sync_streams.canary.{token_hex(8)}"
+        if server_of(layer, group) == server:
+            return group
 
 
 class _Latest:
@@ -286,4 +324,4 @@ def get_hub() -> Hub:
 def is_listening() -> bool:
     """Tell whether this process hears of removals, by the hub that started last."""
     hub = _latest.hub
-    return hub is not None and hub.is_listening and not hub.canary.is_deaf
+    return hub is not None and hub.is_listening and not hub.is_deaf

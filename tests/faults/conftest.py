@@ -8,29 +8,54 @@ from pathlib import Path
 import pytest
 
 from tests.faults.rig import Front, Worker
+from tests.faults.sentinel import Guarded
 from tests.services import PostgresServer, RedisServer, cannot_have
 
 Figures = Callable[..., None]
 StartWorker = Callable[..., Worker]
 StartFront = Callable[..., Front]
 
-_figures: list[str] = []
+HEADS = "fault", "delivers again after", "Messages lost", "sockets lost", "otherwise"
+
+_rows: list[tuple[str, ...]] = []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the tests measured, for the table in docs/deployment.md."""
-    if _figures:
+    """Print what the tests measured, as the table of docs/deployment.md has it."""
+    if _rows:
         terminalreporter.section("figures")
-        terminalreporter.write_line("\n".join(_figures))
+        terminalreporter.write_line(_table([HEADS, *sorted(_rows)]))
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    lines.insert(1, " | ".join("-" * width for width in widths))
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 @pytest.fixture
-def figures(request: pytest.FixtureRequest) -> Figures:
-    """Note figures of a fault: ``figures("Redis killed", lost=3, sockets_lost=0)``."""
+def figures() -> Figures:
+    """Note figures of a fault: ``figures("Redis killed", lost="3 of 90", took="2 s")``.
 
-    def note(fault: str, **values: object) -> None:
-        cells = [f"{name.replace('_', ' ')} {value}" for name, value in values.items()]
-        _figures.append(f"| {fault} | {' | '.join(cells)} |")
+    What has no column of its own (``again_after``, ``lost``, ``sockets_lost``) goes
+    into the last one.
+    """
+
+    def note(
+        fault: str,
+        *,
+        again_after: str = "–",
+        lost: object = 0,
+        sockets_lost: object = 0,
+        **others: object,
+    ) -> None:
+        told = [f"{name.replace('_', ' ')}: {value}" for name, value in others.items()]
+        cells = again_after, str(lost), str(sockets_lost), ", ".join(told)
+        _rows.append((fault, *cells))
 
     return note
 
@@ -41,6 +66,14 @@ def redis_server() -> Iterator[RedisServer]:
     server = RedisServer()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Guarded]:
+    """Return a Redis and its replica under Sentinels, of the test's own."""
+    servers = Guarded(tmp_path)
+    yield servers
+    servers.stop()
 
 
 @pytest.fixture

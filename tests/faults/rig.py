@@ -90,6 +90,17 @@ def run_django(worker: Worker, code: str) -> str:
     ).stdout.strip()
 
 
+def create_streams(worker: Worker, count: int) -> list[str]:
+    """Create Streams without names and return their SIDs."""
+    code = (
+        "service = Service.objects.get()\n"
+        "new = [Stream(service=service, account_sid=service.account_sid)"
+        f" for _ in range({count})]\n"
+        "print(*(stream.sid for stream in Stream.objects.bulk_create(new)))"
+    )
+    return run_django(worker, code).split()
+
+
 def authorization() -> dict[str, str]:
     """Return the header that logs in to the REST API."""
     login = b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode())
@@ -127,9 +138,10 @@ def new_token(identity: str) -> str:
 class Subscriber:
     """A client of the JSON socket that comes back whenever it is sent away or cut."""
 
-    def __init__(self, base_url: str, stream: str) -> None:
+    def __init__(self, base_url: str, *streams: str) -> None:
         self._url = base_url.replace("http", "ws", 1) + "/v1/websocket"
-        self._stream = stream
+        self._streams = streams
+        self._answers = 0
         self._token = new_token("alice")
         self._news = asyncio.Condition()
         self._task: asyncio.Task[None]
@@ -191,12 +203,15 @@ class Subscriber:
     async def _take(self, connection: ClientConnection, frame: dict[str, Any]) -> None:
         match frame["type"]:
             case "connected":
-                asked = {"type": "subscribe", "id": 2, "stream": self._stream}
-                await connection.send(json.dumps(asked))
+                self._answers = 0
+                for stream in self._streams:
+                    asked = {"type": "subscribe", "id": 2, "stream": stream}
+                    await connection.send(json.dumps(asked))
             case "ping":
                 await connection.send('{"type":"pong"}')
             case "subscribed":
-                await self._note(is_subscribed=True)
+                self._answers += 1
+                await self._note(is_subscribed=self._answers == len(self._streams))
             case "message":
                 number = frame["message"]["data"]["n"]
                 self.doubles += number in self.received
@@ -249,11 +264,11 @@ class Publisher:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def publish(self) -> Attempt:
+    async def publish(self, stream: str | None = None) -> Attempt:
         """Publish the next number."""
         attempt = Attempt(len(self.attempts), time.monotonic(), 0, 0)
         self.attempts.append(attempt)
-        path = f"/v1/Services/default/Streams/{self.stream}/Messages"
+        path = f"/v1/Services/default/Streams/{stream or self.stream}/Messages"
         data = {"Data": json.dumps({"n": attempt.number})}
         try:
             async with self._session.post(self.base_url + path, data=data) as answer:

@@ -103,12 +103,13 @@ async def test_postgres_down_for_ten_seconds(
     assert known.lost == 0
     figures(
         f"PostgreSQL down for {OUTAGE_SECONDS} s",
+        again_after="no pause",
+        lost=f"{lost(publisher, known)} of {len(publisher.accepted)}",
+        sockets_lost=known.lost,
         creates_again_after=f"{recovered - back:.1f} s",
         slowest_refusal=f"{slowest_refusal:.1f} s",
         publishes_refused=f"0 of {len(publisher.attempts)}",
         slowest_publish=f"{slowest:.1f} s",
-        lost=lost(publisher, known),
-        sockets_lost=known.lost,
     )
 
 

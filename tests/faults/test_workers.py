@@ -70,7 +70,7 @@ async def test_sockets_of_a_killed_worker_go_to_the_other(
     assert len(refused) <= 1, refused
     figures(
         "one of two workers killed behind nginx",
-        all_deliver_again=f"{back - killed:.1f} s",
+        again_after=f"{back - killed:.1f} s",
         lost=f"{lost(publisher, *clients)} of {len(clients) * len(publisher.accepted)}",
         sockets_lost=f"{sum(one.lost for one in clients)} of {len(clients)}",
         publishes_refused=len(refused),
@@ -98,9 +98,10 @@ async def test_rolling_restart_loses_no_subscriber_and_no_publish(
     assert all(one.is_subscribed for one in clients)
     figures(
         "rolling restart of two workers behind nginx",
+        again_after="no pause",
+        lost=f"{lost(publisher, *clients)} of {len(clients) * len(publisher.accepted)}",
+        sent_away=f"{sum(one.lost for one in clients)} sockets, all back",
         took=f"{ended - began:.1f} s",
         slowest_drain=f"{max(drains):.1f} s",
-        lost=f"{lost(publisher, *clients)} of {len(clients) * len(publisher.accepted)}",
-        sockets_sent_away=sum(one.lost for one in clients),
         publishes_refused=f"0 of {len(publisher.attempts)}",
     )

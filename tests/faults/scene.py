@@ -1,0 +1,100 @@
+"""What a fault of Redis is watched from: two workers, a subscriber at each."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from tests.faults.conftest import Figures, StartWorker
+from tests.faults.rig import Publisher, Subscriber, Worker, lost
+
+RATE = 15
+BOUND_SECONDS = 5
+"""What an answer may take, whatever is broken: twice ``BROADCAST_TIMEOUT_SECONDS``."""
+SETTLED = 10
+"""Messages after a fault that have to arrive, one and all."""
+
+
+@dataclass
+class Scene:
+    """Two workers, a subscriber at each and one publisher at the first."""
+
+    workers: list[Worker]
+    subscribers: list[Subscriber]
+    publisher: Publisher
+    rss_mb: list[float]
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def until_delivered(self, since: float) -> float:
+        """Wait until each subscriber hears something sent later; return the latest."""
+        firsts = []
+        for one in self.subscribers:
+            await one.until(lambda one=one: self._heard(one, since))  # type: ignore[misc]
+            firsts.append(min(t for t in one.received.values() if t > since))
+        return max(firsts)
+
+    async def publish_a_row(self) -> None:
+        """Publish a row of Messages and wait until all have arrived."""
+        numbers = {(await self.publisher.publish()).number for _ in range(SETTLED)}
+        for one in self.subscribers:
+            await one.until(lambda one=one: numbers <= set(one.received))  # type: ignore[misc]
+            assert one.doubles == 0
+
+    def _heard(self, one: Subscriber, since: float) -> bool:
+        return any(
+            self.publisher.attempts[n].began > since and t > since
+            for n, t in one.received.items()
+        )
+
+
+def report(
+    figures: Figures,
+    fault: str,
+    scene: Scene,
+    *,
+    began: float,
+    back: float,
+    first: float,
+) -> None:
+    """Note the figures; no socket may have been lost."""
+    sockets = sum(one.lost for one in scene.subscribers)
+    refused = scene.publisher.refused(began, first)
+    assert sockets == 0
+    figures(
+        fault,
+        again_after=f"{first - back:.1f} s",
+        lost=f"{lost(scene.publisher, *scene.subscribers)} "
+        f"of {2 * len(scene.publisher.accepted)}",
+        sockets_lost=sockets,
+        refused=f"{len(refused)} publishes",
+        slowest_refusal=f"{max(one.took for one in refused):.1f} s",
+        memory=f"{scene.rss_mb[0]} → {scene.workers[0].rss_mb} MB",
+    )
+
+
+@asynccontextmanager
+async def two_workers(
+    start_worker: StartWorker, **environ: str
+) -> AsyncIterator[Scene]:
+    workers = [await asyncio.to_thread(start_worker, **environ) for _ in range(2)]
+    urls = [worker.base_url for worker in workers]
+    async with (
+        Subscriber(urls[0], "demo") as here,
+        Subscriber(urls[1], "demo") as there,
+        Publisher(urls[0], "demo") as publisher,
+    ):
+        memory = [worker.rss_mb for worker in workers]
+        scene = Scene(workers, [here, there], publisher, memory)
+        await scene.publish_a_row()
+        load = asyncio.create_task(publisher.load(RATE, scene.stop))
+        yield scene
+        scene.stop.set()
+        await load
+        await scene.publish_a_row()
+
+
+def check_answers(scene: Scene, since: float, until: float) -> None:
+    refused = scene.publisher.refused(since, until)
+    assert refused
+    assert {(one.status, one.code) for one in refused} == {(503, 20503)}
+    assert max(one.took for one in refused) < BOUND_SECONDS

@@ -1,0 +1,72 @@
+"""A Redis with a replica, and three Sentinels that make it the master when need be."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+
+from tests.services import Program, RedisServer, free_port, redis_binary
+
+MASTER = "mymaster"
+SENTINELS, QUORUM = 3, 2
+DOWN_SECONDS = 1
+"""How long a master may be silent before the Sentinels look for another one."""
+SETTLE_SECONDS = 30
+
+CONFIGURATION = f"""\
+port {{port}}
+bind 127.0.0.1
+dir {{folder}}
+sentinel monitor {MASTER} 127.0.0.1 {{master}} {QUORUM}
+sentinel down-after-milliseconds {MASTER} {DOWN_SECONDS * 1000}
+sentinel failover-timeout {MASTER} 5000
+"""
+
+
+class Guarded:
+    """Two Redis servers under Sentinels; ``url`` names whichever is the master."""
+
+    def __init__(self, folder: Path) -> None:
+        self.master = RedisServer("--repl-diskless-sync-delay", "0")
+        follow = f"--replicaof 127.0.0.1 {self.master.port}".split()
+        self.replica = RedisServer(*follow)
+        _wait(lambda: _has_replica(self.master))
+        self._ports = [free_port() for _ in range(SENTINELS)]
+        self._programs = [self._guard(folder, port) for port in self._ports]
+        _wait(lambda: all(map(self._is_ready, self._ports)))
+        addresses = ",".join(f"127.0.0.1:{port}" for port in self._ports)
+        self.url = f"sentinel://{addresses}/{MASTER}/0"
+
+    def stop(self) -> None:
+        """End them all."""
+        for program in self._programs:
+            program.stop()
+        self.replica.stop()
+        self.master.stop()
+
+    def _guard(self, folder: Path, port: int) -> Program:
+        path = folder / f"sentinel-{port}.conf"
+        values = {"port": port, "folder": folder, "master": self.master.port}
+        path.write_text(CONFIGURATION.format(**values))
+        return Program(redis_binary(), str(path), "--sentinel", ready="+monitor master")
+
+    @staticmethod
+    def _is_ready(port: int) -> bool:
+        with redis.Redis(port=port, decode_responses=True) as client:
+            known = client.sentinel_master(MASTER)
+        others = known["num-other-sentinels"], known["num-slaves"]
+        return tuple(map(int, others)) == (SENTINELS - 1, 1)
+
+
+def _has_replica(master: RedisServer) -> bool:
+    with redis.Redis(port=master.port) as client:
+        replica = client.info("replication").get("slave0", {})
+    return bool(replica.get("state") == "online")
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

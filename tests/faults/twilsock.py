@@ -1,0 +1,91 @@
+"""A client that speaks Twilsock as SDKs do; it does not come back by itself."""
+
+import asyncio
+import json
+from contextlib import suppress
+from itertools import count
+from types import TracebackType
+from typing import Any, Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from sync_streams.twilsock import frames
+from tests.faults.rig import WAIT_SECONDS, new_token
+
+_numbers = count(1)
+
+
+class Session:
+    """One connection that acknowledges whatever asks for it, and is let in."""
+
+    def __init__(self, base_url: str) -> None:
+        self._url = base_url.replace("http", "ws", 1) + "/v3/wsconnect"
+        self._connection: ClientConnection
+        self._replies: dict[str, asyncio.Future[frames.Frame]] = {}
+        self.told: list[frames.Frame] = []
+        """What the server said of itself, pings left out."""
+
+    async def __aenter__(self) -> Self:
+        self._connection = await connect(self._url, compression=None)
+        self._task = asyncio.create_task(self._read())
+        reply = await self.ask("init", token=new_token("alice"), capabilities=[])
+        assert reply.header["status"]["code"] == 200, reply.header
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._connection.close()
+        await self._task
+
+    async def ask(
+        self, method: str, payload: bytes = b"", **fields: Any
+    ) -> frames.Frame:
+        """Send a frame and return its reply."""
+        frame_id = f"TM{next(_numbers)}"
+        header = {"id": frame_id, "method": method, **fields}
+        reply = asyncio.get_running_loop().create_future()
+        self._replies[frame_id] = reply
+        await self._connection.send(frames.encode(header, payload))
+        return await asyncio.wait_for(reply, WAIT_SECONDS)
+
+    async def request(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        """Tunnel a request and return the status and body of its reply."""
+        asked = {"host": "x.example", "method": method, "path": path}
+        reply = await self.ask("message", json.dumps(body).encode(), http_request=asked)
+        return reply.header["http_status"]["code"], json.loads(reply.payload)
+
+    async def subscribe(self, sid: str) -> None:
+        """Subscribe to a Stream."""
+        body = {
+            "event_protocol_version": 4,
+            "action": "establish",
+            "correlation_id": next(_numbers),
+            "requests": [{"object_type": "stream", "object_sid": sid}],
+        }
+        assert (await self.request("POST", "/v4/Subscriptions", body))[0] == 200
+
+    async def until_closed(self) -> int | None:
+        """Wait for the end and return its close code, if one was given."""
+        await asyncio.wait_for(asyncio.shield(self._task), WAIT_SECONDS)
+        return self._connection.close_code
+
+    async def _read(self) -> None:
+        with suppress(ConnectionClosed):
+            async for data in self._connection:
+                assert isinstance(data, bytes)
+                await self._take(frames.decode(data))
+
+    async def _take(self, frame: frames.Frame) -> None:
+        if frame.method == "reply":
+            self._replies.pop(frame.id).set_result(frame)
+            return
+        header = {"id": frame.id, "method": "reply", "payload_type": "application/json"}
+        status = {"code": 200, "status": "OK"}
+        await self._connection.send(frames.encode({**header, "status": status}))
+        if frame.method != "ping":
+            self.told.append(frame)
