@@ -8,6 +8,7 @@ import os
 import socket
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
@@ -162,10 +163,18 @@ def _database(url: str) -> dj_database_url.DBConfig:
 _database_url = os.environ.get("DATABASE_URL")
 DATABASES = {"default": _database(_database_url) if _database_url else _SQLITE}
 
+
+def _redis_hosts(url: str) -> list[dict[str, Any]]:
+    try:
+        return shards.hosts(url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"REDIS_URL: {error}") from error
+
+
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": shards.hosts(REDIS_URL)},
+        "CONFIG": {"hosts": _redis_hosts(REDIS_URL)},
     }
     if REDIS_URL
     else {

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .conf import Account, Settings, get_settings, imported
 from .delivery.broadcast import channel_layer
+from .shards import hosts
 from .sids import is_sid
 
 TAG = "sync_streams"
@@ -38,6 +39,7 @@ def check_settings(**_: object) -> Sequence[CheckMessage]:
     return [
         *_values(settings),
         *_hooks(settings),
+        *_address(settings),
         *(message for account in accounts for message in _account(account)),
         *_capacity(layer),
     ]
@@ -73,6 +75,18 @@ def _hooks(settings: Settings) -> Iterator[CheckMessage]:
             continue
         if not is_function:
             yield Error(f"{key} is not a function.", id="sync_streams.E005")
+
+
+def _address(settings: Settings) -> Iterator[CheckMessage]:
+    try:
+        if settings.redis_url:
+            hosts(settings.redis_url)
+    except ValueError as error:
+        # Not the address itself: it may hold a password.
+        yield Error(
+            f"SYNC_STREAMS['REDIS_URL'] cannot be read: {error}",
+            id="sync_streams.E006",
+        )
 
 
 def _is_amount(value: Any) -> bool:

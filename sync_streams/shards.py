@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 SENTINEL_PORT = 26379
+SCHEMES = {"redis", "rediss", "unix"}
 
 CONNECT_SECONDS = 2
 """Time that a connection may take to come about."""
@@ -56,6 +57,8 @@ def connection_options() -> dict[str, Any]:
 def _host(url: str) -> dict[str, Any]:
     if url.startswith("sentinel://"):
         return _sentinel(url) | connection_options()
+    if urlsplit(url).scheme not in SCHEMES:
+        raise ValueError("it begins with none of redis, rediss, unix, sentinel")
     return {"address": url} | connection_options()
 
 

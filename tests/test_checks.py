@@ -53,6 +53,9 @@ def test_a_good_site_has_nothing_to_mend(settings: Settings) -> None:
         ({"AUTHORIZE": "tests.service.hooks.asked"}, "sync_streams.E005"),
         ({"WEBHOOK_SENDER": "no.such.module"}, "sync_streams.E005"),
         ({"WEBHOOK_SENDER": True}, "sync_streams.E005"),
+        ({"REDIS_URL": "sentinel://127.0.0.1:26379"}, "sync_streams.E006"),
+        ({"REDIS_URL": "sentinel://127.0.0.1:many/mymaster"}, "sync_streams.E006"),
+        ({"REDIS_URL": "127.0.0.1:6379"}, "sync_streams.E006"),
     ],
 )
 def test_a_wrong_setting_is_an_error(
@@ -93,11 +96,22 @@ def test_a_layer_that_drops_early_is_told(
     assert ("sync_streams.W001" in found()) is is_told
 
 
-def test_a_layer_that_forgets_groups_early_is_told(settings: Settings) -> None:
-    hosts = ["redis://127.0.0.1:1"]
-    settings.CHANNEL_LAYERS = layer(CORE, hosts=hosts, capacity=5000, group_expiry=7199)
+@pytest.mark.parametrize(("seconds", "is_told"), [(7199, True), (7200, False)])
+def test_a_layer_that_forgets_groups_early_is_told(
+    settings: Settings, seconds: int, is_told: bool
+) -> None:
+    config = {"hosts": ["redis://127.0.0.1:1"], "capacity": 5000}
+    settings.CHANNEL_LAYERS = layer(CORE, **config, group_expiry=seconds)
 
-    assert found() == {"sync_streams.W002"}
+    assert ("sync_streams.W002" in found()) is is_told
+
+
+def test_the_core_layer_drops_early_by_default_and_forgets_late(
+    settings: Settings,
+) -> None:
+    settings.CHANNEL_LAYERS = layer(CORE, hosts=["redis://127.0.0.1:1"])
+
+    assert found() == {"sync_streams.W001"}
 
 
 def test_deployment_wants_a_layer_that_processes_share(
@@ -131,3 +145,11 @@ def test_deployment_wants_long_secrets(
     settings.SYNC_STREAMS = {"ACCOUNTS": {ACCOUNT_SID: account}}
 
     assert ("sync_streams.W006" in found(deploy=True)) is is_told
+
+
+def test_deployment_wants_no_debug_and_a_secret_key(settings: Settings) -> None:
+    settings.DEBUG, settings.SECRET_KEY = True, "short"
+
+    messages = run_checks(include_deployment_checks=True)
+
+    assert {message.id for message in messages} >= {"security.W018", "security.W009"}
