@@ -36,7 +36,7 @@ class CloseCode(IntEnum):
     """The client takes nothing any more; come back when it can."""
 
     NOT_CONNECTED = 4001
-    """No access token came in time."""
+    """No access token came in time, as over a bad network; come back."""
 
     TOKEN_INVALID = 4002
     """The access token was refused, or its key removed."""
@@ -69,7 +69,6 @@ class CloseCode(IntEnum):
         """Whether the same client may come back by itself."""
         return self not in {
             CloseCode.PROTOCOL_VIOLATED,
-            CloseCode.NOT_CONNECTED,
             CloseCode.TOKEN_INVALID,
             CloseCode.DISCONNECTED,
         }
