@@ -21,7 +21,7 @@ from django.db import InterfaceError, OperationalError
 from . import operations
 from .announcements import Cause, announce_endpoint
 from .conf import get_settings
-from .connections import CloseCode, connections, spread
+from .connections import LAST_CLOSES_SECONDS, CloseCode, connections, spread
 from .delivery.frames import FRAME_EXTENSION, Encoder
 from .delivery.hub import get_hub
 from .delivery.outbox import Outbox
@@ -265,9 +265,11 @@ class SubscriberConsumer(AsyncConsumer):
 
     async def _leave(self, code: CloseCode) -> None:
         await self.leave(code)
-        # A client that reads nothing would hold the server back here for ever.
-        if code is CloseCode.TOO_SLOW and self._abort is not None:
-            self._abort()
+        # A client that reads nothing would hold the server back here for ever, and one
+        # that has vanished for as long as the server waits for its goodbye.
+        if self._abort is not None:
+            pause = 0 if code is CloseCode.TOO_SLOW else LAST_CLOSES_SECONDS
+            asyncio.get_running_loop().call_later(pause, self._abort)
         if self._task is not None:
             self._task.cancel()
 

@@ -1,0 +1,128 @@
+"""A process that is told to stop: nobody is cut off, and nobody holds it up."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from sync_streams.connections import CloseCode
+from tests.conftest import StartSite
+from tests.faults.conftest import Figures, StartWorker
+from tests.faults.gate import Gate
+from tests.faults.rig import CREDENTIALS, Worker, new_token
+from tests.faults.twilsock import Session
+from tests.services import DemoSite
+
+CLIENTS = 30
+"""Of each protocol."""
+DRAIN_SECONDS = 2
+BOUND_SECONDS = 10
+"""What a stop may take: the window, 2 s for the last one, and a slow machine."""
+MAX_RECONNECT_SECONDS = 5
+
+Start = Callable[[], Worker | DemoSite]
+
+
+@pytest.fixture(params=["daphne", "uvicorn"])
+def start(
+    request: pytest.FixtureRequest, start_site: StartSite, start_worker: StartWorker
+) -> Start:
+    """Start one process of the demo site under either server."""
+    if request.param == "daphne":
+        environ = {**CREDENTIALS, "DRAIN_SECONDS": str(DRAIN_SECONDS)}
+        return lambda: start_site(**environ)
+    settings = json.dumps({"DRAIN_SECONDS": DRAIN_SECONDS})
+    return lambda: start_worker(FAULT_SETTINGS=settings)
+
+
+class Listener:
+    """A client of the JSON socket that reads to the end."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self.last: dict[str, Any] = {}
+        """The last frame."""
+
+    async def until_closed(self) -> tuple[float, int | None]:
+        """Wait for the end; return when it came, and its close code."""
+        with suppress(ConnectionClosed):
+            async for text in self._connection:
+                self.last = json.loads(text)
+        return time.monotonic(), self._connection.close_code
+
+
+@asynccontextmanager
+async def listening(base_url: str) -> AsyncIterator[Listener]:
+    url = base_url.replace("http", "ws", 1) + "/v1/websocket"
+    async with connect(url, compression=None) as connection:
+        first = {"type": "connect", "id": 1, "token": new_token("alice")}
+        await connection.send(json.dumps(first))
+        assert json.loads(await connection.recv())["type"] == "connected"
+        yield Listener(connection)
+
+
+async def is_refused(base_url: str) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", int(base_url.rpartition(":")[2])
+        )
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
+def check_words(listeners: list[Listener], sessions: list[Session]) -> list[float]:
+    """Check what everybody was told; return when the clients are to come back."""
+    assert {one.last["type"] for one in listeners} == {"closing"}
+    pauses = sorted(one.last["reconnect_after"] for one in listeners)
+    assert len(set(pauses)) > CLIENTS / 4
+    assert 0 <= pauses[0] < pauses[-1] <= MAX_RECONNECT_SECONDS
+    # Without a word: so an SDK is back soonest.
+    assert [session.told for session in sessions] == [[]] * CLIENTS
+    return pauses
+
+
+async def test_everybody_is_sent_away_in_time(
+    request: pytest.FixtureRequest, start: Start, figures: Figures
+) -> None:
+    server = await asyncio.to_thread(start)
+    url = server.base_url
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        gate = await enter(Gate(url))
+        await enter(listening(gate.base_url))
+        stack.callback(gate.close)
+        gate.is_silent = True  # one client has vanished and never answers
+        listeners = [await enter(listening(url)) for _ in range(CLIENTS)]
+        sessions = [await enter(Session(url)) for _ in range(CLIENTS)]
+
+        began = time.monotonic()
+        stop = asyncio.create_task(asyncio.to_thread(server.stop, signal.SIGTERM))
+        ends = [asyncio.create_task(one.until_closed()) for one in listeners]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        assert await is_refused(url)
+        closes = sorted(await asyncio.gather(*ends))
+        codes = [await session.until_closed() for session in sessions]
+        await stop
+        took = time.monotonic() - began
+
+    assert took < BOUND_SECONDS
+    assert {*codes, *(code for _, code in closes)} == {CloseCode.SERVER_LEAVING}
+    pauses = check_words(listeners, sessions)
+    first, last = closes[0][0] - began, closes[-1][0] - began
+    assert last - first > DRAIN_SECONDS / 4
+    figures(
+        f"SIGTERM, {request.node.callspec.id}, {2 * CLIENTS} sockets",
+        again_after=f"told to wait {pauses[0]} to {pauses[-1]} s",
+        sockets_lost="0, all sent away",
+        closes=f"{first:.1f} to {last:.1f} s after it",
+        ended_after=f"{took:.1f} s, one client silent (window {DRAIN_SECONDS} s)",
+    )
