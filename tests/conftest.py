@@ -18,6 +18,34 @@ settings.register_profile(
 )
 settings.load_profile("busy")
 
+FIGURES = "figures of a fault"
+"""Property of a test that holds a row of the table that is printed in the end."""
+
+HEADS = "fault", "delivers again after", "Messages lost", "sockets lost", "otherwise"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests/faults measured, as the table of docs/deployment.md has it."""
+    rows = [
+        tuple(row)
+        for report in terminalreporter.stats.get("passed", [])
+        for name, row in report.user_properties
+        if report.when == "call" and name == FIGURES
+    ]
+    if rows:
+        terminalreporter.section("figures")
+        terminalreporter.write_line(_table([HEADS, *sorted(rows)]))
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    lines.insert(1, " | ".join("-" * width for width in widths))
+    return "\n".join(f"| {line} |" for line in lines)
+
 
 def pytest_unconfigure() -> None:
     """Remove what SQLite leaves beside the database while threads hold it open."""

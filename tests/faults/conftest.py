@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import Front, Worker
+from tests.conftest import FIGURES
+from tests.faults.rig import Front, Worker, provision
 from tests.faults.sentinel import Guarded
 from tests.services import PostgresServer, RedisServer, cannot_have
 
@@ -15,30 +16,9 @@ Figures = Callable[..., None]
 StartWorker = Callable[..., Worker]
 StartFront = Callable[..., Front]
 
-HEADS = "fault", "delivers again after", "Messages lost", "sockets lost", "otherwise"
-
-_rows: list[tuple[str, ...]] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the tests measured, as the table of docs/deployment.md has it."""
-    if _rows:
-        terminalreporter.section("figures")
-        terminalreporter.write_line(_table([HEADS, *sorted(_rows)]))
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
-    lines.insert(1, " | ".join("-" * width for width in widths))
-    return "\n".join(f"| {line} |" for line in lines)
-
 
 @pytest.fixture
-def figures() -> Figures:
+def figures(request: pytest.FixtureRequest) -> Figures:
     """Note figures of a fault: ``figures("Redis killed", lost="3 of 90", took="2 s")``.
 
     What has no column of its own (``again_after``, ``lost``, ``sockets_lost``) goes
@@ -55,7 +35,7 @@ def figures() -> Figures:
     ) -> None:
         told = [f"{name.replace('_', ' ')}: {value}" for name, value in others.items()]
         cells = again_after, str(lost), str(sockets_lost), ", ".join(told)
-        _rows.append((fault, *cells))
+        request.node.user_properties.append((FIGURES, (fault, *cells)))
 
     return note
 
@@ -84,14 +64,24 @@ def postgres_server() -> Iterator[PostgresServer]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with what a worker needs before it serves, to be copied."""
+    folder = tmp_path_factory.mktemp("provisioned")
+    provision(folder)
+    return folder
+
+
 @pytest.fixture
-def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
+def start_worker(tmp_path: Path, provisioned: Path) -> Iterator[StartWorker]:
     """Start a worker, ``start_worker(NAME=value)``; a test's share one database."""
     workers: list[Worker] = []
+    shutil.copytree(provisioned, tmp_path, dirs_exist_ok=True)
 
     def start(**environ: str) -> Worker:
-        # The first one makes the tables.
-        workers.append(Worker(tmp_path, is_first=not workers, **environ))
+        if "DATABASE_URL" in environ and not workers:
+            provision(tmp_path, **environ)
+        workers.append(Worker(tmp_path, **environ))
         return workers[-1]
 
     yield start

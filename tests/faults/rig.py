@@ -24,6 +24,12 @@ from tests.services import ROOT, Program, free_port, site_environ
 
 ACCOUNT_SID, AUTH_TOKEN = "AC" + "c" * 32, "auth-token-of-the-cluster-under-fault"
 KEY_SID, KEY_SECRET = "SK" + "c" * 32, "api-key-secret-of-the-cluster-under-fault"
+CREDENTIALS = {
+    "SYNC_ACCOUNT_SID": ACCOUNT_SID,
+    "SYNC_AUTH_TOKEN": AUTH_TOKEN,
+    "SYNC_API_KEY_SID": KEY_SID,
+    "SYNC_API_KEY_SECRET": KEY_SECRET,
+}
 WAIT_SECONDS = 30
 PAUSE_SECONDS = 0.1, 0.5
 """How long a client whose connection broke waits before it comes back."""
@@ -32,24 +38,13 @@ PAUSE_SECONDS = 0.1, 0.5
 class Worker:
     """One process of the demo site under uvicorn; it comes back on the same port."""
 
-    def __init__(self, data_dir: Path, *, is_first: bool, **environ: str) -> None:
+    def __init__(self, data_dir: Path, **environ: str) -> None:
         settings = {"DRAIN_SECONDS": 1, "CANARY_SECONDS": 0.5, "LOOKUP_SECONDS": 1}
         settings |= json.loads(environ.pop("FAULT_SETTINGS", "{}"))
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
-        self.environ = site_environ(
-            data_dir,
-            DJANGO_SETTINGS_MODULE="tests.faults.settings",
-            FAULT_SETTINGS=json.dumps(settings),
-            SYNC_ACCOUNT_SID=ACCOUNT_SID,
-            SYNC_AUTH_TOKEN=AUTH_TOKEN,
-            SYNC_API_KEY_SID=KEY_SID,
-            SYNC_API_KEY_SECRET=KEY_SECRET,
-            **environ,
-        )
-        if is_first:
-            provision = [sys.executable, "-m", "project", "provision"]
-            subprocess.run(provision, cwd=ROOT, env=self.environ, check=True)
+        environ["FAULT_SETTINGS"] = json.dumps(settings)
+        self.environ = worker_environ(data_dir, **environ)
         self.start()
 
     def start(self) -> None:
@@ -73,6 +68,19 @@ class Worker:
     def rss_mb(self) -> float:
         """Resident memory in MB."""
         return rss_mb(self.program.process.pid)
+
+
+def worker_environ(data_dir: Path, **environ: str) -> dict[str, str]:
+    """Return the environment of a worker that keeps its data in a folder."""
+    environ["DJANGO_SETTINGS_MODULE"] = "tests.faults.settings"
+    return site_environ(data_dir, **CREDENTIALS, **environ)
+
+
+def provision(data_dir: Path, **environ: str) -> None:
+    """Make the tables, the Service and the Stream ``demo``."""
+    command = [sys.executable, "-m", "project", "provision"]
+    environ = worker_environ(data_dir, **environ)
+    subprocess.run(command, cwd=ROOT, env=environ, check=True)
 
 
 def run_django(worker: Worker, code: str) -> str:

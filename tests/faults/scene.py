@@ -1,9 +1,10 @@
-"""What a fault of Redis is watched from: two workers, a subscriber at each."""
+"""What a fault is watched from: subscribers, and a publisher that goes on."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Publisher, Subscriber, Worker, lost
@@ -72,11 +73,19 @@ def report(
     )
 
 
+async def start_together(
+    start_worker: StartWorker, count: int, **environ: str
+) -> list[Worker]:
+    """Start so many workers at once."""
+    start = partial(start_worker, **environ)
+    return await asyncio.gather(*(asyncio.to_thread(start) for _ in range(count)))
+
+
 @asynccontextmanager
 async def two_workers(
     start_worker: StartWorker, **environ: str
 ) -> AsyncIterator[Scene]:
-    workers = [await asyncio.to_thread(start_worker, **environ) for _ in range(2)]
+    workers = await start_together(start_worker, 2, **environ)
     urls = [worker.base_url for worker in workers]
     async with (
         Subscriber(urls[0], "demo") as here,
@@ -98,3 +107,20 @@ def check_answers(scene: Scene, since: float, until: float) -> None:
     assert refused
     assert {(one.status, one.code) for one in refused} == {(503, 20503)}
     assert max(one.took for one in refused) < BOUND_SECONDS
+
+
+@asynccontextmanager
+async def under_load(
+    base_url: str, subscribers: int, rate: float
+) -> AsyncIterator[tuple[list[Subscriber], Publisher]]:
+    """Subscribe so many clients and publish to them at a rate."""
+    async with AsyncExitStack() as stack:
+        clients = [Subscriber(base_url, "demo") for _ in range(subscribers)]
+        for one in clients:
+            await stack.enter_async_context(one)
+        publisher = await stack.enter_async_context(Publisher(base_url, "demo"))
+        stop = asyncio.Event()
+        load = asyncio.create_task(publisher.load(rate, stop))
+        yield clients, publisher
+        stop.set()
+        await load

@@ -28,9 +28,10 @@ class Guarded:
     """Two Redis servers under Sentinels; ``url`` names whichever is the master."""
 
     def __init__(self, folder: Path) -> None:
-        self.master = RedisServer("--repl-diskless-sync-delay", "0")
+        options = "--repl-diskless-sync-delay", "0", "--dir", str(folder)
+        self.master = RedisServer(*options)
         follow = f"--replicaof 127.0.0.1 {self.master.port}".split()
-        self.replica = RedisServer(*follow)
+        self.replica = RedisServer(*options, *follow)
         _wait(lambda: _has_replica(self.master))
         self._ports = [free_port() for _ in range(SENTINELS)]
         self._programs = [self._guard(folder, port) for port in self._ports]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Attempt, Publisher, Subscriber, create_streams, lost
-from tests.faults.scene import BOUND_SECONDS
+from tests.faults.scene import BOUND_SECONDS, start_together
 from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -62,7 +62,7 @@ async def test_streams_of_the_other_server_go_on(
 ) -> None:
     url = " ".join(server.url for server in servers)
     environ = {"REDIS_URL": url, "FAULT_LAYER": layer}
-    workers = [await asyncio.to_thread(start_worker, **environ) for _ in range(2)]
+    workers = await start_together(start_worker, 2, **environ)
     sids = await asyncio.to_thread(create_streams, workers[0], STREAMS)
     async with (
         Subscriber(workers[0].base_url, *sids) as here,

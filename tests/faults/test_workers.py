@@ -3,13 +3,12 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from tests.faults.conftest import Figures, StartFront, StartWorker
 from tests.faults.rig import Publisher, Subscriber, Worker, lost
+from tests.faults.scene import under_load
 from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -25,22 +24,6 @@ def workers(redis_server: RedisServer, start_worker: StartWorker) -> list[Worker
     return [start_worker(REDIS_URL=redis_server.url) for _ in range(2)]
 
 
-@asynccontextmanager
-async def under_load(
-    base_url: str,
-) -> AsyncIterator[tuple[list[Subscriber], Publisher]]:
-    async with AsyncExitStack() as stack:
-        clients = [Subscriber(base_url, "demo") for _ in range(SUBSCRIBERS)]
-        for one in clients:
-            await stack.enter_async_context(one)
-        publisher = await stack.enter_async_context(Publisher(base_url, "demo"))
-        stop = asyncio.Event()
-        load = asyncio.create_task(publisher.load(RATE, stop))
-        yield clients, publisher
-        stop.set()
-        await load
-
-
 async def all_hear(clients: list[Subscriber], publisher: Publisher) -> float:
     """Wait until everybody hears what was published from now on; return the time."""
     first = len(publisher.attempts)
@@ -53,7 +36,7 @@ async def test_sockets_of_a_killed_worker_go_to_the_other(
     workers: list[Worker], start_front: StartFront, figures: Figures
 ) -> None:
     front = start_front(*workers)
-    async with under_load(front.base_url) as (clients, publisher):
+    async with under_load(front.base_url, SUBSCRIBERS, RATE) as (clients, publisher):
         await all_hear(clients, publisher)
 
         killed = time.monotonic()
@@ -83,7 +66,7 @@ async def test_rolling_restart_loses_no_subscriber_and_no_publish(
 ) -> None:
     front = start_front(*workers)
     drains = []
-    async with under_load(front.base_url) as (clients, publisher):
+    async with under_load(front.base_url, SUBSCRIBERS, RATE) as (clients, publisher):
         await all_hear(clients, publisher)
         began = time.monotonic()
         for worker in workers:

@@ -1,0 +1,145 @@
+"""The wall clock of one machine jumps hours ahead, and behind; that of Redis stays.
+
+Staged by a library that moves the wall clock of one worker while it runs (``clock.c``).
+Its monotonic clock goes on, as the kernel's does when somebody sets the time.
+"""
+
+import asyncio
+import json
+import shutil
+import struct
+import subprocess
+import time
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.faults.conftest import Figures, StartWorker
+from tests.faults.rig import (
+    Publisher,
+    Subscriber,
+    Worker,
+    create_streams,
+    lost,
+    new_token,
+)
+from tests.services import RedisServer, cannot_have
+
+pytestmark = pytest.mark.redis
+
+HOURS = 2
+"""More than the hour for which the tokens are good."""
+RATE = 12
+AT_ONCE = 60
+WAIT_SECONDS = 20
+TOKEN_EXPIRED, TOKEN_NOT_YET_VALID = 20104, 20105
+
+
+class Clock:
+    """The wall clock of whatever runs in its environment."""
+
+    def __init__(self, folder: Path) -> None:
+        compiler = shutil.which("cc") or cannot_have("a C compiler")
+        library, self._file = folder / "clock.so", folder / "offset"
+        options = f"-O2 -shared -fPIC -o {library}".split()
+        source = Path(__file__).with_name("clock.c")
+        subprocess.run([compiler, *options, source], check=True)
+        self._file.write_bytes(bytes(8))
+        self.environ = {
+            "LD_PRELOAD": str(library),
+            "WALL_CLOCK_OFFSET": str(self._file),
+        }
+
+    def set(self, hours: int) -> None:
+        """Let it be that many hours ahead."""
+        with self._file.open("r+b") as file:
+            file.write(struct.pack("q", hours * 3600))
+
+
+async def hours_ahead(worker: Worker) -> int:
+    """Return by how much a worker's clock differs, by the date of an answer."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{worker.base_url}/livez") as answer,
+    ):
+        there = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    return round((there - time.time()) / 3600)
+
+
+async def jump(clock: Clock, worker: Worker, hours: int) -> None:
+    clock.set(hours)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while await hours_ahead(worker) != hours:
+            continue
+
+
+async def answer_to_a_token(worker: Worker) -> Any:
+    """Return the answer to a token that is good for an hour from now."""
+    url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
+    async with connect(url) as connection:
+        first = {"type": "connect", "id": 1, "token": new_token("bob")}
+        await connection.send(json.dumps(first))
+        frame = json.loads(await connection.recv())
+    return frame.get("code", frame["type"])
+
+
+async def check_rate(publishers: list[Publisher], sid: str) -> None:
+    """Publish by turns, all at once: a Stream takes what it takes in any case."""
+    count, began = len(publishers), time.monotonic()
+    attempts = await asyncio.gather(
+        *(publishers[number % count].publish(sid) for number in range(AT_ONCE))
+    )
+    seconds = 1 + int(time.monotonic() - began)
+    accepted = [one for one in attempts if one.status == 201]
+    assert 30 <= len(accepted) <= 30 * seconds
+    assert {one.code for one in attempts} <= {None, 54009}
+
+
+async def test_sockets_and_rates_outlive_a_jump(
+    redis_server: RedisServer,
+    start_worker: StartWorker,
+    tmp_path: Path,
+    figures: Figures,
+) -> None:
+    clock, environ = Clock(tmp_path), {"REDIS_URL": redis_server.url}
+    steady = await asyncio.to_thread(start_worker, **environ)
+    jumping = await asyncio.to_thread(start_worker, **environ, **clock.environ)
+    urls = steady.base_url, jumping.base_url
+    async with (
+        Subscriber(urls[0], "demo") as here,
+        Subscriber(urls[1], "demo") as there,
+        Publisher(urls[1], "demo") as publisher,
+        Publisher(urls[0], "demo") as some,
+        Publisher(urls[1], "demo") as others,
+    ):
+        stop = asyncio.Event()
+        load = asyncio.create_task(publisher.load(RATE, stop))
+        answers = []
+        for hours in (HOURS, -HOURS, 0):
+            await jump(clock, jumping, hours)
+            (sid,) = await asyncio.to_thread(create_streams, steady, 1)
+            await check_rate([some, others], sid)
+            answers.append(await answer_to_a_token(jumping))
+            assert await answer_to_a_token(steady) == "connected"
+        stop.set()
+        await load
+        accepted = set(publisher.accepted)
+        for one in (here, there):
+            await one.until(lambda one=one: accepted <= set(one.received))  # type: ignore[misc]
+
+    assert here.lost == there.lost == 0
+    assert len(accepted) == len(publisher.attempts)
+    # Tokens, as Streams with a TTL, live by the wall clock of whoever is asked.
+    assert answers == [TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, "connected"]
+    figures(
+        f"clock of one of two workers jumps {HOURS} h ahead, then {HOURS} h behind",
+        again_after="no pause",
+        lost=f"{lost(publisher, here, there)} of {2 * len(accepted)}",
+        publishes_refused=f"0 of {len(publisher.attempts)}",
+        rate_over_both="30 a second",
+        new_tokens_there="refused meanwhile (20104, 20105)",
+    )

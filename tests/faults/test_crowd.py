@@ -1,0 +1,72 @@
+"""A whole site comes back at once: it is let in at a rate, and disturbs nobody."""
+
+import asyncio
+import json
+import resource
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.conftest import Figures, StartWorker
+from tests.faults.crowd import Crowd
+from tests.faults.rig import lost
+from tests.faults.scene import under_load
+from tests.services import RedisServer
+
+pytestmark = pytest.mark.redis
+
+CROWD = 1000
+RATE = 250
+"""Connections that the process lets in each second."""
+SUBSCRIBERS = 5
+PUBLISH_RATE = 4
+BOUND_SECONDS = 60
+MAX_RECONNECT_SECONDS = 5
+
+
+@pytest.fixture(autouse=True)
+def many_files() -> Iterator[None]:
+    """Let this process, and those that it starts, open a socket for each client."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_thousand_come_back_within_a_second(
+    redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+) -> None:
+    settings = json.dumps({"MAX_CONNECTS_PER_SECOND": RATE})
+    environ = {"REDIS_URL": redis_server.url, "FAULT_SETTINGS": settings}
+    worker = await asyncio.to_thread(start_worker, **environ)
+    async with under_load(worker.base_url, SUBSCRIBERS, PUBLISH_RATE) as scene:
+        there, publisher = scene
+        before = worker.rss_mb
+        crowd = Crowd(worker.base_url, CROWD)
+        began = time.monotonic()
+        await asyncio.wait_for(crowd.come(), BOUND_SECONDS)
+        took = time.monotonic() - began
+        memory = worker.rss_mb
+        last = await publisher.publish()
+        for one in there:
+            await one.until(lambda one=one: last.number in one.received)  # type: ignore[misc]
+        crowd.leave()
+
+    # The seconds are the server's: between the first and the last lie whole ones.
+    assert took > CROWD / RATE - 2
+    assert crowd.refused > 0
+    assert crowd.cut == 0
+    assert 0 <= min(crowd.pauses) < max(crowd.pauses) <= MAX_RECONNECT_SECONDS
+    assert publisher.refused(0, time.monotonic()) == []
+    assert [one.lost for one in there] == [0] * SUBSCRIBERS
+    figures(
+        f"{CROWD} clients come back at once",
+        again_after="no pause",
+        lost=f"{lost(publisher, *there)} of {SUBSCRIBERS * len(publisher.accepted)}",
+        all_connected_after=f"{took:.1f} s (at most {RATE} a second)",
+        told_to_come_back=f"{crowd.refused} times",
+        cut_off=crowd.cut,
+        slowest_publish=f"{max(one.took for one in publisher.attempts):.1f} s",
+        memory=f"{before} → {memory} MB",
+    )

@@ -1,0 +1,132 @@
+"""The publish rate of one Stream, while four processes hammer it together."""
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, field
+from itertools import count
+
+import pytest
+import redis.asyncio
+from websockets.asyncio.client import connect
+
+from tests.faults.conftest import Figures, StartWorker
+from tests.faults.rig import Subscriber, Worker, create_streams, new_token
+from tests.faults.scene import start_together
+from tests.services import RedisServer
+
+pytestmark = pytest.mark.redis
+
+WORKERS = 4
+RATE, WINDOW = 30, 1_000_000
+"""Messages that any window of that many microseconds holds."""
+HAMMER_SECONDS = 3
+AT_ONCE = 5
+"""Messages of each publisher that wait for an answer."""
+SLACK = WINDOW / 2
+"""What Redis may take, on a busy machine, to write down when it was asked."""
+SETTINGS = {"MAX_FRAMES_PER_SECOND": 100_000}
+
+_numbers = count()
+
+
+@dataclass
+class Log:
+    """What Redis decided, in order, on its own clock in microseconds."""
+
+    admitted: list[int] = field(default_factory=list)
+    refused: list[tuple[int, int]] = field(default_factory=list)
+    """When, and how many had been admitted before."""
+
+    asked: int = 0
+
+    def note(self, moment: int, command: str) -> None:
+        """Take one line of Redis' MONITOR: a script, or what a script does."""
+        if command.startswith("EVAL "):
+            self._settle()
+            self.asked = moment
+        elif command.startswith("LPUSH "):
+            self.admitted.append(int(command.split()[-1]))
+            self.asked = 0
+
+    def _settle(self) -> None:
+        if self.asked:
+            self.refused.append((self.asked, len(self.admitted)))
+
+
+async def watch(server: RedisServer, sid: str, ready: asyncio.Event, log: Log) -> None:
+    """Keep the log until cancelled."""
+    async with (
+        redis.asyncio.Redis(port=server.port) as client,
+        client.monitor() as monitor,
+    ):
+        ready.set()
+        async for line in monitor.listen():
+            if f"sync_streams:rate:{{{sid}}}" in line["command"]:
+                log.note(int(line["time"] * 1e6), line["command"])
+
+
+async def hammer(worker: Worker, sid: str) -> set[int]:
+    """Publish as fast as answers come; return the numbers that were accepted."""
+    url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
+    accepted: set[int] = set()
+    async with connect(url, compression=None) as connection:
+
+        async def publish() -> None:
+            n = next(_numbers)
+            frame = {"type": "publish", "id": n, "stream": sid, "data": {"n": n}}
+            await connection.send(json.dumps(frame))
+
+        first = {"type": "connect", "id": 1, "token": new_token("alice")}
+        await connection.send(json.dumps(first))
+        assert json.loads(await connection.recv())["type"] == "connected"
+        for _ in range(AT_ONCE):
+            await publish()
+        waiting, until = AT_ONCE, time.monotonic() + HAMMER_SECONDS
+        while waiting:
+            answer = json.loads(await connection.recv())
+            if answer["type"] == "published":
+                accepted.add(answer["id"])
+            else:
+                assert answer["code"] == 54009, answer
+            if time.monotonic() < until:
+                await publish()
+            else:
+                waiting -= 1
+    return accepted
+
+
+async def test_no_second_holds_31_and_nothing_is_refused_without_need(
+    redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+) -> None:
+    settings = {"REDIS_URL": redis_server.url, "FAULT_SETTINGS": json.dumps(SETTINGS)}
+    workers = await start_together(start_worker, WORKERS, **settings)
+    (sid,) = await asyncio.to_thread(create_streams, workers[0], 1)
+    log, ready = Log(), asyncio.Event()
+    async with Subscriber(workers[0].base_url, sid) as subscriber:
+        watching = asyncio.create_task(watch(redis_server, sid, ready, log))
+        await ready.wait()
+        found = await asyncio.gather(*(hammer(worker, sid) for worker in workers))
+        accepted = set().union(*found)
+        await subscriber.until(lambda: accepted <= set(subscriber.received))
+        watching.cancel()
+        await asyncio.wait([watching])
+
+    assert len(log.admitted) == len(accepted) > RATE
+    assert log.refused
+    gaps = [
+        later - first
+        for first, later in zip(log.admitted, log.admitted[RATE:], strict=False)
+    ]
+    assert min(gaps) >= WINDOW
+    for moment, before in log.refused:
+        assert before >= RATE
+        assert moment - log.admitted[before - RATE] < WINDOW + SLACK
+    figures(
+        f"{WORKERS} processes hammer one Stream for {HAMMER_SECONDS} s",
+        again_after="no pause",
+        lost=f"0 of {len(accepted)}",
+        refused=f"{len(log.refused)} of {len(log.refused) + len(log.admitted)}",
+        shortest_time_that_held_31=f"{min(gaps) / 1e6:.4f} s",
+        accepted_by_process=" + ".join(str(len(numbers)) for numbers in found),
+    )
