@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FIGURES
-from tests.faults.rig import Front, Worker, provision
 from tests.faults.sentinel import Guarded
+from tests.faults.worker import Front, Worker, provision
 from tests.services import PostgresServer, RedisServer, cannot_have
 
 Figures = Callable[..., None]

@@ -1,15 +1,12 @@
-"""Workers under uvicorn, clients that come back, a publisher that accounts for all."""
+"""Clients that come back, and a publisher that accounts for all."""
 
 import asyncio
 import json
 import random
-import subprocess
-import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,121 +16,19 @@ from twilio.jwt.access_token.grants import SyncGrant
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from project.cluster import nginx_command, worker_command
-from tests.services import ROOT, Program, free_port, site_environ
+from tests.faults.worker import ACCOUNT_SID, AUTH_TOKEN, KEY_SECRET, KEY_SID
 
-ACCOUNT_SID, AUTH_TOKEN = "AC" + "c" * 32, "auth-token-of-the-cluster-under-fault"
-KEY_SID, KEY_SECRET = "SK" + "c" * 32, "api-key-secret-of-the-cluster-under-fault"
-CREDENTIALS = {
-    "SYNC_ACCOUNT_SID": ACCOUNT_SID,
-    "SYNC_AUTH_TOKEN": AUTH_TOKEN,
-    "SYNC_API_KEY_SID": KEY_SID,
-    "SYNC_API_KEY_SECRET": KEY_SECRET,
-}
 WAIT_SECONDS = 30
+MAX_DUE = 10
+"""Answers that a publisher waits for at a time."""
 PAUSE_SECONDS = 0.1, 0.5
 """How long a client whose connection broke waits before it comes back."""
-
-
-class Worker:
-    """One process of the demo site under uvicorn; it comes back on the same port."""
-
-    def __init__(self, data_dir: Path, **environ: str) -> None:
-        settings = {"DRAIN_SECONDS": 1, "CANARY_SECONDS": 0.5, "LOOKUP_SECONDS": 1}
-        settings |= json.loads(environ.pop("FAULT_SETTINGS", "{}"))
-        self.port = free_port()
-        self.base_url = f"http://127.0.0.1:{self.port}"
-        environ["FAULT_SETTINGS"] = json.dumps(settings)
-        self.environ = worker_environ(data_dir, **environ)
-        self.start()
-
-    def start(self) -> None:
-        """Start it."""
-        command = worker_command(self.port, "tests.faults.asgi:application")
-        command += ["--log-level", "info"]
-        ready = "Uvicorn running on"
-        self.program = Program(*command, ready=ready, environ=self.environ)
-
-    def stop(self, with_signal: int = 15) -> int:
-        """End it and return its exit code."""
-        return self.program.stop(with_signal)
-
-    @property
-    def removed(self) -> list[str]:
-        """SIDs of the Streams whose removal this process announced."""
-        lines = self.program.output.splitlines()
-        return [line.split()[1] for line in lines if line.startswith("REMOVED ")]
-
-    @property
-    def rss_mb(self) -> float:
-        """Resident memory in MB."""
-        return rss_mb(self.program.process.pid)
-
-
-def worker_environ(data_dir: Path, **environ: str) -> dict[str, str]:
-    """Return the environment of a worker that keeps its data in a folder."""
-    environ["DJANGO_SETTINGS_MODULE"] = "tests.faults.settings"
-    return site_environ(data_dir, **CREDENTIALS, **environ)
-
-
-def provision(data_dir: Path, **environ: str) -> None:
-    """Make the tables, the Service and the Stream ``demo``."""
-    command = [sys.executable, "-m", "project", "provision"]
-    environ = worker_environ(data_dir, **environ)
-    subprocess.run(command, cwd=ROOT, env=environ, check=True)
-
-
-def run_django(worker: Worker, code: str) -> str:
-    """Run a few lines against the worker's database and return what they print."""
-    setup = "import django; django.setup()\n"
-    setup += "from sync_streams.models import Service, Stream\n"
-    command = [sys.executable, "-c", setup + code]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env=worker.environ,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
-
-
-def create_streams(worker: Worker, count: int) -> list[str]:
-    """Create Streams without names and return their SIDs."""
-    code = (
-        "service = Service.objects.get()\n"
-        "new = [Stream(service=service, account_sid=service.account_sid)"
-        f" for _ in range({count})]\n"
-        "print(*(stream.sid for stream in Stream.objects.bulk_create(new)))"
-    )
-    return run_django(worker, code).split()
 
 
 def authorization() -> dict[str, str]:
     """Return the header that logs in to the REST API."""
     login = b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode())
     return {"Authorization": f"Basic {login.decode()}"}
-
-
-class Front:
-    """nginx before workers, with the configuration that docs/deployment.md shows."""
-
-    def __init__(self, folder: Path, *workers: Worker) -> None:
-        port = free_port()
-        self.base_url = f"http://127.0.0.1:{port}"
-        command = nginx_command(folder, port, [worker.port for worker in workers])
-        command += ["-g", "error_log stderr notice;"]
-        self._program = Program(*command, ready="start worker process ")
-
-    def stop(self) -> None:
-        """End it."""
-        self._program.stop()
-
-
-def rss_mb(pid: int) -> float:
-    """Return the resident memory of a process in MB."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return round(pages * 4096 / 1e6, 1)
 
 
 def new_token(identity: str) -> str:
@@ -289,11 +184,17 @@ class Publisher:
         return attempt
 
     async def load(self, rate: float, until: asyncio.Event) -> None:
-        """Publish at a rate, not waiting for answers, until the event is set."""
-        begun: list[asyncio.Task[Attempt]] = []
+        """Publish at a rate, not waiting for answers, until the event is set.
+
+        While many answers are due nothing more is asked: what piled up before a slow
+        server would exceed the Stream's rate once it is quick again.
+        """
+        begun: set[asyncio.Task[Attempt]] = set()
         while not until.is_set():
-            begun.append(asyncio.create_task(self.publish()))
+            if len(begun) < MAX_DUE:
+                begun.add(asyncio.create_task(self.publish()))
             await asyncio.sleep(1 / rate)  # the rate, not a wait for deliveries
+            begun = {task for task in begun if not task.done()}
         await asyncio.gather(*begun)
 
     @property

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber, Worker, lost
+from tests.faults.rig import Publisher, Subscriber, lost
+from tests.faults.worker import Worker
 
 RATE = 15
-BOUND_SECONDS = 5
-"""What an answer may take, whatever is broken: twice ``BROADCAST_TIMEOUT_SECONDS``."""
+BOUND_SECONDS = 10
+"""What an answer may take, whatever is broken: twice ``BROADCAST_TIMEOUT_SECONDS``, and
+as much again on a busy machine."""
 SETTLED = 10
 """Messages after a fault that have to arrive, one and all."""
 
@@ -35,8 +37,10 @@ class Scene:
         return max(firsts)
 
     async def publish_a_row(self) -> None:
-        """Publish a row of Messages and wait until all have arrived."""
-        numbers = {(await self.publisher.publish()).number for _ in range(SETTLED)}
+        """Publish a row of Messages and wait until all that were accepted arrived."""
+        row = [await self.publisher.publish() for _ in range(SETTLED)]
+        numbers = {attempt.number for attempt in row if attempt.status == 201}
+        assert numbers
         for one in self.subscribers:
             await one.until(lambda one=one: numbers <= set(one.received))  # type: ignore[misc]
             assert one.doubles == 0

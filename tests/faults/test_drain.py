@@ -16,8 +16,9 @@ from sync_streams.connections import CloseCode
 from tests.conftest import StartSite
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.gate import Gate
-from tests.faults.rig import CREDENTIALS, Worker, new_token
+from tests.faults.rig import new_token
 from tests.faults.twilsock import Session
+from tests.faults.worker import CREDENTIALS, Worker
 from tests.services import DemoSite
 
 CLIENTS = 30

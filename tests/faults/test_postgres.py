@@ -11,14 +11,8 @@ import pytest
 from django.utils import timezone
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import (
-    Publisher,
-    Subscriber,
-    Worker,
-    authorization,
-    lost,
-    run_django,
-)
+from tests.faults.rig import Publisher, Subscriber, authorization, lost
+from tests.faults.worker import Worker, run_django
 from tests.services import PostgresServer
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]

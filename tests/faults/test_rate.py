@@ -8,11 +8,12 @@ from itertools import count
 
 import pytest
 import redis.asyncio
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Subscriber, Worker, create_streams, new_token
+from tests.faults.rig import Subscriber, new_token
 from tests.faults.scene import start_together
+from tests.faults.worker import Worker, create_streams
 from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -66,34 +67,50 @@ async def watch(server: RedisServer, sid: str, ready: asyncio.Event, log: Log) -
                 log.note(int(line["time"] * 1e6), line["command"])
 
 
+class Hammer:
+    """Publishes over a socket as fast as answers come."""
+
+    def __init__(self, connection: ClientConnection, sid: str) -> None:
+        self._connection, self._sid = connection, sid
+        self.accepted: set[int] = set()
+        """Numbers of the Messages."""
+
+    async def strike(self) -> None:
+        """Publish for a while, and wait for the last answers."""
+        for _ in range(AT_ONCE):
+            await self._publish()
+        waiting, until = AT_ONCE, time.monotonic() + HAMMER_SECONDS
+        while waiting:
+            await self._take_answer()
+            if time.monotonic() < until:
+                await self._publish()
+            else:
+                waiting -= 1
+
+    async def _publish(self) -> None:
+        n = next(_numbers)
+        frame = {"type": "publish", "id": n, "stream": self._sid, "data": {"n": n}}
+        await self._connection.send(json.dumps(frame))
+
+    async def _take_answer(self) -> None:
+        while (answer := json.loads(await self._connection.recv()))["type"] == "ping":
+            await self._connection.send('{"type":"pong"}')
+        if answer["type"] == "published":
+            self.accepted.add(answer["id"])
+        else:
+            assert answer["code"] == 54009, answer
+
+
 async def hammer(worker: Worker, sid: str) -> set[int]:
     """Publish as fast as answers come; return the numbers that were accepted."""
     url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
-    accepted: set[int] = set()
     async with connect(url, compression=None) as connection:
-
-        async def publish() -> None:
-            n = next(_numbers)
-            frame = {"type": "publish", "id": n, "stream": sid, "data": {"n": n}}
-            await connection.send(json.dumps(frame))
-
         first = {"type": "connect", "id": 1, "token": new_token("alice")}
         await connection.send(json.dumps(first))
         assert json.loads(await connection.recv())["type"] == "connected"
-        for _ in range(AT_ONCE):
-            await publish()
-        waiting, until = AT_ONCE, time.monotonic() + HAMMER_SECONDS
-        while waiting:
-            answer = json.loads(await connection.recv())
-            if answer["type"] == "published":
-                accepted.add(answer["id"])
-            else:
-                assert answer["code"] == 54009, answer
-            if time.monotonic() < until:
-                await publish()
-            else:
-                waiting -= 1
-    return accepted
+        publisher = Hammer(connection, sid)
+        await publisher.strike()
+    return publisher.accepted
 
 
 async def test_no_second_holds_31_and_nothing_is_refused_without_need(

@@ -9,9 +9,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber, create_streams, new_token
+from tests.faults.rig import Publisher, Subscriber, new_token
 from tests.faults.scene import BOUND_SECONDS
 from tests.faults.twilsock import Session
+from tests.faults.worker import create_streams
 from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Attempt, Publisher, Subscriber, create_streams, lost
+from tests.faults.rig import Attempt, Publisher, Subscriber, lost
 from tests.faults.scene import BOUND_SECONDS, start_together
+from tests.faults.worker import create_streams
 from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis

@@ -10,8 +10,9 @@ import redis.asyncio
 
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.gate import Gate
-from tests.faults.rig import Publisher, Subscriber, create_streams
+from tests.faults.rig import Publisher, Subscriber
 from tests.faults.twilsock import Session
+from tests.faults.worker import create_streams
 from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from tests.faults.conftest import Figures, StartFront, StartWorker
-from tests.faults.rig import Publisher, Subscriber, Worker, lost
+from tests.faults.rig import Publisher, Subscriber, lost
 from tests.faults.scene import under_load
+from tests.faults.worker import Worker
 from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis
