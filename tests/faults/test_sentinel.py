@@ -18,11 +18,11 @@ async def test_publishing_and_delivery_go_to_the_new_master(
     fault: str, guarded: Guarded, start_worker: StartWorker, figures: Figures
 ) -> None:
     async with two_workers(start_worker, REDIS_URL=guarded.url) as scene:
-        began = time.monotonic()
         if fault == "killed":
             await asyncio.to_thread(guarded.master.kill)
         else:
             guarded.master.freeze()
+        began = time.monotonic()
         first = await scene.until_delivered(began)
 
     check_answers(scene, began, first)
