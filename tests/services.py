@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import pytest
 
@@ -63,6 +63,12 @@ class Program:
         if not self._ready.wait(START_SECONDS) or self.process.poll() is not None:
             self.stop()
             pytest.fail(f"{command[0]} did not start:\n{self.output}", pytrace=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     @property
     def output(self) -> str:

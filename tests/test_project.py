@@ -292,11 +292,10 @@ def test_a_refused_host_costs_no_line_of_the_log(embedded: DemoSite) -> None:
 def test_make_starts_a_server(tmp_path: Path, target: str, ready: str) -> None:
     port = free_port()
     environ = site_environ(tmp_path, PORT=str(port))
-    server = Program("make", target, ready=ready, environ=environ)
 
-    response = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=10)
+    with Program("make", target, ready=ready, environ=environ) as server:
+        response = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=10)
 
-    server.stop()
     assert response.status_code == 200, server.output
 
 

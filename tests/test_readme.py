@@ -158,23 +158,21 @@ def test_a_django_project_takes_the_app_in(tmp_path: Path) -> None:
     run(*manage, "check", "--fail-level", "WARNING", code="", **environ)
     run(*manage, "migrate", code="", **environ)
     port = free_port()
-    server = Program(
-        *(sys.executable, "-m", "daphne", "-p", str(port), "mysite.asgi:application"),
-        ready="Listening on TCP",
-        environ=environ,
-    )
+    daphne = (sys.executable, "-m", "daphne", "-p", str(port))
 
-    answer = requests.post(
-        f"http://127.0.0.1:{port}/v1/Services/default/Streams",
-        auth=(
-            PROJECT_CREDENTIALS["SYNC_ACCOUNT_SID"],
-            PROJECT_CREDENTIALS["SYNC_AUTH_TOKEN"],
-        ),
-        data={"UniqueName": "demo"},
-        timeout=WAIT_SECONDS,
-    )
+    with Program(
+        *daphne, "mysite.asgi:application", ready="Listening on TCP", environ=environ
+    ) as server:
+        answer = requests.post(
+            f"http://127.0.0.1:{port}/v1/Services/default/Streams",
+            auth=(
+                PROJECT_CREDENTIALS["SYNC_ACCOUNT_SID"],
+                PROJECT_CREDENTIALS["SYNC_AUTH_TOKEN"],
+            ),
+            data={"UniqueName": "demo"},
+            timeout=WAIT_SECONDS,
+        )
 
-    server.stop()
     assert answer.status_code == 201, server.output
 
 
