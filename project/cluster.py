@@ -19,7 +19,7 @@ from pathlib import Path
 from string import Template
 from threading import Event
 
-from project import settings
+from project import banner, settings
 
 WORKERS = 2
 START_SECONDS = 30
@@ -31,8 +31,11 @@ def serve() -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
-        OSError: a program is missing or does not start.
+        OSError: the port is in use, or a program is missing or does not start.
     """
+    port = free_port(int(settings.PORT))
+    for name in ("redis-server", "nginx"):
+        _program(name)
     folder = settings.DATA_DIR / "cluster"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ended = Event()
@@ -44,17 +47,21 @@ def serve() -> None:
             "REDIS_URL": start_redis(stack),
             "DATABASE_URL": start_postgres(stack),
         }
-        ports = [free_port() for _ in range(WORKERS)]
+        workers = [free_port() for _ in range(WORKERS)]
         provision = [sys.executable, "-m", "project", "provision"]
         subprocess.run(provision, env=environ, check=True)
-        for port in ports:
-            start(stack, worker_command(port), port, environ)
-        port = int(settings.PORT) or free_port()
-        start(stack, nginx_command(folder, port, ports), port)
-        print(f"Page:  http://127.0.0.1:{port}/   workers at {ports}")
-        print(f"Admin: admin, password {settings.CREDENTIALS['ADMIN_PASSWORD']}")
-        print("Ctrl-C ends it.", flush=True)
+        for worker in workers:
+            start(stack, worker_command(worker), worker, environ)
+        start(stack, nginx_command(folder, port, workers), port)
+        print("Workers:", *(f"127.0.0.1:{worker}" for worker in workers))
+        print(_banner(port), flush=True)
         ended.wait()
+
+
+def _banner(port: int) -> str:
+    admin = f"admin, password {settings.CREDENTIALS['ADMIN_PASSWORD']}"
+    origin = f"http://127.0.0.1:{port}"
+    return banner.render(origin, admin=admin, credentials=settings.CREDENTIALS)
 
 
 def worker_command(
@@ -63,7 +70,7 @@ def worker_command(
     """Return the command of one worker that listens on a port of loopback."""
     options = (
         f"--host 127.0.0.1 --port {port} --lifespan off --no-access-log"
-        " --ws-max-size 65536 --ws-per-message-deflate false --backlog 4096"
+        " --ws-max-size 262144 --ws-per-message-deflate false --backlog 4096"
         " --timeout-graceful-shutdown 15 --proxy-headers --log-level warning"
     )
     protocol = "sync_streams.uvicorn:FramePathProtocol"
@@ -112,7 +119,10 @@ def _as_postgres(folder: Path) -> list[str]:
     """PostgreSQL refuses to run as root: hand *folder* to its own user."""
     if os.geteuid() != 0:
         return []
-    owner = pwd.getpwnam("postgres")
+    try:
+        owner = pwd.getpwnam("postgres")
+    except KeyError as error:
+        raise OSError("as root, PostgreSQL needs a user called postgres") from error
     shutil.chown(folder, owner.pw_uid, owner.pw_gid)
     options = f"--reuid={owner.pw_uid} --regid={owner.pw_gid} --clear-groups"
     return ["setpriv", *options.split()]
@@ -151,10 +161,17 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def free_port(port: int = 0) -> int:
+    """Return a TCP port of the loopback interface that nobody uses now.
+
+    Raises:
+        OSError: it was to be this one, and it is in use.
+    """
+    try:
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            return int(listener.getsockname()[1])
+    except OSError as error:
+        raise OSError(f"127.0.0.1:{port}: {os.strerror(error.errno or 0)}") from error
 
 
 def _program(name: str) -> str:

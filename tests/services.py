@@ -99,15 +99,16 @@ class Program:
 class DemoSite:
     """``python -m project`` in a data folder of its own, as ``make run`` starts it."""
 
-    def __init__(self, data_dir: Path, **environ: str) -> None:
+    def __init__(self, data_dir: Path, *, step: str = "serve", **environ: str) -> None:
         self.data_dir = data_dir
+        self._step = step
         self._environ = {"PORT": "0", **environ}
         self.start()
 
     def start(self) -> None:
         """Start it and read what it prints."""
         environ = site_environ(self.data_dir, **self._environ)
-        command = [sys.executable, "-m", "project"]
+        command = [sys.executable, "-m", "project", self._step]
         self.program = Program(*command, ready="Ctrl-C ends", environ=environ)
         self.base_url = self._printed("Page: ").rstrip("/")
         self.account_sid = self._printed("Account SID:")

@@ -1,0 +1,85 @@
+"""Two workers behind nginx, started for trying by one command, ended by Ctrl-C."""
+
+import copy
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from bench.machine import family
+from tests.service.client import WAIT_SECONDS, Socket, rest
+from tests.services import DemoSite, cannot_have
+from tests.test_project import run_project
+
+pytestmark = [pytest.mark.redis, pytest.mark.postgres]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[DemoSite]:
+    for program in ("redis-server", "nginx"):
+        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
+            cannot_have(program)
+    site = DemoSite(tmp_path, step="cluster")
+    yield site
+    site.stop()
+
+
+def workers_of(cluster: DemoSite) -> list[DemoSite]:
+    """Return the site as each worker serves it, past nginx."""
+    (line,) = [one for one in cluster.output.splitlines() if "Workers:" in one]
+    sites = [copy.copy(cluster) for _ in range(2)]
+    for site, address in zip(sites, line.split()[1:], strict=True):
+        site.base_url = f"http://{address}"
+    return sites
+
+
+def opened(site: DemoSite) -> requests.Response:
+    return requests.get(site.base_url, timeout=WAIT_SECONDS)
+
+
+def lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+async def test_two_workers_are_one_site_until_ctrl_c(cluster: DemoSite) -> None:
+    started = family(cluster.program.process.pid)
+
+    page = opened(cluster)
+    first, second = workers_of(cluster)
+    async with Socket(first) as one, Socket(second) as other:
+        await one.ask("subscribe", stream="demo")
+        await other.ask("subscribe", stream="demo")
+        for number, site in enumerate((first, second, cluster)):
+            rest(site, "/default/Streams/demo/Messages", Data=f'{{"n": {number}}}')
+        heard = [
+            {(await socket.receive())["message"]["data"]["n"] for _ in range(3)}
+            for socket in (one, other)
+        ]
+
+    assert page.status_code == 200
+    assert heard == [{0, 1, 2}] * 2
+    assert cluster.stop() == 0
+    assert len(started) > 5  # itself, Redis, PostgreSQL, two workers, nginx
+    assert not any(map(lives, started))
+
+
+def test_busy_port_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+
+        result = run_project("cluster", DATA_DIR=str(tmp_path), PORT=port)
+
+    assert result.returncode == 1
+    assert result.stderr == f"Cannot start: 127.0.0.1:{port}: Address already in use\n"
+    assert result.stdout == ""
+
+
+def test_missing_program_is_one_clear_line(tmp_path: Path) -> None:
+    result = run_project("cluster", DATA_DIR=str(tmp_path), PORT="0", PATH="/nowhere")
+
+    assert result.returncode == 1
+    assert result.stderr == "Cannot start: redis-server is not installed\n"
