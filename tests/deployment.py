@@ -1,0 +1,187 @@
+"""The site of docs/deployment.md, on free ports, started with the document's blocks."""
+
+import configparser
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import requests
+import yaml
+
+from tests.documents import code_block
+from tests.service.client import WAIT_SECONDS
+from tests.services import Program, cannot_have, free_port
+from tests.test_readme import new_project
+from tests.test_uvicorn import self_signed
+
+DOCUMENT = "docs/deployment.md"
+BIN = Path(sys.executable).parent
+ADDRESS = "sync.example.com"
+
+SYSTEMCTL = """\
+#!/bin/bash
+# systemctl restart sync-streams@PORT, where systemd does not run
+port=${2#*@}
+if [ -e $port.pid ]; then
+  kill $(cat $port.pid)
+  tail --pid=$(cat $port.pid) -f /dev/null
+fi
+UVICORN_PORT=$port nohup $START >>$port.log 2>&1 &
+echo $! >$port.pid
+"""
+
+
+def section(containing: str) -> dict[str, dict[str, str]]:
+    """Return the sections of an ini block; what stands before the first is ``env``."""
+    text = code_block(DOCUMENT, "ini", containing).replace("\\\n", " ")
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(f"[env]\n{text}")
+    return {name: dict(parser[name]) for name in parser.sections()}
+
+
+def unit_command() -> list[str]:
+    """Return the unit's command, with this environment's program, without its port."""
+    command = shlex.split(section("[Service]")["Service"]["ExecStart"])
+    at = command.index("--port")
+    assert command[at + 1] == "%i"
+    return [f"{BIN}/{Path(command[0]).name}", *command[1:at], *command[at + 2 :]]
+
+
+def compose() -> Any:
+    """Return the compose file."""
+    return yaml.safe_load(code_block(DOCUMENT, "yaml", "services:"))
+
+
+def lines(containing: str) -> list[list[str]]:
+    """Return the words of each line of a configuration."""
+    block = code_block(DOCUMENT, "conf", containing)
+    return [shlex.split(line) for line in block.splitlines() if line[0] != "#"]
+
+
+@dataclass
+class Deployment:
+    """The running site."""
+
+    folder: Path
+    environ: dict[str, str]
+    ports: dict[str, int]
+    """The port that stands for each one of the document."""
+
+    @property
+    def origin(self) -> str:
+        """Where nginx serves it."""
+        return f"https://localhost:{self.ports['443']}"
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate that nginx has."""
+        return self.folder / "certificate.pem"
+
+    def here(self, block: str) -> str:
+        """Return a block with the ports and files that it has here."""
+        for documented, port in self.ports.items():
+            block = block.replace(documented, str(port))
+        for documented, name in {
+            f"/etc/ssl/{ADDRESS}.pem": "certificate.pem",
+            f"/etc/ssl/{ADDRESS}.key": "key.pem",
+            "/var/log/nginx/": "",
+        }.items():
+            block = block.replace(documented, f"{self.folder}/{name}")
+        return block
+
+    def shell(self, block: str) -> str:
+        """Type a block; return what it prints."""
+        done = subprocess.run(
+            ["bash", "-euc", self.here(block)],
+            cwd=self.folder,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def request(
+        self, method: str, path: str, *, origin: str = "", **data: str
+    ) -> requests.Response:
+        """Ask nginx, or whoever is at another origin."""
+        return requests.request(
+            method,
+            (origin or self.origin) + path,
+            auth=(self.environ["SYNC_ACCOUNT_SID"], self.environ["SYNC_AUTH_TOKEN"]),
+            headers={"Host": ADDRESS},
+            data=data,
+            verify=str(self.certificate),
+            timeout=WAIT_SECONDS,
+        )
+
+
+@contextmanager
+def deployed(
+    folder: Path, *, postgres_url: str, redis_url: str
+) -> Iterator[Deployment]:
+    """Run the site: two workers behind nginx, as the document has them."""
+    if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is None:
+        cannot_have("nginx")
+    environ = {
+        **os.environ,
+        **section("SECRET_KEY")["env"],
+        **_database(postgres_url),
+        "REDIS_URL": redis_url,
+        "PYTHONPATH": str(folder),
+        "PATH": f"{folder}:{BIN}:{os.environ['PATH']}:/usr/sbin",
+        "START": shlex.join(unit_command()),
+    }
+    made = new_project(folder) / "mysite"
+    for name in ("settings", "urls"):
+        with (made / f"{name}.py").open("a") as file:
+            file.write("\n" + code_block(DOCUMENT, "python", f"# {name}.py"))
+    (folder / "systemctl").write_text(SYSTEMCTL)
+    (folder / "systemctl").chmod(0o755)
+    self_signed(folder)
+    ports = {documented: free_port() for documented in ("8001", "8002", "443")}
+    site = Deployment(folder, environ, ports)
+    with ExitStack() as stack:
+        checked = site.shell(code_block(DOCUMENT, "sh", "manage.py check"))
+        (folder / "check.txt").write_text(checked)
+        stack.callback(site.shell, "for file in [0-9]*.pid; do kill $(cat $file); done")
+        site.shell(code_block(DOCUMENT, "sh", "systemctl restart"))
+        nginx = Program(*_nginx(site), ready="start worker process ")
+        stack.callback(nginx.stop)
+        yield site
+
+
+def _database(url: str) -> dict[str, str]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS deployment")
+        connection.execute("CREATE DATABASE deployment")
+        info = connection.info
+        names = {"PGHOST": info.host, "PGPORT": str(info.port), "PGUSER": info.user}
+    return names | {"PGDATABASE": "deployment"}
+
+
+def _nginx(site: Deployment) -> list[str]:
+    """Write nginx's configuration from the document's blocks; return the command."""
+    kinds = ("body", "proxy", "fastcgi", "uwsgi", "scgi")
+    names = [*(f"{kind}_temp_path" for kind in kinds[1:]), "client_body_temp_path"]
+    temporary = "\n".join(f"{name} {site.folder}/{name};" for name in names)
+    main = code_block(DOCUMENT, "nginx", "worker_processes")
+    front = site.here(code_block(DOCUMENT, "nginx", "upstream workers"))
+    path = site.folder / "nginx.conf"
+    path.write_text(
+        f"daemon off; pid {site.folder}/nginx.pid; error_log stderr notice;\n"
+        f"{main}\nhttp {{\n{temporary}\n{front}\n}}\n"
+    )
+    return ["nginx", "-e", "stderr", "-p", str(site.folder), "-c", str(path)]

@@ -1,0 +1,229 @@
+"""docs/deployment.md, executed: its settings, units, servers and commands."""
+
+import asyncio
+import json
+import re
+import shlex
+import shutil
+import ssl
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+import redis
+import requests
+from twilio.jwt.access_token import AccessToken
+from twilio.jwt.access_token.grants import SyncGrant
+from websockets.asyncio.client import connect
+
+from sync_streams import checks
+from tests.deployment import (
+    BIN,
+    DOCUMENT,
+    Deployment,
+    compose,
+    deployed,
+    lines,
+    section,
+    unit_command,
+)
+from tests.documents import ROOT, code_block, code_blocks
+from tests.service.client import WAIT_SECONDS
+from tests.services import Program, cannot_have, free_port
+
+STREAMS = "/v1/Services/default/Streams"
+
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url: str
+) -> Iterator[Deployment]:
+    folder = tmp_path_factory.mktemp("deployment")
+    with deployed(folder, postgres_url=postgres_url, redis_url=redis_url) as site:
+        yield site
+
+
+def token(site: Deployment) -> str:
+    sids = (site.environ["SYNC_ACCOUNT_SID"], site.environ["SYNC_API_KEY_SID"])
+    made = AccessToken(*sids, site.environ["SYNC_API_KEY_SECRET"], identity="alice")
+    made.add_grant(SyncGrant(service_sid="default"))
+    return str(made.to_jwt())
+
+
+def pids(site: Deployment) -> set[str]:
+    return {file.read_text() for file in site.folder.glob("[0-9]*.pid")}
+
+
+def publish(site: Deployment) -> requests.Response:
+    site.request("POST", STREAMS, UniqueName="demo")
+    return site.request("POST", f"{STREAMS}/demo/Messages", Data='{"n": 1}')
+
+
+def test_settings_leave_nothing_to_check(site: Deployment) -> None:
+    assert "no issues" in (site.folder / "check.txt").read_text()
+
+
+async def test_site_serves_rest_and_sockets_behind_tls(site: Deployment) -> None:
+    ready = await asyncio.to_thread(site.request, "GET", "/readyz")
+    found = await asyncio.to_thread(publish, site)
+    tls = ssl.create_default_context(cafile=site.certificate)
+    url = site.origin.replace("https", "wss") + "/v1/websocket"
+    async with connect(url, ssl=tls) as socket:
+        for frame in (
+            {"type": "connect", "id": 1, "token": token(site)},
+            {"type": "subscribe", "id": 2, "stream": "demo"},
+        ):
+            await socket.send(json.dumps(frame))
+            assert json.loads(await socket.recv())["id"] == frame["id"]
+        await asyncio.to_thread(publish, site)
+        heard = json.loads(await socket.recv())
+
+    stream = (await asyncio.to_thread(site.request, "GET", f"{STREAMS}/demo")).json()
+    log = (site.folder / "sync_streams.log").read_text()
+    assert ready.json() == {"database": True, "channel_layer": True, "accepting": True}
+    assert found.status_code == 201
+    assert heard["message"]["data"] == {"n": 1}
+    assert stream["url"].startswith("https://sync.example.com/v1/")
+    assert f"POST {STREAMS}/demo/Messages 201" in log
+
+
+def test_log_of_nginx_holds_no_query_string(site: Deployment) -> None:
+    site.request("GET", "/livez?token=secret")
+
+    assert "secret" not in (site.folder / "sync_streams.log").read_text()
+
+
+def test_restart_loses_no_publish(site: Deployment) -> None:
+    before = pids(site)
+    statuses, ended = [], Event()
+
+    def go_on() -> None:
+        while not ended.is_set():
+            statuses.append(publish(site).status_code)
+            ended.wait(0.05)  # stays below the rate of a Stream
+
+    publisher = Thread(target=go_on)
+    publisher.start()
+    site.shell(code_block(DOCUMENT, "sh", "systemctl restart"))
+    ended.set()
+    publisher.join()
+
+    assert not before & pids(site)
+    assert set(statuses) == {201}
+
+
+def test_compose_file_starts_the_same_worker() -> None:
+    command = shlex.split(compose()["x-worker"]["command"])
+    services = compose()["services"]
+
+    assert [f"{BIN}/{command[0]}", *command[1:]] == unit_command()
+    for port in ("8001", "8002"):  # as these tests give it, too
+        assert services[f"worker-{port}"]["environment"] == {"UVICORN_PORT": port}
+
+
+def test_daphne_serves_with_the_flags_shown(site: Deployment) -> None:
+    block = code_block(DOCUMENT, "sh", "daphne ").replace("\\\n", " ")
+    port = free_port()
+    command = shlex.split(block.replace("8001", str(port)))
+    command[command.index("-v") + 1] = "1"  # it says when it listens
+    daphne = Program(*command, ready="Listening on TCP", environ=site.environ)
+
+    answer = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=WAIT_SECONDS)
+
+    daphne.stop()
+    assert answer.status_code == 200, daphne.output
+
+
+def test_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        cannot_have("systemd-analyze")
+    unit = tmp_path / "sync-streams@8001.service"
+    text = code_block(DOCUMENT, "ini", "[Service]")
+    unit.write_text(text.replace("/srv/mysite/.venv/bin", str(BIN)))
+
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    ours = [line for line in verified.stderr.splitlines() if unit.name in line]
+    assert (verified.returncode, ours) == (0, [])
+
+
+def test_times_to_stop_lie_above_one_another() -> None:
+    drain = 10 + 2  # DRAIN_SECONDS, and the last closes
+    command = unit_command()
+    graceful = int(command[command.index("--timeout-graceful-shutdown") + 1])
+    stop = int(section("[Service]")["Service"]["TimeoutStopSec"])
+
+    assert drain < graceful < stop
+    assert compose()["x-worker"]["stop_grace_period"] == f"{stop}s"
+
+
+def test_nginx_is_configured_as_the_tests_have_it() -> None:
+    tested = directives((ROOT / "project/nginx.conf").read_text().replace("$$", "$"))
+    shown = directives(code_block(DOCUMENT, "nginx", "upstream workers"))
+
+    assert shown == tested
+
+
+def directives(text: str) -> list[str]:
+    """Return nginx's directives but those that differ from site to site."""
+    body = re.sub(r"#.*", "", text[text.index("map $http_upgrade") :])
+    found = (" ".join(one.split()) for one in re.findall(r"[^;{}]+[;{]", body))
+    own = ("listen ", "server 127", "server_name", "ssl_", "access_log", "$SERVERS")
+    return [one for one in found if not one.startswith(own)]
+
+
+def test_redis_takes_the_configuration(tmp_path: Path) -> None:
+    binary = shutil.which("redis-server") or cannot_have("redis-server")
+    port, path = free_port(), tmp_path / "redis.conf"
+    wanted = lines("appendonly")
+    text = "\n".join(shlex.join(words) for words in wanted).replace("''", '""')
+    path.write_text(f"{text}\nport {port}\n")
+    server = Program(binary, str(path), ready="eady to accept connections")
+
+    with redis.Redis(port=port, decode_responses=True) as client:
+        found = {name: client.config_get(name)[name] for name, *_ in wanted}
+
+    server.stop()
+    assert found["save"] == ""
+    assert found["appendonly"] == "no"
+    assert found["maxmemory"] == str(256 * 2**20)
+    assert "pubsub 33554432 8388608 60" in found["client-output-buffer-limit"]
+    assert compose()["services"]["redis"]["volumes"] == [
+        "./redis.conf:/etc/redis/redis.conf:ro"
+    ]
+
+
+def test_kernel_knows_its_settings() -> None:
+    for name, equals, *values in lines("net.core.somaxconn"):
+        path = Path("/proc/sys", *name.split("."))
+        assert equals == "="
+        assert len(values) == len(path.read_text().split()), name
+
+
+def test_every_check_is_listed() -> None:
+    text = (ROOT / DOCUMENT).read_text()
+    ids = set(re.findall(r"sync_streams\.([EW]\d+)", Path(checks.__file__).read_text()))
+
+    assert ids == set(re.findall(r"`(?:sync_streams\.)?([EW]00\d)`", text))
+
+
+def test_extras_that_are_installed_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = re.search(r"sync-streams\[(.*)\]", code_block(DOCUMENT, "sh", "pip "))
+
+    assert extras
+    assert set(extras[1].split(",")) <= set(project["optional-dependencies"])
+
+
+def test_all_blocks_are_executed() -> None:
+    counts = {"python": 2, "ini": 2, "sh": 4, "nginx": 2, "yaml": 1, "conf": 2}
+
+    assert {name: len(code_blocks(DOCUMENT, name)) for name in counts} == counts
