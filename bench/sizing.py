@@ -1,0 +1,232 @@
+"""Sizes a site from measured unit costs: ``python -m bench.sizing``.
+
+Writes the two tables of docs/scaling.md. Everything in them follows from the JSON files
+of ``bench/results`` and from the constants here.
+"""
+
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from .process import ROOT
+from .report import number
+
+RESULTS = ROOT / "bench" / "results"
+DOCUMENT = ROOT / "docs" / "scaling.md"
+WORKER = "product-frames"
+
+SHARE = 0.5
+"""Share of a core that a plan may use: the rest is for peaks and lost nodes."""
+
+WORKER_CONNECTIONS = 20_000
+"""``MAX_CONNECTIONS``."""
+
+WORKER_MB = 120
+"""A worker without connections."""
+
+NODE_WORKERS = 6
+"""Workers of a node of 8 cores: the rest is nginx's and the kernel's."""
+
+RETURN_SECONDS = 60
+"""Time in which a whole site should be able to reconnect."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What one of each costs: CPU in µs, memory in KB."""
+
+    delivery: float
+    hearing: float
+    """A process's share of a Message that reaches any of its connections."""
+
+    rest_publish: float
+    socket_publish: float
+    connect: float
+    connection_kb: float
+    redis_publish: float
+    redis_process: float
+    """What each process that hears a Message adds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What a site has to bear."""
+
+    subscribers: int
+    stream_size: int
+    """Subscribers of each Stream."""
+
+    rate: float
+    """Messages a second on each Stream, published over REST."""
+
+    @property
+    def publishes(self) -> float:
+        """Messages a second, on all Streams."""
+        return self.subscribers / self.stream_size * self.rate
+
+    @property
+    def deliveries(self) -> float:
+        """Deliveries a second."""
+        return self.subscribers * self.rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What bears it."""
+
+    workers: int
+    bound_by: str
+    """What asks for that many workers."""
+
+    redis_shards: int
+    redis_cores: float
+
+    @property
+    def nodes(self) -> int:
+        """Nodes of :data:`NODE_WORKERS` workers."""
+        return ceil(self.workers / NODE_WORKERS)
+
+
+LOADS = [
+    Load(subscribers=subscribers, stream_size=size or subscribers, rate=rate)
+    for size, rate in ((100, 0.1), (100, 1), (0, 1), (0, 30))
+    for subscribers in (10_000, 100_000, 1_000_000)
+]
+
+
+def read_costs(folder: Path = RESULTS) -> Costs:
+    """Return the unit costs that the benchmark has measured."""
+    fanout, idle, publish, redis = (
+        json.loads((folder / f"{name}.json").read_text())["rows"]
+        for name in ("fanout", "idle", "publish", "redis")
+    )
+    opening = _find(idle, WORKER, "connections: opening")
+    by_processes = {
+        int(row["case"].split()[0]): row["median"]
+        for row in redis
+        if row["contender"] == "redis"
+    }
+    line = statistics.linear_regression(list(by_processes), list(by_processes.values()))
+    saturated = "1000 subscribers", "300 subscribers"
+    return Costs(
+        delivery=1e6 / _find(fanout, WORKER, *saturated)["per_core"],
+        hearing=_find(redis, WORKER, "a process hears")["median"],
+        rest_publish=1e6 / _find(publish, WORKER, "REST, 8 publishers")["per_core"],
+        socket_publish=1e6 / _find(publish, WORKER, "socket, 8 publishers")["per_core"],
+        connect=1e6 / opening["median"],
+        connection_kb=_find(idle, WORKER, "connections: memory")["median"],
+        redis_publish=line.intercept,
+        redis_process=line.slope,
+    )
+
+
+def _find(
+    rows: Sequence[dict[str, Any]], contender: str, *cases: str
+) -> dict[str, Any]:
+    found = (
+        row
+        for case in cases
+        for row in rows
+        if row["contender"] == contender and row["case"].endswith(case)
+    )
+    return next(found)
+
+
+def heard_by(stream_size: int, workers: int) -> float:
+    """Return how many of the workers have a subscriber of a Stream, on average."""
+    return workers * (1 - (1 - 1 / workers) ** stream_size)
+
+
+def plan(load: Load, costs: Costs) -> Plan:
+    """Return the least that bears a load; two workers at least, for restarts."""
+    workers, bound_by = 2, "two, so that one may restart"
+    while more := _lack(load, costs, workers):
+        workers, bound_by = workers + 1, more
+    heard = heard_by(load.stream_size, workers)
+    redis = load.publishes * (costs.redis_publish + heard * costs.redis_process) / 1e6
+    return Plan(
+        workers=workers,
+        bound_by=bound_by,
+        redis_shards=ceil(redis / SHARE),
+        redis_cores=redis,
+    )
+
+
+def _lack(load: Load, costs: Costs, workers: int) -> str:
+    """Return what asks for more workers than these, if anything."""
+    heard = heard_by(load.stream_size, workers)
+    cores = {
+        "deliveries": load.deliveries * costs.delivery / 1e6,
+        "hearing": load.publishes * heard * costs.hearing / 1e6,
+        "publishing": load.publishes * costs.rest_publish / 1e6,
+    }
+    if load.subscribers > workers * WORKER_CONNECTIONS:
+        return "connections"
+    if sum(cores.values()) > workers * SHARE:
+        return max(cores, key=lambda name: cores[name])
+    if load.subscribers * costs.connect / 1e6 > workers * RETURN_SECONDS:
+        return "reconnects"
+    return ""
+
+
+def costs_table(costs: Costs) -> Iterator[str]:
+    """Yield the unit costs as Markdown."""
+    yield "| what | costs | so a core does |"
+    yield "|---|---|---|"
+    for what, cost in (
+        ("a delivery: one Message to one subscriber", costs.delivery),
+        ("hearing a Message, for each process with subscribers", costs.hearing),
+        ("a publish over REST", costs.rest_publish),
+        ("a publish over a socket", costs.socket_publish),
+        ("a connect and subscribe", costs.connect),
+        ("a publish, of Redis", costs.redis_publish),
+        ("… and for each process that hears it, of Redis", costs.redis_process),
+    ):
+        yield f"| {what} | {number(cost)} µs | {number(1e6 / cost)} a second |"
+    yield f"| a connection with a subscription | {number(costs.connection_kb)} KB | – |"
+
+
+def sizing_table(costs: Costs) -> Iterator[str]:
+    """Yield what each load needs as Markdown."""
+    yield (
+        "| subscribers | on each Stream | Messages a second on each | publishes/s "
+        "| deliveries/s | workers | bound by | nodes | GB for each node "
+        "| Redis cores used | Redis shards |"
+    )
+    yield "|" + "---:|" * 6 + "---|" + "---:|" * 4
+    for load in LOADS:
+        it = plan(load, costs)
+        held = load.subscribers / it.nodes * costs.connection_kb / 1e6
+        memory = held + min(it.workers, NODE_WORKERS) * WORKER_MB / 1000
+        cells = [
+            f"{load.subscribers:,}",
+            f"{load.stream_size:,}" if load.stream_size < load.subscribers else "all",
+            f"{load.rate:g}",
+            f"{load.publishes:,.0f}",
+            f"{load.deliveries:,.0f}",
+            str(it.workers),
+            it.bound_by,
+            str(it.nodes),
+            f"{memory:.1f}",
+            f"{it.redis_cores:.2f}",
+            str(it.redis_shards),
+        ]
+        yield "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Write both tables into the document."""
+    costs, text = read_costs(), DOCUMENT.read_text()
+    for name, table in (("costs", costs_table(costs)), ("sizes", sizing_table(costs))):
+        start, end = text.index(f"<!-- {name} -->\n"), f"<!-- end of {name} -->"
+        lines = [f"<!-- {name} -->", *table, end]
+        text = text[:start] + "\n".join(lines) + text[text.index(end) + len(end) :]
+    DOCUMENT.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""docs/scaling.md says what follows from the benchmark's results, and no more."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from bench.sizing import (
+    NODE_WORKERS,
+    SHARE,
+    WORKER_CONNECTIONS,
+    Costs,
+    Load,
+    costs_table,
+    heard_by,
+    plan,
+    read_costs,
+    sizing_table,
+)
+from sync_streams.conf import Settings
+from tests.documents import ROOT
+
+FREE = Costs(
+    delivery=0,
+    hearing=0,
+    rest_publish=0,
+    socket_publish=0,
+    connect=0,
+    connection_kb=0,
+    redis_publish=0,
+    redis_process=0,
+)
+
+
+def documented(name: str) -> list[str]:
+    text = (ROOT / "docs/scaling.md").read_text()
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- end of {name} -->", text, re.DOTALL)
+    assert found
+    return found[1].splitlines()
+
+
+def test_tables_are_those_that_follow_from_the_results() -> None:
+    costs = read_costs()
+
+    assert documented("costs") == list(costs_table(costs))
+    assert documented("sizes") == list(sizing_table(costs))
+
+
+def test_connections_of_a_worker_are_those_of_the_settings() -> None:
+    assert Settings().max_connections == WORKER_CONNECTIONS
+
+
+@pytest.mark.parametrize(
+    ("costs", "bound_by", "workers"),
+    [
+        (FREE, "connections", 5),
+        (replace(FREE, delivery=100), "deliveries", 20),
+        (replace(FREE, rest_publish=10_000), "publishing", 20),
+        (replace(FREE, connect=6000), "reconnects", 10),
+    ],
+)
+def test_workers_follow_from_what_is_scarce(
+    costs: Costs, bound_by: str, workers: int
+) -> None:
+    load = Load(subscribers=100_000, stream_size=100, rate=1)
+
+    found = plan(load, costs)
+
+    assert (found.bound_by, found.workers) == (bound_by, workers)
+    assert found.nodes == -(-workers // NODE_WORKERS)
+
+
+def test_a_message_is_heard_by_whoever_has_a_subscriber() -> None:
+    assert heard_by(1, 50) == pytest.approx(1)
+    assert heard_by(2, 2) == pytest.approx(1.5)
+    assert heard_by(1000, 4) == pytest.approx(4)
+
+
+def test_redis_is_split_before_it_is_full() -> None:
+    load = Load(subscribers=20_000, stream_size=20_000, rate=1000)
+
+    def shards(cost: float) -> int:
+        return plan(load, replace(FREE, redis_publish=cost)).redis_shards
+
+    assert SHARE == 0.5
+    assert (shards(499), shards(501)) == (1, 2)
