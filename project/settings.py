@@ -23,6 +23,11 @@ HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = os.environ.get("PORT") or "8000"
 if not PORT.isdecimal() or int(PORT) > 65_535:
     raise ImproperlyConfigured(f"PORT is not a port number: {PORT}")
+# Ctrl-C should feel prompt; a site with many connections wants more.
+try:
+    DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS") or 1)
+except ValueError as error:
+    raise ImproperlyConfigured(f"DRAIN_SECONDS: {error}") from error
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/")
 REDIS_URL = os.environ.get("REDIS_URL", "")
 
@@ -194,8 +199,7 @@ SYNC_STREAMS = {
     },
     "PUBLIC_URL": PUBLIC_URL,
     "REDIS_URL": REDIS_URL,
-    # Ctrl-C should feel prompt; a site with many connections wants more.
-    "DRAIN_SECONDS": float(os.environ.get("DRAIN_SECONDS") or 1),
+    "DRAIN_SECONDS": DRAIN_SECONDS,
     "WEBHOOK_ALLOW_PRIVATE": _is_set("WEBHOOK_ALLOW_PRIVATE"),
 }
 

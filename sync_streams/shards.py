@@ -25,7 +25,8 @@ def hosts(url: str) -> list[dict[str, Any]]:
     """Return what channels-redis takes as ``"hosts"``.
 
     Raises:
-        ValueError: an address cannot be read.
+        ValueError: an address cannot be read. The text quotes nothing of it, since
+            there may be a password in it.
     """
     return [_host(part) for part in re.split(r"[,\s]+(?=\w+://)", url.strip())]
 
@@ -59,6 +60,10 @@ def _host(url: str) -> dict[str, Any]:
         return _sentinel(url) | connection_options()
     if urlsplit(url).scheme not in SCHEMES:
         raise ValueError("it begins with none of redis, rediss, unix, sentinel")
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError("its port is not a number below 65536") from None
     return {"address": url} | connection_options()
 
 
@@ -76,7 +81,7 @@ def _sentinel(url: str) -> dict[str, Any]:
             "socket_connect_timeout": CONNECT_SECONDS / 4,
             "socket_timeout": CONNECT_SECONDS / 4,
         },
-        "db": int(database or 0),
+        "db": _number(database or "0"),
         "username": unquote(user) or None,
         "password": unquote(password) or None,
     }
@@ -84,4 +89,10 @@ def _sentinel(url: str) -> dict[str, Any]:
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    return (host, int(port)) if host else (text, SENTINEL_PORT)
+    return (host, _number(port)) if host else (text, SENTINEL_PORT)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError("its port or its database is not a number")
+    return int(text)

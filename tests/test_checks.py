@@ -73,6 +73,27 @@ def test_a_hook_is_a_function_or_its_path(settings: Settings, hook: object) -> N
     assert found() == set()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hidden",
+        "redis://:hidden/1@127.0.0.1:6379/0",
+        "sentinel://:hidden@127.0.0.1:26379",
+        "sentinel://127.0.0.1:hidden/mymaster",
+        "sentinel://127.0.0.1:26379/mymaster/hidden",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_not_quoted(
+    settings: Settings, url: str
+) -> None:
+    settings.SYNC_STREAMS = {"REDIS_URL": url}
+
+    (message,) = run_checks(tags=["sync_streams"])
+
+    assert message.id == "sync_streams.E006"
+    assert "hidden" not in message.msg
+
+
 def test_an_unknown_key_is_told_with_the_nearest_one(settings: Settings) -> None:
     settings.SYNC_STREAMS = {"PUBLISH_RAT": 30}
 

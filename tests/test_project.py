@@ -147,6 +147,7 @@ def test_unwritable_folder_is_one_clear_line(tmp_path: Path) -> None:
         ("HOST", "no.such.host.invalid"),
         ("DATABASE_URL", "nonsense"),
         ("REDIS_URL", "127.0.0.1:6379"),
+        ("DRAIN_SECONDS", "ten"),
     ],
 )
 def test_unusable_setting_is_one_clear_line(
