@@ -18,10 +18,10 @@ class Plan:
     """The options of one run of the benchmark."""
 
     repeats: int = 3
-    seconds: float = 5.0
+    seconds: float = 3.0
     """Length of one measurement."""
 
-    warm_up: float = 2.0
+    warm_up: float = 1.0
     only: Sequence[str] = ()
     """Names of contenders; empty: all."""
 

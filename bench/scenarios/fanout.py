@@ -7,7 +7,7 @@ from bench.generator import Load
 from bench.plan import Plan
 from bench.rows import Row, of_deliveries, of_publishes
 
-SIZES = (1, 100, 300, 1000, 5000)
+SIZES = (1, 100, 1000, 5000)
 QUICK_SIZES = (1, 300)
 PUBLISH_RATE = 30
 
