@@ -70,7 +70,11 @@ async def test_c82_same_token_is_not_sent_again(rig: Rig) -> None:
 
 
 @every_version
-@pytest.mark.parametrize("bad", ["garbage", "other identity", "expired"])
+@pytest.mark.parametrize(
+    "bad",
+    ["garbage", "other identity", "expired"],
+    ids=["c83 garbage", "c84 other identity", "c85 expired"],
+)
 async def test_c83_to_c85_bad_renewal_is_denied(rig: Rig, bad: str) -> None:
     tokens = {"other identity": rig.token("bob"), "expired": rig.token(ttl=-10)}
     codes = {"garbage": 20101, "other identity": 51215, "expired": 20104}
