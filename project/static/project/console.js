@@ -151,7 +151,7 @@ const editor = new Editor(
   },
   publish,
 );
-new Repeater({ pace: element("pace"), result: element("publish-result") }, {
+new Repeater({ pace: element("pace"), result: element("pace-result") }, {
   client,
   publish,
   read: () => editor.data,

@@ -103,6 +103,8 @@ export class StreamList extends EventTarget {
   }
 
   #drop(name) {
+    // The button goes with its row: leave the keyboard at another.
+    this.items.find((item) => item.name !== name)?.row.querySelector("input").focus();
     this.#write(this.items.map((item) => item.name).filter((other) => other !== name));
   }
 
