@@ -134,12 +134,13 @@ async def play(site: DemoSite, stream: str, *, seconds: int) -> None:
 
 @asynccontextmanager
 async def crowd(site: DemoSite, stream: str) -> AsyncIterator[None]:
-    """Publish to a Stream all the time, more than it takes."""
+    """Publish to a Stream all the time, more than it takes and less than is closed."""
 
     async def publish() -> None:
         async with Socket(site, "crowd") as socket:
             while True:
                 await socket.ask("publish", stream=stream, data={})
+                await asyncio.sleep(0.005)
 
     publishing = asyncio.create_task(publish())
     yield

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Pacer } from "../../project/static/project/pacer.js";
+import { Participant } from "../../project/static/project/participant.js";
 
 const LIMIT = 30;
 
@@ -83,4 +84,20 @@ test("the pace comes back in the seconds after a refusal", () => {
   for (now = 0; now < 3000; now += 100) pacer.accepted();
 
   assert.equal(pacer.interval, before);
+});
+
+test("the latest place is published in the end, no sooner than the server says", async () => {
+  const refusal = Object.assign(new Error("Rate limit exceeded"), { status: 429, retryAfter: 0.1 });
+  const calls = [];
+  await new Promise((resolve) => {
+    const one = new Participant(async (data) => {
+      calls.push({ x: data.x, at: performance.now() });
+      if (calls.length === 1) throw refusal;
+      resolve();
+    });
+    one.move({ x: 0.25, y: 0.5 });
+  });
+
+  assert.deepEqual(calls.map(({ x }) => x), [0.25, 0.25]);
+  assert.ok(calls[1].at - calls[0].at >= 95, `${calls[1].at - calls[0].at} ms`);
 });

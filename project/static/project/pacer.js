@@ -79,6 +79,7 @@ export class PacedPublisher {
 
   #go() {
     this.#timer = null;
+    if (this.pacer.wait > 0) return this.wake(); // refused meanwhile
     const isFull = this.#flying >= MAX_FLYING;
     const data = isFull ? null : this.next();
     if (data === null) return isFull && this.wake();

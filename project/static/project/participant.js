@@ -16,7 +16,11 @@ export class Participant {
   /** *publish* takes data and resolves when the server has taken it. */
   constructor(publish) {
     this.pacer = new Pacer(STREAM_RATE);
-    this.publisher = new PacedPublisher({ pacer: this.pacer, next: () => this.#next(), publish });
+    this.publisher = new PacedPublisher({
+      pacer: this.pacer,
+      next: () => this.#next(),
+      publish: (data) => this.#publish(data, publish),
+    });
   }
 
   get refusals() { return this.publisher.refusals; }
@@ -33,6 +37,16 @@ export class Participant {
   leave() {
     this.#news = null;
     this.publisher.stop();
+  }
+
+  async #publish(data, publish) {
+    try {
+      return await publish(data);
+    } catch (error) {
+      this.#news ??= data; // the latest place is told in the end, whatever was refused
+      this.publisher.wake();
+      throw error;
+    }
   }
 
   #next() {
