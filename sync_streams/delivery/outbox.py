@@ -18,6 +18,7 @@ from typing import Any
 from sync_streams.conf import get_settings
 
 from .answers import Answers
+from .backlog import Backlog
 from .counters import counters
 from .frames import Encoder, Frame
 
@@ -35,15 +36,13 @@ class Outbox:
     """The outbound side of one connection."""
 
     __slots__ = (
-        "_gaps",
+        "_backlog",
         "_is_asking",
         "_is_closing",
         "_is_ending",
         "_is_writable",
         "_limits",
         "_on_stuck",
-        "_queue",
-        "_queued_bytes",
         "_seen",
         "_send",
         "_timer",
@@ -53,7 +52,6 @@ class Outbox:
         "check_at",
         "connection_id",
         "direct",
-        "dropped",
         "encoder",
         "sent",
         "streams",
@@ -83,14 +81,9 @@ class Outbox:
         self.encoder = encoder
         self.streams: set[str] = set()
         """SIDs of the Streams that the connection is subscribed to; the hub's."""
-        self.dropped = 0
-        """Messages that this connection has lost."""
         self._send, self._write, self._on_stuck = send, write, on_stuck
         self._limits = get_settings()
-        # Lists: an empty deque takes ten times the room, and there are many outboxes.
-        self._queue: list[Frame] = []
-        self._queued_bytes = 0
-        self._gaps: dict[str, int] = {}
+        self._backlog = Backlog(self._limits)
         self._writer: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.answers = Answers()
@@ -106,6 +99,11 @@ class Outbox:
         self._is_writable = False
         self.check_at = 0
         self._set_check()
+
+    @property
+    def dropped(self) -> int:
+        """Messages that this connection has lost."""
+        return self._backlog.dropped
 
     def put(self, frame: Frame) -> None:
         """Send a frame now if that needs no waiting, or queue it."""
@@ -144,8 +142,7 @@ class Outbox:
             self.note_sent(frame)
             return
         # In front of what waits: behind it, the ping might never fit in flight.
-        self._queue.insert(0, frame)
-        self._queued_bytes += frame.size
+        self._backlog.put_first(frame)
         self._wake()
 
     def set_writable(self, is_writable: bool) -> None:
@@ -210,14 +207,14 @@ class Outbox:
             self.direct(frame.wire)
             self.note_sent(frame)
             return
-        self._queue.append(frame)
-        self._queued_bytes += frame.size
-        self._drop_excess()
+        self._backlog.append(frame)
+        if self._backlog.is_overfull:
+            self.give_up()
         self._wake()
 
     def _set_direct(self) -> None:
-        waits = self._queue or self._writer or self._gaps or self._is_ending
-        is_free = self._is_writable and not waits and self._has_room()
+        is_busy = self._writer or self._is_ending or not self._backlog.is_even
+        is_free = self._is_writable and not is_busy and self._has_room()
         self.direct = self._write if is_free else None
 
     def _set_check(self) -> None:
@@ -230,32 +227,8 @@ class Outbox:
         in_flight = self.sent - self.answers.read
         return self._is_closing or in_flight < self._limits.in_flight_max_bytes
 
-    def _drop_excess(self) -> None:
-        while (
-            len(self._queue) > self._limits.outbox_max_messages
-            or self._queued_bytes > self._limits.outbox_max_bytes
-        ):
-            oldest = next((frame for frame in self._queue if frame.stream_sid), None)
-            if oldest is None or oldest.stream_sid is None:
-                self._check_answers()
-                return
-            self._queue.remove(oldest)
-            self._queued_bytes -= oldest.size
-            self._note_dropped(oldest.stream_sid)
-
-    def _check_answers(self) -> None:
-        # Only answers to the client's own requests wait. They are never dropped, but a
-        # client that asks and does not read cannot pile them up either.
-        if self._queued_bytes > self._limits.outbox_max_bytes:
-            self.give_up()
-
-    def _note_dropped(self, stream_sid: str) -> None:
-        self.dropped += 1
-        counters.dropped += 1
-        self._gaps[stream_sid] = self._gaps.get(stream_sid, 0) + 1
-
     def _wake(self) -> None:
-        if self._queue and self._writer is None:
+        if self._backlog and self._writer is None:
             if self._has_room():
                 self._writer = asyncio.ensure_future(self._drain())
             self._set_direct()
@@ -263,8 +236,8 @@ class Outbox:
 
     async def _drain(self) -> None:
         try:
-            while self._queue and self._has_room():
-                frame = self._next()
+            while self._backlog and self._has_room():
+                frame = self._backlog.take(self.encoder)
                 # First: on some servers the answer is quicker than the call's return.
                 self.note_sent(frame)
                 await self._send(frame.event)
@@ -275,25 +248,6 @@ class Outbox:
             self._writer = None
             self._set_direct()
 
-    def _next(self) -> Frame:
-        first = self._queue[0]
-        if first.stream_sid is None:
-            self._forget(1)
-            return first
-        dropped = self._gaps.pop(first.stream_sid, 0)
-        gap = self.encoder.gap(first.stream_sid, dropped) if dropped else None
-        if gap is not None:
-            return gap
-        frame = self.encoder.merge(self._queue)
-        self._forget(frame.messages)
-        return frame
-
-    def _forget(self, count: int) -> None:
-        for frame in self._queue[:count]:
-            self._queued_bytes -= frame.size
-            self._gaps.pop(frame.stream_sid or "", None)
-        del self._queue[:count]
-
     def _watch(self) -> None:
         if self._timer is None and not self._is_ending:
             self._seen = self._progress()
@@ -303,7 +257,7 @@ class Outbox:
 
     def _look(self) -> None:
         self._timer = None
-        if not self._queue and not self.answers.are_due and self._writer is None:
+        if not self._backlog and not self.answers.are_due and self._writer is None:
             return
         if self._seen == self._progress():
             self.give_up()
@@ -327,5 +281,4 @@ class Outbox:
     def _take_no_more(self) -> None:
         self._is_ending = True
         self.direct = None
-        self._queue.clear()
-        self._queued_bytes = 0
+        self._backlog.clear()

@@ -247,9 +247,10 @@ async def test_what_waits_for_a_client_that_never_reads_is_bounded() -> None:
         client.outbox.put(Frame('{"type":"pong"}'))
         publish(client, number, size=100)
 
-    waiting = client.outbox._queue
+    backlog = client.outbox._backlog
+    waiting = backlog._frames
     assert sum(frame.size for frame in waiting) <= 10_000 + 15
-    assert client.outbox._queued_bytes == sum(frame.size for frame in waiting)
+    assert backlog._bytes == sum(frame.size for frame in waiting)
 
 
 @WAYS
@@ -447,5 +448,5 @@ async def test_a_client_that_is_gone_costs_nothing_more() -> None:
         await settle()
 
     assert client.frames == []
-    assert not client.outbox._queue
+    assert not client.outbox._backlog
     assert client.outbox._writer is None

@@ -1,0 +1,88 @@
+"""Backlog: what waits for one connection, bounded in frames and bytes.
+
+Above a bound the oldest Message goes, is counted and, where the protocol can, told.
+Answers to the client's own requests are never dropped.
+"""
+
+from sync_streams.conf import Settings
+
+from .counters import counters
+from .frames import Encoder, Frame
+
+
+class Backlog:
+    """The frames that one connection has still to be sent."""
+
+    __slots__ = ("_bytes", "_frames", "_gaps", "_limits", "dropped")
+
+    def __init__(self, limits: Settings) -> None:
+        """Begin empty."""
+        self._limits = limits
+        # A list: an empty deque takes ten times the room, and there are many of these.
+        self._frames: list[Frame] = []
+        self._bytes = 0
+        self._gaps: dict[str, int] = {}
+        self.dropped = 0
+        """Messages that the connection has lost."""
+
+    def __bool__(self) -> bool:
+        return bool(self._frames)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether nothing waits and no gap is still to be told."""
+        return not (self._frames or self._gaps)
+
+    @property
+    def is_overfull(self) -> bool:
+        """Whether answers alone are too much: their client asks and does not read."""
+        return self._bytes > self._limits.outbox_max_bytes
+
+    def append(self, frame: Frame) -> None:
+        """Let a frame wait; the oldest Messages make room for it."""
+        self._frames.append(frame)
+        self._bytes += frame.size
+        while self.is_overfull or len(self._frames) > self._limits.outbox_max_messages:
+            if not self._drop_oldest():
+                return
+
+    def put_first(self, frame: Frame) -> None:
+        """Let a frame wait in front of all others."""
+        self._frames.insert(0, frame)
+        self._bytes += frame.size
+
+    def take(self, encoder: Encoder) -> Frame:
+        """Return what is to be sent next: a frame, several in one, or word of a gap."""
+        first = self._frames[0]
+        if first.stream_sid is None:
+            self._forget(1)
+            return first
+        dropped = self._gaps.pop(first.stream_sid, 0)
+        gap = encoder.gap(first.stream_sid, dropped) if dropped else None
+        if gap is not None:
+            return gap
+        frame = encoder.merge(self._frames)
+        self._forget(frame.messages)
+        return frame
+
+    def clear(self) -> None:
+        """Let nothing wait."""
+        self._frames.clear()
+        self._bytes = 0
+
+    def _drop_oldest(self) -> bool:
+        for place, frame in enumerate(self._frames):
+            if frame.stream_sid is not None:
+                del self._frames[place]
+                self._bytes -= frame.size
+                self._gaps[frame.stream_sid] = self._gaps.get(frame.stream_sid, 0) + 1
+                self.dropped += 1
+                counters.dropped += 1
+                return True
+        return False
+
+    def _forget(self, count: int) -> None:
+        for frame in self._frames[:count]:
+            self._bytes -= frame.size
+            self._gaps.pop(frame.stream_sid or "", None)
+        del self._frames[:count]
