@@ -151,9 +151,11 @@ def test_tail_survives_a_restart_of_the_server(start_site: StartSite) -> None:
 
 
 def test_tail_ends_with_its_stream(embedded: DemoSite) -> None:
-    stream = rest(embedded, "/default/Streams", Ttl=3)["sid"]
+    stream = rest(embedded, "/default/Streams")["sid"]
     environ, url = environ_of(embedded), embedded.base_url
     with running("sync_tail", stream, "--url", url, environ=environ) as tail:
+        tail.wait_until_told("Subscribed")
+        rest(embedded, f"/default/Streams/{stream}", Ttl=1)
         tail.wait_until_told("The Stream was removed.")
 
         assert tail.process.wait(10) == 0
