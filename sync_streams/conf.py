@@ -125,6 +125,10 @@ class Settings:
     deaf_timeout_seconds: float = 60
     """Time after which a process that hears nothing sends its connections away."""
 
+    gc_threshold: tuple[int, int, int] | None = (10_000, 10, 10)
+    """Python's thresholds for looking for garbage in a process that holds connections:
+    one full look for a million objects that stay. ``None``: as they are."""
+
     broadcast_timeout_seconds: float = 2
     """Time that the channel layer has to take a Message; after it 503/20503."""
 

@@ -116,7 +116,7 @@ class SocketConsumer(AsyncConsumer):
         """Answer one frame of the client; the adapter's."""
         raise NotImplementedError
 
-    def take(self, data: bytes) -> bool:
+    def take(self, data: bytes, is_text: bool) -> bool:
         """Take a frame that asks for nothing, if it is one; the adapter's.
 
         A server may call it as soon as the frame is there.

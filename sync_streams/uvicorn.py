@@ -57,9 +57,10 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
     The extension holds ``write(frames: bytes)``, which takes whole encoded frames,
     and ``abort()``, which ends the connection without waiting for the peer to read.
     The application adds ``writable(is_writable: bool)``, which is told when the way
-    opens and when it closes; ``take(data: bytes)``, which is offered each whole binary
-    frame and tells whether that was all; and ``leave()``: with it, the application is
-    asked to end the connection, and to say so first, when the server stops.
+    opens and when it closes; ``take(data: bytes, is_text: bool)``, which is offered
+    each whole frame and tells whether that was all; and ``leave()``: with it, the
+    application is asked to end the connection, and to say so first, when the server
+    stops.
     """
 
     frame_path: dict[Any, Any] | None = None
@@ -80,14 +81,14 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             self.scope["extensions"][FRAME_EXTENSION] = self.frame_path
 
     def handle_bytes(self, event: "WebSocketFrame") -> None:
-        """Offer a frame to the application at once.
-
-        Otherwise each costs a turn of the event loop, and two system calls since
-        uvicorn stops reading for it: too much for one that asks for nothing.
-        """
-        take = self.frame_path and self.frame_path.get("take")
-        if not (take and event.fin and not self.close_sent and take(event.data)):
+        """Offer a frame to the application at once."""
+        if not self._is_taken(event, is_text=False):
             super().handle_bytes(event)
+
+    def handle_text(self, event: "WebSocketFrame") -> None:
+        """Offer a frame to the application at once."""
+        if not self._is_taken(event, is_text=True):
+            super().handle_text(event)
 
     async def send(self, message: "ASGISendEvent") -> None:
         """Send; and once the socket is open, let go of how it was asked for."""
@@ -137,6 +138,14 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         else:
             self._tell(is_writable=False)
             super().shutdown()
+
+    def _is_taken(self, event: "WebSocketFrame", *, is_text: bool) -> bool:
+        # Otherwise each costs a turn of the event loop, and two system calls since
+        # uvicorn stops reading for it: too much for one that asks for nothing.
+        take = (self.frame_path or {}).get("take")
+        if take is None or self.close_sent or not event.fin:
+            return False
+        return bool(take(event.data, is_text))
 
     def _tell(self, *, is_writable: bool) -> None:
         # uvicorn writes whole frames only, so a frame handed over while the path is

@@ -136,11 +136,11 @@ async def test_frames_stand_between_ordinary_ones_pings_and_fragments() -> None:
 
 
 async def test_a_frame_that_the_application_takes_at_once_is_not_received() -> None:
-    offered: list[bytes] = []
+    offered: list[tuple[bytes, bool]] = []
     received: list[Any] = []
 
-    def take(data: bytes) -> bool:
-        offered.append(bytes(data))
+    def take(data: bytes, is_text: bool) -> bool:
+        offered.append((bytes(data), is_text))
         return data.startswith(b"ack")
 
     async def serve(socket: Socket) -> None:
@@ -153,10 +153,11 @@ async def test_a_frame_that_the_application_takes_at_once_is_not_received() -> N
         for data in (b"ack 1", b"ask", "ack as text", b"ack 2"):
             await connection.send(data)
         await connection.send(iter([b"ack ", b"in two"]))
-        await connection.send(b"the end")
+        await connection.send(b"end")
 
-    assert offered == [b"ack 1", b"ask", b"ack 2", b"the end"]
-    assert received == [b"ask", "ack as text", b"ack in two", b"the end"]
+    binary = [(b"ack 1", False), (b"ask", False), (b"ack 2", False), (b"end", False)]
+    assert offered == [*binary[:2], (b"ack as text", True), *binary[2:]]
+    assert received == [b"ask", b"ack in two", b"end"]
 
 
 async def test_nothing_is_written_before_the_socket_is_open() -> None:

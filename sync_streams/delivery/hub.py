@@ -22,6 +22,7 @@ from sync_streams.errors import ServiceUnavailable
 from .broadcast import PROCESS_GROUP, Event, channel_layer, serve_on, stream_group
 from .canary import Canary
 from .fanout import deliver_messages, deliver_removal
+from .garbage import collect_rarely
 from .outbox import Outbox
 from .servers import count_servers, reconnect, server_of
 from .topic import Topic
@@ -107,6 +108,7 @@ class Hub:
             self._spawn(self._deliver())
             for canary in self.canaries:
                 self._spawn(canary.watch())
+            collect_rarely()
             serve_on(asyncio.get_running_loop())
             _latest.hub = self
             for companion in companions:

@@ -11,6 +11,7 @@ are out without an answer, whatever the server says.
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 Send = Callable[[Any], Awaitable[None]]
 WriteFrame = Callable[[bytes], object]
 """Hands encoded frames to the transport, which takes them without waiting."""
+
+ASK_AT = 1 / 8, 3 / 8
+"""Share of the credit, between these, after which a client is asked for an answer."""
 
 LAST_WORDS_SECONDS = 1
 """Time that a closing connection has to take what is left for it."""
@@ -219,8 +223,11 @@ class Outbox:
 
     def _set_check(self) -> None:
         credit = self._limits.in_flight_max_bytes
-        is_asked = self.answers.are_due or self._is_asking
-        self.check_at = self.answers.read + (credit - 1 if is_asked else credit // 4)
+        if not (self.answers.are_due or self._is_asking):
+            # Connections of one Stream are sent the same and must not be asked at once:
+            # thousands of answers together would hold up the next Message.
+            credit = int(credit * random.uniform(*ASK_AT))  # noqa: S311 - spread
+        self.check_at = self.answers.read + credit - 1
 
     def _has_room(self) -> bool:
         # The last words do not wait for credit: nothing comes after them.

@@ -47,7 +47,7 @@ class TwilsockConsumer(SubscriberConsumer):
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
         """Answer one frame; one that cannot be read ends the connection."""
-        if data and self.take(data):
+        if data and self.take(data, is_text=False):
             return
         try:
             frame = frames.decode(_within_limit(data))
@@ -56,12 +56,12 @@ class TwilsockConsumer(SubscriberConsumer):
         else:
             await self._answer(frame)
 
-    def take(self, data: bytes) -> bool:
+    def take(self, data: bytes, is_text: bool) -> bool:
         """Take an acknowledgement that is due.
 
         They are as frequent as deliveries, so one costs no JSON, and none of the rate.
         """
-        ack_id = frames.ack_id(data)
+        ack_id = None if is_text else frames.ack_id(data)
         if ack_id is None or not self.outbox.acknowledge(ack_id):
             return False
         self.note_heard()

@@ -48,6 +48,13 @@ class JsonConsumer(SubscriberConsumer):
             if self.identity is None:
                 self._turn_away(error)
 
+    def take(self, data: bytes, is_text: bool) -> bool:
+        """Take a pong that is due, as most clients write it."""
+        is_due = is_text and data == protocol.PONG and self.outbox.acknowledge()
+        if is_due:
+            self.note_heard()
+        return is_due
+
     async def connect(self, request: Request) -> None:
         """Say who connects."""
         if self.identity is not None:

@@ -20,6 +20,9 @@ from sync_streams.models import Stream
 SUBPROTOCOL = "sync-streams.v1"
 MAX_ID_LENGTH = 64
 
+PONG = b'{"type":"pong"}'
+"""The answer to a ping, without spaces."""
+
 RequestId = int | str | None
 
 
