@@ -26,7 +26,7 @@ class Contender:
 
     name: str
     group: str
-    """``product``, ``twilsock`` (the same, spoken to as SDKs do), ``tutorial`` or
+    """``product``, ``twilsock``, ``tutorial``, ``layer`` (the tutorial over Redis) or
     ``peer``."""
 
     make: Make
@@ -94,7 +94,7 @@ def product_environment() -> dict[str, str]:
 def _tutorial(server: str, make: Make, layer: str) -> Contender:
     return Contender(
         name=f"tutorial-{server}" + ("" if layer == "memory" else f"-{layer}"),
-        group="tutorial",
+        group="tutorial" if layer == "memory" else "layer",
         make=make,
         dialect=dialects.tutorial,
         env=lambda: {"LAYER": layer},

@@ -17,7 +17,7 @@ QUICK_CONNECTIONS = 1000
 def run(plan: Plan) -> Iterator[Row]:
     """Yield memory per connection and connections opened a second."""
     size = QUICK_CONNECTIONS if plan.quick else CONNECTIONS
-    for contender in plan.contenders():
+    for contender in plan.contenders("product", "twilsock", "tutorial", "peer"):
         try:
             runs = [_trial(contender, plan, size) for _ in range(plan.repeats)]
         except (ServerFailed, GeneratorFailed) as error:

@@ -16,7 +16,7 @@ PIPELINE = 32
 def run(plan: Plan) -> Iterator[Row]:
     """Yield publishes a second with one subscriber, and their time to the answer."""
     for publishers in PUBLISHERS:
-        for contender in plan.contenders():
+        for contender in plan.contenders("product", "twilsock", "tutorial", "peer"):
             yield _measure(plan, contender, publishers, f"replies {PIPELINE}")
     for publishers in PUBLISHERS:
         for contender in plan.contenders("product"):

@@ -18,7 +18,7 @@ QUICK_SECONDS = 10.0
 
 def run(plan: Plan) -> Iterator[Row]:
     """Yield the others' p99 and the server's growth, without and with a stalled one."""
-    for contender in plan.contenders("product", "tutorial", "peer"):
+    for contender in plan.contenders("product", "peer"):
         for stalled in (0, 1):
             try:
                 runs = [_trial(plan, contender, stalled) for _ in range(plan.repeats)]
