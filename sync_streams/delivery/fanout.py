@@ -17,8 +17,12 @@ from .topic import Topic
 
 logger = logging.getLogger(__name__)
 
-TURN = 256
-"""Connections served before the event loop may look after something else."""
+TURN = 64
+"""Connections served before the event loop looks after something else."""
+
+PUBLISH_TURNS = 4
+"""Turns of the event loop from a publisher's frame to its answer. As many lie between
+those of a fan-out, so that publishers wait for one of these at most."""
 
 
 async def deliver_messages(topic: Topic, events: Sequence[Event]) -> None:
@@ -32,7 +36,7 @@ async def deliver_messages(topic: Topic, events: Sequence[Event]) -> None:
         outboxes = [box for key, box in members.items() if key not in origins]
         for start in range(0, len(outboxes), TURN):
             if start:
-                await asyncio.sleep(0)
+                await _let_others_run()
             turn = outboxes[start : start + TURN]
             # A connection may have left during an earlier turn.
             _deliver(bundle, [box for box in turn if box.connection_id in members])
@@ -49,6 +53,11 @@ def deliver_removal(topic: Topic, event: Event) -> list[Outbox]:
             if frame is not None and connection_id not in origins:
                 _put([frame], outbox)
     return told
+
+
+async def _let_others_run() -> None:
+    for _ in range(PUBLISH_TURNS):
+        await asyncio.sleep(0)
 
 
 def _origins(encoder: Encoder, events: Sequence[Event]) -> set[str]:

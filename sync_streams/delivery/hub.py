@@ -233,6 +233,8 @@ class Hub:
     async def _deliver(self) -> None:
         while True:
             events = [await self._waiting.get()]
+            # Whoever published is answered first: its answer waits for nobody.
+            await asyncio.sleep(0)
             while not self._waiting.empty():
                 events.append(self._waiting.get_nowait())
             for bundle in _bundled(events):
