@@ -51,7 +51,7 @@ async def hub(layer: dict[str, Any]) -> AsyncIterator[Hub]:
 
 async def stop(hub: Hub) -> None:
     """End the hub's tasks and the layer's connections."""
-    tasks = [task for task in (hub._receiver, *hub._tasks) if task is not None]
+    tasks = [task for task in (hub._receiver, *hub.tasks) if task is not None]
     async with asyncio.timeout(5):
         while tasks:
             for task in tasks:
@@ -148,7 +148,7 @@ async def test_a_subscription_that_was_answered_misses_nothing_and_ends_when_ask
     await asyncio.gather(*(come_and_go(0.002 * n) for n in range(4)))
     publisher.is_done = True
     await publishing
-    await until(lambda: not hub._topics)
+    await until(lambda: not hub.topics)
 
     assert len(visits) == 60
     for client, first in visits:
@@ -181,12 +181,12 @@ async def test_a_stream_without_subscribers_leaves_no_trace(hub: Hub) -> None:
     for sid in sids:
         await hub.subscribe(client.outbox, sid, time.time() + 1_000)
 
-    assert len(hub._topics) == 100
+    assert len(hub.topics) == 100
     hub.forget(client.outbox)
-    await until(lambda: not hub._topics)
+    await until(lambda: not hub.topics)
 
     assert client.outbox.streams == set()
-    await until(lambda: len(hub._tasks) == 2)
+    await until(lambda: len(hub.tasks) == 2)
     await publish(sids[0], 1)
     assert client.numbers == []
 
@@ -236,7 +236,7 @@ async def test_a_removal_is_told_once_and_ends_the_subscription(hub: Hub) -> Non
     await publish(stream_sid, 1)
     for client in clients:
         await client.until(1)
-    await until(lambda: not hub._topics)
+    await until(lambda: not hub.topics)
 
     told = {"type": "stream_removed", "stream_sid": stream_sid}
     assert all(client.frames == [told] for client in clients)
@@ -490,10 +490,10 @@ async def test_a_layer_that_fails_makes_subscribing_unavailable(
         raise ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(hub._layer, "group_add", fail)
+        patch.setattr(hub.layer, "group_add", fail)
         with pytest.raises(ServiceUnavailable):
             await hub.subscribe(client.outbox, stream_sid, None)
-    await until(lambda: not hub._topics)
+    await until(lambda: not hub.topics)
     assert client.outbox.streams == set()
 
     await hub.subscribe(client.outbox, stream_sid, None)

@@ -612,7 +612,7 @@ async def test_a_layer_that_fails_is_an_error_and_no_end(stream: Stream) -> None
     async with Socket() as socket:
         await socket.ask("subscribe", stream="news")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(get_hub()._layer, "group_send", _fail)
+            patch.setattr(get_hub().layer, "group_send", _fail)
             answer = await socket.ask("publish", stream="news", data={})
 
         assert is_error(answer, 20503, 503)
@@ -630,7 +630,7 @@ async def test_a_connection_that_ends_leaves_no_trace(stream: Stream) -> None:
         before = len(connections)
 
     async with asyncio.timeout(5):
-        while stream.sid in get_hub()._topics:  # noqa: ASYNC110
+        while stream.sid in get_hub().topics:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert len(connections) < before
 

@@ -1,0 +1,121 @@
+"""Subscriptions of this process, by Stream; the hub brings what they wait for.
+
+The process joins a Stream's group with its first local subscription and leaves it with
+the last.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from heapq import nlargest
+
+from sync_streams.errors import ServiceUnavailable
+
+from .broadcast import channel_layer
+from .outbox import Outbox
+from .topic import Topic
+
+logger = logging.getLogger(__name__)
+
+
+class Subscriptions:
+    """Who is subscribed to what, in this process."""
+
+    def __init__(self) -> None:
+        """Begin with none, on the running event loop."""
+        self.layer = channel_layer()
+        self.channel = ""
+        """Name of the process's channel, once there is one."""
+        self.topics: dict[str, Topic] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def subscribe(
+        self, outbox: Outbox, stream_sid: str, expires_at: float | None
+    ) -> None:
+        """Deliver a Stream to a connection, from before this returns.
+
+        Args:
+            outbox: the connection's outbound side.
+            stream_sid: the Stream.
+            expires_at: when the Stream lapses, in seconds since 1970.
+
+        Raises:
+            ServiceUnavailable: 20503, the layer does not answer.
+        """
+        # Membership first, group second: whoever leaves meanwhile sees a member and
+        # keeps the topic, and nothing published after the answer can be missed.
+        topic = self.topics.setdefault(stream_sid, Topic(stream_sid))
+        topic.add(outbox)
+        outbox.streams.add(stream_sid)
+        self.expire_at(stream_sid, expires_at)
+        try:
+            await topic.join(self.layer, self.channel)
+        except Exception as error:
+            self.unsubscribe(outbox, stream_sid)
+            raise unavailable(error) from error
+
+    def expire_at(
+        self, stream_sid: str, moment: float | None, *, is_news: bool = False
+    ) -> None:
+        """Tell the Stream's subscribers here that it is gone when it lapses.
+
+        Args:
+            stream_sid: the Stream.
+            moment: when that is, in seconds since 1970; ``None``: never.
+            is_news: an event said so, which holds against what was looked up.
+        """
+        topic = self.topics.get(stream_sid)
+        if topic is not None:
+            topic.expire_at(moment, lambda: self.lapse(stream_sid), is_news=is_news)
+
+    def unsubscribe(self, outbox: Outbox, stream_sid: str) -> None:
+        """Stop delivering a Stream to a connection, at once."""
+        outbox.streams.discard(stream_sid)
+        topic = self.topics.get(stream_sid)
+        if topic is not None:
+            topic.discard(outbox)
+            if not topic.members:
+                self.spawn(self._leave(topic))
+
+    def forget(self, outbox: Outbox) -> None:
+        """Stop delivering anything to a connection."""
+        for stream_sid in tuple(outbox.streams):
+            self.unsubscribe(outbox, stream_sid)
+
+    def count(self, stream_sid: str) -> int:
+        """Return how many connections of this process are subscribed to a Stream."""
+        topic = self.topics.get(stream_sid)
+        return topic.count if topic else 0
+
+    def busiest(self, limit: int) -> dict[str, int]:
+        """Return the Streams with the most subscribers here, and how many those are."""
+        topics = nlargest(limit, self.topics.values(), key=lambda topic: topic.count)
+        return {topic.stream_sid: topic.count for topic in topics}
+
+    async def _leave(self, topic: Topic) -> None:
+        try:
+            is_empty = await topic.leave(self.layer, self.channel)
+        except Exception as error:
+            # Events that still come find no topic and are dropped.
+            logger.warning("a group could not be left: %r", error)
+            is_empty = not topic.members
+        if is_empty and self.topics.get(topic.stream_sid) is topic:
+            topic.forget_expiry()
+            del self.topics[topic.stream_sid]
+
+    def lapse(self, stream_sid: str) -> None:
+        """Take note that a Stream's time is over; the hub's."""
+        raise NotImplementedError
+
+    def spawn(self, coroutine: Coroutine[object, object, None]) -> None:
+        """Run a coroutine beside everything else."""
+        task = asyncio.ensure_future(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+def unavailable(error: Exception) -> ServiceUnavailable:
+    """Log what the layer raised; return what the caller is to raise."""
+    # Layers are pluggable and their errors share no base class.
+    logger.warning("channel layer failed: %r", error)
+    return ServiceUnavailable()
