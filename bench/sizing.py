@@ -15,6 +15,7 @@ from typing import Any
 from .process import ROOT
 from .report import number
 
+PUBLISH_RATE = 30
 RESULTS = ROOT / "bench" / "results"
 DOCUMENT = ROOT / "docs" / "scaling.md"
 WORKER = "product-frames"
@@ -111,9 +112,11 @@ def read_costs(folder: Path = RESULTS) -> Costs:
         if row["contender"] == "redis"
     }
     line = statistics.linear_regression(list(by_processes), list(by_processes.values()))
-    saturated = "1000 subscribers", "300 subscribers"
+    # One Message at a time: several that wait for a connection share one write.
+    steady = _find(fanout, WORKER, "to 5000 subscribers at 30/s", "at 30/s")
+    size = int(steady["case"].split()[2])
     return Costs(
-        delivery=1e6 / _find(fanout, WORKER, *saturated)["per_core"],
+        delivery=1e6 * steady["server_cpu"] / (PUBLISH_RATE * size),
         hearing=_find(redis, WORKER, "a process hears")["median"],
         rest_publish=1e6 / _find(publish, WORKER, "REST, 8 publishers")["per_core"],
         socket_publish=1e6 / _find(publish, WORKER, "socket, 8 publishers")["per_core"],

@@ -291,7 +291,7 @@ async def test_list_counts_subscribers_while_one_looks(
     admin: Page, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded)
-    await admin.goto(f"{embedded.base_url}{ADMIN}/stream/")
+    await admin.goto(f"{embedded.base_url}{ADMIN}/stream/?q={sid}")
     count = admin.locator(f"[data-occupancy={sid}]")
     await expect(count).to_have_text("0")
 
