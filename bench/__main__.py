@@ -47,6 +47,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--repeats", type=int)
     parser.add_argument(
+        "--seconds", type=float, default=3.0, help="length of one measurement (3)"
+    )
+    parser.add_argument(
         "--patience",
         type=float,
         default=20.0,
@@ -86,6 +89,7 @@ def _plan(options: argparse.Namespace, redis_url: str) -> Plan:
         )
     return Plan(
         repeats=options.repeats or 3,
+        seconds=options.seconds,
         patience=options.patience,
         only=only,
         redis_url=redis_url,
