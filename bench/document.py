@@ -46,7 +46,8 @@ class Results:
             if row is None or row[field] in (None, []):
                 return ""
             value = row[field]
-            return number(median(value) if isinstance(value, list) else value)
+            figure = median(value) if isinstance(value, list) else value
+            return number(figure) if figure else "–"
 
         return text
 
