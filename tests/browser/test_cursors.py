@@ -60,9 +60,9 @@ async def test_two_tabs_share_their_pointers(open_cursors: OpenCursors) -> None:
     await first.fill("#your-name", "Ada")
 
     await move_to(first, 0.25, 0.5)
+    await expect(second.locator(".pointer:not(.mine)")).to_have_text("Ada")
     await second.locator("#stage").press("ArrowRight")
 
-    await expect(second.locator(".pointer:not(.mine)")).to_have_text("Ada")
     await expect(second.locator(".pointer.mine")).to_have_text("you")
     await second.wait_for_function(IS_AT, arg=[".pointer:not(.mine)", 0.25, 0.5])
     await first.wait_for_function(IS_AT, arg=[".pointer:not(.mine)", 0.52, 0.5])
