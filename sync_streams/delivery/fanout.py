@@ -30,7 +30,7 @@ async def deliver_messages(topic: Topic, events: Sequence[Event]) -> None:
     for encoder, members in tuple(topic.members.items()):
         origins = _origins(encoder, events)
         for connection_id in origins & members.keys():
-            others = [event for event in events if event["origin"] != connection_id]
+            others = [event for event in events if event.get("origin") != connection_id]
             _deliver(Bundle(encoder, others), [members[connection_id]])
         bundle = Bundle(encoder, events)
         outboxes = [box for key, box in members.items() if key not in origins]

@@ -133,10 +133,6 @@ class JsonEncoder:
         return Frame('{"type":"ping"}', ack_id="")
 
 
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
-
-
 def _request_id(value: object) -> RequestId:
     # A bool is an int to Python, not to JSON.
     if isinstance(value, int) and not isinstance(value, bool):
