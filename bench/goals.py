@@ -40,7 +40,7 @@ def judge(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _deliveries(rows: Sequence[Row]) -> Iterator[str]:
-    for case in (SATURATED, QUICK_SATURATED, "1 Stream"):
+    for case in (SATURATED, QUICK_SATURATED, "1 Stream", "100 Streams"):
         for who, whom, least in RATIOS:
             ratio = _ratio(rows, (case, who), (case, whom))
             if ratio is not None:
