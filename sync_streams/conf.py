@@ -98,8 +98,9 @@ class Settings:
     keepalive_seconds: float = 25
     """Silence after which the server asks a connection whether it is still there."""
 
-    lookup_seconds: float = 1
-    """Time for which a process that hears of removals keeps a Stream it looked up."""
+    lookup_seconds: float = 10
+    """Time for which a process keeps a Stream that it looked up, at most. It hears of
+    removals and changes at once; this is for those made behind its back, by SQL."""
 
     expiry_interval_seconds: float = 5
     """Time between two sweeps of lapsed Streams in a server process, more or less; 0:

@@ -11,6 +11,7 @@ once, but for one look-up a second that finds out whether it is back.
 """
 
 import logging
+import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -34,6 +35,9 @@ T = TypeVar("T")
 
 AWAY_SECONDS = 1
 """Time for which a database that did not answer is left alone."""
+
+KEPT = 1 / 2, 1
+"""Share of ``lookup_seconds``, between these, for which a lookup is kept."""
 
 MAX_STREAMS = 10_000
 """Streams kept; above it the oldest lookup goes."""
@@ -68,7 +72,7 @@ class _Lookups:
         return stream if stream.service_id == service_sid and stream.is_live() else None
 
     def keep(self, stream: Stream) -> None:
-        until = time.monotonic() + get_settings().lookup_seconds
+        until = _kept_until()
         with self._lock:
             self._streams[stream.sid] = _Lookup(stream, until, counters.gaps)
             if stream.unique_name:
@@ -92,6 +96,13 @@ class _Lookups:
             self._sids.pop((stream.service_id, str(stream.unique_name)), None)
 
 
+def _kept_until() -> float:
+    # Streams looked up together, after a start or a gap, are not looked up together
+    # ever after: a hundred at once would hold up the next Messages.
+    seconds = get_settings().lookup_seconds
+    return time.monotonic() + seconds * random.uniform(*KEPT)  # noqa: S311 - spread
+
+
 _lookups = _Lookups()
 _services: dict[tuple[str, str], tuple[Service, float]] = {}
 _away_until = 0.0
@@ -111,7 +122,7 @@ def look_up_service(
     service = recent_service(account_sid, ref)
     if service is not None:
         return service
-    changes, until = _lookups.changes, time.monotonic() + get_settings().lookup_seconds
+    changes, until = _lookups.changes, _kept_until()
     kept, _ = _services.get((account_sid, ref), (None, 0.0))
     service = _ask(fetch, kept if hub.is_listening() else None)
     if changes == _lookups.changes and hub.is_listening():

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from threading import Thread
@@ -92,6 +93,18 @@ async def test_a_stream_is_looked_up_once(hub: Hub) -> None:
 
         for ref in ("news", stream.sid):
             assert await sync_to_async(operations.find_stream)(service, ref) == stream
+
+
+def test_streams_looked_up_together_are_not_looked_up_together_again() -> None:
+    kept = lookups._Lookups()
+    with sync_settings(lookup_seconds=100):
+        now = time.monotonic()
+        for _ in range(100):
+            kept.keep(Stream(sid=new_stream_sid()))
+
+    left = [lookup.until - now for lookup in kept._streams.values()]
+    assert 50 <= min(left) < 60
+    assert 90 < max(left) < 101
 
 
 async def test_a_removed_stream_is_forgotten_at_once(hub: Hub) -> None:
