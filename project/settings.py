@@ -183,7 +183,7 @@ CHANNEL_LAYERS = {
     }
     if REDIS_URL
     else {
-        "BACKEND": "channels.layers.InMemoryChannelLayer",
+        "BACKEND": "sync_streams.layers.InMemoryChannelLayer",
         "CONFIG": {"capacity": 10_000},
     }
 }

@@ -14,7 +14,7 @@ stands. All carry ``identity`` (who did it; ``system`` for REST and the server) 
 
 from django.dispatch import Signal
 
-stream_created = Signal()
-stream_updated = Signal()
-stream_removed = Signal()
-message_published = Signal()
+stream_created = Signal(use_caching=True)
+stream_updated = Signal(use_caching=True)
+stream_removed = Signal(use_caching=True)
+message_published = Signal(use_caching=True)

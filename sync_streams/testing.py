@@ -1,7 +1,7 @@
 """For the host project's own tests: what was published, and a subscriber.
 
 Both need no server and no mock: the channel layer of the test's settings carries what
-is published, ``channels.layers.InMemoryChannelLayer`` as a rule.
+is published, ``sync_streams.layers.InMemoryChannelLayer`` as a rule.
 """
 
 import json

@@ -75,7 +75,7 @@ DATABASES = {
 }
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels.layers.InMemoryChannelLayer",
+        "BACKEND": "sync_streams.layers.InMemoryChannelLayer",
         "CONFIG": {"capacity": 10_000},
     }
 }

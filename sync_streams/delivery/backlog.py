@@ -13,14 +13,14 @@ from .frames import Encoder, Frame
 class Backlog:
     """The frames that one connection has still to be sent."""
 
-    __slots__ = ("_bytes", "_frames", "_gaps", "_limits", "dropped")
+    __slots__ = ("_bytes", "_frames", "_gaps", "_limits", "_messages", "dropped")
 
     def __init__(self, limits: Settings) -> None:
         """Begin empty."""
         self._limits = limits
         # A list: an empty deque takes ten times the room, and there are many of these.
         self._frames: list[Frame] = []
-        self._bytes = 0
+        self._bytes = self._messages = 0
         self._gaps: dict[str, int] = {}
         self.dropped = 0
         """Messages that the connection has lost."""
@@ -42,9 +42,9 @@ class Backlog:
         """Let a frame wait; the oldest Messages make room for it."""
         self._frames.append(frame)
         self._bytes += frame.size
-        while self.is_overfull or len(self._frames) > self._limits.outbox_max_messages:
-            if not self._drop_oldest():
-                return
+        self._messages += frame.stream_sid is not None
+        while self._messages and self._is_full:
+            self._drop_oldest()
 
     def put_first(self, frame: Frame) -> None:
         """Let a frame wait in front of all others."""
@@ -68,21 +68,29 @@ class Backlog:
     def clear(self) -> None:
         """Let nothing wait."""
         self._frames.clear()
-        self._bytes = 0
+        self._bytes = self._messages = 0
 
-    def _drop_oldest(self) -> bool:
+    @property
+    def _is_full(self) -> bool:
+        is_long = len(self._frames) > self._limits.outbox_max_messages
+        return is_long or self.is_overfull
+
+    def _drop_oldest(self) -> None:
         for place, frame in enumerate(self._frames):
             if frame.stream_sid is not None:
+                self._let_go(frame)
                 del self._frames[place]
-                self._bytes -= frame.size
                 self._gaps[frame.stream_sid] = self._gaps.get(frame.stream_sid, 0) + 1
                 self.dropped += 1
                 counters.dropped += 1
-                return True
-        return False
+                return
+
+    def _let_go(self, frame: Frame) -> None:
+        self._bytes -= frame.size
+        self._messages -= frame.stream_sid is not None
 
     def _forget(self, count: int) -> None:
         for frame in self._frames[:count]:
-            self._bytes -= frame.size
+            self._let_go(frame)
             self._gaps.pop(frame.stream_sid or "", None)
         del self._frames[:count]

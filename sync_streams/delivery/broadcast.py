@@ -9,7 +9,6 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import CancelledError
 from threading import Lock, Thread
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar
-from weakref import WeakKeyDictionary
 
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
@@ -17,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperatio
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
 
+from .hearing import hearing
 from .servers import server_of
 
 logger = logging.getLogger(__name__)
@@ -26,10 +26,10 @@ T = TypeVar("T")
 LATEST = 3
 """How many ``broadcast_timeout_seconds`` a thread waits for the event loop at most."""
 
+MESSAGE = "message.published"
+
 PROCESS_GROUP = "sync_streams.processes"
 """Group of every process that holds sockets."""
-
-_deaf: WeakKeyDictionary[asyncio.AbstractEventLoop, set[int]] = WeakKeyDictionary()
 
 
 class Event(TypedDict):
@@ -61,22 +61,9 @@ def channel_layer() -> BaseChannelLayer:
     return layer
 
 
-def note_deaf(server: int) -> None:
-    """Refuse the Messages of the running loop that would go over a server.
-
-    Its hub hears nothing from there: what is published may reach nobody.
-    """
-    _deaf.setdefault(asyncio.get_running_loop(), set()).add(server)
-
-
-def note_hearing(server: int) -> None:
-    """Take Messages that go over a server again."""
-    _deaf.get(asyncio.get_running_loop(), set()).discard(server)
-
-
 def _is_deaf_to(group: str) -> bool:
-    deaf = _deaf.get(asyncio.get_running_loop(), ())
-    return bool(deaf) and server_of(channel_layer(), group) in deaf
+    deaf_to = hearing().deaf_to
+    return bool(deaf_to) and server_of(channel_layer(), group) in deaf_to
 
 
 async def send_to_group(group: str, event: Mapping[str, object]) -> None:
@@ -92,15 +79,17 @@ async def abroadcast(event: Event) -> None:
 
     Raises:
         ServiceUnavailable: 20503, the layer did not take it within
-            ``broadcast_timeout_seconds``; or it is a Message, and the layer takes
-            events without bringing them to this process.
+            ``broadcast_timeout_seconds``; or it is a Message, and this process is
+            behind for as long, or hears nothing from where it would go.
     """
-    is_message = event["type"] == "message.published"
+    is_message = event["type"] == MESSAGE
     group = stream_group(event["stream_sid"]) if is_message else PROCESS_GROUP
     if is_message and _is_deaf_to(group):
         raise ServiceUnavailable
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+            if is_message:
+                await hearing().keep_pace()
             await send_to_group(group, event)
     except Exception as error:
         # Layers are pluggable and their errors share no base class.

@@ -16,8 +16,9 @@ from typing import Protocol
 
 from sync_streams.conf import get_settings
 
-from .broadcast import note_deaf, note_hearing, send_to_group
+from .broadcast import send_to_group
 from .counters import counters
+from .hearing import hearing
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class Canary:
 
     async def _be_well(self) -> None:
         self._deaf_since = None
-        note_hearing(self._server)
+        hearing().deaf_to.discard(self._server)
         if monotonic() - self._refreshed > REFRESH_SECONDS:
             await self._ears.rejoin(self._server)
             self._refreshed = monotonic()
@@ -135,5 +136,5 @@ class Canary:
             self._deaf_since = monotonic()
             counters.gaps += 1
             # A Message that its own process would not hear is refused, not lost.
-            note_deaf(self._server)
+            hearing().deaf_to.add(self._server)
         return self._deaf_since

@@ -7,9 +7,10 @@ many Messages it makes up for.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
-from .broadcast import Event
+from .broadcast import MESSAGE, Event
 from .counters import counters
 from .frames import Encoder, Frame
 from .outbox import Outbox
@@ -17,28 +18,74 @@ from .topic import Topic
 
 logger = logging.getLogger(__name__)
 
+MAX_BUNDLE = 16
+"""Messages of one Stream that are handed over together. More might not fit into an
+outbox that writes only when its turn comes."""
+
 TURN = 64
 """Connections served before the event loop looks after something else."""
+
+HEARING = 8
+"""Connections that could be served in the time that an event itself takes."""
 
 PUBLISH_TURNS = 4
 """Turns of the event loop from a publisher's frame to its answer. As many lie between
 those of a fan-out, so that publishers wait for one of these at most."""
 
 
-async def deliver_messages(topic: Topic, events: Sequence[Event]) -> None:
-    """Deliver Messages of one Stream, in their order, to all who listen here."""
-    for encoder, members in tuple(topic.members.items()):
+class Turns:
+    """The event loop's time, which deliveries share with everything else."""
+
+    def __init__(self) -> None:
+        """Begin with a whole turn."""
+        self._left = TURN
+
+    async def spend(self, work: int) -> None:
+        """Let others run first, unless there is time left for so much work.
+
+        Args:
+            work: connections that could be served in that time.
+        """
+        if self._left < work:
+            for _ in range(PUBLISH_TURNS):
+                await asyncio.sleep(0)
+            self._left = TURN
+        self._left -= work
+
+
+def bundled(events: Iterable[Any]) -> list[list[Any]]:
+    """Put Messages of one Stream together, but none past an event of another kind."""
+    bundles: list[list[Any]] = []
+    latest: dict[str, list[Any]] = {}
+    for event in events:
+        if event.get("type") != MESSAGE:
+            latest.clear()
+            bundles.append([event])
+            continue
+        stream_sid = event.get("stream_sid", "")
+        bundle = latest.get(stream_sid)
+        if bundle is None or len(bundle) == MAX_BUNDLE:
+            bundle = latest[stream_sid] = []
+            bundles.append(bundle)
+        bundle.append(event)
+    return bundles
+
+
+async def deliver_messages(topic: Topic, events: Sequence[Event], turns: Turns) -> None:
+    """Deliver Messages of one Stream, in their order, to all who listen here now."""
+    fans = []
+    for encoder, members in topic.members.items():
         origins = _origins(encoder, events)
         for connection_id in origins & members.keys():
             others = [event for event in events if event.get("origin") != connection_id]
             _deliver(Bundle(encoder, others), [members[connection_id]])
-        bundle = Bundle(encoder, events)
         outboxes = [box for key, box in members.items() if key not in origins]
+        fans.append((Bundle(encoder, events), members, outboxes))
+    # From here on others run in between, and connections come and go.
+    for bundle, members, outboxes in fans:
         for start in range(0, len(outboxes), TURN):
-            if start:
-                await _let_others_run()
             turn = outboxes[start : start + TURN]
-            # A connection may have left during an earlier turn.
+            await turns.spend(len(turn))
             _deliver(bundle, [box for box in turn if box.connection_id in members])
 
 
@@ -53,11 +100,6 @@ def deliver_removal(topic: Topic, event: Event) -> list[Outbox]:
             if frame is not None and connection_id not in origins:
                 _put([frame], outbox)
     return told
-
-
-async def _let_others_run() -> None:
-    for _ in range(PUBLISH_TURNS):
-        await asyncio.sleep(0)
 
 
 def _origins(encoder: Encoder, events: Sequence[Event]) -> set[str]:

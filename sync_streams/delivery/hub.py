@@ -17,20 +17,19 @@ from channels.layers import BaseChannelLayer
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
 
-from .broadcast import PROCESS_GROUP, Event, serve_on, stream_group
+from .broadcast import MESSAGE, PROCESS_GROUP, Event, serve_on, stream_group
 from .canary import Canary
-from .fanout import deliver_messages, deliver_removal
+from .fanout import HEARING, Turns, bundled, deliver_messages, deliver_removal
 from .garbage import collect_rarely
+from .hearing import hearing
 from .servers import count_servers, reconnect, server_of
 from .subscriptions import Subscriptions, unavailable
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING = 16
-"""Events received and not yet delivered; more of them wait in the layer, which has a
-bound of its own, and outboxes may write before they are taken."""
-
-MESSAGE = "message.published"
+MAX_WAITING = 256
+"""Events received and not yet delivered. While there are as many, publishers of this
+process wait; what others publish waits in the layer, which has a bound of its own."""
 
 RETRY_SECONDS = 0.5
 """Pause after the layer failed."""
@@ -57,6 +56,7 @@ class Hub(Subscriptions):
         self._starting = asyncio.Lock()
         self._start_failed = -RETRY_SECONDS
         self._receiver: asyncio.Task[None] | None = None
+        self._turns = Turns()
         self._waiting: asyncio.Queue[Any] = asyncio.Queue(MAX_WAITING)
         self.canaries = [
             Canary(self, server=server, group=_own_group(self.layer, server))
@@ -142,7 +142,10 @@ class Hub(Subscriptions):
     async def _receive(self) -> None:
         while True:
             try:
-                await self._waiting.put(await self.layer.receive(self.channel))
+                event = await self.layer.receive(self.channel)
+                if self._waiting.full():
+                    hearing().fall_behind()
+                await self._waiting.put(event)
             except Exception:
                 logger.exception("channel layer failed; the hub goes on")
                 # What failed may have forgotten this process's groups.
@@ -153,12 +156,15 @@ class Hub(Subscriptions):
     async def _deliver(self) -> None:
         while True:
             events = [await self._waiting.get()]
-            # Whoever published is answered first: its answer waits for nobody.
-            await asyncio.sleep(0)
+            if self._waiting.empty():
+                # Whoever published it is answered first, by a process with time left.
+                await asyncio.sleep(0)
             while not self._waiting.empty():
                 events.append(self._waiting.get_nowait())
-            for bundle in _bundled(events):
+            hearing().catch_up()
+            for bundle in bundled(events):
                 try:
+                    await self._turns.spend(HEARING * len(bundle))
                     await self._take(bundle)
                 except Exception:
                     logger.exception("an event failed; the hub goes on")
@@ -168,7 +174,7 @@ class Hub(Subscriptions):
         if event["type"] == MESSAGE:
             topic = self.topics.get(event["stream_sid"])
             if topic is not None and topic.is_joined:
-                await deliver_messages(topic, bundle)
+                await deliver_messages(topic, bundle, self._turns)
         elif event["type"] == "canary":
             self.canaries[event["server"]].hear()
         elif event["type"] in handlers:
@@ -192,22 +198,6 @@ class Hub(Subscriptions):
         """Tell its subscribers here that a Stream is gone."""
         event: Event = {"type": "stream.removed", "stream_sid": stream_sid}
         self._process_event(event)
-
-
-def _bundled(events: list[Any]) -> list[list[Any]]:
-    """Put Messages of one Stream together, but none past an event of another kind."""
-    bundles: list[list[Any]] = []
-    messages: dict[str, list[Any]] = {}
-    for event in events:
-        if event.get("type") != MESSAGE:
-            messages.clear()
-            bundles.append([event])
-        elif event["stream_sid"] in messages:
-            messages[event["stream_sid"]].append(event)
-        else:
-            bundles.append([event])
-            messages[event["stream_sid"]] = bundles[-1]
-    return bundles
 
 
 def _own_group(layer: BaseChannelLayer, server: int) -> str:

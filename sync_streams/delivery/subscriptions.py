@@ -1,13 +1,14 @@
 """Subscriptions of this process, by Stream; the hub brings what they wait for.
 
-The process joins a Stream's group with its first local subscription and leaves it with
-the last.
+The process joins a Stream's group with its first local subscription and leaves it soon
+after the last.
 """
 
 import asyncio
 import logging
 from collections.abc import Coroutine
 from heapq import nlargest
+from operator import itemgetter
 
 from sync_streams.errors import ServiceUnavailable
 
@@ -75,7 +76,7 @@ class Subscriptions:
         if topic is not None:
             topic.discard(outbox)
             if not topic.members:
-                self.spawn(self._leave(topic))
+                topic.leave_soon(lambda: self.spawn(self._leave(topic)))
 
     def forget(self, outbox: Outbox) -> None:
         """Stop delivering anything to a connection."""
@@ -89,8 +90,10 @@ class Subscriptions:
 
     def busiest(self, limit: int) -> dict[str, int]:
         """Return the Streams with the most subscribers here, and how many those are."""
-        topics = nlargest(limit, self.topics.values(), key=lambda topic: topic.count)
-        return {topic.stream_sid: topic.count for topic in topics}
+        counts = {
+            sid: topic.count for sid, topic in self.topics.items() if topic.members
+        }
+        return dict(nlargest(limit, counts.items(), key=itemgetter(1)))
 
     async def _leave(self, topic: Topic) -> None:
         try:

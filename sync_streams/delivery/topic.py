@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from .frames import Encoder
 
 
+LINGER_SECONDS = 1
+"""Time for which a process stays in a Stream's group when nobody listens any more. What
+is underway then would reach whoever came next, and what follows would not."""
+
+
 class Topic:
     """Who listens to a Stream here; in the Stream's group while anybody does."""
 
     __slots__ = (
+        "_departure",
         "_expiry",
         "_has_news",
         "_lock",
@@ -35,10 +41,11 @@ class Topic:
         """Connections by protocol and id: an event is encoded once for each key."""
         self._lock = asyncio.Lock()
         self.is_joined = False
-        """Whether this process is in the group. Who subscribes before that is not
-        answered yet, and what is still underway from an earlier stay is not for it."""
+        """Whether this process is in the group: who subscribes before is not answered
+        yet."""
         self._has_news = False
         self._expiry: asyncio.TimerHandle | None = None
+        self._departure: asyncio.TimerHandle | None = None
 
     @property
     def count(self) -> int:
@@ -47,6 +54,7 @@ class Topic:
 
     def add(self, outbox: Outbox) -> None:
         """Take a connection in."""
+        self._stay()
         members = self.members.setdefault(outbox.encoder, {})
         members[outbox.connection_id] = outbox
 
@@ -56,6 +64,17 @@ class Topic:
         members.pop(outbox.connection_id, None)
         if not members:
             self.members.pop(outbox.encoder, None)
+
+    def leave_soon(self, callback: Callable[[], None]) -> None:
+        """Call back when nobody has listened for ``LINGER_SECONDS``."""
+        self._stay()
+        loop = asyncio.get_running_loop()
+        self._departure = loop.call_later(LINGER_SECONDS, callback)
+
+    def _stay(self) -> None:
+        if self._departure is not None:
+            self._departure.cancel()
+            self._departure = None
 
     def expire_at(
         self, moment: float | None, callback: Callable[[], None], *, is_news: bool

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.test import override_settings
 
-from sync_streams.delivery.fanout import deliver_messages
+from sync_streams.delivery.fanout import Turns, deliver_messages
 from sync_streams.delivery.outbox import Outbox
 from sync_streams.delivery.topic import Topic
 from sync_streams.messages import Message
@@ -46,7 +46,8 @@ def topic_of(*fars: Far) -> Topic:
 async def publish(topic: Topic, count: int) -> list[str]:
     """Deliver Messages together and return their SIDs."""
     messages = [Message.new(SID, {"n": number}) for number in range(count)]
-    await deliver_messages(topic, [published(message) for message in messages])
+    events = [published(message) for message in messages]
+    await deliver_messages(topic, events, Turns())
     return [message.sid for message in messages]
 
 

@@ -1,0 +1,90 @@
+"""The in-memory channel layer: Channels' own behaviour, at a price that stays."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from sync_streams.layers import InMemoryChannelLayer
+
+
+class Groups(dict[str, dict[str, float]]):
+    """Counts how often somebody looks through all of them."""
+
+    looks = 0
+
+    def values(self) -> Any:
+        self.looks += 1
+        return super().values()
+
+
+async def joined(layer: InMemoryChannelLayer, *groups: str) -> str:
+    channel: str = await layer.new_channel()
+    for group in groups:
+        await layer.group_add(group, channel)
+    return channel
+
+
+async def test_every_member_gets_a_message_of_its_own() -> None:
+    layer = InMemoryChannelLayer()
+    channels = [await joined(layer, "news") for _ in range(2)]
+    event: dict[str, Any] = {"type": "test", "list": [1]}
+
+    await layer.group_send("news", event)
+    first, second = [await layer.receive(channel) for channel in channels]
+    first["list"].append(2)
+
+    assert second == event == {"type": "test", "list": [1]}
+
+
+async def test_a_full_channel_keeps_nothing_from_the_others() -> None:
+    layer = InMemoryChannelLayer(capacity=2)
+    full = await joined(layer, "news")
+    for number in range(2):
+        await layer.send(full, {"type": "test", "n": number})
+    free = await joined(layer, "news")
+
+    await layer.group_send("news", {"type": "test", "n": 2})
+
+    assert (await layer.receive(free))["n"] == 2
+    assert [(await layer.receive(full))["n"] for _ in range(2)] == [0, 1]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await layer.receive(full)
+
+
+async def test_a_group_without_members_is_none() -> None:
+    layer = InMemoryChannelLayer()
+    channel = await joined(layer, "news")
+    await layer.group_discard("news", channel)
+
+    await layer.group_send("news", {"type": "test"})
+
+    assert layer.channels == {}
+
+
+async def test_members_that_joined_too_long_ago_are_forgotten() -> None:
+    layer = InMemoryChannelLayer(group_expiry=-10)
+    await joined(layer, "news")
+
+    await layer.group_send("news", {"type": "test"})
+
+    assert layer.channels == {}
+
+
+async def test_a_message_costs_no_look_at_all_groups() -> None:
+    layer = InMemoryChannelLayer()
+    layer.groups = Groups()
+    channel = await joined(layer, *(f"group.{number}" for number in range(100)))
+
+    for _ in range(100):
+        await layer.group_send("group.1", {"type": "test"})
+        await layer.receive(channel)
+
+    # One a second, and the test may take two.
+    assert layer.groups.looks <= 3
+
+
+async def test_names_are_checked() -> None:
+    with pytest.raises(TypeError):
+        await InMemoryChannelLayer().group_send("no spaces", {"type": "test"})
