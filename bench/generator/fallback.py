@@ -100,7 +100,7 @@ class Generator:
         return missing - self.forgiven < self.value * self.healthy.total()
 
     def publish(self, publisher: Connection, now: int) -> None:
-        stream = self.turn // len(self.publishers) % len(self.config["template"])
+        stream = self.turn % len(self.config["template"])
         at, text = self.config["template"][stream]
         number = self.numbers[publisher.publisher, stream]
         stamp = f"~#{publisher.publisher:02d}:{number:010d}:{now:018d}".encode()

@@ -360,7 +360,7 @@ static int publish(conn *c, int stream, uint64_t now) {
 }
 
 static int publish_next(uint64_t now) {
-    int done = publish(&pubs[turn % publishers], turn / publishers % streams, now);
+    int done = publish(&pubs[turn % publishers], turn % streams, now);
     turn++;
     return done;
 }
@@ -390,7 +390,7 @@ static void publish_in_window(uint64_t now) {
         last_progress = now;
     }
     for (int i = 0; i < 64; i++) {
-        int next = turn / publishers % streams;
+        int next = turn % streams;
         if ((double)(expected - received - forgiven) + healthy[next] > limit) break;
         if (pubs[turn % publishers].sent - pubs[turn % publishers].replied >= 1024) break;
         if (!publish_next(now)) break;
