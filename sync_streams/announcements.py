@@ -10,9 +10,9 @@ from django.db import transaction
 from django.dispatch import Signal
 
 from . import signals
-from .delivery.broadcast import Event, abroadcast, broadcast
+from .delivery.broadcast import Event, ServiceEvent, abroadcast, broadcast
 from .errors import ServiceUnavailable
-from .lookups import forget_stream
+from .lookups import forget_services, forget_stream
 from .messages import Message
 from .models import SYSTEM, Service, Stream
 
@@ -67,6 +67,12 @@ def announce_endpoint(change: EndpointChange, service: Service, cause: Cause) ->
         listener(change, service, cause)
 
 
+def announce_service(service: Service) -> None:
+    """Tell every process that a Service has changed or is gone."""
+    forget_services()
+    _broadcast({"type": "service.changed", "service_sid": service.sid})
+
+
 def announce_created(stream: Stream, cause: Cause) -> None:
     """Tell receivers of a new Stream; it cannot have subscribers yet."""
     _send(signals.stream_created, stream, cause)
@@ -75,8 +81,8 @@ def announce_created(stream: Stream, cause: Cause) -> None:
 def announce_updated(stream: Stream, cause: Cause) -> None:
     """Tell every process and all receivers that a Stream has another expiry."""
     expires = stream.date_expires
+    forget_stream(stream.sid)
     _broadcast(
-        stream,
         {
             "type": "stream.updated",
             "stream_sid": stream.sid,
@@ -88,8 +94,8 @@ def announce_updated(stream: Stream, cause: Cause) -> None:
 
 def announce_removed(stream: Stream, cause: Cause) -> None:
     """Tell subscribers and receivers that a Stream is gone."""
+    forget_stream(stream.sid)
     _broadcast(
-        stream,
         {
             "type": "stream.removed",
             "stream_sid": stream.sid,
@@ -137,13 +143,12 @@ def _published(stream: Stream, message: Message, cause: Cause) -> Event:
     }
 
 
-def _broadcast(stream: Stream, event: Event) -> None:
-    forget_stream(stream.sid)
+def _broadcast(event: Event | ServiceEvent) -> None:
     try:
         broadcast(event)
     except ServiceUnavailable:
         # The change is committed and stands; answering 503 would deny it.
-        logger.error("%s of %s was not broadcast", event["type"], stream.sid)
+        logger.error("%s was not broadcast: %s", event["type"], event)
 
 
 def _send(signal: Signal, stream: Stream, cause: Cause) -> None:

@@ -1,9 +1,8 @@
 """Services and Streams that were looked up a moment ago.
 
-A publish need not ask the database who ``my-stream`` is each time. A Stream is kept
-for ``lookup_seconds``, and only while this process hears of removals and changes by
-its hub: then what another process removes is gone here at once, too. A Service goes
-with its Streams; of itself, only its SID matters here, and that never changes.
+A publish need not ask the database who ``my-stream`` is each time. What was looked up
+is kept for ``lookup_seconds`` at most, and only while this process hears of removals
+and changes by its hub: then what another process removes is gone here at once, too.
 
 While the database is away nothing can change, so what was looked up last still holds,
 and publishing to known Streams goes on. Whatever else needs the database is refused at
@@ -23,7 +22,7 @@ from django.db import InterfaceError, OperationalError
 
 from .conf import get_settings
 from .delivery import hub
-from .delivery.broadcast import Event
+from .delivery.broadcast import Event, ServiceEvent
 from .delivery.counters import counters
 from .errors import ServiceUnavailable, SyncError
 from .models import Service, Stream
@@ -133,9 +132,13 @@ def look_up_service(
 
 
 def forget_services() -> None:
-    """Forget all Services: one has changed or is gone, which is rare."""
+    """Forget all Services, and Streams with them: one has changed, which is rare.
+
+    A process that begins to listen did not hear of what changed before, either.
+    """
     _lookups.changes += 1
     _services.clear()
+    _lookups.clear()
 
 
 def recent_stream(service_sid: str, ref: str) -> Stream | None:
@@ -187,15 +190,14 @@ def forget_stream(stream_sid: str) -> None:
     _lookups.drop(stream_sid)
 
 
-def _forget_all() -> None:
-    # What was changed before this hub listened was not heard.
-    _lookups.clear()
-    forget_services()
-
-
 def _hear(event: Event) -> None:
     forget_stream(event["stream_sid"])
 
 
-hub.companions.append(_forget_all)
+async def _hear_of_service(_: hub.Hub, __: ServiceEvent) -> None:
+    forget_services()
+
+
+hub.companions.append(forget_services)
 hub.listeners.append(_hear)
+hub.handlers["service.changed"] = _hear_of_service

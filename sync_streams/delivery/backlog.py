@@ -51,6 +51,12 @@ class Backlog:
         self._frames.insert(0, frame)
         self._bytes += frame.size
 
+    def miss(self, stream_sid: str) -> None:
+        """Take note of a Message that the connection is not sent."""
+        self._gaps[stream_sid] = self._gaps.get(stream_sid, 0) + 1
+        self.dropped += 1
+        counters.dropped += 1
+
     def take(self, encoder: Encoder) -> Frame:
         """Return what is to be sent next: a frame, several in one, or word of a gap."""
         first = self._frames[0]
@@ -80,9 +86,7 @@ class Backlog:
             if frame.stream_sid is not None:
                 self._let_go(frame)
                 del self._frames[place]
-                self._gaps[frame.stream_sid] = self._gaps.get(frame.stream_sid, 0) + 1
-                self.dropped += 1
-                counters.dropped += 1
+                self.miss(frame.stream_sid)
                 return
 
     def _let_go(self, frame: Frame) -> None:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import CancelledError
 from threading import Lock, Thread
-from typing import Any, Literal, NotRequired, TypedDict, TypeVar
+from typing import Any, Final, Literal, NotRequired, TypedDict, TypeVar
 
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
@@ -26,7 +26,7 @@ T = TypeVar("T")
 LATEST = 3
 """How many ``broadcast_timeout_seconds`` a thread waits for the event loop at most."""
 
-MESSAGE = "message.published"
+MESSAGE: Final = "message.published"
 
 PROCESS_GROUP = "sync_streams.processes"
 """Group of every process that holds sockets."""
@@ -48,6 +48,13 @@ class Event(TypedDict):
     """When the Stream lapses, in seconds since 1970; ``None``: never."""
 
 
+class ServiceEvent(TypedDict):
+    """A Service has changed or is gone."""
+
+    type: Literal["service.changed"]
+    service_sid: str
+
+
 def stream_group(stream_sid: str) -> str:
     """Return the group of the processes that hold a Stream's subscribers."""
     return f"sync_streams.stream.{stream_sid}"
@@ -61,43 +68,48 @@ def channel_layer() -> BaseChannelLayer:
     return layer
 
 
-def _is_deaf_to(group: str) -> bool:
-    deaf_to = hearing().deaf_to
-    return bool(deaf_to) and server_of(channel_layer(), group) in deaf_to
-
-
 async def send_to_group(group: str, event: Mapping[str, object]) -> None:
     """Send an event to a group, for as long as the layer takes."""
     await channel_layer().group_send(group, dict(event))
 
 
-async def abroadcast(event: Event) -> None:
+async def abroadcast(event: Event | ServiceEvent) -> None:
     """Send an event to the processes that it concerns.
 
-    A Message goes to those with subscribers; whatever happens to a Stream itself goes
-    to all, because each may have looked the Stream up a moment ago.
+    A Message goes to those with subscribers; whatever happens to a Stream or a Service
+    itself goes to all, because each may have looked it up a moment ago.
 
     Raises:
         ServiceUnavailable: 20503, the layer did not take it within
-            ``broadcast_timeout_seconds``; or it is a Message, and this process is
-            behind for as long, or hears nothing from where it would go.
+            ``broadcast_timeout_seconds``; or it is a Message, and this process has
+            been behind for as long, or hears nothing from where it would go.
     """
-    is_message = event["type"] == MESSAGE
-    group = stream_group(event["stream_sid"]) if is_message else PROCESS_GROUP
-    if is_message and _is_deaf_to(group):
-        raise ServiceUnavailable
+    group = PROCESS_GROUP
+    if event["type"] == MESSAGE:
+        group = stream_group(event["stream_sid"])
+        await _be_heard(event["stream_sid"], group)
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-            if is_message:
-                await hearing().keep_pace()
             await send_to_group(group, event)
     except Exception as error:
         # Layers are pluggable and their errors share no base class.
-        logger.warning("channel layer failed: %r", error)
+        logger.warning("an event could not be broadcast: %r", error)
         raise ServiceUnavailable from error
 
 
-def broadcast(event: Event) -> None:
+async def _be_heard(stream_sid: str, group: str) -> None:
+    heard = hearing()
+    if heard.is_behind(stream_sid):
+        try:
+            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                await heard.keep_pace()
+        except TimeoutError as error:
+            raise ServiceUnavailable from error
+    if heard.deaf_to and server_of(channel_layer(), group) in heard.deaf_to:
+        raise ServiceUnavailable
+
+
+def broadcast(event: Event | ServiceEvent) -> None:
     """Do as :func:`abroadcast` does, from synchronous code of any thread."""
     run_on_loop(abroadcast(event))
 

@@ -11,7 +11,8 @@ class Counters:
     """Messages put into outboxes."""
 
     dropped: int = 0
-    """Messages dropped because their connection read too slowly."""
+    """Messages that a connection was not sent because it, or this process, was too
+    slow."""
 
     acknowledged: int = 0
     """Messages that clients whose protocol answers each have said to have read."""

@@ -25,7 +25,7 @@ outbox that writes only when its turn comes."""
 TURN = 64
 """Connections served before the event loop looks after something else."""
 
-HEARING = 8
+EVENT_COST = 8
 """Connections that could be served in the time that an event itself takes."""
 
 PUBLISH_TURNS = 4
@@ -87,6 +87,13 @@ async def deliver_messages(topic: Topic, events: Sequence[Event], turns: Turns) 
             turn = outboxes[start : start + TURN]
             await turns.spend(len(turn))
             _deliver(bundle, [box for box in turn if box.connection_id in members])
+
+
+def miss_message(topic: Topic, event: Event) -> None:
+    """Let all who listen here be told of a gap before their next Message."""
+    for members in topic.members.values():
+        for outbox in members.values():
+            outbox.miss(event["stream_sid"])
 
 
 def deliver_removal(topic: Topic, event: Event) -> list[Outbox]:

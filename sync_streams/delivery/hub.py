@@ -19,17 +19,21 @@ from sync_streams.errors import ServiceUnavailable
 
 from .broadcast import MESSAGE, PROCESS_GROUP, Event, serve_on, stream_group
 from .canary import Canary
-from .fanout import HEARING, Turns, bundled, deliver_messages, deliver_removal
+from .fanout import (
+    EVENT_COST,
+    Turns,
+    bundled,
+    deliver_messages,
+    deliver_removal,
+    miss_message,
+)
 from .garbage import collect_rarely
 from .hearing import hearing
+from .inbox import Inbox
 from .servers import count_servers, reconnect, server_of
 from .subscriptions import Subscriptions, unavailable
 
 logger = logging.getLogger(__name__)
-
-MAX_WAITING = 256
-"""Events received and not yet delivered. While there are as many, publishers of this
-process wait; what others publish waits in the layer, which has a bound of its own."""
 
 RETRY_SECONDS = 0.5
 """Pause after the layer failed."""
@@ -57,7 +61,7 @@ class Hub(Subscriptions):
         self._start_failed = -RETRY_SECONDS
         self._receiver: asyncio.Task[None] | None = None
         self._turns = Turns()
-        self._waiting: asyncio.Queue[Any] = asyncio.Queue(MAX_WAITING)
+        self._inbox = Inbox(self._miss)
         self.canaries = [
             Canary(self, server=server, group=_own_group(self.layer, server))
             for server in range(count_servers(self.layer))
@@ -87,6 +91,9 @@ class Hub(Subscriptions):
         async with self._starting:
             if self.is_listening:
                 return
+            if self._receiver is not None:
+                self._listen()
+                return
             # Who waited for the lock does not wait for the layer, one after the other.
             if monotonic() - self._start_failed < RETRY_SECONDS:
                 raise ServiceUnavailable
@@ -98,15 +105,23 @@ class Hub(Subscriptions):
             except Exception as error:
                 self._start_failed = monotonic()
                 raise unavailable(error) from error
-            self._receiver = asyncio.create_task(self._receive())
+            self._listen()
             self.spawn(self._deliver())
             for canary in self.canaries:
                 self.spawn(canary.watch())
             collect_rarely()
             serve_on(asyncio.get_running_loop())
+            hearing().streams = self.topics
             _latest.hub = self
             for companion in companions:
                 companion()
+
+    def _listen(self) -> None:
+        if self._receiver is not None:
+            # It was ended from outside, and nobody knows what it missed.
+            for canary in self.canaries:
+                canary.doubt()
+        self._receiver = asyncio.create_task(self._receive())
 
     async def rejoin(self, server: int) -> bool:
         """Join every group that is on a server again; tell whether that went well."""
@@ -142,10 +157,7 @@ class Hub(Subscriptions):
     async def _receive(self) -> None:
         while True:
             try:
-                event = await self.layer.receive(self.channel)
-                if self._waiting.full():
-                    hearing().fall_behind()
-                await self._waiting.put(event)
+                self._inbox.put(await self.layer.receive(self.channel))
             except Exception:
                 logger.exception("channel layer failed; the hub goes on")
                 # What failed may have forgotten this process's groups.
@@ -155,19 +167,17 @@ class Hub(Subscriptions):
 
     async def _deliver(self) -> None:
         while True:
-            events = [await self._waiting.get()]
-            if self._waiting.empty():
-                # Whoever published it is answered first, by a process with time left.
-                await asyncio.sleep(0)
-            while not self._waiting.empty():
-                events.append(self._waiting.get_nowait())
-            hearing().catch_up()
-            for bundle in bundled(events):
+            for bundle in bundled(await self._inbox.take()):
                 try:
-                    await self._turns.spend(HEARING * len(bundle))
+                    await self._turns.spend(EVENT_COST * len(bundle))
                     await self._take(bundle)
                 except Exception:
                     logger.exception("an event failed; the hub goes on")
+
+    def _miss(self, event: Event) -> None:
+        topic = self.topics.get(event["stream_sid"])
+        if topic is not None:
+            miss_message(topic, event)
 
     async def _take(self, bundle: list[Any]) -> None:
         event = bundle[0]

@@ -114,6 +114,11 @@ class Outbox:
         if not self._is_ending:
             self._add(frame)
 
+    def miss(self, stream_sid: str) -> None:
+        """Take note of a Message that was dropped before it got here."""
+        self._backlog.miss(stream_sid)
+        self._set_direct()
+
     def acknowledge(self, ack_id: str = "") -> bool:
         """Take the client's answer to a frame that asks for it.
 

@@ -73,10 +73,8 @@ class Subscriptions:
         """Stop delivering a Stream to a connection, at once."""
         outbox.streams.discard(stream_sid)
         topic = self.topics.get(stream_sid)
-        if topic is not None:
-            topic.discard(outbox)
-            if not topic.members:
-                topic.leave_soon(lambda: self.spawn(self._leave(topic)))
+        if topic is not None and topic.discard(outbox):
+            topic.leave_soon(lambda: self.spawn(self._leave(topic)))
 
     def forget(self, outbox: Outbox) -> None:
         """Stop delivering anything to a connection."""

@@ -22,7 +22,7 @@ is underway then would reach whoever came next, and what follows would not."""
 
 
 class Topic:
-    """Who listens to a Stream here; in the Stream's group while anybody does."""
+    """Who listens to a Stream here; in its group then, and ``LINGER_SECONDS`` more."""
 
     __slots__ = (
         "_departure",
@@ -54,27 +54,23 @@ class Topic:
 
     def add(self, outbox: Outbox) -> None:
         """Take a connection in."""
-        self._stay()
         members = self.members.setdefault(outbox.encoder, {})
         members[outbox.connection_id] = outbox
 
-    def discard(self, outbox: Outbox) -> None:
-        """Let a connection go, if it is here."""
+    def discard(self, outbox: Outbox) -> bool:
+        """Let a connection go; tell whether it was the last one."""
         members = self.members.get(outbox.encoder, {})
-        members.pop(outbox.connection_id, None)
+        was_here = members.pop(outbox.connection_id, None) is not None
         if not members:
             self.members.pop(outbox.encoder, None)
+        return was_here and not self.members
 
     def leave_soon(self, callback: Callable[[], None]) -> None:
-        """Call back when nobody has listened for ``LINGER_SECONDS``."""
-        self._stay()
-        loop = asyncio.get_running_loop()
-        self._departure = loop.call_later(LINGER_SECONDS, callback)
-
-    def _stay(self) -> None:
+        """Call back after ``LINGER_SECONDS``, to see whether anybody listens then."""
         if self._departure is not None:
             self._departure.cancel()
-            self._departure = None
+        loop = asyncio.get_running_loop()
+        self._departure = loop.call_later(LINGER_SECONDS, callback)
 
     def expire_at(
         self, moment: float | None, callback: Callable[[], None], *, is_news: bool
@@ -106,10 +102,10 @@ class Topic:
         Args:
             layer: the channel layer.
             channel: this process's channel.
-            again: join even so, in case the layer forgot.
+            again: only if it is in it, in case the layer forgot.
         """
         async with self._lock:
-            if self.is_joined and not again:
+            if self.is_joined is not again:
                 return
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                 await layer.group_add(stream_group(self.stream_sid), channel)

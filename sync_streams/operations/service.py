@@ -10,10 +10,11 @@ from sync_streams.announcements import (
     BY_SYSTEM,
     Cause,
     announce_all_removed,
+    announce_service,
     announce_trial,
 )
 from sync_streams.errors import InvalidWebhookUrl, ServiceNotFound
-from sync_streams.lookups import forget_services, look_up_service
+from sync_streams.lookups import look_up_service
 from sync_streams.models import DEFAULT_SERVICE, Service, ServiceQuerySet
 from sync_streams.rules import ServiceFields, check_service_fields, is_storable
 
@@ -91,7 +92,7 @@ def update_service(service: Service, **fields: Unpack[ServiceFields]) -> Service
         if not Service.objects.filter(sid=service.sid).update(**changes):
             raise ServiceNotFound
         service.refresh_from_db()
-        transaction.on_commit(forget_services)
+        transaction.on_commit(partial(announce_service, service))
     return service
 
 
@@ -109,7 +110,7 @@ def remove_service(service: Service, *, cause: Cause = BY_SYSTEM) -> None:
         _, removed = Service.objects.filter(sid=service.sid).delete()
         if not removed.get(Service._meta.label):
             raise ServiceNotFound
-        transaction.on_commit(forget_services)
+        transaction.on_commit(partial(announce_service, service))
         announce_all_removed(streams, cause)
 
 

@@ -12,11 +12,12 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from sync_streams import lookups, operations
+from sync_streams.delivery.broadcast import PROCESS_GROUP, abroadcast
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.errors import StreamNotFound, UniqueNameNotFound
 from sync_streams.models import Service, Stream
 from sync_streams.sids import new_stream_sid
-from tests.delivery.test_hub import stop
+from tests.delivery.test_hub import stop, until
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
 
@@ -118,6 +119,39 @@ async def test_a_removed_stream_is_forgotten_at_once(hub: Hub) -> None:
             await operations.apublish(service, "news", {})
         with pytest.raises(StreamNotFound):
             await operations.apublish(service, stream.sid, {})
+
+
+async def test_what_another_process_changed_of_a_service_is_heard(hub: Hub) -> None:
+    service, _ = await create()
+    with sync_settings(lookup_seconds=60):
+        await sync_to_async(operations.find_service)(ACCOUNT_SID, "default")
+        await sync_to_async(operations.find_stream)(service, "news")
+        await Service.objects.filter(sid=service.sid).aupdate(webhook_url="https://b.c")
+        assert lookups.recent_stream(service.sid, "news") is not None
+
+        await abroadcast({"type": "service.changed", "service_sid": service.sid})
+        await until(lambda: not lookups.recent_service(ACCOUNT_SID, "default"))
+
+        found = await sync_to_async(operations.find_service)(ACCOUNT_SID, "default")
+        stream = await sync_to_async(operations.find_stream)(service, "news")
+    assert found.webhook_url == stream.service.webhook_url == "https://b.c"
+
+
+async def test_other_processes_are_told_of_a_service_that_changes(hub: Hub) -> None:
+    service, _ = await create()
+    other = await hub.layer.new_channel()
+    await hub.layer.group_add(PROCESS_GROUP, other)
+
+    await sync_to_async(operations.update_service)(service, friendly_name="News")
+    await sync_to_async(operations.remove_service)(service)
+
+    told = [await hub.layer.receive(other) for _ in range(3)]
+    assert [event["type"] for event in told] == [
+        "service.changed",
+        "service.changed",
+        "stream.removed",
+    ]
+    assert told[0]["service_sid"] == told[1]["service_sid"] == service.sid
 
 
 async def test_a_changed_stream_is_looked_up_anew(hub: Hub) -> None:

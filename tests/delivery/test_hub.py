@@ -11,10 +11,12 @@ from django.test import override_settings
 
 from sync_streams.delivery import topic
 from sync_streams.delivery.broadcast import Event, abroadcast
-from sync_streams.delivery.fanout import MAX_BUNDLE
+from sync_streams.delivery.counters import counters
+from sync_streams.delivery.fanout import MAX_BUNDLE, TURN
 from sync_streams.delivery.frames import Frame
 from sync_streams.delivery.hearing import hearing
-from sync_streams.delivery.hub import MAX_WAITING, Hub, get_hub
+from sync_streams.delivery.hub import Hub, get_hub
+from sync_streams.delivery.inbox import MAX_TAKEN, MAX_WAITING
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.messages import Message
 from sync_streams.sids import new_stream_sid
@@ -424,7 +426,7 @@ async def test_messages_that_wait_together_are_written_together(hub: Hub) -> Non
         await hub.subscribe(client.outbox, stream_sid, None)
 
     for number in range(8):
-        hub._waiting.put_nowait(published(Message.new(stream_sid, {"n": number})))
+        hub._inbox.put(published(Message.new(stream_sid, {"n": number})))
     for client in clients:
         await client.until(8)
 
@@ -438,18 +440,87 @@ async def test_no_more_than_an_outbox_holds_are_handed_over_together(hub: Hub) -
         client = Client()
     await hub.subscribe(client.outbox, stream_sid, None)
 
-    for number in range(MAX_WAITING):
-        hub._waiting.put_nowait(published(Message.new(stream_sid, {"n": number})))
-    await client.until(MAX_WAITING)
+    for number in range(2 * MAX_TAKEN):
+        hub._inbox.put(published(Message.new(stream_sid, {"n": number})))
+    await client.until(2 * MAX_TAKEN)
 
-    assert client.numbers == list(range(MAX_WAITING))
+    assert client.numbers == list(range(2 * MAX_TAKEN))
     assert client.outbox.dropped == 0
+
+
+async def test_of_too_many_that_wait_the_oldest_are_dropped_and_told(hub: Hub) -> None:
+    sid, other = new_stream_sid(), new_stream_sid()
+    clients = [Client(), Client(frame_path=True)]
+    for client in clients:
+        for stream_sid in (sid, other):
+            await hub.subscribe(client.outbox, stream_sid, None)
+    dropped = counters.dropped
+
+    hub._inbox.put(Event(type="stream.removed", stream_sid=other))
+    for number in range(MAX_WAITING + 9):
+        hub._inbox.put(published(Message.new(sid, {"n": number})))
+    for client in clients:
+        await client.until(MAX_WAITING + 2, within=20)
+
+    for client in clients:
+        kinds = [frame["type"] for frame in client.frames]
+        assert kinds.count("stream_removed") == 1
+        assert client.frames[0] == {"type": "gap", "stream_sid": sid, "dropped": 9}
+        assert client.numbers == list(range(9, MAX_WAITING + 9))
+        assert client.outbox.dropped == 9
+    assert counters.dropped == dropped + 2 * 9
+
+
+async def test_who_comes_or_goes_during_a_fan_out_is_not_part_of_it(hub: Hub) -> None:
+    class Other(JsonEncoder):
+        pass
+
+    stream_sid, other = new_stream_sid(), Other()
+    clients = [Client(frame_path=True) for _ in range(3 * TURN)]
+    for client in clients[TURN:]:
+        client.outbox.encoder = other
+    for client in clients:
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    hub._inbox.put(published(Message.new(stream_sid, {"n": 1})))
+    await clients[0].until(1)
+    assert not clients[-1].frames
+    hub.unsubscribe(clients[-1].outbox, stream_sid)
+    late = Client(frame_path=True)
+    late.outbox.encoder = other
+    await hub.subscribe(late.outbox, stream_sid, None)
+    await publish(stream_sid, 2)
+    await late.until(1)
+
+    assert late.numbers == [2]
+    assert clients[-1].numbers == []
+    for client in clients[:-1]:
+        await client.until(2)
+        assert client.numbers == [1, 2]
+
+
+async def test_a_group_is_left_a_second_after_the_last_one(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    one, two = Client(), Client()
+    await hub.subscribe(one.outbox, stream_sid, None)
+    [joined] = hub.topics.values()
+
+    hub.unsubscribe(one.outbox, stream_sid)
+    await hub.subscribe(two.outbox, stream_sid, None)
+    assert hub.topics == {stream_sid: joined}
+    hub.unsubscribe(two.outbox, stream_sid)
+    left_at = time.monotonic()
+    hub.unsubscribe(two.outbox, stream_sid)
+    assert joined.is_joined
+    await until(lambda: not hub.topics)
+
+    assert time.monotonic() - left_at >= topic.LINGER_SECONDS
 
 
 async def test_publishers_do_not_outpace_their_own_process() -> None:
     layer = {
         "BACKEND": MEMORY_LAYERS["memory"],
-        "CONFIG": {"capacity": MAX_WAITING},
+        "CONFIG": {"capacity": MAX_TAKEN},
     }
     with override_settings(CHANNEL_LAYERS={"default": layer}):
         hub = get_hub()
@@ -488,6 +559,72 @@ async def test_a_process_that_stays_behind_refuses_messages(hub: Hub) -> None:
     assert client.numbers == [2]
 
 
+async def waiting_publishers(sid: str, count: int) -> "list[asyncio.Task[None]]":
+    """Let publishers come to a process that is behind."""
+    hearing().fall_behind()
+    tasks = [asyncio.create_task(publish(sid, number)) for number in range(count)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in tasks)
+    return tasks
+
+
+async def test_publishers_that_waited_are_not_too_many_again() -> None:
+    layer = {"BACKEND": MEMORY_LAYERS["memory"], "CONFIG": {"capacity": 50}}
+    with override_settings(CHANNEL_LAYERS={"default": layer}):
+        hub = get_hub()
+        await hub.start()
+        stream_sid = new_stream_sid()
+        client = Client(frame_path=True)
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+        tasks = await waiting_publishers(stream_sid, 400)
+        hearing().catch_up()
+        await asyncio.gather(*tasks)
+        await client.until(400)
+        await stop(hub)
+
+    assert client.numbers == list(range(400))
+
+
+async def test_publishers_that_waited_are_refused_by_a_deaf_process(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    await hub.subscribe(client.outbox, stream_sid, None)
+
+    tasks = await waiting_publishers(stream_sid, 2)
+    hearing().deaf_to |= set(range(len(hub.canaries)))
+    hearing().catch_up()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    hearing().deaf_to.clear()
+
+    assert [type(answer) for answer in answers] == [ServiceUnavailable] * 2
+
+
+async def test_a_stream_nobody_listens_to_here_does_not_wait(hub: Hub) -> None:
+    hearing().fall_behind()
+
+    with sync_settings(broadcast_timeout_seconds=0.5):
+        await publish(new_stream_sid(), 1)
+    hearing().catch_up()
+
+
+async def test_a_hub_whose_ear_was_ended_listens_again(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    await hub.subscribe(client.outbox, stream_sid, None)
+    assert hub._receiver is not None
+    hub._receiver.cancel()
+    await until(lambda: not hub.is_listening)
+
+    await hub.start()
+    await until(lambda: not hub.is_deaf)
+    await publish(stream_sid, 1)
+    await client.until(1)
+
+    assert client.numbers == [1]
+
+
 async def test_a_removal_is_told_by_a_process_that_is_behind(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
@@ -513,7 +650,7 @@ async def test_waiting_messages_stay_on_their_side_of_a_removal(hub: Hub) -> Non
         *(published(Message.new(sid, {"n": n})) for n in range(3, 6) for sid in sids),
     ]
     for event in events:
-        hub._waiting.put_nowait(event)
+        hub._inbox.put(event)
     await client.until(10)
 
     of = [
@@ -540,7 +677,7 @@ async def test_of_waiting_messages_a_publisher_is_spared_its_own(hub: Hub) -> No
     for number in range(9):
         message = Message.new(stream_sid, {"n": number})
         origin = clients[number % 3].outbox.connection_id if number % 3 < 2 else None
-        hub._waiting.put_nowait(published(message, origin))
+        hub._inbox.put(published(message, origin))
     for client, count in zip(clients, (6, 6, 9), strict=True):
         await client.until(count)
 
