@@ -613,9 +613,10 @@ async def test_a_hub_whose_ear_was_ended_listens_again(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     await hub.subscribe(client.outbox, stream_sid, None)
-    assert hub._receiver is not None
-    hub._receiver.cancel()
-    await until(lambda: not hub.is_listening)
+    receiver = hub._receiver
+    assert receiver is not None
+    # The core layer swallows a cancellation now and then.
+    await until(lambda: not receiver.cancel())
 
     await hub.start()
     await until(lambda: not hub.is_deaf)
