@@ -131,7 +131,8 @@ class Settings:
     one full look for a million objects that stay. ``None``: as they are."""
 
     broadcast_timeout_seconds: float = 2
-    """Time that the channel layer has to take a Message; after it 503/20503."""
+    """Time that the channel layer has to take a Message, and time that a process which
+    is behind has to catch up before; after either 503/20503."""
 
 
 def imported(setting: Any) -> Any:

@@ -57,6 +57,10 @@ class Backlog:
         self.dropped += 1
         counters.dropped += 1
 
+    def forget_gap(self, stream_sid: str) -> None:
+        """Have nothing to tell of a Stream any more."""
+        self._gaps.pop(stream_sid, None)
+
     def take(self, encoder: Encoder) -> Frame:
         """Return what is to be sent next: a frame, several in one, or word of a gap."""
         first = self._frames[0]

@@ -30,7 +30,8 @@ EVENT_COST = 8
 
 PUBLISH_TURNS = 4
 """Turns of the event loop from a publisher's frame to its answer. As many lie between
-those of a fan-out, so that publishers wait for one of these at most."""
+those of a fan-out, so that publishers wait for one of these at most, unless a hub is
+behind."""
 
 
 class Turns:
@@ -91,9 +92,11 @@ async def deliver_messages(topic: Topic, events: Sequence[Event], turns: Turns) 
 
 def miss_message(topic: Topic, event: Event) -> None:
     """Let all who listen here be told of a gap before their next Message."""
-    for members in topic.members.values():
-        for outbox in members.values():
-            outbox.miss(event["stream_sid"])
+    for encoder, members in topic.members.items():
+        origins = _origins(encoder, [event])
+        for connection_id, outbox in members.items():
+            if connection_id not in origins:
+                outbox.miss(event["stream_sid"])
 
 
 def deliver_removal(topic: Topic, event: Event) -> list[Outbox]:

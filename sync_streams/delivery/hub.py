@@ -92,7 +92,9 @@ class Hub(Subscriptions):
             if self.is_listening:
                 return
             if self._receiver is not None:
-                self._listen()
+                # It was ended from outside, and nobody knows what it missed.
+                self._doubt()
+                self._receiver = asyncio.create_task(self._receive())
                 return
             # Who waited for the lock does not wait for the layer, one after the other.
             if monotonic() - self._start_failed < RETRY_SECONDS:
@@ -105,7 +107,7 @@ class Hub(Subscriptions):
             except Exception as error:
                 self._start_failed = monotonic()
                 raise unavailable(error) from error
-            self._listen()
+            self._receiver = asyncio.create_task(self._receive())
             self.spawn(self._deliver())
             for canary in self.canaries:
                 self.spawn(canary.watch())
@@ -116,12 +118,9 @@ class Hub(Subscriptions):
             for companion in companions:
                 companion()
 
-    def _listen(self) -> None:
-        if self._receiver is not None:
-            # It was ended from outside, and nobody knows what it missed.
-            for canary in self.canaries:
-                canary.doubt()
-        self._receiver = asyncio.create_task(self._receive())
+    def _doubt(self) -> None:
+        for canary in self.canaries:
+            canary.doubt()
 
     async def rejoin(self, server: int) -> bool:
         """Join every group that is on a server again; tell whether that went well."""
@@ -161,14 +160,14 @@ class Hub(Subscriptions):
             except Exception:
                 logger.exception("channel layer failed; the hub goes on")
                 # What failed may have forgotten this process's groups.
-                for canary in self.canaries:
-                    canary.doubt()
+                self._doubt()
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _deliver(self) -> None:
         while True:
             for bundle in bundled(await self._inbox.take()):
                 try:
+                    # First: who waits longer may find others subscribed, or nobody.
                     await self._turns.spend(EVENT_COST * len(bundle))
                     await self._take(bundle)
                 except Exception:

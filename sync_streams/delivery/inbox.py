@@ -38,6 +38,7 @@ class Inbox:
             if oldest.get("type") == MESSAGE:
                 self._on_drop(oldest)
             else:
+                # Rare, and must not be lost: it waits once more.
                 self._events.put_nowait(oldest)
 
     async def take(self) -> list[Any]:

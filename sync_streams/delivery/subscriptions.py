@@ -71,7 +71,7 @@ class Subscriptions:
 
     def unsubscribe(self, outbox: Outbox, stream_sid: str) -> None:
         """Stop delivering a Stream to a connection, at once."""
-        outbox.streams.discard(stream_sid)
+        outbox.forget(stream_sid)
         topic = self.topics.get(stream_sid)
         if topic is not None and topic.discard(outbox):
             topic.leave_soon(lambda: self.spawn(self._leave(topic)))

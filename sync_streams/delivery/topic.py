@@ -97,12 +97,12 @@ class Topic:
     async def join(
         self, layer: BaseChannelLayer, channel: str, *, again: bool = False
     ) -> None:
-        """Join the Stream's group, unless this process is in it.
+        """Join the Stream's group, if this process is not in it.
 
         Args:
             layer: the channel layer.
             channel: this process's channel.
-            again: only if it is in it, in case the layer forgot.
+            again: if it is in it, rather, in case the layer forgot.
         """
         async with self._lock:
             if self.is_joined is not again:

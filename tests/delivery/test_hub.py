@@ -471,6 +471,39 @@ async def test_of_too_many_that_wait_the_oldest_are_dropped_and_told(hub: Hub) -
     assert counters.dropped == dropped + 2 * 9
 
 
+async def test_a_gap_of_a_stream_that_was_left_bars_no_way(hub: Hub) -> None:
+    left, kept = new_stream_sid(), new_stream_sid()
+    client = Client(frame_path=True)
+    for stream_sid in (left, kept):
+        await hub.subscribe(client.outbox, stream_sid, None)
+
+    client.outbox.miss(left)
+    assert client.outbox.direct is None
+    hub.unsubscribe(client.outbox, left)
+    await publish(kept, 1)
+    await client.until(1)
+
+    assert client.writes == 1
+    assert [frame["type"] for frame in client.frames] == ["message"]
+
+
+async def test_who_is_spared_its_own_message_does_not_miss_it(hub: Hub) -> None:
+    class Skips(JsonEncoder):
+        skips_origin = True
+
+    stream_sid, encoder = new_stream_sid(), Skips()
+    clients = [Client(), Client()]
+    for client in clients:
+        client.outbox.encoder = encoder
+        await hub.subscribe(client.outbox, stream_sid, None)
+    origin = clients[0].outbox.connection_id
+
+    for number in range(MAX_WAITING + 1):
+        hub._inbox.put(published(Message.new(stream_sid, {"n": number}), origin))
+
+    assert [client.outbox.dropped for client in clients] == [0, 1]
+
+
 async def test_who_comes_or_goes_during_a_fan_out_is_not_part_of_it(hub: Hub) -> None:
     class Other(JsonEncoder):
         pass
