@@ -233,7 +233,7 @@ class UniqueNameTaken(SyncError):
 
 
 class InvalidUniqueName(SyncError):
-    """A unique name has not 1 to 320 characters, or looks like a SID."""
+    """A unique name is too long, like a SID, or cannot be addressed or seen."""
 
     code, status = 54302, 400
     message = (

@@ -4,8 +4,10 @@ Limits as published at https://www.twilio.com/docs/sync/limits and in the error
 dictionary, https://www.twilio.com/docs/api/errors.
 """
 
+import re
 from datetime import datetime, timedelta
 from typing import TypedDict
+from unicodedata import category
 from urllib.parse import urlsplit
 
 from .addresses import is_inside
@@ -24,6 +26,34 @@ MAX_TTL_SECONDS = 31_536_000
 MAX_UNIQUE_NAME_LENGTH = 320
 MAX_FRIENDLY_NAME_LENGTH = 255
 MAX_WEBHOOK_URL_LENGTH = 2048
+
+# Clients fold "." and ".." away before they send (RFC 3986, section 5.2.4), and then
+# speak of what stands above the Stream. Twilio's own put a name into the path as it is,
+# so "/", "?", "#" and escapes inside it count, and so do spaces, which browsers trim.
+_DOT_SEGMENT = re.compile(
+    r"""
+    (?: ^ | [/\\?#] | %2f | %5c ) \s*
+    (?: \. | %2e ){1,2}
+    \s* (?: $ | [/\\?#] | %2f | %5c )
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+# https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
+_BIDI_CONTROLS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+
+_REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Controls, lone surrogates, ends of lines and of paragraphs."""
+
+_UNSEEN_CATEGORIES = frozenset({"Cf", "Zs"})
+"""Format characters and spaces: drawn as nothing."""
+
+# So are these letters and marks, which other categories hold.
+_BLANKS = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
+)
 
 
 class ServiceFields(TypedDict, total=False):
@@ -68,13 +98,16 @@ def check_unique_name(name: str | None) -> None:
     """Check a Stream's unique name.
 
     Raises:
-        InvalidUniqueName: 54302, not 1 to 320 characters, or it looks like a SID.
+        InvalidUniqueName: 54302, not 1 to 320 characters; or it looks like a SID; or a
+            URL cannot carry it whole (``.``, ``..``, ``../x``); or a person cannot see
+            it (only white space), or not as it is (controls, also those of writing
+            direction).
     """
     if name is None:
         return
     if not 1 <= len(name) <= MAX_UNIQUE_NAME_LENGTH:
         raise InvalidUniqueName
-    if is_sid(name) or not is_storable(name):
+    if is_sid(name) or _DOT_SEGMENT.search(name) or not _is_legible(name):
         raise InvalidUniqueName
 
 
@@ -94,6 +127,20 @@ def expiry(ttl: int | None, now: datetime) -> datetime | None:
 def is_storable(text: str) -> bool:
     """Tell whether every database takes the text: no NUL, no lone surrogate."""
     return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _is_legible(name: str) -> bool:
+    if name.isascii():
+        return name.isprintable() and not name.isspace()
+    if any(_is_unwanted(char) for char in name):
+        return False
+    return any(
+        category(char) not in _UNSEEN_CATEGORIES for char in _BLANKS.sub("", name)
+    )
+
+
+def _is_unwanted(char: str) -> bool:
+    return char in _BIDI_CONTROLS or category(char) in _REFUSED_CATEGORIES
 
 
 def _check_webhook_url(url: str) -> None:

@@ -49,7 +49,8 @@ def create_stream(
 
     Args:
         service: the Service it belongs to.
-        unique_name: 1 to 320 characters, not like a SID; none: known by its SID only.
+        unique_name: 1 to 320 characters, not like a SID, visible, and whole in a URL;
+            none: known by its SID only.
         ttl: seconds until it lapses, 0 to 31,536,000; 0 or none: never.
         cause: who creates it.
 

@@ -33,3 +33,14 @@ def streams_url(root: str, service_sid: str) -> str:
 def stream_url(root: str, service_sid: str, stream_sid: str) -> str:
     """Return the URL of a Stream."""
     return f"{root}/Services/{service_sid}/Streams/{stream_sid}"
+
+
+def names_one_resource(path: str) -> bool:
+    """Tell whether a decoded path says without doubt what is to be changed.
+
+    A client that was given the Stream ``..`` to remove folds ``…/Streams/..`` to the
+    address of its Service, with a slash at the end (RFC 3986, section 5.2.4). One that
+    was given an empty name has that slash, too.
+    """
+    segments = path.split("/")
+    return bool(segments[-1]) and not {".", ".."} & set(segments)

@@ -6,13 +6,17 @@ from typing import Any, cast
 
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import ViewSet
 
+from sync_streams.errors import NotFound
+
 from .authentication import BasicAuthentication
 from .errors import exception_handler, request_headers
+from .links import names_one_resource
 from .negotiation import OneFormat
 from .parsers import ParameterParser, Parameters
 from .renderers import JSONRenderer
@@ -50,6 +54,11 @@ class SyncViewSet(ViewSet):
             # A header may name any codec of Python's, also those that are not for text.
             request.encoding = "utf-8"
         return super().initialize_request(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method not in SAFE_METHODS and not names_one_resource(request.path):
+            raise NotFound
 
     def get_exception_handler(self) -> Callable[..., Response]:
         return exception_handler

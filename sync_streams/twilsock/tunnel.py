@@ -143,8 +143,11 @@ class Segment(StringConverter):
     """One segment of a path; ``a%2Fb`` is one name."""
 
     def to_python(self, value: str) -> str:
-        """Decode it; what is not UTF-8 matches no route."""
-        return unquote(value, errors="strict")
+        """Decode it; what is not UTF-8, or would be folded away, matches no route."""
+        segment = unquote(value, errors="strict")
+        if segment in {".", ".."}:
+            raise ValueError(segment)
+        return segment
 
 
 register_converter(Segment, "twilsock_segment")

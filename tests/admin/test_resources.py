@@ -166,10 +166,12 @@ def test_stream_without_a_name_is_known_by_its_sid(
     [
         ("unique_name", "board-1", "Unique name already exists (54301)"),
         ("unique_name", "TO" + "a" * 32, "Invalid unique name"),
+        ("unique_name", "..", "Invalid unique name"),
+        ("unique_name", "a\u202eb", "Invalid unique name"),
         ("ttl", "31536001", "Invalid TTL (54011)"),
         ("ttl", "-1", "Invalid TTL (54011)"),
     ],
-    ids=["taken name", "name like a SID", "ttl too long", "ttl below zero"],
+    ids=["taken", "like a SID", "dots", "bidi", "ttl too long", "ttl below zero"],
 )
 def test_stream_that_an_operation_refuses_is_shown_again(
     admin: Client, stream: Stream, field: str, value: str, message: str

@@ -68,6 +68,14 @@ def test_streams_are_fetched_updated_and_removed(outcome: Any) -> None:
     assert streams["missing"] == ["RestException", 404, 20404]
 
 
+def test_names_that_the_library_folds_away_remove_nothing(outcome: Any) -> None:
+    streams = outcome["streams"]
+
+    assert streams["dotted"] == ["RestException", 400, 54302]
+    assert [error[1:3] for error in streams["removedAbove"]] == [[404, 20404]] * 4
+    assert streams["removed"] is True, "the Service is still there"
+
+
 def test_taken_name_is_refused(outcome: Any) -> None:
     text = "Unique name already exists"
 

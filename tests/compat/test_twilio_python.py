@@ -210,6 +210,18 @@ def test_stream_is_updated(stream: Any) -> None:
     assert endless.date_expires is None
 
 
+@pytest.mark.parametrize("name", [".", "..", "../..", "x/..", "%2e%2e", "..?x"])
+def test_name_that_the_library_folds_away_removes_nothing(
+    service: Any, stream: Any, name: str
+) -> None:
+    assert _is(_refused(service.sync_streams.create, unique_name=name), 400, 54302)
+    assert _is(_refused(service.sync_streams(name).delete), 404, 20404)
+    assert _is(_refused(service.sync_streams(name).update, ttl=1), 404, 20404)
+
+    assert service.fetch().sid
+    assert stream.fetch().date_expires is None
+
+
 def test_stream_is_deleted_once(stream: Any) -> None:
     assert stream.delete() is True
     assert _is(_refused(stream.delete), 404, 20404)

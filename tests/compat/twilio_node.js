@@ -63,6 +63,12 @@ async function streams(service) {
     endless: (await stream.update({ ttl: 0 })).dateExpires,
     duplicate: await refusal(service.syncStreams.create({ uniqueName: "é ." })),
     missing: (await refusal(service.syncStreams("nobody").fetch())).slice(0, 3),
+    dotted: (await refusal(service.syncStreams.create({ uniqueName: ".." }))).slice(0, 3),
+    removedAbove: await Promise.all(
+      [".", "..", "%2e%2e", ".. "].map((name) =>
+        refusal(service.syncStreams(name).remove()),
+      ),
+    ),
     removed: await service.syncStreams(made[4]).remove(),
   };
 }

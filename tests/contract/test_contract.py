@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sync_streams.models import Stream
+from sync_streams.models import Service, Stream
 from sync_streams.sids import is_sid
 from tests.contract.roads import Refused, Road
 from tests.overrides import sync_settings
@@ -200,7 +200,7 @@ NAMES = [
     "a?b#c&d=e",
     "..;\\",
     "\"'<>",
-    "\u202e\U0001f600",
+    "\u2764\ufe0f\U0001f600",
     "default",
     f"to{'0' * 32}",
 ]
@@ -219,9 +219,47 @@ async def test_a_stream_is_found_by_its_name(
     assert await subscriber.numbers(1) == [1]
 
 
-@pytest.mark.parametrize("name", ["x" * 321, f"AB{'0' * 32}", "a\0b"], ids=ascii)
-async def test_a_bad_name_is_refused(managing: Road, name: str) -> None:
-    assert await refusal(managing.create(name)) == (400, 54302)
+BAD_NAMES = [
+    "x" * 321,
+    "a\0b",
+    ".",
+    "..",
+    "../../default",
+    "%2e%2e",
+    " ",
+    "\u3000",
+    "a\nb",
+    "\x85",
+    "a\u202eb",
+]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
+async def test_a_bad_name_is_refused(road: Road, name: str) -> None:
+    assert await refusal(road.create(name)) == (400, 54302)
+    assert not await Stream.objects.aexists()
+
+
+async def test_a_name_like_a_sid_is_refused(managing: Road) -> None:
+    assert await refusal(managing.create(f"AB{'0' * 32}")) == (400, 54302)
+
+
+@pytest.mark.parametrize("name", [".", "..", "../x"])
+async def test_a_stream_whose_name_is_refused_today_is_reached_by_its_sid(
+    managing: Road, service: Service, subscriber: Socket, name: str
+) -> None:
+    stream = await Stream.objects.acreate(
+        service=service, account_sid=service.account_sid, unique_name=name
+    )
+    answer = await subscriber.ask("subscribe", stream=stream.sid)
+
+    await managing.publish(stream.sid, {"n": 1})
+    await managing.update(stream.sid, 60)
+    await managing.remove(stream.sid)
+
+    assert answer["stream"]["unique_name"] == name
+    assert await subscriber.numbers(1) == [1]
+    assert (await subscriber.receive())["type"] == "stream_removed"
 
 
 async def test_a_name_is_taken_once(managing: Road) -> None:

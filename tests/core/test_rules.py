@@ -29,10 +29,20 @@ HEX = "0123456789abcdef" * 2
         "x",
         "x" * 320,
         "\U0001f600" * 320,
-        " ",
+        " x ",
         "a/b?c#d%e",
-        "\n",
-        "\u202e",
+        "/",
+        "?",
+        "...",
+        "x/..x",
+        ".x/y.",
+        "%2e%2e%2e",
+        ". .",
+        "\u2764\ufe0f",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\u0645\u06cc\u200c\u0631\u0648\u0645",
+        "e\u0301",
+        "\u3000x",
         f"TO{HEX}0",
         f"to{HEX}",
         f"TO{HEX.upper()}",
@@ -51,6 +61,45 @@ def test_a_name_of_1_to_320_characters_may_be_unique_name(name: str | None) -> N
 def test_any_other_name_is_no_unique_name(name: str) -> None:
     with pytest.raises(InvalidUniqueName):
         check_unique_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(".", "..", "../x", "x/..", "x/./y", "../../IS" + HEX, "..\\x"),
+        *("%2e%2E", ".%2e", "%2e", "x%2F..", "..%5cx", "..?x", "..#x"),
+        *(" ..", ".. ", "x/ .. /y", "..\u3000"),
+    ],
+    ids=ascii,
+)
+def test_a_name_that_clients_fold_away_is_no_unique_name(name: str) -> None:
+    with pytest.raises(InvalidUniqueName):
+        check_unique_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(" ", " " * 320, "\u3000", "\u00a0\u2003", "\u200b", "\ufeff\u2060"),
+        *("\u3164", "\u2800\u115f", "\ufe0f", "\u034f \u00ad"),
+    ],
+    ids=ascii,
+)
+def test_a_name_that_nobody_can_see_is_no_unique_name(name: str) -> None:
+    with pytest.raises(InvalidUniqueName):
+        check_unique_name(name)
+
+
+_CONTROLS = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
+_BIDI_CONTROLS = [0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+CONTROLS = [chr(code) for code in (*_CONTROLS, *_BIDI_CONTROLS)]
+
+
+@pytest.mark.parametrize("char", CONTROLS, ids=ascii)
+def test_a_control_stands_in_no_unique_name(char: str) -> None:
+    for name in (char, f"a{char}b", f"{char}x", f"x{char}"):
+        with pytest.raises(InvalidUniqueName):
+            check_unique_name(name)
 
 
 @pytest.mark.parametrize("ttl", [None, 0])

@@ -1,6 +1,7 @@
 import json
 import logging
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from django.core.exceptions import (
@@ -15,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
-from sync_streams.models import Service
+from sync_streams.models import Service, Stream
 from sync_streams.rest import errors
 from sync_streams.rest.policies import SyncViewSet
 from tests.rest.api import Api, failure, read
@@ -83,21 +84,55 @@ def test_unknown_path_is_named_as_it_was_asked_for_to_anybody() -> None:
 
 
 @pytest.mark.parametrize("append_slash", [True, False])
-def test_slash_at_the_end_changes_nothing(
-    api: Api,
-    messages_path: str,
-    streams_path: str,
-    settings: Settings,
-    append_slash: bool,
+def test_slash_at_the_end_changes_nothing_for_who_reads(
+    api: Api, stream: Stream, settings: Settings, append_slash: bool
 ) -> None:
     settings.APPEND_SLASH = append_slash
-    one = messages_path.removesuffix("/Messages")
+    streams_path = f"/v1/Services/{stream.service_id}/Streams"
+    one = f"{streams_path}/{stream.sid}"
 
     for path in ("/v1/Services", "/v1/Services/default", streams_path, one):
         with_slash, without = api.get(f"{path}/"), api.get(path)
         assert with_slash.status_code == without.status_code == 200
         assert read(with_slash) == read(without)
-    assert api.publish(f"{messages_path}/", {}).status_code == 201
+
+
+@pytest.mark.parametrize("append_slash", [True, False])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_nothing_is_changed_at_an_address_that_ends_with_a_slash(
+    api: Api, stream: Stream, settings: Settings, method: str, append_slash: bool
+) -> None:
+    settings.APPEND_SLASH = append_slash
+    service_path = f"/v1/Services/{stream.service_id}"
+    stream_path = f"{service_path}/Streams/{stream.sid}"
+    before = Service.objects.count(), Stream.objects.count()
+
+    for path in ("/v1/Services", service_path, f"{service_path}/Streams", stream_path):
+        answer = api.send(method, f"{path}/", "FriendlyName=x&UniqueName=y&Ttl=1")
+        assert failure(answer)[:2] == (404, 20404)
+    answer = api.send(method, f"{stream_path}/Messages/", "Data={}")
+
+    assert failure(answer)[:2] == (404, 20404)
+    assert (Service.objects.count(), Stream.objects.count()) == before
+    stream.refresh_from_db()
+    assert stream.date_expires is None
+
+
+@pytest.mark.parametrize("dots", [".", "..", "%2e%2E", "x/..", "x%2F..%2F.."])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_nothing_is_changed_at_an_address_that_would_have_to_be_folded(
+    api: Api, service: Service, method: str, dots: str
+) -> None:
+    named = Stream.objects.create(
+        service=service, account_sid=service.account_sid, unique_name=unquote(dots)
+    )
+
+    for path in (f"Streams/{dots}", f"Streams/{dots}/Messages", f"{dots}/Streams"):
+        answer = api.send(method, f"/v1/Services/{service.sid}/{path}", "Ttl=1&Data={}")
+        assert failure(answer)[:2] == (404, 20404)
+
+    named.refresh_from_db()
+    assert named.date_expires is None
 
 
 @pytest.mark.parametrize(
