@@ -18,7 +18,7 @@ from project.asgi import application
 from project.bodies import MAX_BODY_BYTES
 from project.provision import provision
 from sync_streams.conf import get_settings
-from sync_streams.connections import connections
+from sync_streams.connections.registry import connections
 
 BACKLOG = 1024  # sockets that may wait for accept, as when a whole site reconnects
 REQUEST_TIMEOUT_SECONDS = 30

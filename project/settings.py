@@ -15,7 +15,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from project import credentials
-from sync_streams import shards
+from sync_streams.redis import urls
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / ".data").resolve()
@@ -157,7 +157,7 @@ def _database(url: str) -> dj_database_url.DBConfig:
                 "max_size": POOL_CONNECTIONS,
             },
             "connect_timeout": POOL_SECONDS,
-            "tcp_user_timeout": 1000 * shards.SILENCE_SECONDS,
+            "tcp_user_timeout": 1000 * urls.SILENCE_SECONDS,
         }
         # One that PostgreSQL closed is replaced before somebody uses it.
         database["CONN_HEALTH_CHECKS"] = True
@@ -171,7 +171,7 @@ DATABASES = {"default": _database(_database_url) if _database_url else _SQLITE}
 
 def _redis_hosts(url: str) -> list[dict[str, Any]]:
     try:
-        return shards.hosts(url)
+        return urls.hosts(url)
     except ValueError as error:
         raise ImproperlyConfigured(f"REDIS_URL: {error}") from error
 

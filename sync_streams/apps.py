@@ -12,7 +12,8 @@ class SyncStreamsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, sweeper  # noqa: F401, PLC0415 - models exist only now
+        from . import checks  # noqa: F401, PLC0415 - models exist only now
+        from .operations import sweeper  # noqa: F401, PLC0415 - models exist only now
         from .webhooks import reachability, receivers  # noqa: PLC0415
 
         sweeper.connect()

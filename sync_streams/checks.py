@@ -13,8 +13,8 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from .conf import Account, Settings, get_settings, imported
-from .delivery.broadcast import channel_layer
-from .shards import hosts
+from .delivery.cluster.broadcast import channel_layer
+from .redis.urls import hosts
 from .sids import is_sid
 
 TAG = "sync_streams"

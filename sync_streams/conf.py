@@ -98,7 +98,7 @@ class Settings:
     keepalive_seconds: float = 25
     """Silence after which the server asks a connection whether it is still there."""
 
-    lookup_seconds: float = 10
+    cache_seconds: float = 10
     """Time for which a process keeps a Stream that it looked up, at most. It hears of
     removals and changes at once; this is for those made behind its back, by SQL."""
 
@@ -120,10 +120,10 @@ class Settings:
     ``sync_streams.webhooks.sender.deliver`` called with it elsewhere; empty: this
     process sends them."""
 
-    canary_seconds: float = 5
+    probe_seconds: float = 5
     """How often a process makes sure that it hears what is sent to its groups."""
 
-    deaf_timeout_seconds: float = 60
+    unreachable_timeout_seconds: float = 60
     """Time after which a process that hears nothing sends its connections away."""
 
     gc_threshold: tuple[int, int, int] | None = (10_000, 10, 10)

@@ -17,7 +17,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from .conf import get_settings
-from .connections import connections
+from .connections.registry import connections
 from .delivery.hub import get_hub
 
 
@@ -31,12 +31,12 @@ async def live(request: HttpRequest) -> HttpResponse:
 async def ready(request: HttpRequest) -> HttpResponse:
     """Answer 200 if this process can publish and deliver, 503 if not, and why not.
 
-    The channel layer counts as well while the hub's canaries come back.
+    The channel layer counts as well while the hub's probes come back.
     """
     parts = {
         "database": await _holds(_ask_database()),
-        "channel_layer": await _holds(_start_hub()) and not get_hub().is_deaf,
-        "accepting": not connections.is_leaving,
+        "channel_layer": await _holds(_start_hub()) and not get_hub().is_unreachable,
+        "accepting": not connections.is_draining,
     }
     status = 200 if all(parts.values()) else 503
     return JsonResponse(parts, status=status)

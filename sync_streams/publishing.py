@@ -9,11 +9,11 @@ from channels.db import database_sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 
 from . import operations
-from .announcements import Cause
+from .cache.lookups import cached_service
 from .conf import get_settings
-from .lookups import recent_service
-from .messages import Message
 from .models import DEFAULT_SERVICE, SYSTEM, Service
+from .operations.actor import Actor
+from .operations.data import Message
 
 
 def publish(
@@ -42,7 +42,7 @@ def publish(
         SynchronousOnlyOperation: called from async code, which has :func:`apublish`.
     """
     known = operations.find_service(account_sid or first_account(), service)
-    return operations.publish(known, stream, data, cause=Cause(identity))
+    return operations.publish(known, stream, data, actor=Actor(identity))
 
 
 async def apublish(
@@ -55,7 +55,7 @@ async def apublish(
 ) -> Message:
     """Do as :func:`publish` does, from async code."""
     known = await _find_service(account_sid or first_account(), service)
-    return await operations.apublish(known, stream, data, cause=Cause(identity))
+    return await operations.apublish(known, stream, data, actor=Actor(identity))
 
 
 def first_account() -> str:
@@ -71,4 +71,4 @@ def first_account() -> str:
 
 async def _find_service(account_sid: str, ref: str) -> Service:
     find = database_sync_to_async(operations.find_service, thread_sensitive=False)
-    return recent_service(account_sid, ref) or await find(account_sid, ref)
+    return cached_service(account_sid, ref) or await find(account_sid, ref)

@@ -2,7 +2,7 @@
 
 Each is sent with ``send_robust``: a receiver that raises is logged, the operation
 stands. All carry ``identity`` (who did it; ``system`` for REST and the server) and
-``cause`` (the same, and over which connection).
+``actor`` (the same, and over which connection).
 
 ``stream_created``, ``stream_updated``, ``stream_removed``
     ``stream``: the Stream, with its ``service``; a removed one is no longer in the

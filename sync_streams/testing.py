@@ -14,8 +14,8 @@ from typing import Any, Self
 
 from channels.testing import WebsocketCommunicator
 
-from .messages import JSONObject, Message
 from .models import DEFAULT_SERVICE, Stream
+from .operations.data import JSONObject, Message
 from .signals import message_published
 from .tokens import issue_token
 from .websocket.consumers import JsonConsumer

@@ -16,7 +16,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
 )
 from websockets.protocol import State
 
-from .delivery.frames import FRAME_EXTENSION
+from .delivery.outbox.frames import FRAME_EXTENSION
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent

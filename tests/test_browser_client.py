@@ -13,8 +13,8 @@ CLIENT = ROOT / "sync_streams/static/sync_streams/sync-streams.js"
 
 def _node() -> str:
     # Playwright's wheel carries a Node of its own, newer than most distributions'.
-    bundled = Path(playwright.__file__).parent / "driver/node"
-    return str(bundled) if bundled.exists() else shutil.which("node") or "node"
+    batched = Path(playwright.__file__).parent / "driver/node"
+    return str(batched) if batched.exists() else shutil.which("node") or "node"
 
 
 def test_the_client_passes_its_unit_tests_in_node() -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from sync_streams.delivery.frames import FRAME_EXTENSION, Frame
+from sync_streams.delivery.outbox.frames import FRAME_EXTENSION, Frame
 from sync_streams.uvicorn import FramePathProtocol
 
 SECONDS = 10

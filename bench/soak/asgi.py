@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from project.asgi import application as site
-from sync_streams.connections import connections
+from sync_streams.connections.registry import connections
 from sync_streams.delivery.hub import get_hub
 
 

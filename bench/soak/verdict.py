@@ -81,7 +81,7 @@ def faults(looks: Sequence[Look], errors: int) -> list[str]:
     third = len(later) // 3
     for name in COUNTS:
         counts = [getattr(look, name) for look in later]
-        # A look may fall on a sweep or a canary; what leaks never comes down again.
+        # A look may fall on a sweep or a probe; what leaks never comes down again.
         before, after = max(counts[:third]), min(counts[-third:])
         if after > before:
             found.append(f"{name} rise from {before} to {after}")

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from sync_streams.conf import get_settings
-from sync_streams.delivery import occupancy
+from sync_streams.delivery.cluster import stats
 
 
 class AccountFilter(admin.SimpleListFilter):
@@ -78,7 +78,7 @@ class OccupancyFilter(admin.SimpleListFilter):
 
     @cached_property
     def _occupied(self) -> list[str]:
-        counts = occupancy.ask().subscribers
+        counts = stats.ask().subscribers
         return [sid for sid, count in counts.items() if count]
 
 

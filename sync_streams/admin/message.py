@@ -4,8 +4,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 
 from sync_streams import operations
-from sync_streams.messages import read_data
 from sync_streams.models import Service, Stream
+from sync_streams.operations.data import read_data
 
 from .answers import answer_errors
 from .resource import MAY_PUBLISH, Page, ResourceAdmin

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from sync_streams import operations
 from sync_streams.conf import get_settings
-from sync_streams.delivery import occupancy
+from sync_streams.delivery.cluster import stats
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.models import Service, Stream
 from sync_streams.tokens import issue_token
@@ -74,7 +74,7 @@ def give_figures(
 ) -> HttpResponse:
     """Answer the live Streams and how many subscribe to each, asked just now."""
     streams = _streams(resource)
-    told = occupancy.ask([stream.sid for stream in streams])
+    told = stats.ask([stream.sid for stream in streams])
     rows = [{**_describe(stream), **_count(stream, told)} for stream in streams]
     figures = {"dropped": told.dropped, "processes": len(told.processes)}
     return JsonResponse({"streams": rows, **figures})
@@ -103,7 +103,7 @@ def _describe(stream: Stream) -> dict[str, str]:
     return {"sid": stream.sid, "name": str(stream)}
 
 
-def _count(stream: Stream, told: occupancy.Occupancy) -> dict[str, int]:
+def _count(stream: Stream, told: stats.Stats) -> dict[str, int]:
     return {
         "subscribers": told.subscribers.get(stream.sid, 0),
         "refused": told.refused.get(stream.sid, 0),

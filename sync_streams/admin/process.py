@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
 from sync_streams import operations
-from sync_streams.delivery import occupancy
+from sync_streams.delivery.cluster import stats
 from sync_streams.errors import SyncError
 
 from .confirmation import Question, ask
@@ -33,7 +33,7 @@ def show_processes(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResp
         **model_admin.admin_site.each_context(request),
         "title": _("Processes"),
         "opts": model_admin.opts,
-        "processes": sorted(occupancy.ask([]).processes.items()),
+        "processes": sorted(stats.ask([]).processes.items()),
         "may_drain": request.user.is_superuser,
     }
     request.current_app = model_admin.admin_site.name

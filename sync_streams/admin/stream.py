@@ -15,10 +15,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from sync_streams import operations
-from sync_streams.delivery import occupancy
+from sync_streams.delivery.cluster import stats
 from sync_streams.models import Stream
 
-from . import lifetime, message, monitor
+from . import actions, message, monitor
 from .filters import AccountFilter, ExpiryFilter, OccupancyFilter
 from .resource import ResourceAdmin, ResourceForm, label, relative_expiry
 
@@ -84,14 +84,14 @@ class StreamAdmin(ResourceAdmin):
     def set_ttl(
         self, request: HttpRequest, streams: QuerySet[Stream]
     ) -> HttpResponse | None:
-        return lifetime.set_ttl(self, request, streams)
+        return actions.set_ttl(self, request, streams)
 
     def give_occupancy(self, request: HttpRequest) -> HttpResponse:
         """Answer how many subscribe to each of the list's visible Streams."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         sids = request.GET.getlist("sid")[: self.list_max_show_all]
-        counts = occupancy.ask(sids).subscribers
+        counts = stats.ask(sids).subscribers
         return JsonResponse({sid: counts.get(sid, 0) for sid in sids})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -23,7 +23,7 @@ class Counters:
     closed_as_stuck: int = 0
     """Connections closed because they took nothing any more."""
 
-    canaries_missed: int = 0
+    probes_missed: int = 0
     """Times that this process did not hear its own event."""
 
     gaps: int = 0

@@ -10,36 +10,36 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from .broadcast import MESSAGE, Event
 from .counters import counters
-from .frames import Encoder, Frame
-from .outbox import Outbox
+from .events import MESSAGE, Event
+from .outbox.frames import Encoder, Frame
+from .outbox.outbox import Outbox
 from .topic import Topic
 
 logger = logging.getLogger(__name__)
 
-MAX_BUNDLE = 16
+MAX_BATCH = 16
 """Messages of one Stream that are handed over together. More might not fit into an
-outbox that writes only when its turn comes."""
+outbox that writes only when its slice_ comes."""
 
-TURN = 64
+SLICE_CONNECTIONS = 64
 """Connections served before the event loop looks after something else."""
 
-EVENT_COST = 8
+EVENT_CONNECTIONS = 8
 """Connections that could be served in the time that an event itself takes."""
 
-PUBLISH_TURNS = 4
-"""Turns of the event loop from a publisher's frame to its answer. As many lie between
+YIELD_TURNS = 4
+"""TimeSlices of the event loop from a publisher's frame to its answer. As many lie between
 those of a fan-out, so that publishers wait for one of these at most, unless a hub is
 behind."""
 
 
-class Turns:
+class TimeSlices:
     """The event loop's time, which deliveries share with everything else."""
 
     def __init__(self) -> None:
-        """Begin with a whole turn."""
-        self._left = TURN
+        """Begin with a whole slice_."""
+        self._left = SLICE_CONNECTIONS
 
     async def spend(self, work: int) -> None:
         """Let others run first, unless there is time left for so much work.
@@ -48,55 +48,57 @@ class Turns:
             work: connections that could be served in that time.
         """
         if self._left < work:
-            for _ in range(PUBLISH_TURNS):
+            for _ in range(YIELD_TURNS):
                 await asyncio.sleep(0)
-            self._left = TURN
+            self._left = SLICE_CONNECTIONS
         self._left -= work
 
 
-def bundled(events: Iterable[Any]) -> list[list[Any]]:
+def batched(events: Iterable[Any]) -> list[list[Any]]:
     """Put Messages of one Stream together, but none past an event of another kind."""
-    bundles: list[list[Any]] = []
+    batches: list[list[Any]] = []
     latest: dict[str, list[Any]] = {}
     for event in events:
         if event.get("type") != MESSAGE:
             latest.clear()
-            bundles.append([event])
+            batches.append([event])
             continue
         stream_sid = event.get("stream_sid", "")
-        bundle = latest.get(stream_sid)
-        if bundle is None or len(bundle) == MAX_BUNDLE:
-            bundle = latest[stream_sid] = []
-            bundles.append(bundle)
-        bundle.append(event)
-    return bundles
+        batch = latest.get(stream_sid)
+        if batch is None or len(batch) == MAX_BATCH:
+            batch = latest[stream_sid] = []
+            batches.append(batch)
+        batch.append(event)
+    return batches
 
 
-async def deliver_messages(topic: Topic, events: Sequence[Event], turns: Turns) -> None:
+async def deliver_messages(
+    topic: Topic, events: Sequence[Event], slices: TimeSlices
+) -> None:
     """Deliver Messages of one Stream, in their order, to all who listen here now."""
     fans = []
     for encoder, members in topic.members.items():
         origins = _origins(encoder, events)
         for connection_id in origins & members.keys():
             others = [event for event in events if event.get("origin") != connection_id]
-            _deliver(Bundle(encoder, others), [members[connection_id]])
+            _deliver(Batch(encoder, others), [members[connection_id]])
         outboxes = [box for key, box in members.items() if key not in origins]
-        fans.append((Bundle(encoder, events), members, outboxes))
+        fans.append((Batch(encoder, events), members, outboxes))
     # From here on others run in between, and connections come and go.
-    for bundle, members, outboxes in fans:
-        for start in range(0, len(outboxes), TURN):
-            turn = outboxes[start : start + TURN]
-            await turns.spend(len(turn))
-            _deliver(bundle, [box for box in turn if box.connection_id in members])
+    for batch, members, outboxes in fans:
+        for start in range(0, len(outboxes), SLICE_CONNECTIONS):
+            slice_ = outboxes[start : start + SLICE_CONNECTIONS]
+            await slices.spend(len(slice_))
+            _deliver(batch, [box for box in slice_ if box.connection_id in members])
 
 
-def miss_message(topic: Topic, event: Event) -> None:
+def record_gap(topic: Topic, event: Event) -> None:
     """Let all who listen here be told of a gap before their next Message."""
     for encoder, members in topic.members.items():
         origins = _origins(encoder, [event])
         for connection_id, outbox in members.items():
             if connection_id not in origins:
-                outbox.miss(event["stream_sid"])
+                outbox.record_gap(event["stream_sid"])
 
 
 def deliver_removal(topic: Topic, event: Event) -> list[Outbox]:
@@ -119,7 +121,7 @@ def _origins(encoder: Encoder, events: Sequence[Event]) -> set[str]:
     return {origin for event in events if (origin := event.get("origin"))}
 
 
-class Bundle:
+class Batch:
     """Messages of one Stream, written in one protocol for all its connections."""
 
     def __init__(self, encoder: Encoder, events: Sequence[Event]) -> None:
@@ -150,25 +152,25 @@ def _written(write: Callable[[Event], Frame], event: Event) -> Frame | None:
         return None
 
 
-def _deliver(bundle: Bundle, outboxes: Collection[Outbox]) -> None:
+def _deliver(batch: Batch, outboxes: Collection[Outbox]) -> None:
     # Outbox.put, spelt out: this is what a Message costs for each subscriber, and the
-    # objects touched here are cold by the time their turn comes.
-    wire, size, is_plain = bundle.wire, bundle.size, bundle.is_plain
+    # objects touched here are cold by the time their slice_ comes.
+    wire, size, is_plain = batch.wire, batch.size, batch.is_plain
     for outbox in outboxes:
         direct = outbox.direct
         if direct is None or outbox.sent + size >= outbox.check_at:
-            _put(bundle.frames, outbox)
+            _put(batch.frames, outbox)
             continue
         try:
             direct(wire)
             if is_plain:
                 outbox.sent += size
             else:
-                outbox.note_sent(*bundle.merged)
+                outbox.note_sent(*batch.merged)
         except Exception:
             logger.exception("a connection failed; the others go on")
             outbox.give_up()
-    counters.delivered += len(bundle.frames) * len(outboxes)
+    counters.delivered += len(batch.frames) * len(outboxes)
 
 
 def _put(frames: Sequence[Frame], outbox: Outbox) -> None:

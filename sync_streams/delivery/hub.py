@@ -17,20 +17,21 @@ from channels.layers import BaseChannelLayer
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
 
-from .broadcast import MESSAGE, PROCESS_GROUP, Event, serve_on, stream_group
-from .canary import Canary
+from .cluster.backpressure import backpressure
+from .cluster.event_loop import serve_on
+from .cluster.probe import Probe
+from .cluster.servers import count_servers, reconnect, server_of
+from .events import MESSAGE, PROCESS_GROUP, Event, stream_group
 from .fanout import (
-    EVENT_COST,
-    Turns,
-    bundled,
+    EVENT_CONNECTIONS,
+    TimeSlices,
+    batched,
     deliver_messages,
     deliver_removal,
-    miss_message,
+    record_gap,
 )
-from .garbage import collect_rarely
-from .hearing import hearing
-from .inbox import Inbox
-from .servers import count_servers, reconnect, server_of
+from .gc import tune_collector
+from .queue import EventQueue
 from .subscriptions import Subscriptions, unavailable
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ handlers: dict[str, Callable[["Hub", Any], Coroutine[Any, Any, None]]] = {}
 companions: list[Callable[[], None]] = []
 """Called when a hub starts, on its event loop."""
 
-when_deaf: list[Callable[[], None]] = []
+on_unreachable: list[Callable[[], None]] = []
 """Called when a hub hears nothing any more and joining again did not help."""
 
 
@@ -60,10 +61,10 @@ class Hub(Subscriptions):
         self._starting = asyncio.Lock()
         self._start_failed = -RETRY_SECONDS
         self._receiver: asyncio.Task[None] | None = None
-        self._turns = Turns()
-        self._inbox = Inbox(self._miss)
-        self.canaries = [
-            Canary(self, server=server, group=_own_group(self.layer, server))
+        self._slices = TimeSlices()
+        self._queue = EventQueue(self._record_gap)
+        self.probes = [
+            Probe(self, server=server, group=_own_group(self.layer, server))
             for server in range(count_servers(self.layer))
         ]
 
@@ -73,14 +74,14 @@ class Hub(Subscriptions):
         return self._receiver is not None and not self._receiver.done()
 
     @property
-    def is_deaf(self) -> bool:
+    def is_unreachable(self) -> bool:
         """Whether it hears nothing from one of the layer's servers."""
-        return any(canary.is_deaf for canary in self.canaries)
+        return any(probe.is_unreachable for probe in self.probes)
 
     @property
     def lag(self) -> float:
         """Seconds by which the event loop last was late."""
-        return max(canary.lag for canary in self.canaries)
+        return max(probe.lag for probe in self.probes)
 
     async def start(self) -> None:
         """Open the process's channel and receive from it; once.
@@ -102,25 +103,25 @@ class Hub(Subscriptions):
             try:
                 async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                     self.channel = await self.layer.new_channel()
-                    for server in range(len(self.canaries)):
+                    for server in range(len(self.probes)):
                         await self._join_own_groups(server)
             except Exception as error:
                 self._start_failed = monotonic()
                 raise unavailable(error) from error
             self._receiver = asyncio.create_task(self._receive())
             self.spawn(self._deliver())
-            for canary in self.canaries:
-                self.spawn(canary.watch())
-            collect_rarely()
+            for probe in self.probes:
+                self.spawn(probe.watch())
+            tune_collector()
             serve_on(asyncio.get_running_loop())
-            hearing().streams = self.topics
+            backpressure().streams = self.topics
             _latest.hub = self
             for companion in companions:
                 companion()
 
     def _doubt(self) -> None:
-        for canary in self.canaries:
-            canary.doubt()
+        for probe in self.probes:
+            probe.doubt()
 
     async def rejoin(self, server: int) -> bool:
         """Join every group that is on a server again; tell whether that went well."""
@@ -145,18 +146,18 @@ class Hub(Subscriptions):
     def give_up(self) -> None:
         """Tell those who care that this process stays deaf."""
         logger.error("this process hears nothing any more")
-        for callback in when_deaf:
+        for callback in on_unreachable:
             callback()
 
     async def _join_own_groups(self, server: int) -> None:
         if server_of(self.layer, PROCESS_GROUP) == server:
             await self.layer.group_add(PROCESS_GROUP, self.channel)
-        await self.layer.group_add(self.canaries[server].group, self.channel)
+        await self.layer.group_add(self.probes[server].group, self.channel)
 
     async def _receive(self) -> None:
         while True:
             try:
-                self._inbox.put(await self.layer.receive(self.channel))
+                self._queue.put(await self.layer.receive(self.channel))
             except Exception:
                 logger.exception("channel layer failed; the hub goes on")
                 # What failed may have forgotten this process's groups.
@@ -165,27 +166,27 @@ class Hub(Subscriptions):
 
     async def _deliver(self) -> None:
         while True:
-            for bundle in bundled(await self._inbox.take()):
+            for batch in batched(await self._queue.take()):
                 try:
                     # First: who waits longer may find others subscribed, or nobody.
-                    await self._turns.spend(EVENT_COST * len(bundle))
-                    await self._take(bundle)
+                    await self._slices.spend(EVENT_CONNECTIONS * len(batch))
+                    await self._take(batch)
                 except Exception:
                     logger.exception("an event failed; the hub goes on")
 
-    def _miss(self, event: Event) -> None:
+    def _record_gap(self, event: Event) -> None:
         topic = self.topics.get(event["stream_sid"])
         if topic is not None:
-            miss_message(topic, event)
+            record_gap(topic, event)
 
-    async def _take(self, bundle: list[Any]) -> None:
-        event = bundle[0]
+    async def _take(self, batch: list[Any]) -> None:
+        event = batch[0]
         if event["type"] == MESSAGE:
             topic = self.topics.get(event["stream_sid"])
             if topic is not None and topic.is_joined:
-                await deliver_messages(topic, bundle, self._turns)
-        elif event["type"] == "canary":
-            self.canaries[event["server"]].hear()
+                await deliver_messages(topic, batch, self._slices)
+        elif event["type"] == "probe":
+            self.probes[event["server"]].hear()
         elif event["type"] in handlers:
             self.spawn(handlers[event["type"]](self, event))
         else:
@@ -212,7 +213,7 @@ class Hub(Subscriptions):
 def _own_group(layer: BaseChannelLayer, server: int) -> str:
     """Return a name of a group, nobody else's, that is on a server."""
     while True:
-        group = f"sync_streams.canary.{token_hex(8)}"
+        group = f"sync_streams.probe.{token_hex(8)}"
         if server_of(layer, group) == server:
             return group
 
@@ -237,4 +238,4 @@ def get_hub() -> Hub:
 def is_listening() -> bool:
     """Tell whether this process hears of removals, by the hub that started last."""
     hub = _latest.hub
-    return hub is not None and hub.is_listening and not hub.is_deaf
+    return hub is not None and hub.is_listening and not hub.is_unreachable

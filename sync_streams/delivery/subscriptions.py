@@ -12,8 +12,8 @@ from operator import itemgetter
 
 from sync_streams.errors import ServiceUnavailable
 
-from .broadcast import channel_layer
-from .outbox import Outbox
+from .cluster.broadcast import channel_layer
+from .outbox.outbox import Outbox
 from .topic import Topic
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Subscriptions:
         outbox.forget(stream_sid)
         topic = self.topics.get(stream_sid)
         if topic is not None and topic.discard(outbox):
-            topic.leave_soon(lambda: self.spawn(self._leave(topic)))
+            topic.close_soon(lambda: self.spawn(self._leave(topic)))
 
     def forget(self, outbox: Outbox) -> None:
         """Stop delivering anything to a connection."""

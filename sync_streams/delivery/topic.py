@@ -9,11 +9,11 @@ from channels.layers import BaseChannelLayer
 
 from sync_streams.conf import get_settings
 
-from .broadcast import stream_group
-from .outbox import Outbox
+from .events import stream_group
+from .outbox.outbox import Outbox
 
 if TYPE_CHECKING:
-    from .frames import Encoder
+    from .outbox.frames import Encoder
 
 
 LINGER_SECONDS = 1
@@ -65,7 +65,7 @@ class Topic:
             self.members.pop(outbox.encoder, None)
         return was_here and not self.members
 
-    def leave_soon(self, callback: Callable[[], None]) -> None:
+    def close_soon(self, callback: Callable[[], None]) -> None:
         """Call back after ``LINGER_SECONDS``, to see whether anybody listens then."""
         if self._departure is not None:
             self._departure.cancel()

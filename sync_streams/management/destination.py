@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from sync_streams.conf import get_settings
-from sync_streams.delivery.broadcast import channel_layer
+from sync_streams.delivery.cluster.broadcast import channel_layer
 from sync_streams.errors import SyncError
 from sync_streams.models import DEFAULT_SERVICE
 from sync_streams.publishing import first_account

@@ -13,7 +13,7 @@ import aiohttp
 from django.core.management.base import CommandError
 
 from sync_streams.conf import get_settings
-from sync_streams.messages import JSONObject
+from sync_streams.operations.data import JSONObject
 from sync_streams.websocket.consumers import JsonConsumer
 from sync_streams.websocket.protocol import SUBPROTOCOL
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from sync_streams.messages import JSONObject
+from sync_streams.operations.data import JSONObject
 
 from .destination import Destination
 from .sockets import Disconnected, Socket, ask, next_frame, open_socket

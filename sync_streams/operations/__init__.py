@@ -7,9 +7,9 @@ code, because a Message over a socket may not cost a thread. Changes are announc
 they are committed.
 """
 
-from .connection import disconnect_identity, drain_process
-from .message import apublish, publish
-from .service import (
+from .connections import disconnect_identity, drain_process
+from .messages import apublish, publish
+from .services import (
     create_service,
     find_service,
     get_service,
@@ -19,7 +19,7 @@ from .service import (
     try_webhook,
     update_service,
 )
-from .stream import (
+from .streams import (
     EXPIRY_BATCH,
     create_stream,
     expire_streams,

@@ -13,7 +13,7 @@ from django.utils.http import parse_header_parameters
 from rest_framework.parsers import BaseParser
 
 from sync_streams.errors import DataTooLarge, InvalidJSON, InvalidParameter
-from sync_streams.messages import read_json
+from sync_streams.operations.data import read_json
 
 Parameters = dict[str, Any]
 """A request's parameters; those of a form are text."""

@@ -14,8 +14,8 @@ from sync_streams.errors import (
     InvalidUniqueName,
     InvalidWebhookUrl,
 )
-from sync_streams.messages import JSONObject, Message, read_data
 from sync_streams.models import Service, Stream
+from sync_streams.operations.data import JSONObject, Message, read_data
 
 from .fields import (
     BooleanParameter,

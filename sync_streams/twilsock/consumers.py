@@ -6,10 +6,10 @@ See ``docs/wire-twilsock.md``.
 from collections.abc import Awaitable, Callable
 
 from sync_streams.conf import get_settings
-from sync_streams.connections import CloseCode
-from sync_streams.consumers import SubscriberConsumer, to_error
+from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.subscriber import SubscriberConsumer, to_error
 from sync_streams.delivery.counters import counters
-from sync_streams.delivery.frames import Frame
+from sync_streams.delivery.outbox.frames import Frame
 from sync_streams.errors import AuthenticationFailed, InvalidParameter, SyncError
 
 from . import frames, requests, sessions, tunnel
@@ -52,7 +52,7 @@ class TwilsockConsumer(SubscriberConsumer):
         try:
             frame = frames.decode(_within_limit(data))
         except FrameError:
-            self.leave_soon(CloseCode.PROTOCOL_VIOLATED)
+            self.close_soon(CloseCode.PROTOCOL_VIOLATED)
         else:
             await self._answer(frame)
 
@@ -64,7 +64,7 @@ class TwilsockConsumer(SubscriberConsumer):
         ack_id = None if is_text else frames.ack_id(data)
         if ack_id is None or not self.outbox.acknowledge(ack_id):
             return False
-        self.note_heard()
+        self.mark_alive()
         return True
 
     async def init(self, frame: frames.Frame) -> None:
@@ -109,13 +109,13 @@ class TwilsockConsumer(SubscriberConsumer):
         data = frames.client_update(frame_id, "token_about_to_expire")
         self.outbox.put(Frame(data, ack_id=frame_id))
 
-    async def leave(self, code: CloseCode) -> None:
+    async def close_with(self, code: CloseCode) -> None:
         """Close; without a word if the client may come back: so it is back soonest."""
         last = []
         if code in LAST_WORDS:
             last = [frames.close(new_frame_id(), LAST_WORDS[code])]
-        elif self.back_within:
-            last = [sessions.offload(new_frame_id(), self.back_within)]
+        elif self.reconnect_window:
+            last = [sessions.offload(new_frame_id(), self.reconnect_window)]
         await self.outbox.close(*map(Frame, last), code=code)
 
     async def _answer(self, frame: frames.Frame) -> None:

@@ -7,8 +7,8 @@ application. See ``docs/wire-twilsock.md``.
 from collections.abc import Sequence
 from secrets import token_hex
 
-from sync_streams.delivery.broadcast import Event
-from sync_streams.delivery.frames import Frame
+from sync_streams.delivery.events import Event
+from sync_streams.delivery.outbox.frames import Frame
 
 from . import events, frames
 

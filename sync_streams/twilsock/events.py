@@ -5,8 +5,8 @@ holds a list of ``events``, or 3 (SDK 3.0 and older), where it holds one ``event
 See ``docs/wire-twilsock.md``.
 """
 
-from sync_streams.delivery.broadcast import Event
-from sync_streams.messages import JSONObject
+from sync_streams.delivery.events import Event
+from sync_streams.operations.data import JSONObject
 
 from .frames import to_json
 

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 from sync_streams.errors import InvalidJSON
-from sync_streams.messages import JSONObject, read_json
+from sync_streams.operations.data import JSONObject, read_json
 
 MAX_ID_LENGTH = 128
 """Characters of a frame id; the SDKs' have 38."""

@@ -7,15 +7,15 @@ The client's own idea of where the server is, host name and whatever stands in f
 import re
 from dataclasses import dataclass
 
-from sync_streams.consumers import SubscriberConsumer
+from sync_streams.connections.subscriber import SubscriberConsumer
 from sync_streams.errors import (
     AccessForbidden,
     InvalidJSON,
     InvalidParameter,
     SyncError,
 )
-from sync_streams.messages import JSONObject, read_json
 from sync_streams.models import Service
+from sync_streams.operations.data import JSONObject, read_json
 
 from .frames import Frame, Status, reply, to_json
 

@@ -7,7 +7,7 @@ import random
 from secrets import token_hex, token_urlsafe
 
 from sync_streams.errors import InvalidToken, SyncError
-from sync_streams.messages import JSONObject
+from sync_streams.operations.data import JSONObject
 
 from .frames import Frame, Status, backoff, close, reply
 

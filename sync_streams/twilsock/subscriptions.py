@@ -7,7 +7,8 @@ became of each; every answer is therefore idempotent. See ``docs/wire-twilsock.m
 from dataclasses import dataclass
 
 from sync_streams import operations
-from sync_streams.consumers import run
+from sync_streams.cache.lookups import cached_stream
+from sync_streams.connections.subscriber import run
 from sync_streams.errors import (
     AccessForbidden,
     InvalidParameter,
@@ -16,8 +17,7 @@ from sync_streams.errors import (
     SyncError,
     TooManySubscriptions,
 )
-from sync_streams.lookups import recent_stream
-from sync_streams.messages import JSONObject
+from sync_streams.operations.data import JSONObject
 from sync_streams.sids import is_sid
 
 from . import events
@@ -127,7 +127,7 @@ async def _subscribe(item: JSONObject, call: Call) -> None:
     sid = item["object_sid"]
     if item["object_type"] != "stream" or not is_sid(sid, "TO"):
         raise StreamNotFound
-    stream = recent_stream(call.service.sid, sid)
+    stream = cached_stream(call.service.sid, sid)
     if stream is None:
         stream = await run(operations.find_stream, call.service, sid)
     await call.connection.subscribe(stream)

@@ -13,7 +13,7 @@ from django.urls import Resolver404, path, re_path, register_converter, resolve
 from django.urls.converters import StringConverter
 
 from sync_streams import operations
-from sync_streams.consumers import run
+from sync_streams.connections.subscriber import run
 from sync_streams.errors import (
     InvalidParameter,
     InvalidTtl,
@@ -21,8 +21,8 @@ from sync_streams.errors import (
     MethodNotAllowed,
     NotFound,
 )
-from sync_streams.messages import JSONObject
 from sync_streams.models import Stream
+from sync_streams.operations.data import JSONObject
 
 from .frames import to_json
 from .requests import Call, TunnelReply
@@ -49,7 +49,7 @@ async def answer(call: Call) -> TunnelReply:
 async def fetch_stream(call: Call, ref: str) -> TunnelReply:
     """Return a Stream."""
     stream = await run(
-        operations.open_stream, call.service, ref, cause=call.connection.cause
+        operations.open_stream, call.service, ref, actor=call.connection.actor
     )
     return TunnelReply(200, describe_stream(stream, call.request.origin))
 
@@ -62,7 +62,7 @@ async def create_stream(call: Call) -> TunnelReply:
         call.service,
         unique_name=_unique_name(fields),
         ttl=_ttl(fields),
-        cause=call.connection.cause,
+        actor=call.connection.actor,
     )
     return TunnelReply(201, describe_stream(stream, call.request.origin))
 
@@ -75,14 +75,14 @@ async def update_stream(call: Call, ref: str) -> TunnelReply:
         call.service,
         ref,
         ttl=ttl,
-        cause=call.connection.cause,
+        actor=call.connection.actor,
     )
     return TunnelReply(200, describe_stream(stream, call.request.origin))
 
 
 async def remove_stream(call: Call, ref: str) -> TunnelReply:
     """Remove a Stream; the body, which SDKs fill with a word, is not looked at."""
-    await run(operations.remove_stream, call.service, ref, cause=call.connection.cause)
+    await run(operations.remove_stream, call.service, ref, actor=call.connection.actor)
     return TunnelReply(204)
 
 
@@ -90,7 +90,7 @@ async def publish(call: Call, ref: str) -> TunnelReply:
     """Publish a Message."""
     data = call.request.fields.get("data")
     message = await operations.apublish(
-        call.service, ref, data, cause=call.connection.cause
+        call.service, ref, data, actor=call.connection.actor
     )
     body = f'{{"sid":"{message.sid}","data":{message.text}}}'
     return TunnelReply(201, body.encode())

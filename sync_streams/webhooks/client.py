@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 import aiohttp
 
 from sync_streams import __version__
-from sync_streams.addresses import is_public
 from sync_streams.conf import get_settings
+from sync_streams.operations.addresses import is_public
 
 from .webhook import Webhook
 

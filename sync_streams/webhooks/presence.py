@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sync_streams import limits
+from sync_streams.redis import rate_limit
 
 LEASE_SECONDS = 60
 """Time for which an endpoint is believed to be there without another word of it."""
@@ -188,7 +188,7 @@ class RedisPresence:
     async def _eval(
         self, service_sid: str, script: str, keys: list[str], arguments: list[str]
     ) -> Any:
-        client: Any = limits.async_client(self._url, service_sid)
+        client: Any = rate_limit.async_client(self._url, service_sid)
         return await client.eval(script, len(keys), *keys, *arguments)
 
 

@@ -16,11 +16,13 @@ from typing import TypeVar
 
 from channels.db import database_sync_to_async
 
-from sync_streams import announcements, operations
-from sync_streams.announcements import Cause, EndpointChange
+from sync_streams import operations
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceNotFound
 from sync_streams.models import Service
+from sync_streams.operations import announcements
+from sync_streams.operations.actor import Actor
+from sync_streams.operations.announcements import EndpointChange
 
 from .dispatcher import Dispatcher, get_dispatcher
 from .outcomes import outcomes
@@ -70,16 +72,16 @@ class Reachability:
         if redis_url:
             dispatcher.call_later(POLL_SECONDS, self._poll)
 
-    def note(self, change: EndpointChange, service: Service, cause: Cause) -> None:
+    def note(self, change: EndpointChange, service: Service, actor: Actor) -> None:
         """Take note of a connection that begins or ends; from any thread."""
-        connection_id = str(cause.connection_id)
+        connection_id = str(actor.connection_id)
         if change == "disconnected":
             endpoint = self._tracked.pop(connection_id, None)
             if endpoint is not None:
                 self._add(service.sid, partial(self._disconnect, endpoint))
         elif service.reachability_webhooks_enabled:
             endpoint = Endpoint(
-                service.sid, cause.identity, connection_id, service.account_sid
+                service.sid, actor.identity, connection_id, service.account_sid
             )
             self._tracked[connection_id] = endpoint
             self._add(service.sid, partial(self._connect, endpoint))
@@ -142,7 +144,7 @@ class Reachability:
         gone = await self._presence.collect(service.sid)
         for identity in gone:
             # Which endpoint was the last one is not known any more.
-            await _tell("endpoint_disconnected", service, Cause(identity))
+            await _tell("endpoint_disconnected", service, Actor(identity))
         if len(gone) == BATCH:
             self._look(service)
 
@@ -181,10 +183,10 @@ class Reachability:
         self._renew(connection_ids[BATCH:])
 
 
-async def _tell(event_type: str, service: Service | None, cause: Cause) -> None:
+async def _tell(event_type: str, service: Service | None, actor: Actor) -> None:
     if service and service.webhook_url and service.reachability_webhooks_enabled:
         # A project's own sender may take its time.
-        await asyncio.to_thread(send, describe(event_type, service, cause))
+        await asyncio.to_thread(send, describe(event_type, service, actor))
 
 
 async def _service(endpoint: Endpoint) -> Service | None:
@@ -199,8 +201,8 @@ async def _ask(question: Callable[[], T]) -> T:
     return await database_sync_to_async(question, thread_sensitive=False)()
 
 
-def _cause(endpoint: Endpoint) -> Cause:
-    return Cause(endpoint.identity, endpoint.connection_id)
+def _cause(endpoint: Endpoint) -> Actor:
+    return Actor(endpoint.identity, endpoint.connection_id)
 
 
 def connect() -> None:
@@ -212,10 +214,10 @@ _lock = Lock()
 _known: list[Reachability] = []
 
 
-def _note(change: EndpointChange, service: Service, cause: Cause) -> None:
+def _note(change: EndpointChange, service: Service, actor: Actor) -> None:
     # Nothing starts in a process whose Services all do without.
     if _known or service.reachability_webhooks_enabled:
-        _reachability().note(change, service, cause)
+        _reachability().note(change, service, actor)
 
 
 def _reachability() -> Reachability:

@@ -1,7 +1,7 @@
 """Receivers: which changes become webhooks, and with which parameters.
 
 Names as at https://www.twilio.com/docs/sync/webhooks, formed alike for Streams: what a
-socket causes always is a webhook, what account credentials cause only with
+socket causes always is a webhook, what account credentials actor only with
 ``webhooks_from_rest_enabled``, and so is what lapses by itself.
 """
 
@@ -10,11 +10,12 @@ from contextlib import suppress
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from sync_streams import announcements, signals
-from sync_streams.announcements import Cause
+from sync_streams import signals
 from sync_streams.conf import get_settings
-from sync_streams.messages import Message
 from sync_streams.models import Service, Stream
+from sync_streams.operations import announcements
+from sync_streams.operations.actor import Actor
+from sync_streams.operations.data import Message
 
 from .sender import DeliveryFailed, deliver, send
 from .webhook import Webhook
@@ -30,15 +31,15 @@ def connect() -> None:
 
 
 def describe(
-    event_type: str, service: Service, cause: Cause, **parameters: str | None
+    event_type: str, service: Service, actor: Actor, **parameters: str | None
 ) -> Webhook:
     """Return the webhook of an event in a Service that has a ``webhook_url``."""
     fields = {
         "AccountSid": service.account_sid,
         "ServiceSid": service.sid,
         "EventType": event_type,
-        "Identity": cause.identity,
-        "EndpointId": cause.connection_id,
+        "Identity": actor.identity,
+        "EndpointId": actor.connection_id,
         **parameters,
     }
     return Webhook(
@@ -49,34 +50,34 @@ def describe(
     )
 
 
-def _try(service: Service, cause: Cause) -> str | None:
+def _try(service: Service, actor: Actor) -> str | None:
     try:
-        deliver(describe("webhook_test", service, cause).to_dict())
+        deliver(describe("webhook_test", service, actor).to_dict())
     except DeliveryFailed as failure:
         return str(failure)
     return None
 
 
-def _on_created(stream: Stream, cause: Cause, **_: object) -> None:
-    _send("stream_created", stream, cause)
+def _on_created(stream: Stream, actor: Actor, **_: object) -> None:
+    _send("stream_created", stream, actor)
 
 
-def _on_removed(stream: Stream, cause: Cause, **_: object) -> None:
-    _send("stream_removed", stream, cause)
+def _on_removed(stream: Stream, actor: Actor, **_: object) -> None:
+    _send("stream_removed", stream, actor)
 
 
-def _on_message(stream: Stream, message: Message, cause: Cause, **_: object) -> None:
+def _on_message(stream: Stream, message: Message, actor: Actor, **_: object) -> None:
     fields = {"MessageSid": message.sid, "MessageData": message.text}
-    _send("stream_message_published", stream, cause, **fields)
+    _send("stream_message_published", stream, actor, **fields)
 
 
-def _send(event_type: str, stream: Stream, cause: Cause, **parameters: str) -> None:
+def _send(event_type: str, stream: Stream, actor: Actor, **parameters: str) -> None:
     service = stream.service
-    is_rest = cause.is_trusted and not cause.is_expiry
+    is_rest = actor.is_trusted and not actor.is_expiry
     if not service.webhook_url or (is_rest and not service.webhooks_from_rest_enabled):
         return
     about = {"StreamSid": stream.sid, "StreamUniqueName": stream.unique_name}
-    send(describe(event_type, service, cause, **about, **parameters))
+    send(describe(event_type, service, actor, **about, **parameters))
 
 
 def _connect_messages() -> None:

@@ -3,8 +3,10 @@
 from collections.abc import Awaitable, Callable
 
 from sync_streams import operations
-from sync_streams.connections import CloseCode, spread
-from sync_streams.consumers import SubscriberConsumer, run, to_error
+from sync_streams.cache.lookups import cached_stream
+from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.registry import jitter
+from sync_streams.connections.subscriber import SubscriberConsumer, run, to_error
 from sync_streams.errors import (
     AuthenticationFailed,
     InvalidParameter,
@@ -14,7 +16,6 @@ from sync_streams.errors import (
     UniqueNameNotFound,
     UniqueNameTaken,
 )
-from sync_streams.lookups import recent_stream
 from sync_streams.models import Service, Stream
 
 from . import protocol
@@ -52,7 +53,7 @@ class JsonConsumer(SubscriberConsumer):
         """Take a pong that is due, as most clients write it."""
         is_due = is_text and data == protocol.PONG and self.outbox.acknowledge()
         if is_due:
-            self.note_heard()
+            self.mark_alive()
         return is_due
 
     async def connect(self, request: Request) -> None:
@@ -96,7 +97,7 @@ class JsonConsumer(SubscriberConsumer):
             self._service(),
             request.text("stream"),
             request.fields.get("data"),
-            cause=self.cause,
+            actor=self.actor,
         )
         self._reply(
             request,
@@ -117,9 +118,9 @@ class JsonConsumer(SubscriberConsumer):
         """Write the warning."""
         self.outbox.put(protocol.reply("token_about_to_expire"))
 
-    async def leave(self, code: CloseCode) -> None:
+    async def close_with(self, code: CloseCode) -> None:
         """Say why and when to come back, then close."""
-        pause = round(spread(max(self.back_within, MAX_RECONNECT_SECONDS)), 1)
+        pause = round(jitter(max(self.reconnect_window, MAX_RECONNECT_SECONDS)), 1)
         closing = protocol.reply(
             "closing",
             code=int(code),
@@ -130,9 +131,9 @@ class JsonConsumer(SubscriberConsumer):
 
     def _turn_away(self, error: SyncError) -> None:
         if isinstance(error, InvalidToken):
-            self.leave_soon(CloseCode.TOKEN_INVALID)
+            self.close_soon(CloseCode.TOKEN_INVALID)
         elif isinstance(error, TooManyRequests):
-            self.leave_soon(CloseCode.SERVER_BUSY)
+            self.close_soon(CloseCode.SERVER_BUSY)
 
     def _handler(self, type_: str) -> "Handler":
         handler = HANDLERS.get(type_)
@@ -147,7 +148,7 @@ class JsonConsumer(SubscriberConsumer):
 
     async def _open(self, ref: str, *, may_create: bool) -> Stream:
         service = self._service()
-        stream = recent_stream(service.sid, ref)
+        stream = cached_stream(service.sid, ref)
         if stream is not None:
             return stream
         try:
@@ -157,7 +158,7 @@ class JsonConsumer(SubscriberConsumer):
                 raise
         try:
             return await run(
-                operations.create_stream, service, unique_name=ref, cause=self.cause
+                operations.create_stream, service, unique_name=ref, actor=self.actor
             )
         except UniqueNameTaken:
             # Another client was quicker, which is as good.

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sync_streams.conf import get_settings
-from sync_streams.delivery.broadcast import Event
-from sync_streams.delivery.frames import Frame
+from sync_streams.delivery.events import Event
+from sync_streams.delivery.outbox.frames import Frame
 from sync_streams.errors import DataTooLarge, InvalidParameter, RateLimited, SyncError
-from sync_streams.messages import read_json
 from sync_streams.models import Stream
+from sync_streams.operations.data import read_json
 
 SUBPROTOCOL = "sync-streams.v1"
 MAX_ID_LENGTH = 64

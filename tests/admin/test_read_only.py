@@ -6,13 +6,13 @@ import jwt
 import pytest
 
 from sync_streams import operations
-from sync_streams.announcements import Cause
 from sync_streams.errors import AccessForbidden
 from sync_streams.models import Service, Stream
+from sync_streams.operations.actor import Actor
 from sync_streams.tokens import CONTENT_TYPE, issue_token, read_token
 from tests.settings import API_KEY_SECRET
 
-LISTENER = Cause("listener", is_read_only=True)
+LISTENER = Actor("listener", is_read_only=True)
 
 
 def test_read_only_token_says_so(service: Service) -> None:
@@ -43,12 +43,12 @@ def test_only_false_gives_rights_back(
 @pytest.mark.parametrize(
     "operation",
     [
-        lambda service, ref: operations.create_stream(service, cause=LISTENER),
+        lambda service, ref: operations.create_stream(service, actor=LISTENER),
         lambda service, ref: operations.update_stream(
-            service, ref, ttl=0, cause=LISTENER
+            service, ref, ttl=0, actor=LISTENER
         ),
-        lambda service, ref: operations.remove_stream(service, ref, cause=LISTENER),
-        lambda service, ref: operations.publish(service, ref, {}, cause=LISTENER),
+        lambda service, ref: operations.remove_stream(service, ref, actor=LISTENER),
+        lambda service, ref: operations.publish(service, ref, {}, actor=LISTENER),
     ],
     ids=["create", "update", "remove", "publish"],
 )
@@ -61,4 +61,4 @@ def test_read_only_cause_changes_nothing(
 
 async def test_read_only_cause_publishes_nothing_from_async_code() -> None:
     with pytest.raises(AccessForbidden):
-        await operations.apublish(Service(), "board-1", {}, cause=LISTENER)
+        await operations.apublish(Service(), "board-1", {}, actor=LISTENER)

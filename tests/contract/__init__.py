@@ -1,1 +1,1 @@
-"""One suite of rules for every road into the product."""
+"""One suite of rules for every transport into the product."""

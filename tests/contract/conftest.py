@@ -1,4 +1,4 @@
-"""Every road to the default Service, and a subscriber at its end."""
+"""Every transport to the default Service, and a subscriber at its end."""
 
 from collections.abc import AsyncIterator
 
@@ -6,7 +6,12 @@ import pytest
 
 from sync_streams import operations
 from sync_streams.models import Service
-from tests.contract.roads import MANAGING_ROADS, ROADS, Road, open_road
+from tests.contract.transports import (
+    MANAGING_TRANSPORTS,
+    TRANSPORTS,
+    Transport,
+    open_transport,
+)
 from tests.settings import ACCOUNT_SID
 from tests.websocket.client import Socket
 
@@ -16,20 +21,22 @@ def service(transactional_db: None) -> Service:
     return operations.get_service(ACCOUNT_SID, "default")
 
 
-@pytest.fixture(params=ROADS)
-async def road(request: pytest.FixtureRequest, service: Service) -> AsyncIterator[Road]:
-    """Each road that publishes."""
-    async with open_road(request.param, service) as road:
-        yield road
+@pytest.fixture(params=TRANSPORTS)
+async def transport(
+    request: pytest.FixtureRequest, service: Service
+) -> AsyncIterator[Transport]:
+    """Each transport that publishes."""
+    async with open_transport(request.param, service) as transport:
+        yield transport
 
 
-@pytest.fixture(params=MANAGING_ROADS)
+@pytest.fixture(params=MANAGING_TRANSPORTS)
 async def managing(
     request: pytest.FixtureRequest, service: Service
-) -> AsyncIterator[Road]:
-    """Each road that changes and removes Streams, too."""
-    async with open_road(request.param, service) as road:
-        yield road
+) -> AsyncIterator[Transport]:
+    """Each transport that changes and removes Streams, too."""
+    async with open_transport(request.param, service) as transport:
+        yield transport
 
 
 @pytest.fixture

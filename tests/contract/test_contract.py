@@ -1,4 +1,4 @@
-"""The contract: size, rate, names, life-time and delivery, the same on every road."""
+"""The contract: size, rate, names, life-time and delivery, the same on every transport."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,7 +8,7 @@ import pytest
 
 from sync_streams.models import Service, Stream
 from sync_streams.sids import is_sid
-from tests.contract.roads import Refused, Road
+from tests.contract.transports import Refused, Transport
 from tests.overrides import sync_settings
 from tests.websocket.client import Socket
 
@@ -30,13 +30,15 @@ async def assert_not_found(call: Awaitable[object]) -> None:
     assert code in NOT_FOUND
 
 
-async def test_a_message_reaches_every_subscriber_at_once(road: Road) -> None:
-    sid = await road.create("news")
+async def test_a_message_reaches_every_subscriber_at_once(transport: Transport) -> None:
+    sid = await transport.create("news")
     async with Socket("alice") as alice, Socket("bob") as bob:
         for socket, ref in ((alice, "news"), (bob, sid)):
             await socket.ask("subscribe", stream=ref)
 
-        message_sid = await road.publish("news", {"text": "\u20ac\U0001f600\u2028\0"})
+        message_sid = await transport.publish(
+            "news", {"text": "\u20ac\U0001f600\u2028\0"}
+        )
 
         for socket in (alice, bob):
             assert await socket.receive() == {
@@ -50,36 +52,36 @@ async def test_a_message_reaches_every_subscriber_at_once(road: Road) -> None:
 
 
 async def test_messages_of_one_publisher_arrive_in_order(
-    road: Road, subscriber: Socket
+    transport: Transport, subscriber: Socket
 ) -> None:
-    sid = await road.create("news")
+    sid = await transport.create("news")
     await subscriber.ask("subscribe", stream=sid)
 
     for number in range(30):
-        await road.publish(sid, {"n": number})
+        await transport.publish(sid, {"n": number})
 
     assert await subscriber.numbers(30) == list(range(30))
 
 
 async def test_messages_are_for_those_who_listen_now(
-    road: Road, subscriber: Socket
+    transport: Transport, subscriber: Socket
 ) -> None:
-    await road.create("news")
+    await transport.create("news")
 
-    await road.publish("news", {"n": 1})
+    await transport.publish("news", {"n": 1})
     await subscriber.ask("subscribe", stream="news")
-    await road.publish("news", {"n": 2})
+    await transport.publish("news", {"n": 2})
     await subscriber.ask("unsubscribe", stream="news")
-    await road.publish("news", {"n": 3})
+    await transport.publish("news", {"n": 3})
 
     assert await subscriber.numbers(1) == [2]
     assert await subscriber.receive_nothing()
 
 
-async def test_a_message_has_a_sid_of_its_own(road: Road) -> None:
-    await road.create("news")
+async def test_a_message_has_a_sid_of_its_own(transport: Transport) -> None:
+    await transport.create("news")
 
-    sids = {await road.publish("news", {}) for _ in range(3)}
+    sids = {await transport.publish("news", {}) for _ in range(3)}
 
     assert len(sids) == 3
     assert all(is_sid(sid, "TZ") for sid in sids)
@@ -97,97 +99,110 @@ VALUES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("data", VALUES, ids=repr)
 async def test_data_arrives_as_it_was_published(
-    road: Road, subscriber: Socket, data: dict[str, Any]
+    transport: Transport, subscriber: Socket, data: dict[str, Any]
 ) -> None:
-    await road.create("news")
+    await transport.create("news")
     await subscriber.ask("subscribe", stream="news")
 
-    await road.publish("news", data)
+    await transport.publish("news", data)
 
     assert (await subscriber.receive())["message"]["data"] == data
 
 
 @pytest.mark.parametrize("letter", ["x", "\u20ac"])
 async def test_data_of_4096_bytes_passes_and_of_4097_does_not(
-    road: Road, subscriber: Socket, letter: str
+    transport: Transport, subscriber: Socket, letter: str
 ) -> None:
     count, rest = divmod(4_096 - len('{"a":""}'), len(letter.encode()))
     data = {"a": letter * count + "x" * rest}
-    await road.create("news")
+    await transport.create("news")
     await subscriber.ask("subscribe", stream="news")
 
-    await road.publish("news", data)
+    await transport.publish("news", data)
 
     assert (await subscriber.receive())["message"]["data"] == data
-    assert await refusal(road.publish("news", {"a": data["a"] + "x"})) == (413, 54006)
+    assert await refusal(transport.publish("news", {"a": data["a"] + "x"})) == (
+        413,
+        54006,
+    )
 
 
 @pytest.mark.parametrize("data", [[], "text", 7, True, [{}]], ids=repr)
-async def test_data_that_is_no_object_is_refused(road: Road, data: object) -> None:
-    await road.create("news")
+async def test_data_that_is_no_object_is_refused(
+    transport: Transport, data: object
+) -> None:
+    await transport.create("news")
 
-    assert await refusal(road.publish("news", data)) == (400, 54008)
+    assert await refusal(transport.publish("news", data)) == (400, 54008)
 
 
-async def test_a_message_without_data_is_refused(road: Road) -> None:
-    await road.create("news")
+async def test_a_message_without_data_is_refused(transport: Transport) -> None:
+    await transport.create("news")
 
-    assert await refusal(road.publish("news", None)) == (400, 54251)
+    assert await refusal(transport.publish("news", None)) == (400, 54251)
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff"], ids=ascii)
-async def test_a_lone_surrogate_is_refused(road: Road, text: str) -> None:
-    await road.create("news")
+async def test_a_lone_surrogate_is_refused(transport: Transport, text: str) -> None:
+    await transport.create("news")
 
-    assert await refusal(road.publish("news", {"a": text})) == (400, 54008)
-    assert await refusal(road.publish("news", {text: "a"})) == (400, 54008)
+    assert await refusal(transport.publish("news", {"a": text})) == (400, 54008)
+    assert await refusal(transport.publish("news", {text: "a"})) == (400, 54008)
 
 
-async def test_data_of_64_levels_passes_and_of_65_does_not(road: Road) -> None:
+async def test_data_of_64_levels_passes_and_of_65_does_not(
+    transport: Transport,
+) -> None:
     data: dict[str, Any] = {}
     for _ in range(63):
         data = {"a": data}
-    await road.create("news")
+    await transport.create("news")
 
-    await road.publish("news", data)
+    await transport.publish("news", data)
 
-    assert await refusal(road.publish("news", {"a": data})) == (400, 54008)
+    assert await refusal(transport.publish("news", {"a": data})) == (400, 54008)
 
 
-async def test_the_rate_holds_whatever_the_road(road: Road) -> None:
-    sid = await road.create("news")
+async def test_the_rate_holds_whatever_the_road(transport: Transport) -> None:
+    sid = await transport.create("news")
     with sync_settings(publish_rate=3 / 600, publish_window_seconds=600):
         for _ in range(3):
-            await road.publish("news", {})
+            await transport.publish("news", {})
 
-        assert await refusal(road.publish("news", {})) == (429, 54009)
-        assert await refusal(road.publish(sid, {})) == (429, 54009)
+        assert await refusal(transport.publish("news", {})) == (429, 54009)
+        assert await refusal(transport.publish(sid, {})) == (429, 54009)
 
 
-async def test_a_refused_message_reaches_nobody(road: Road, subscriber: Socket) -> None:
-    await road.create("news")
+async def test_a_refused_message_reaches_nobody(
+    transport: Transport, subscriber: Socket
+) -> None:
+    await transport.create("news")
     await subscriber.ask("subscribe", stream="news")
     with sync_settings(publish_rate=1 / 600, publish_window_seconds=600):
-        await road.publish("news", {"n": 1})
-        await refusal(road.publish("news", {"n": 2}))
-        await refusal(road.publish("news", []))
+        await transport.publish("news", {"n": 1})
+        await refusal(transport.publish("news", {"n": 2}))
+        await refusal(transport.publish("news", []))
 
     assert await subscriber.numbers(1) == [1]
     assert await subscriber.receive_nothing()
 
 
 @pytest.mark.parametrize("ref", ["missing", MISSING_SID, "default", "TO", "%"])
-async def test_a_stream_that_is_not_there_is_not_found(road: Road, ref: str) -> None:
-    await assert_not_found(road.publish(ref, {}))
+async def test_a_stream_that_is_not_there_is_not_found(
+    transport: Transport, ref: str
+) -> None:
+    await assert_not_found(transport.publish(ref, {}))
 
 
-async def test_a_lapsed_stream_is_not_found(road: Road, subscriber: Socket) -> None:
-    with sync_settings(lookup_seconds=0):
-        sid = await road.create("news")
+async def test_a_lapsed_stream_is_not_found(
+    transport: Transport, subscriber: Socket
+) -> None:
+    with sync_settings(cache_seconds=0):
+        sid = await transport.create("news")
         await Stream.objects.filter(sid=sid).aupdate(date_expires="2026-01-01T00:00Z")
 
-        await assert_not_found(road.publish("news", {}))
-        await assert_not_found(road.publish(sid, {}))
+        await assert_not_found(transport.publish("news", {}))
+        await assert_not_found(transport.publish(sid, {}))
 
 
 NAMES = [
@@ -208,12 +223,12 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 async def test_a_stream_is_found_by_its_name(
-    road: Road, subscriber: Socket, name: str
+    transport: Transport, subscriber: Socket, name: str
 ) -> None:
-    sid = await road.create(name)
+    sid = await transport.create(name)
     answer = await subscriber.ask("subscribe", stream=name)
 
-    await road.publish(name, {"n": 1})
+    await transport.publish(name, {"n": 1})
 
     assert answer["stream"]["sid"] == sid
     assert await subscriber.numbers(1) == [1]
@@ -235,18 +250,18 @@ BAD_NAMES = [
 
 
 @pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
-async def test_a_bad_name_is_refused(road: Road, name: str) -> None:
-    assert await refusal(road.create(name)) == (400, 54302)
+async def test_a_bad_name_is_refused(transport: Transport, name: str) -> None:
+    assert await refusal(transport.create(name)) == (400, 54302)
     assert not await Stream.objects.aexists()
 
 
-async def test_a_name_like_a_sid_is_refused(managing: Road) -> None:
+async def test_a_name_like_a_sid_is_refused(managing: Transport) -> None:
     assert await refusal(managing.create(f"AB{'0' * 32}")) == (400, 54302)
 
 
 @pytest.mark.parametrize("name", [".", "..", "../x"])
 async def test_a_stream_whose_name_is_refused_today_is_reached_by_its_sid(
-    managing: Road, service: Service, subscriber: Socket, name: str
+    managing: Transport, service: Service, subscriber: Socket, name: str
 ) -> None:
     stream = await Stream.objects.acreate(
         service=service, account_sid=service.account_sid, unique_name=name
@@ -262,13 +277,13 @@ async def test_a_stream_whose_name_is_refused_today_is_reached_by_its_sid(
     assert (await subscriber.receive())["type"] == "stream_removed"
 
 
-async def test_a_name_is_taken_once(managing: Road) -> None:
+async def test_a_name_is_taken_once(managing: Transport) -> None:
     await managing.create("news")
 
     assert await refusal(managing.create("news")) == (409, 54301)
 
 
-async def test_a_stream_needs_no_name(managing: Road, subscriber: Socket) -> None:
+async def test_a_stream_needs_no_name(managing: Transport, subscriber: Socket) -> None:
     sid = await managing.create()
     await subscriber.ask("subscribe", stream=sid)
 
@@ -278,7 +293,7 @@ async def test_a_stream_needs_no_name(managing: Road, subscriber: Socket) -> Non
 
 
 async def test_a_removed_stream_is_told_and_gone_at_once(
-    managing: Road, subscriber: Socket
+    managing: Transport, subscriber: Socket
 ) -> None:
     sid = await managing.create("news")
     await subscriber.ask("subscribe", stream="news")
@@ -294,7 +309,7 @@ async def test_a_removed_stream_is_told_and_gone_at_once(
     assert await subscriber.receive_nothing()
 
 
-async def test_the_name_of_a_removed_stream_is_free(managing: Road) -> None:
+async def test_the_name_of_a_removed_stream_is_free(managing: Transport) -> None:
     first = await managing.create("news")
     await managing.remove(first)
 
@@ -305,7 +320,7 @@ async def test_the_name_of_a_removed_stream_is_free(managing: Road) -> None:
 
 
 @pytest.mark.parametrize("ttl", [0, 1, YEAR])
-async def test_a_ttl_of_0_to_a_year_is_taken(managing: Road, ttl: int) -> None:
+async def test_a_ttl_of_0_to_a_year_is_taken(managing: Transport, ttl: int) -> None:
     sid = await managing.create("news", ttl)
     await managing.update("news", ttl)
 
@@ -314,7 +329,7 @@ async def test_a_ttl_of_0_to_a_year_is_taken(managing: Road, ttl: int) -> None:
 
 
 @pytest.mark.parametrize("ttl", [-1, YEAR + 1])
-async def test_any_other_ttl_is_refused(managing: Road, ttl: int) -> None:
+async def test_any_other_ttl_is_refused(managing: Transport, ttl: int) -> None:
     await managing.create("news")
 
     assert await refusal(managing.create("other", ttl)) == (400, 54011)
@@ -322,7 +337,7 @@ async def test_any_other_ttl_is_refused(managing: Road, ttl: int) -> None:
 
 
 async def test_a_stream_lapses_when_its_ttl_is_over(
-    managing: Road, subscriber: Socket
+    managing: Transport, subscriber: Socket
 ) -> None:
     sid = await managing.create("news", 1)
     await subscriber.ask("subscribe", stream="news")
@@ -336,7 +351,7 @@ async def test_a_stream_lapses_when_its_ttl_is_over(
 
 
 async def test_a_longer_life_is_heard_of_by_subscribers(
-    managing: Road, subscriber: Socket
+    managing: Transport, subscriber: Socket
 ) -> None:
     await managing.create("news", 1)
     await subscriber.ask("subscribe", stream="news")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sync_streams.addresses import is_inside, is_public
+from sync_streams.operations.addresses import is_inside, is_public
 
 INSIDE = [
     "127.0.0.1",

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_streams.errors import RateLimited, ServiceUnavailable
-from sync_streams.limits import PublishLog, aspend, spend
+from sync_streams.redis.rate_limit import PublishLog, aspend, spend
 from sync_streams.sids import new_stream_sid
 from tests.services import RedisServer, free_port
 

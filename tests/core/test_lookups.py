@@ -11,8 +11,10 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from sync_streams import lookups, operations
-from sync_streams.delivery.broadcast import PROCESS_GROUP, abroadcast
+from sync_streams import operations
+from sync_streams.cache import lookups
+from sync_streams.delivery.cluster.broadcast import abroadcast
+from sync_streams.delivery.events import PROCESS_GROUP
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.errors import StreamNotFound, UniqueNameNotFound
 from sync_streams.models import Service, Stream
@@ -88,7 +90,7 @@ def create() -> tuple[Service, Stream]:
 
 async def test_a_stream_is_looked_up_once(hub: Hub) -> None:
     service, stream = await create()
-    with sync_settings(lookup_seconds=60):
+    with sync_settings(cache_seconds=60):
         await sync_to_async(operations.find_stream)(service, "news")
         await Stream.objects.filter(sid=stream.sid).adelete()
 
@@ -98,7 +100,7 @@ async def test_a_stream_is_looked_up_once(hub: Hub) -> None:
 
 def test_streams_looked_up_together_are_not_looked_up_together_again() -> None:
     kept = lookups._Lookups()
-    with sync_settings(lookup_seconds=100):
+    with sync_settings(cache_seconds=100):
         now = time.monotonic()
         for _ in range(100):
             kept.keep(Stream(sid=new_stream_sid()))
@@ -110,7 +112,7 @@ def test_streams_looked_up_together_are_not_looked_up_together_again() -> None:
 
 async def test_a_removed_stream_is_forgotten_at_once(hub: Hub) -> None:
     service, stream = await create()
-    with sync_settings(lookup_seconds=60):
+    with sync_settings(cache_seconds=60):
         await sync_to_async(operations.find_stream)(service, "news")
 
         await sync_to_async(operations.remove_stream)(service, "news")
@@ -123,14 +125,14 @@ async def test_a_removed_stream_is_forgotten_at_once(hub: Hub) -> None:
 
 async def test_what_another_process_changed_of_a_service_is_heard(hub: Hub) -> None:
     service, _ = await create()
-    with sync_settings(lookup_seconds=60):
+    with sync_settings(cache_seconds=60):
         await sync_to_async(operations.find_service)(ACCOUNT_SID, "default")
         await sync_to_async(operations.find_stream)(service, "news")
         await Service.objects.filter(sid=service.sid).aupdate(webhook_url="https://b.c")
-        assert lookups.recent_stream(service.sid, "news") is not None
+        assert lookups.cached_stream(service.sid, "news") is not None
 
         await abroadcast({"type": "service.changed", "service_sid": service.sid})
-        await until(lambda: not lookups.recent_service(ACCOUNT_SID, "default"))
+        await until(lambda: not lookups.cached_service(ACCOUNT_SID, "default"))
 
         found = await sync_to_async(operations.find_service)(ACCOUNT_SID, "default")
         stream = await sync_to_async(operations.find_stream)(service, "news")
@@ -156,7 +158,7 @@ async def test_other_processes_are_told_of_a_service_that_changes(hub: Hub) -> N
 
 async def test_a_changed_stream_is_looked_up_anew(hub: Hub) -> None:
     service, _ = await create()
-    with sync_settings(lookup_seconds=60):
+    with sync_settings(cache_seconds=60):
         await sync_to_async(operations.find_stream)(service, "news")
 
         await sync_to_async(operations.update_stream)(service, "news", ttl=60)
@@ -169,7 +171,7 @@ async def test_a_stream_that_lapses_is_gone_although_it_is_kept(hub: Hub) -> Non
     service, stream = await create()
     moment = timezone.now() + timedelta(seconds=0.2)
     await Stream.objects.filter(sid=stream.sid).aupdate(date_expires=moment)
-    with sync_settings(lookup_seconds=60):
+    with sync_settings(cache_seconds=60):
         found = await sync_to_async(operations.find_stream)(service, "news")
         assert found.date_expires == moment
         await asyncio.sleep((moment - timezone.now()).total_seconds())
@@ -180,7 +182,7 @@ async def test_a_stream_that_lapses_is_gone_although_it_is_kept(hub: Hub) -> Non
 
 async def test_a_new_stream_takes_over_the_name_at_once(hub: Hub) -> None:
     service, stream = await create()
-    with sync_settings(lookup_seconds=60):
+    with sync_settings(cache_seconds=60):
         await sync_to_async(operations.find_stream)(service, "news")
         await sync_to_async(operations.remove_stream)(service, "news")
         again = await sync_to_async(operations.create_stream)(

@@ -15,7 +15,7 @@ from sync_streams.errors import (
     InvalidMessageData,
     SyncError,
 )
-from sync_streams.messages import (
+from sync_streams.operations.data import (
     MAX_DATA_BYTES,
     MAX_DEPTH,
     MAX_TEXT_BYTES,

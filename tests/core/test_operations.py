@@ -9,7 +9,6 @@ from django.test import override_settings
 from django.utils import timezone
 
 from sync_streams import operations
-from sync_streams.announcements import Cause
 from sync_streams.errors import (
     AccessForbidden,
     DataTooLarge,
@@ -24,6 +23,7 @@ from sync_streams.errors import (
     UniqueNameTaken,
 )
 from sync_streams.models import Service, Stream
+from sync_streams.operations.actor import Actor
 from tests.core.conftest import Heard
 from tests.settings import ACCOUNT_SID, OTHER_ACCOUNT_SID
 
@@ -300,12 +300,12 @@ def test_a_bad_message_spends_no_rate(service: Service, stream: Stream) -> None:
 def test_a_read_only_identity_changes_nothing(
     service: Service, stream: Stream, action: str
 ) -> None:
-    cause = Cause("bob", "connection", is_read_only=True)
+    actor = Actor("bob", "connection", is_read_only=True)
     actions: dict[str, Action] = {
-        "create": lambda: operations.create_stream(service, cause=cause),
-        "update": lambda: operations.update_stream(service, "news", cause=cause),
-        "remove": lambda: operations.remove_stream(service, "news", cause=cause),
-        "publish": lambda: operations.publish(service, "news", {}, cause=cause),
+        "create": lambda: operations.create_stream(service, actor=actor),
+        "update": lambda: operations.update_stream(service, "news", actor=actor),
+        "remove": lambda: operations.remove_stream(service, "news", actor=actor),
+        "publish": lambda: operations.publish(service, "news", {}, actor=actor),
     }
 
     with pytest.raises(AccessForbidden):
@@ -315,7 +315,7 @@ def test_a_read_only_identity_changes_nothing(
 
 
 def test_a_stream_remembers_who_created_it(service: Service) -> None:
-    by_bob = operations.create_stream(service, cause=Cause("bob", "connection"))
+    by_bob = operations.create_stream(service, actor=Actor("bob", "connection"))
 
     assert operations.get_stream(service, by_bob.sid).created_by == "bob"
     assert operations.create_stream(service).created_by == "system"

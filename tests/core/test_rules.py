@@ -11,7 +11,7 @@ from sync_streams.errors import (
     InvalidUniqueName,
     InvalidWebhookUrl,
 )
-from sync_streams.rules import (
+from sync_streams.operations.validators import (
     MAX_TTL_SECONDS,
     check_service_fields,
     check_unique_name,

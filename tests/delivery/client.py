@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sync_streams.delivery.broadcast import Event
-from sync_streams.delivery.frames import Frame
-from sync_streams.delivery.outbox import Outbox
-from sync_streams.messages import Message
+from sync_streams.delivery.events import Event
+from sync_streams.delivery.outbox.frames import Frame
+from sync_streams.delivery.outbox.outbox import Outbox
+from sync_streams.operations.data import Message
 from sync_streams.sids import new_sid
 from sync_streams.websocket.protocol import JsonEncoder
 

@@ -9,16 +9,12 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.test import override_settings
 
-from sync_streams.delivery.broadcast import (
-    Event,
-    abroadcast,
-    broadcast,
-    channel_layer,
-    run_on_loop,
-)
+from sync_streams.delivery.cluster.broadcast import abroadcast, broadcast, channel_layer
+from sync_streams.delivery.cluster.event_loop import run_on_loop
+from sync_streams.delivery.events import Event
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.errors import ServiceUnavailable
-from sync_streams.messages import Message
+from sync_streams.operations.data import Message
 from sync_streams.sids import new_stream_sid
 from tests.delivery.client import Client, published
 from tests.delivery.test_hub import stop

@@ -7,7 +7,7 @@ from websockets.frames import Frame as ReadFrame
 from websockets.frames import Opcode
 from websockets.streams import StreamReader
 
-from sync_streams.delivery.frames import Frame
+from sync_streams.delivery.outbox.frames import Frame
 
 
 def read(wire: bytes) -> ReadFrame:

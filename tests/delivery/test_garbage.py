@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sync_streams.delivery.garbage import collect_rarely
+from sync_streams.delivery.gc import tune_collector
 from sync_streams.delivery.hub import get_hub
 from tests.overrides import sync_settings
 
@@ -35,14 +35,14 @@ async def test_a_process_that_begins_to_listen_looks_rarely() -> None:
 def test_what_a_project_chose_stays(chosen: tuple[int, int, int]) -> None:
     gc.set_threshold(*chosen)
 
-    collect_rarely()
+    tune_collector()
 
     assert gc.get_threshold() == chosen
 
 
 def test_the_setting_may_leave_it_alone() -> None:
     with sync_settings(gc_threshold=None):
-        collect_rarely()
+        tune_collector()
 
     assert gc.get_threshold() == PYTHONS
 
@@ -53,7 +53,7 @@ class Node:
 
 
 def test_garbage_does_not_pile_up() -> None:
-    collect_rarely()
+    tune_collector()
     first = weakref.ref(Node())
 
     most = 0

@@ -10,15 +10,16 @@ from channels.layers import get_channel_layer
 from django.test import override_settings
 
 from sync_streams.delivery import topic
-from sync_streams.delivery.broadcast import Event, abroadcast
+from sync_streams.delivery.cluster.backpressure import backpressure
+from sync_streams.delivery.cluster.broadcast import abroadcast
 from sync_streams.delivery.counters import counters
-from sync_streams.delivery.fanout import MAX_BUNDLE, TURN
-from sync_streams.delivery.frames import Frame
-from sync_streams.delivery.hearing import hearing
+from sync_streams.delivery.events import Event
+from sync_streams.delivery.fanout import MAX_BATCH, SLICE_CONNECTIONS
 from sync_streams.delivery.hub import Hub, get_hub
-from sync_streams.delivery.inbox import MAX_TAKEN, MAX_WAITING
+from sync_streams.delivery.outbox.frames import Frame
+from sync_streams.delivery.queue import MAX_TAKEN, MAX_WAITING
 from sync_streams.errors import ServiceUnavailable
-from sync_streams.messages import Message
+from sync_streams.operations.data import Message
 from sync_streams.sids import new_stream_sid
 from sync_streams.websocket import protocol
 from sync_streams.websocket.protocol import JsonEncoder
@@ -426,7 +427,7 @@ async def test_messages_that_wait_together_are_written_together(hub: Hub) -> Non
         await hub.subscribe(client.outbox, stream_sid, None)
 
     for number in range(8):
-        hub._inbox.put(published(Message.new(stream_sid, {"n": number})))
+        hub._queue.put(published(Message.new(stream_sid, {"n": number})))
     for client in clients:
         await client.until(8)
 
@@ -436,12 +437,12 @@ async def test_messages_that_wait_together_are_written_together(hub: Hub) -> Non
 
 async def test_no_more_than_an_outbox_holds_are_handed_over_together(hub: Hub) -> None:
     stream_sid = new_stream_sid()
-    with sync_settings(outbox_max_messages=MAX_BUNDLE):
+    with sync_settings(outbox_max_messages=MAX_BATCH):
         client = Client()
     await hub.subscribe(client.outbox, stream_sid, None)
 
     for number in range(2 * MAX_TAKEN):
-        hub._inbox.put(published(Message.new(stream_sid, {"n": number})))
+        hub._queue.put(published(Message.new(stream_sid, {"n": number})))
     await client.until(2 * MAX_TAKEN)
 
     assert client.numbers == list(range(2 * MAX_TAKEN))
@@ -456,9 +457,9 @@ async def test_of_too_many_that_wait_the_oldest_are_dropped_and_told(hub: Hub) -
             await hub.subscribe(client.outbox, stream_sid, None)
     dropped = counters.dropped
 
-    hub._inbox.put(Event(type="stream.removed", stream_sid=other))
+    hub._queue.put(Event(type="stream.removed", stream_sid=other))
     for number in range(MAX_WAITING + 9):
-        hub._inbox.put(published(Message.new(sid, {"n": number})))
+        hub._queue.put(published(Message.new(sid, {"n": number})))
     for client in clients:
         await client.until(MAX_WAITING + 2, within=20)
 
@@ -477,7 +478,7 @@ async def test_a_gap_of_a_stream_that_was_left_bars_no_way(hub: Hub) -> None:
     for stream_sid in (left, kept):
         await hub.subscribe(client.outbox, stream_sid, None)
 
-    client.outbox.miss(left)
+    client.outbox.record_gap(left)
     assert client.outbox.direct is None
     hub.unsubscribe(client.outbox, left)
     await publish(kept, 1)
@@ -499,7 +500,7 @@ async def test_who_is_spared_its_own_message_does_not_miss_it(hub: Hub) -> None:
     origin = clients[0].outbox.connection_id
 
     for number in range(MAX_WAITING + 1):
-        hub._inbox.put(published(Message.new(stream_sid, {"n": number}), origin))
+        hub._queue.put(published(Message.new(stream_sid, {"n": number}), origin))
 
     assert [client.outbox.dropped for client in clients] == [0, 1]
 
@@ -509,13 +510,13 @@ async def test_who_comes_or_goes_during_a_fan_out_is_not_part_of_it(hub: Hub) ->
         pass
 
     stream_sid, other = new_stream_sid(), Other()
-    clients = [Client(frame_path=True) for _ in range(3 * TURN)]
-    for client in clients[TURN:]:
+    clients = [Client(frame_path=True) for _ in range(3 * SLICE_CONNECTIONS)]
+    for client in clients[SLICE_CONNECTIONS:]:
         client.outbox.encoder = other
     for client in clients:
         await hub.subscribe(client.outbox, stream_sid, None)
 
-    hub._inbox.put(published(Message.new(stream_sid, {"n": 1})))
+    hub._queue.put(published(Message.new(stream_sid, {"n": 1})))
     await clients[0].until(1)
     assert not clients[-1].frames
     hub.unsubscribe(clients[-1].outbox, stream_sid)
@@ -580,12 +581,12 @@ async def test_a_process_that_stays_behind_refuses_messages(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     await hub.subscribe(client.outbox, stream_sid, None)
-    hearing().fall_behind()
+    backpressure().fall_behind()
 
     refused = pytest.raises(ServiceUnavailable)
     with sync_settings(broadcast_timeout_seconds=0.05), refused:
         await publish(stream_sid, 1)
-    hearing().catch_up()
+    backpressure().catch_up()
     await publish(stream_sid, 2)
     await client.until(1)
 
@@ -594,7 +595,7 @@ async def test_a_process_that_stays_behind_refuses_messages(hub: Hub) -> None:
 
 async def waiting_publishers(sid: str, count: int) -> "list[asyncio.Task[None]]":
     """Let publishers come to a process that is behind."""
-    hearing().fall_behind()
+    backpressure().fall_behind()
     tasks = [asyncio.create_task(publish(sid, number)) for number in range(count)]
     for _ in range(3):
         await asyncio.sleep(0)
@@ -612,7 +613,7 @@ async def test_publishers_that_waited_are_not_too_many_again() -> None:
         await hub.subscribe(client.outbox, stream_sid, None)
 
         tasks = await waiting_publishers(stream_sid, 400)
-        hearing().catch_up()
+        backpressure().catch_up()
         await asyncio.gather(*tasks)
         await client.until(400)
         await stop(hub)
@@ -626,20 +627,20 @@ async def test_publishers_that_waited_are_refused_by_a_deaf_process(hub: Hub) ->
     await hub.subscribe(client.outbox, stream_sid, None)
 
     tasks = await waiting_publishers(stream_sid, 2)
-    hearing().deaf_to |= set(range(len(hub.canaries)))
-    hearing().catch_up()
+    backpressure().unreachable |= set(range(len(hub.probes)))
+    backpressure().catch_up()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
-    hearing().deaf_to.clear()
+    backpressure().unreachable.clear()
 
     assert [type(answer) for answer in answers] == [ServiceUnavailable] * 2
 
 
 async def test_a_stream_nobody_listens_to_here_does_not_wait(hub: Hub) -> None:
-    hearing().fall_behind()
+    backpressure().fall_behind()
 
     with sync_settings(broadcast_timeout_seconds=0.5):
         await publish(new_stream_sid(), 1)
-    hearing().catch_up()
+    backpressure().catch_up()
 
 
 async def test_a_hub_whose_ear_was_ended_listens_again() -> None:
@@ -654,7 +655,7 @@ async def test_a_hub_whose_ear_was_ended_listens_again() -> None:
     await until(lambda: not hub.is_listening)
 
     await hub.start()
-    await until(lambda: not hub.is_deaf)
+    await until(lambda: not hub.is_unreachable)
     await publish(stream_sid, 1)
     await client.until(1)
     await stop(hub)
@@ -666,7 +667,7 @@ async def test_a_removal_is_told_by_a_process_that_is_behind(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     await hub.subscribe(client.outbox, stream_sid, None)
-    hearing().fall_behind()
+    backpressure().fall_behind()
 
     with sync_settings(broadcast_timeout_seconds=0.5):
         await abroadcast(Event(type="stream.removed", stream_sid=stream_sid))
@@ -687,7 +688,7 @@ async def test_waiting_messages_stay_on_their_side_of_a_removal(hub: Hub) -> Non
         *(published(Message.new(sid, {"n": n})) for n in range(3, 6) for sid in sids),
     ]
     for event in events:
-        hub._inbox.put(event)
+        hub._queue.put(event)
     await client.until(10)
 
     of = [
@@ -714,7 +715,7 @@ async def test_of_waiting_messages_a_publisher_is_spared_its_own(hub: Hub) -> No
     for number in range(9):
         message = Message.new(stream_sid, {"n": number})
         origin = clients[number % 3].outbox.connection_id if number % 3 < 2 else None
-        hub._inbox.put(published(message, origin))
+        hub._queue.put(published(message, origin))
     for client, count in zip(clients, (6, 6, 9), strict=True):
         await client.until(count)
 

@@ -9,8 +9,8 @@ import pytest
 from django.test import override_settings
 
 from sync_streams.delivery.counters import counters
-from sync_streams.delivery.frames import Frame
-from sync_streams.delivery.outbox import LAST_WORDS_SECONDS
+from sync_streams.delivery.outbox.frames import Frame
+from sync_streams.delivery.outbox.outbox import LAST_WORDS_SECONDS
 from sync_streams.sids import new_stream_sid
 from sync_streams.websocket import protocol
 from tests.delivery.client import Client, numbered

@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from sync_streams.connections import CloseCode
+from sync_streams.connections.close_codes import CloseCode
 from sync_streams.tokens import issue_token
 from tests.services import ROOT, Program, free_port
 

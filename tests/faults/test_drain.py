@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from sync_streams.connections import CloseCode
+from sync_streams.connections.close_codes import CloseCode
 from tests.conftest import StartSite
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.gate import Gate

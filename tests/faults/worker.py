@@ -22,7 +22,7 @@ class Worker:
     """One process of the demo site under uvicorn; it comes back on the same port."""
 
     def __init__(self, data_dir: Path, **environ: str) -> None:
-        settings = {"DRAIN_SECONDS": 1, "CANARY_SECONDS": 0.5, "LOOKUP_SECONDS": 1}
+        settings = {"DRAIN_SECONDS": 1, "PROBE_SECONDS": 0.5, "CACHE_SECONDS": 1}
         settings |= json.loads(environ.pop("FAULT_SETTINGS", "{}"))
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sync_streams import lookups, operations
+from sync_streams import operations
+from sync_streams.cache import lookups
 from sync_streams.models import Service, Stream
 from tests import settings as site
 from tests.rest.api import Api

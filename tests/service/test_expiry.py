@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from sync_streams import operations, signals, sweeper
+from sync_streams import operations, signals
 from sync_streams.errors import UniqueNameNotFound
 from sync_streams.models import Service, Stream
+from sync_streams.operations import sweeper
 from tests.service.client import Socket, rest
 from tests.services import DemoSite
 from tests.settings import ACCOUNT_SID

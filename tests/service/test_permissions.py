@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from sync_streams import operations
-from sync_streams.announcements import Cause
 from sync_streams.errors import AccessForbidden
 from sync_streams.models import Service, Stream
+from sync_streams.operations.actor import Actor
 from sync_streams.testing import Refused, Subscriber
 from tests.service import hooks
 from tests.service.overrides import Override
@@ -16,8 +16,8 @@ from tests.settings import ACCOUNT_SID
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ALICE = Cause("alice", "connection-1")
-BOB = Cause("bob", "connection-2")
+ALICE = Actor("alice", "connection-1")
+BOB = Actor("bob", "connection-2")
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def authorize_by(override: Override, hook: str) -> None:
 
 
 def test_everything_is_allowed_without_a_hook(service: Service) -> None:
-    operations.create_stream(service, unique_name="x", cause=ALICE)
-    operations.publish(service, "x", {}, cause=BOB)
-    operations.update_stream(service, "x", ttl=60, cause=BOB)
-    operations.remove_stream(service, "x", cause=BOB)
+    operations.create_stream(service, unique_name="x", actor=ALICE)
+    operations.publish(service, "x", {}, actor=BOB)
+    operations.update_stream(service, "x", ttl=60, actor=BOB)
+    operations.remove_stream(service, "x", actor=BOB)
 
 
 def test_hook_by_name_opens_ones_own_streams_only(
@@ -46,19 +46,19 @@ def test_hook_by_name_opens_ones_own_streams_only(
 ) -> None:
     authorize_by(override, "by_name")
 
-    operations.publish(service, "alice-1", {}, cause=ALICE)
-    operations.create_stream(service, unique_name="alice-2", cause=ALICE)
-    operations.remove_stream(service, "alice-2", cause=ALICE)
+    operations.publish(service, "alice-1", {}, actor=ALICE)
+    operations.create_stream(service, unique_name="alice-2", actor=ALICE)
+    operations.remove_stream(service, "alice-2", actor=ALICE)
     with pytest.raises(AccessForbidden):
-        operations.publish(service, "alice-1", {}, cause=BOB)
+        operations.publish(service, "alice-1", {}, actor=BOB)
     with pytest.raises(AccessForbidden):
-        operations.create_stream(service, unique_name="alice-2", cause=BOB)
+        operations.create_stream(service, unique_name="alice-2", actor=BOB)
     with pytest.raises(AccessForbidden):
-        operations.create_stream(service, cause=ALICE)
+        operations.create_stream(service, actor=ALICE)
     with pytest.raises(AccessForbidden):
-        operations.remove_stream(service, "alice-1", cause=BOB)
+        operations.remove_stream(service, "alice-1", actor=BOB)
     with pytest.raises(AccessForbidden):
-        operations.open_stream(service, "alice-1", cause=BOB)
+        operations.open_stream(service, "alice-1", actor=BOB)
 
 
 def test_new_ttl_needs_the_right_to_remove(
@@ -66,9 +66,9 @@ def test_new_ttl_needs_the_right_to_remove(
 ) -> None:
     authorize_by(override, "by_name")
 
-    operations.update_stream(service, "alice-1", ttl=60, cause=ALICE)
+    operations.update_stream(service, "alice-1", ttl=60, actor=ALICE)
     with pytest.raises(AccessForbidden):
-        operations.update_stream(service, "alice-1", ttl=1, cause=BOB)
+        operations.update_stream(service, "alice-1", ttl=1, actor=BOB)
 
 
 def test_hook_by_group_asks_the_database(
@@ -79,10 +79,10 @@ def test_hook_by_group_asks_the_database(
         Group.objects.create(name="publishers")
     )
 
-    operations.publish(service, "alice-1", {}, cause=ALICE)
-    operations.open_stream(service, "alice-1", cause=BOB)
+    operations.publish(service, "alice-1", {}, actor=ALICE)
+    operations.open_stream(service, "alice-1", actor=BOB)
     with pytest.raises(AccessForbidden):
-        operations.publish(service, "alice-1", {}, cause=BOB)
+        operations.publish(service, "alice-1", {}, actor=BOB)
 
 
 REFUSING = ["failing", "failing_later", "denying", "denying_object", "no_such_hook"]
@@ -95,7 +95,7 @@ def test_hook_that_fails_refuses(
     authorize_by(override, hook)
 
     with pytest.raises(AccessForbidden) as refusal:
-        operations.publish(service, "alice-1", {}, cause=ALICE)
+        operations.publish(service, "alice-1", {}, actor=ALICE)
 
     assert (refusal.value.status, refusal.value.code) == (403, 54007)
 
@@ -107,7 +107,7 @@ async def test_hook_that_fails_refuses_asynchronous_callers(
     authorize_by(override, hook)
 
     with pytest.raises(AccessForbidden):
-        await operations.apublish(service, "alice-1", {}, cause=ALICE)
+        await operations.apublish(service, "alice-1", {}, actor=ALICE)
 
 
 def test_account_credentials_are_never_asked(
@@ -116,7 +116,7 @@ def test_account_credentials_are_never_asked(
     authorize_by(override, "denying")
 
     operations.publish(service, "alice-1", {})
-    operations.publish(service, "alice-1", {}, cause=Cause("alice"))
+    operations.publish(service, "alice-1", {}, actor=Actor("alice"))
 
 
 def test_token_identity_named_system_is_not_the_system(
@@ -125,7 +125,7 @@ def test_token_identity_named_system_is_not_the_system(
     authorize_by(override, "denying")
 
     with pytest.raises(AccessForbidden):
-        operations.publish(service, "alice-1", {}, cause=Cause("system", "connection"))
+        operations.publish(service, "alice-1", {}, actor=Actor("system", "connection"))
 
 
 async def test_sockets_are_refused_with_54007(
@@ -166,7 +166,7 @@ async def test_asynchronous_hook_of_a_publish_costs_no_thread(
     hooks.tasks.clear()
 
     with pytest.raises(AccessForbidden):
-        await operations.apublish(service, "alice-1", {}, cause=ALICE)
+        await operations.apublish(service, "alice-1", {}, actor=ALICE)
 
     assert hooks.tasks == [asyncio.current_task()]
 
@@ -176,7 +176,7 @@ def test_asynchronous_hook_serves_synchronous_callers(
 ) -> None:
     authorize_by(override, "asynchronous")
 
-    operations.remove_stream(service, "alice-1", cause=ALICE)
+    operations.remove_stream(service, "alice-1", actor=ALICE)
 
 
 def test_acl_leaves_creation_to_account_credentials(service: Service) -> None:
@@ -184,6 +184,6 @@ def test_acl_leaves_creation_to_account_credentials(service: Service) -> None:
     operations.update_service(service, acl_enabled=True)
 
     with pytest.raises(AccessForbidden):
-        operations.create_stream(stale, unique_name="x", cause=ALICE)
+        operations.create_stream(stale, unique_name="x", actor=ALICE)
     operations.create_stream(service, unique_name="x")
-    operations.publish(service, "x", {}, cause=ALICE)
+    operations.publish(service, "x", {}, actor=ALICE)

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from sync_streams.connections import CloseCode, connections
+from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.registry import connections
+from sync_streams.delivery.cluster.stats import figures
 from sync_streams.delivery.counters import counters
 from sync_streams.delivery.hub import get_hub
-from sync_streams.delivery.occupancy import figures
 from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import MERGED_MAX_BYTES
 from tests import settings as site
@@ -313,7 +314,7 @@ async def test_read_only_token_may_listen_but_not_publish() -> None:
 async def test_operator_ends_a_connection_for_good() -> None:
     async with connected() as session:
         for connection in connections:
-            connection.leave_soon(CloseCode.DISCONNECTED)
+            connection.close_soon(CloseCode.DISCONNECTED)
 
         assert (await session.receive()).header["status"]["code"] == 406
         assert await session.closed() == CloseCode.DISCONNECTED
@@ -322,7 +323,7 @@ async def test_operator_ends_a_connection_for_good() -> None:
 async def test_leaving_server_closes_without_a_word() -> None:
     async with connected() as session:
         for connection in connections:
-            connection.leave_soon(CloseCode.SERVER_LEAVING)
+            connection.close_soon(CloseCode.SERVER_LEAVING)
 
         event = await session.event()
 
@@ -336,7 +337,7 @@ async def test_only_a_herd_is_told_to_come_back_later(
     async with connected() as session:
         configure(settings, MAX_CONNECTS_PER_SECOND=rate * len(connections))
 
-        connections.send_away(CloseCode.SERVER_LEAVING, within=0.5)
+        connections.close_all(CloseCode.SERVER_LEAVING, within=0.5)
         words = []
         while (event := await session.event())["type"] == "websocket.send":
             words.append(frames.decode(event["bytes"]))
@@ -353,7 +354,7 @@ async def test_a_herd_comes_back_over_the_time_that_it_needs(
         herd = [await stack.enter_async_context(connected()) for _ in range(20)]
         configure(settings, MAX_CONNECTS_PER_SECOND=1)
 
-        connections.send_away(CloseCode.SERVER_LEAVING, within=0.01)
+        connections.close_all(CloseCode.SERVER_LEAVING, within=0.01)
         for session in herd:
             [policy] = body_of(await session.receive()).values()
             pauses.append(policy["reconnect_min_ms"])

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sync_streams.delivery.frames import Frame
-from sync_streams.messages import Message
+from sync_streams.delivery.outbox.frames import Frame
+from sync_streams.operations.data import Message
 from sync_streams.sids import new_stream_sid
 from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import ENCODERS, MERGED_MAX_BYTES, TwilsockEncoder

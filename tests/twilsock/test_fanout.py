@@ -5,10 +5,10 @@ from typing import Any
 
 from django.test import override_settings
 
-from sync_streams.delivery.fanout import Turns, deliver_messages
-from sync_streams.delivery.outbox import Outbox
+from sync_streams.delivery.fanout import TimeSlices, deliver_messages
+from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.delivery.topic import Topic
-from sync_streams.messages import Message
+from sync_streams.operations.data import Message
 from sync_streams.sids import new_sid, new_stream_sid
 from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import ENCODERS
@@ -47,7 +47,7 @@ async def publish(topic: Topic, count: int) -> list[str]:
     """Deliver Messages together and return their SIDs."""
     messages = [Message.new(SID, {"n": number}) for number in range(count)]
     events = [published(message) for message in messages]
-    await deliver_messages(topic, events, Turns())
+    await deliver_messages(topic, events, TimeSlices())
     return [message.sid for message in messages]
 
 
@@ -59,7 +59,7 @@ async def test_messages_that_waited_are_one_notification_for_all() -> None:
     assert one.writes[0] is two.writes[0]
     [wire] = one.writes
     assert message_sids(frames.decode(wire[4:])) == sids
-    assert one.outbox.answers.asked == 10
+    assert one.outbox.acknowledgements.asked == 10
 
 
 async def test_version_3_gets_them_in_one_write_of_many_frames() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_streams.delivery.broadcast import Event
+from sync_streams.delivery.events import Event
 from sync_streams.twilsock import events, frames
 from sync_streams.twilsock.frames import Frame, FrameError, Status
 

@@ -14,7 +14,8 @@ from django.test import override_settings
 from pytest_django import Settings
 
 from sync_streams import operations
-from sync_streams.connections import CloseCode, connections
+from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.registry import connections
 from sync_streams.twilsock import frames
 from tests import settings as site
 from tests.asgi import application
@@ -94,7 +95,7 @@ class Replay:
         if line == "the server leaves":
             herd = {**site.SYNC_STREAMS, "MAX_CONNECTS_PER_SECOND": 1}
             with override_settings(SYNC_STREAMS=herd):
-                connections.send_away(CloseCode.SERVER_LEAVING, within=0.01)
+                connections.close_all(CloseCode.SERVER_LEAVING, within=0.01)
         elif line == f"REST removes {sid}":
             await sync_to_async(operations.remove_stream)(service, sid)
         else:

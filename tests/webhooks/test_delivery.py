@@ -14,7 +14,7 @@ import pytest
 
 from sync_streams import operations
 from sync_streams.models import Service
-from sync_streams.rules import check_service_fields
+from sync_streams.operations.validators import check_service_fields
 from sync_streams.webhooks import client, dispatcher, sender
 from sync_streams.webhooks.dispatcher import Dispatcher
 from sync_streams.webhooks.outcomes import Outcomes

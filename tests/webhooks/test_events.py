@@ -6,8 +6,8 @@ import pytest
 from django.db import transaction
 
 from sync_streams import operations
-from sync_streams.announcements import Cause
 from sync_streams.models import Service
+from sync_streams.operations.actor import Actor
 from sync_streams.webhooks import sender
 from tests.service.overrides import Override
 from tests.settings import ACCOUNT_SID
@@ -15,7 +15,7 @@ from tests.webhooks.conftest import WAIT_SECONDS, Receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ALICE = Cause("alice", "connection-1")
+ALICE = Actor("alice", "connection-1")
 
 
 def nothing_came(receiver: Receiver) -> bool:
@@ -65,7 +65,7 @@ def test_query_of_the_url_is_kept_and_signed(receiver: Receiver) -> None:
 
 
 def test_socket_says_which_endpoint(receiver: Receiver, service: Service) -> None:
-    operations.create_stream(service, unique_name="x", cause=ALICE)
+    operations.create_stream(service, unique_name="x", actor=ALICE)
 
     parameters = receiver.parameters()
 
@@ -78,7 +78,7 @@ def test_rest_changes_are_told_only_if_enabled(
 ) -> None:
     operations.update_service(service, webhooks_from_rest_enabled=False)
     operations.create_stream(service, unique_name="rest")
-    operations.create_stream(service, unique_name="socket", cause=ALICE)
+    operations.create_stream(service, unique_name="socket", actor=ALICE)
 
     assert receiver.parameters()["StreamUniqueName"] == "socket"
     assert nothing_came(receiver)
@@ -119,7 +119,7 @@ def test_what_is_rolled_back_is_not_told(receiver: Receiver, service: Service) -
 
 def test_without_a_url_nothing_is_sent(receiver: Receiver, service: Service) -> None:
     operations.update_service(service, webhook_url=None)
-    operations.create_stream(service, cause=ALICE)
+    operations.create_stream(service, actor=ALICE)
 
     assert nothing_came(receiver)
 
@@ -128,7 +128,7 @@ def test_messages_are_not_told_by_default(receiver: Receiver, service: Service) 
     stream = operations.create_stream(service, unique_name="x")
     receiver.parameters()
 
-    operations.publish(service, stream.sid, {"n": 1}, cause=ALICE)
+    operations.publish(service, stream.sid, {"n": 1}, actor=ALICE)
 
     assert nothing_came(receiver)
 
@@ -140,7 +140,7 @@ def test_messages_are_told_if_the_project_says_so(
     receiver.parameters()
     override(WEBHOOK_MESSAGES=True)
 
-    message = operations.publish(service, stream.sid, {"é": [1, None]}, cause=ALICE)
+    message = operations.publish(service, stream.sid, {"é": [1, None]}, actor=ALICE)
 
     parameters = receiver.parameters()
     assert parameters["EventType"] == "stream_message_published"
@@ -160,6 +160,6 @@ async def test_messages_of_async_code_are_told(
 ) -> None:
     override(WEBHOOK_MESSAGES=True)
 
-    await operations.apublish(service, stream_sid, {"n": 1}, cause=ALICE)
+    await operations.apublish(service, stream_sid, {"n": 1}, actor=ALICE)
 
     assert receiver.parameters()["MessageData"] == '{"n":1}'

@@ -6,7 +6,7 @@ from secrets import token_hex
 
 import pytest
 
-from sync_streams import limits
+from sync_streams.redis import rate_limit
 from sync_streams.webhooks.presence import (
     Endpoint,
     LocalPresence,
@@ -24,7 +24,7 @@ async def presence(request: pytest.FixtureRequest) -> AsyncIterator[Presence]:
         return
     url = request.getfixturevalue("redis_url")
     yield RedisPresence(url)
-    await limits.async_client(url, "").aclose()
+    await rate_limit.async_client(url, "").aclose()
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ async def test_endpoints_of_a_process_that_died_lapse(
     await presence.connect(Endpoint(service_sid, "alice", "1"))
 
     gone, moment = await collected(presence, service_sid)
-    await limits.async_client(redis_url, "").aclose()
+    await rate_limit.async_client(redis_url, "").aclose()
 
     assert gone == ["alice"]
     assert moment - started > 1
@@ -126,6 +126,6 @@ async def test_renewed_endpoints_stay(redis_url: str, service_sid: str) -> None:
     while time.monotonic() < until:
         await presence.renew(endpoint)
         gone += await presence.collect(service_sid)
-    await limits.async_client(redis_url, "").aclose()
+    await rate_limit.async_client(redis_url, "").aclose()
 
     assert gone == []

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from sync_streams import limits, operations
+from sync_streams import operations
 from sync_streams.models import Service
+from sync_streams.redis import rate_limit
 from sync_streams.testing import Subscriber
 from sync_streams.webhooks import reachability, sender
 from sync_streams.webhooks.presence import Endpoint, RedisPresence
@@ -140,7 +141,7 @@ async def test_identity_of_a_process_that_died_is_told_by_another(
     override(REDIS_URL=redis_url, WEBHOOK_ALLOW_PRIVATE=True)
     died = RedisPresence(redis_url, lease=1)
     await died.connect(Endpoint(service.sid, "bob", "1"))
-    await limits.async_client(redis_url, service.sid).aclose()
+    await rate_limit.async_client(redis_url, service.sid).aclose()
     other = await asyncio.to_thread(watched, receiver)
 
     async with subscriber(other):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from sync_streams import operations
 from sync_streams.conf import get_settings
-from sync_streams.connections import connections
+from sync_streams.connections.registry import connections
 from sync_streams.delivery.hub import get_hub
 from sync_streams.models import Service, Stream
 from sync_streams.sids import is_sid

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from sync_streams import operations
-from sync_streams.connections import CloseCode, Connections, connections
+from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.registry import Connections, connections
 from sync_streams.delivery.hub import get_hub
 from sync_streams.errors import TooManyRequests
 from sync_streams.models import Stream
@@ -83,17 +84,17 @@ async def test_so_many_are_let_in_each_second_and_the_next_refused(
 async def test_newcomers_are_refused_while_the_process_is_late(
     lag: float, is_admitted: bool
 ) -> None:
-    get_hub().canaries[0].lag = lag
+    get_hub().probes[0].lag = lag
 
     if is_admitted:
-        Connections().admit()
+        Connections().accept_newcomer()
     else:
         with pytest.raises(TooManyRequests):
-            Connections().admit()
+            Connections().accept_newcomer()
 
 
 async def test_a_late_event_loop_is_noticed_and_forgiven() -> None:
-    with sync_settings(canary_seconds=0.05):
+    with sync_settings(probe_seconds=0.05):
         async with Socket(), asyncio.timeout(5):
             while get_hub().lag < 0.3:
                 time.sleep(0.4)  # noqa: ASYNC251 - that is the fault

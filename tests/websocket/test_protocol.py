@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sync_streams.delivery.frames import Frame
+from sync_streams.delivery.outbox.frames import Frame
 from sync_streams.errors import (
     DataTooLarge,
     InvalidJSON,
@@ -17,8 +17,8 @@ from sync_streams.errors import (
     RateLimited,
     SyncError,
 )
-from sync_streams.messages import Message
 from sync_streams.models import Stream
+from sync_streams.operations.data import Message
 from sync_streams.sids import new_stream_sid
 from sync_streams.websocket import protocol
 from tests.delivery.client import published

@@ -15,7 +15,7 @@ from channels.testing import WebsocketCommunicator
 from pytest_django import Settings
 
 from sync_streams import operations
-from sync_streams.connections import CloseCode
+from sync_streams.connections.close_codes import CloseCode
 from sync_streams.tokens import CONTENT_TYPE
 from sync_streams.websocket.protocol import SUBPROTOCOL, JsonEncoder
 from tests import settings as site

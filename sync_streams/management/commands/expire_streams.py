@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, close_old_connections
 
 from sync_streams import operations
-from sync_streams.sweeper import pause
+from sync_streams.operations.sweeper import pause
 from sync_streams.webhooks import sender
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from django.core.management.base import CommandParser
 
 from sync_streams.management.destination import Destination, DestinationCommand
-from sync_streams.messages import read_data
+from sync_streams.operations.data import read_data
 from sync_streams.publishing import publish
 from sync_streams.webhooks import sender
 

@@ -12,7 +12,7 @@ from django.core.management.base import CommandParser
 
 from sync_streams.management.destination import Destination, DestinationCommand
 from sync_streams.management.subscription import follow
-from sync_streams.messages import JSONObject
+from sync_streams.operations.data import JSONObject
 
 
 class Command(DestinationCommand):

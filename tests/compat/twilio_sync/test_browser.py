@@ -1,4 +1,4 @@
-"""The SDK's own browser bundle in Chromium, on a page of another origin."""
+"""The SDK's own browser batch in Chromium, on a page of another origin."""
 
 import asyncio
 import json

@@ -1,0 +1,77 @@
+"""Life-time of many Streams at once: an action of their list."""
+
+from django import forms
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from sync_streams import operations
+from sync_streams.errors import SyncError
+from sync_streams.models import Stream
+from sync_streams.operations.validators import MAX_TTL_SECONDS
+
+from .confirmation import Question, ask
+from .resource import ResourceAdmin, describe
+
+
+class TtlForm(forms.Form):
+    """The TTL that every selected Stream gets."""
+
+    ttl = forms.IntegerField(
+        label=gettext_lazy("TTL"),
+        min_value=0,
+        max_value=MAX_TTL_SECONDS,
+        help_text=gettext_lazy(
+            "Seconds from now until the streams lapse; 0: they never do."
+        ),
+    )
+
+
+def set_ttl(
+    model_admin: ResourceAdmin, request: HttpRequest, streams: QuerySet[Stream]
+) -> HttpResponse | None:
+    """Ask for the TTL and give it to each of the Streams."""
+    form = TtlForm(request.POST if "confirmed" in request.POST else None)
+    if form.is_valid():
+        changed = sum(
+            _change(model_admin, request, stream, form.cleaned_data["ttl"])
+            for stream in streams.select_related("service")
+        )
+        said = ngettext(
+            "%(count)d stream was given another life-time.",
+            "%(count)d streams were given another life-time.",
+            changed,
+        )
+        model_admin.message_user(request, said % {"count": changed})
+        return None
+    sids = [stream.sid for stream in streams]
+    text = ngettext(
+        "%(count)d stream gets this life-time, from now on.",
+        "%(count)d streams get this life-time, from now on.",
+        len(sids),
+    )
+    question = Question(
+        title=_("Set the TTL"),
+        text=text % {"count": len(sids)},
+        button=_("Set the TTL"),
+        form=form,
+        cancel_url=model_admin.list_url(),
+        action="set_ttl",
+        selected=sids,
+    )
+    return ask(model_admin, request, question)
+
+
+def _change(
+    model_admin: ResourceAdmin, request: HttpRequest, stream: Stream, ttl: int
+) -> bool:
+    try:
+        operations.update_stream(stream.service, stream.sid, ttl=ttl)
+    except SyncError as error:
+        text = f"{stream}: {describe(error)}"
+        model_admin.message_user(request, text, messages.ERROR)
+        return False
+    model_admin.log_change(request, stream, _("TTL: %(ttl)d s.") % {"ttl": ttl})
+    return True

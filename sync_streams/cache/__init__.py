@@ -1,0 +1,1 @@
+"""Services and Streams that were fetched a moment ago."""

@@ -1,0 +1,1 @@
+"""What the live transports share: a socket's life, who it is, the registry."""

@@ -1,0 +1,207 @@
+"""Base of the socket consumers: one socket's life, from the handshake to the end.
+
+Knows neither who is connected nor what for; see ``consumers`` for that, and
+https://channels.readthedocs.io/en/stable/topics/consumers.html.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from itertools import count
+from secrets import token_hex
+from typing import Any, ClassVar
+
+from channels.consumer import AsyncConsumer
+from channels.exceptions import StopConsumer
+
+from sync_streams.conf import get_settings
+from sync_streams.delivery.outbox.frames import FRAME_EXTENSION, Encoder
+from sync_streams.delivery.outbox.outbox import Outbox
+from sync_streams.errors import TooManyRequests
+
+from .close_codes import CloseCode
+from .registry import LAST_CLOSES_SECONDS, connections, jitter
+from .timers import Timers
+
+FRAME_RATE_WINDOW_SECONDS = 2
+
+_PROCESS = token_hex(8)
+_numbers = count()
+
+
+class SocketConsumer(AsyncConsumer):
+    """One socket: what it says, what it is sent, how it ends."""
+
+    encoder: ClassVar[Encoder]
+    """How the protocol writes what happens to Streams."""
+
+    reconnect_window = 0.0
+    """Seconds over which the herd that leaves with it may come back; 0: it is none."""
+
+    async def __call__(
+        self,
+        scope: Any,
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        """Serve the connection.
+
+        Unlike the base class this opens no channel: the process's hub has one for all
+        connections.
+        """
+        self.scope, self._send = scope, send
+        self.begin()
+        try:
+            while True:
+                await self.dispatch(await receive())
+        except StopConsumer:
+            pass
+        except asyncio.CancelledError:
+            if not self._is_closing:
+                raise
+        finally:
+            self.end()
+
+    def begin(self) -> None:
+        """Prepare for what the socket says and is sent."""
+        self.timers = Timers()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._task = asyncio.current_task()
+        self._frames, self._window_ends, self._heard = 0, 0.0, 0.0
+        self._is_closing = False
+        self.outbox = self._open_outbox()
+
+    def end(self) -> None:
+        """Let go of everything: the socket is no more."""
+        self.timers.clear()
+        self.outbox.discard()
+
+    async def dispatch(self, message: Any) -> None:
+        """Call the method that the ASGI event's type names.
+
+        Unlike the base class this does not look after database connections: that is a
+        thread hop for each frame (channels/consumer.py, channels/db.py), and no frame
+        leaves one open, since ``consumers.run`` closes what its operation used.
+        """
+        await getattr(self, message["type"].replace(".", "_"))(message)
+
+    async def websocket_connect(self, message: Mapping[str, Any]) -> None:
+        """Accept the socket, unless its page's origin may not open one."""
+        if not self._has_allowed_origin():
+            await self._send({"type": "websocket.close"})
+            return
+        await self._send(
+            {"type": "websocket.accept", "subprotocol": self.subprotocol()}
+        )
+        self.call_later(
+            "connect", get_settings().connect_timeout_seconds, CloseCode.NOT_CONNECTED
+        )
+
+    def mark_alive(self) -> None:
+        """Take note that the client lives."""
+        self._heard = time.monotonic()
+
+    def is_silent_for(self, seconds: float) -> bool:
+        """Tell whether the client has said nothing for so long."""
+        return self._heard < time.monotonic() - seconds
+
+    async def websocket_receive(self, message: Mapping[str, Any]) -> None:
+        """Read a frame."""
+        self.mark_alive()
+        await self.receive_frame(message.get("text"), message.get("bytes"))
+
+    async def websocket_disconnect(self, message: Mapping[str, Any]) -> None:
+        """End."""
+        raise StopConsumer
+
+    async def receive_frame(self, text: str | None, data: bytes | None) -> None:
+        """Answer one frame of the client; the adapter's."""
+        raise NotImplementedError
+
+    def take(self, data: bytes, is_text: bool) -> bool:
+        """Take a frame that asks for nothing, if it is one; the adapter's.
+
+        A server may call it as soon as the frame is there.
+
+        Returns:
+            Whether that was all there is to do.
+        """
+        return False
+
+    def subprotocol(self) -> str | None:
+        """Return the subprotocol to accept, if any."""
+        return None
+
+    async def close_with(self, code: CloseCode) -> None:
+        """End the connection, and say why; the adapter's."""
+        raise NotImplementedError
+
+    def count_frame(self) -> None:
+        """Count an inbound frame against the connection's rate.
+
+        Raises:
+            TooManyRequests: 20429, more than ``max_frames_per_second``. A connection
+                that goes on to twice as many is closed.
+        """
+        now = time.monotonic()
+        if now >= self._window_ends:
+            self._frames, self._window_ends = 0, now + FRAME_RATE_WINDOW_SECONDS
+        self._frames += 1
+        limit = get_settings().max_frames_per_second * FRAME_RATE_WINDOW_SECONDS
+        if self._frames > 2 * limit:
+            self.close_soon(CloseCode.TOO_MANY_FRAMES)
+        if self._frames > limit:
+            raise TooManyRequests
+
+    def call_later(self, name: str, delay: float, code: CloseCode) -> None:
+        """Leave after *delay* seconds, unless the timer of that name is set again."""
+        self.timers.set(name, delay, lambda: self.close_soon(code))
+
+    def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
+        """End the connection, once; at a random moment of the next *within* seconds."""
+        if within:
+            self.reconnect_window = connections.reconnect_window(within)
+            self.call_later("leave", jitter(within), code)
+        elif not self._is_closing:
+            self._is_closing = True
+            self._spawn(self._close(code))
+
+    async def _close(self, code: CloseCode) -> None:
+        await self.close_with(code)
+        # A client that reads nothing would hold the server back here for ever, and one
+        # that has vanished for as long as the server waits for its goodbye.
+        if self._abort is not None:
+            pause = 0 if code is CloseCode.TOO_SLOW else LAST_CLOSES_SECONDS
+            asyncio.get_running_loop().call_later(pause, self._abort)
+        if self._task is not None:
+            self._task.cancel()
+
+    def _leave_server(self) -> None:
+        window = get_settings().drain_seconds
+        self.close_soon(CloseCode.SERVER_LEAVING, within=window)
+
+    def _open_outbox(self) -> Outbox:
+        extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
+        frame_path = extensions.get(FRAME_EXTENSION, {})
+        self._abort: Callable[[], None] | None = frame_path.get("abort")
+        frame_path["leave"] = self._leave_server
+        frame_path["take"] = self.take
+        outbox = Outbox(
+            f"{_PROCESS}.{next(_numbers)}",
+            self.encoder,
+            send=self._send,
+            write=frame_path.get("write"),
+            on_stuck=lambda: self.close_soon(CloseCode.TOO_SLOW),
+        )
+        frame_path["writable"] = outbox.set_writable
+        return outbox
+
+    def _has_allowed_origin(self) -> bool:
+        allowed = get_settings().allowed_origins
+        origin = dict(self.scope["headers"]).get(b"origin", b"").decode("latin-1")
+        return not allowed or not origin or origin in allowed
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,157 @@
+"""Connections of this process: how many may be, how they are sent away.
+
+A process that is full, or behind with its work, refuses newcomers with a delay and
+leaves those that are there in peace. One that stops sends its connections away spread
+over a while, so that they do not all arrive elsewhere at once.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Protocol
+from weakref import WeakSet
+
+from sync_streams.conf import get_settings
+from sync_streams.connections.close_codes import CloseCode
+from sync_streams.delivery import hub
+from sync_streams.delivery.cluster import commands, stats
+from sync_streams.delivery.outbox.outbox import Outbox
+from sync_streams.errors import TooManyRequests
+from sync_streams.models import Service
+from sync_streams.tokens import Identity
+
+LAST_CLOSES_SECONDS = 2
+"""Time that the last connection sent away has to close."""
+
+
+class Connection(Protocol):
+    """What the process knows of each of its connections."""
+
+    identity: Identity | None
+    service: Service | None
+    outbox: Outbox
+
+    def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
+        """End the connection, at a random moment of the next *within* seconds."""
+
+
+class Connections:
+    """Every connection of this process."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._live: WeakSet[Connection] = WeakSet()
+        self._second, self._arrivals = 0, 0
+        self._last_left: asyncio.Event | None = None
+        self.is_draining = False
+        """Whether the process takes no more connections because it stops."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Connection]:
+        """Iterate over a snapshot."""
+        return iter(tuple(self._live))
+
+    @property
+    def slowest_seconds(self) -> float:
+        """Longest time that any connection took for its last timed answer."""
+        return max((one.outbox.acknowledgements.seconds for one in self), default=0.0)
+
+    def add(self, connection: Connection) -> None:
+        """Take a connection in, admitted or not."""
+        self._live.add(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """Let a connection go."""
+        self._live.discard(connection)
+        if not self._live and self._last_left is not None:
+            self._last_left.set()
+
+    def accept_newcomer(self) -> None:
+        """Let one more connection say who it is.
+
+        Raises:
+            TooManyRequests: 20429, the process is full (``max_connections``), gets too
+                many at a time (``max_connects_per_second``), is more than
+                ``max_lag_seconds`` behind, or stops.
+        """
+        settings = get_settings()
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._arrivals = second, 0
+        self._arrivals += 1
+        if (
+            self.is_draining
+            or len(self._live) > settings.max_connections
+            or self._arrivals > settings.max_connects_per_second
+            or hub.get_hub().lag > settings.max_lag_seconds
+        ):
+            raise TooManyRequests
+
+    def close_all(self, code: CloseCode, *, within: float) -> None:
+        """End every connection within so many seconds."""
+        for connection in self:
+            connection.close_soon(code, within=within)
+
+    def reconnect_window(self, within: float) -> float:
+        """Return over how long those who leave within so many seconds may come back.
+
+        0: as they leave, which is soonest. A herd, more than one process would let in
+        meanwhile (``max_connects_per_second``), has to take the time that this takes.
+        """
+        seconds = len(self._live) / get_settings().max_connects_per_second
+        return seconds if seconds > within else 0.0
+
+    async def drain(self) -> None:
+        """Take no more connections and send away those that are there.
+
+        Returns when the last one is gone, at the latest 2 seconds after
+        ``drain_seconds``.
+        """
+        self.is_draining = True
+        window = get_settings().drain_seconds
+        self.close_all(CloseCode.SERVER_LEAVING, within=window)
+        self._last_left = asyncio.Event()
+        if self._live:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(window + LAST_CLOSES_SECONDS):
+                    await self._last_left.wait()
+
+
+connections = Connections()
+
+
+def jitter(within: float) -> float:
+    """Return a random moment of the next *within* seconds."""
+    return random.uniform(0, within)  # noqa: S311 - spread, not secret
+
+
+def _close_when_unreachable() -> None:
+    connections.close_all(CloseCode.SERVER_LEAVING, within=get_settings().drain_seconds)
+
+
+async def _disconnect(_: hub.Hub, order: Any) -> None:
+    for connection in connections:
+        identity, service = connection.identity, connection.service
+        if identity is None or service is None:
+            continue
+        if (service.sid, identity.name) == (order["service_sid"], order["identity"]):
+            connection.close_soon(CloseCode.DISCONNECTED)
+
+
+async def _drain(_: hub.Hub, order: Any) -> None:
+    if order["process"] == stats.process_name():
+        await connections.drain()
+
+
+hub.on_unreachable.append(_close_when_unreachable)
+hub.handlers |= {commands.DISCONNECT: _disconnect, commands.DRAIN: _drain}
+stats.figures |= {
+    "connections": lambda: len(connections),
+    "leaving": lambda: int(connections.is_draining),
+    "slowest_ms": lambda: round(connections.slowest_seconds * 1000),
+}

@@ -1,0 +1,200 @@
+"""What both socket protocols share: identity, subscriptions, the bridge to operations.
+
+An adapter derives from :class:`SubscriberConsumer`, reads the frames of its protocol,
+calls the methods here or an operation, and writes the answers into its outbox.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from itertools import count
+from secrets import token_hex
+from typing import ParamSpec, TypeVar
+
+from channels.db import database_sync_to_async
+from django.db import InterfaceError, OperationalError
+
+from sync_streams import operations
+from sync_streams.cache.lookups import cached_service, cached_stream
+from sync_streams.conf import get_settings
+from sync_streams.delivery.hub import get_hub
+from sync_streams.errors import (
+    InternalError,
+    ServiceUnavailable,
+    SyncError,
+    TokenMismatch,
+    TooManySubscriptions,
+)
+from sync_streams.models import Service, Stream
+from sync_streams.operations.actor import Actor
+from sync_streams.operations.announcements import announce_endpoint
+from sync_streams.operations.permissions import aauthorize
+from sync_streams.tokens import Identity, has_key, read_token
+
+from .close_codes import CloseCode
+from .consumer import SocketConsumer
+from .registry import connections
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ABOUT_TO_EXPIRE_SECONDS = 180
+"""How long before a token lapses the client is told (Twilio: 3 minutes)."""
+
+FRAME_RATE_WINDOW_SECONDS = 2
+
+_PROCESS = token_hex(8)
+_numbers = count()
+
+
+class SubscriberConsumer(SocketConsumer):
+    """One connection: who it is, what it is subscribed to, how long it may stay."""
+
+    def begin(self) -> None:
+        """Begin as a connection that has not said who it is."""
+        super().begin()
+        self.hub = get_hub()
+        self.identity: Identity | None = None
+        self.service: Service | None = None
+        connections.add(self)
+
+    def end(self) -> None:
+        """End the subscriptions, too, and say that the identity is gone."""
+        connections.discard(self)
+        self.hub.forget(self.outbox)
+        super().end()
+        if self.service is not None:
+            announce_endpoint("disconnected", self.service, self.actor)
+
+    def tell_token_about_to_expire(self) -> None:
+        """Write that the access token lapses in 3 minutes; the adapter's."""
+        raise NotImplementedError
+
+    @property
+    def actor(self) -> Actor:
+        """This connection, as the actor of what it asks for."""
+        if self.identity is None:
+            return Actor("", self.outbox.connection_id)
+        return Actor(
+            self.identity.name,
+            self.outbox.connection_id,
+            is_read_only=self.identity.is_read_only,
+        )
+
+    async def authenticate(self, token: object) -> Identity:
+        """Let the token say who this is.
+
+        Raises:
+            TooManyRequests: 20429, the process takes no more connections now.
+            InvalidToken: 20101 to 20107.
+            ServiceNotFound: 54050, the token's Service does not exist.
+            ServiceUnavailable: 20503, the channel layer does not answer.
+        """
+        connections.accept_newcomer()
+        identity = read_token(token)
+        account_sid, ref = identity.account_sid, identity.service_ref
+        service = cached_service(account_sid, ref)
+        if service is None:
+            service = await run(operations.find_service, account_sid, ref)
+        await self.hub.start()
+        self.identity, self.service = identity, service
+        self.timers.cancel("connect")
+        self._watch_token(identity)
+        self._keep_alive()
+        announce_endpoint("connected", service, self.actor)
+        return identity
+
+    async def renew(self, token: object) -> Identity:
+        """Let a new token of the same identity and Service take the place of the old.
+
+        Raises:
+            InvalidToken: 20101 to 20107; 51215 for another identity or Service.
+        """
+        identity, known = read_token(token), self.identity
+        if known is None or self.service is None:
+            raise TokenMismatch
+        if (identity.name, identity.account_sid) != (known.name, known.account_sid):
+            raise TokenMismatch
+        names = {known.service_ref, self.service.sid, self.service.unique_name}
+        if identity.service_ref not in names:
+            raise TokenMismatch
+        self.identity = identity
+        self._watch_token(identity)
+        return identity
+
+    async def subscribe(self, stream: Stream) -> None:
+        """Deliver a Stream's Messages to this connection from now on.
+
+        Raises:
+            TooManySubscriptions: 54419.
+            AccessForbidden: 54007.
+            StreamNotFound: 54250, it was removed meanwhile.
+            ServiceUnavailable: 20503, the channel layer does not answer.
+        """
+        streams = self.outbox.streams
+        is_full = len(streams) >= get_settings().max_subscriptions
+        if is_full and stream.sid not in streams:
+            raise TooManySubscriptions
+        await aauthorize(self.actor, "subscribe", stream)
+        expires_at = _expiry(stream)
+        await self.hub.subscribe(self.outbox, stream.sid, expires_at)
+        # A change before this moment found no subscriber to tell.
+        recent = cached_stream(stream.service_id, stream.sid)
+        current = recent or await self._get_again(stream)
+        if _expiry(current) != expires_at:
+            self.hub.expire_at(stream.sid, _expiry(current))
+
+    def unsubscribe(self, stream_sid: str) -> None:
+        """Deliver a Stream's Messages no more."""
+        self.hub.unsubscribe(self.outbox, stream_sid)
+
+    async def _get_again(self, stream: Stream) -> Stream:
+        try:
+            return await run(_find_again, stream)
+        except Exception:
+            self.unsubscribe(stream.sid)
+            raise
+
+    def _watch_token(self, identity: Identity) -> None:
+        left = identity.expires_at - time.time()
+        self.call_later("token", left, CloseCode.TOKEN_EXPIRED)
+        warning = left - ABOUT_TO_EXPIRE_SECONDS
+        self.timers.set("warning", warning, self.tell_token_about_to_expire)
+
+    def _keep_alive(self) -> None:
+        interval = get_settings().keepalive_seconds
+        self.timers.set("alive", interval, self._keep_alive)
+        if self.identity is not None and not has_key(self.identity):
+            self.close_soon(CloseCode.TOKEN_INVALID)
+        elif self.is_silent_for(interval):
+            self.outbox.ping()
+
+
+def to_error(exception: Exception) -> SyncError:
+    """Return the error that answers a frame; what nobody foresaw is logged, too."""
+    if isinstance(exception, SyncError):
+        return exception
+    logger.error("a frame failed", exc_info=exception)
+    is_database_away = isinstance(exception, (OperationalError, InterfaceError))
+    return ServiceUnavailable() if is_database_away else InternalError()
+
+
+def _expiry(stream: Stream) -> float | None:
+    return stream.date_expires.timestamp() if stream.date_expires else None
+
+
+async def run(operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a synchronous operation in a thread; the one bridge of the consumers.
+
+    Not on Channels' one thread for all sockets: there, one slow database call would
+    hold up every other connection.
+    """
+    call = database_sync_to_async(operation, thread_sensitive=False)
+    return await call(*args, **kwargs)
+
+
+def _find_again(stream: Stream) -> Stream:
+    # In the thread, since the Stream may not have loaded its Service yet.
+    return operations.find_stream(stream.service, stream.sid)

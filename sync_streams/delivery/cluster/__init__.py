@@ -1,0 +1,1 @@
+"""Between processes: broadcast, probe, backpressure, commands, stats."""

@@ -1,0 +1,81 @@
+"""Events on the channel layer: their shapes, their groups, the only ``group_send``.
+
+See https://channels.readthedocs.io/en/stable/topics/channel_layers.html.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from channels.layers import BaseChannelLayer, get_channel_layer
+from django.core.exceptions import ImproperlyConfigured
+
+from sync_streams.conf import get_settings
+from sync_streams.delivery.cluster.event_loop import run_on_loop
+from sync_streams.delivery.events import (
+    MESSAGE,
+    PROCESS_GROUP,
+    Event,
+    ServiceEvent,
+    stream_group,
+)
+from sync_streams.errors import ServiceUnavailable
+
+from .backpressure import backpressure
+from .servers import server_of
+
+logger = logging.getLogger(__name__)
+
+
+def channel_layer() -> BaseChannelLayer:
+    """Return the host project's default channel layer."""
+    layer = get_channel_layer()
+    if layer is None:
+        raise ImproperlyConfigured("CHANNEL_LAYERS has no default layer.")
+    return layer
+
+
+async def send_to_group(group: str, event: Mapping[str, object]) -> None:
+    """Send an event to a group, for as long as the layer takes."""
+    await channel_layer().group_send(group, dict(event))
+
+
+async def abroadcast(event: Event | ServiceEvent) -> None:
+    """Send an event to the processes that it concerns.
+
+    A Message goes to those with subscribers; whatever happens to a Stream or a Service
+    itself goes to all, because each may have looked it up a moment ago.
+
+    Raises:
+        ServiceUnavailable: 20503, the layer did not take it within
+            ``broadcast_timeout_seconds``; or it is a Message, and this process has
+            been behind for as long, or hears nothing from where it would go.
+    """
+    group = PROCESS_GROUP
+    if event["type"] == MESSAGE:
+        group = stream_group(event["stream_sid"])
+        await _check_reachable(event["stream_sid"], group)
+    try:
+        async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+            await send_to_group(group, event)
+    except Exception as error:
+        # Layers are pluggable and their errors share no base class.
+        logger.warning("an event could not be broadcast: %r", error)
+        raise ServiceUnavailable from error
+
+
+async def _check_reachable(stream_sid: str, group: str) -> None:
+    heard = backpressure()
+    if heard.is_behind(stream_sid):
+        try:
+            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                await heard.keep_pace()
+        except TimeoutError as error:
+            raise ServiceUnavailable from error
+    if heard.unreachable and server_of(channel_layer(), group) in heard.unreachable:
+        raise ServiceUnavailable
+
+
+def broadcast(event: Event | ServiceEvent) -> None:
+    """Do as :func:`abroadcast` does, from synchronous code of any thread."""
+    run_on_loop(abroadcast(event))

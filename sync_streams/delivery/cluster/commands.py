@@ -1,0 +1,56 @@
+"""Orders: what an operator tells every process to do with its connections.
+
+Whoever holds the connections puts a handler for each type into ``hub.handlers``.
+"""
+
+import asyncio
+import logging
+from typing import Literal, TypedDict
+
+from sync_streams.conf import get_settings
+from sync_streams.delivery.events import PROCESS_GROUP
+from sync_streams.errors import ServiceUnavailable
+
+from .broadcast import send_to_group
+from .event_loop import run_on_loop
+
+logger = logging.getLogger(__name__)
+
+DISCONNECT: Literal["command.disconnect"] = "command.disconnect"
+DRAIN: Literal["command.drain"] = "command.drain"
+
+
+class DisconnectCommand(TypedDict):
+    """End every connection of an identity to a Service."""
+
+    type: Literal["command.disconnect"]
+    service_sid: str
+    identity: str
+
+
+class DrainCommand(TypedDict):
+    """Send all connections of one process away and take no more."""
+
+    type: Literal["command.drain"]
+    process: str
+    """Its name, as :func:`~sync_streams.delivery.cluster.stats.process_name` makes it."""
+
+
+def give(order: DisconnectCommand | DrainCommand) -> None:
+    """Give an order, from synchronous code; nobody says whether it was carried out.
+
+    Raises:
+        ServiceUnavailable: 20503, the layer did not take it within
+            ``broadcast_timeout_seconds``.
+    """
+    run_on_loop(_give(order))
+
+
+async def _give(order: DisconnectCommand | DrainCommand) -> None:
+    try:
+        async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+            await send_to_group(PROCESS_GROUP, order)
+    except Exception as error:
+        # Layers are pluggable and their errors share no base class.
+        logger.warning("channel layer failed: %r", error)
+        raise ServiceUnavailable from error

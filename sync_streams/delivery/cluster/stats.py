@@ -1,0 +1,124 @@
+"""Stats: how many subscribe to which Stream, asked of every process when one looks.
+
+Nothing is stored: a question goes to the group of all processes, each answers on a
+channel made for the question, and whoever answered in time counts. See
+https://channels.readthedocs.io/en/stable/topics/channel_layers.html#single-channels.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sync_streams.delivery import hub
+from sync_streams.delivery.counters import counters
+from sync_streams.delivery.events import PROCESS_GROUP
+from sync_streams.redis.rate_limit import refusals
+
+from .broadcast import channel_layer, send_to_group
+from .event_loop import run_on_loop
+
+logger = logging.getLogger(__name__)
+
+ASKED = "occupancy.asked"
+GATHER_SECONDS = 0.25
+"""Time that the processes have to answer."""
+
+MAX_BUSIEST = 1000
+"""Streams that one process names when it is asked for its busiest."""
+
+
+figures: dict[str, Callable[[], int]] = {
+    "delivered": lambda: counters.delivered,
+    "dropped": lambda: counters.dropped,
+    "acknowledged": lambda: counters.acknowledged,
+}
+"""What a process tells of itself, by name; others add what they know."""
+
+
+@dataclass(slots=True)
+class Stats:
+    """What the processes answered, added up."""
+
+    subscribers: dict[str, int] = field(default_factory=dict)
+    """Connections subscribed, by SID of the Stream."""
+
+    refused: dict[str, int] = field(default_factory=dict)
+    """Messages refused for their rate (54009), by SID, since the processes started."""
+
+    processes: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Who answered, as ``host:process id``, and what each told of itself."""
+
+    @property
+    def dropped(self) -> int:
+        """Messages dropped because somebody read too slowly, of all Streams."""
+        return sum(figures["dropped"] for figures in self.processes.values())
+
+    def add(self, answer: Mapping[str, Any]) -> None:
+        """Add what one process answered."""
+        for name in ("subscribers", "refused"):
+            total = getattr(self, name)
+            for stream_sid, count in answer[name].items():
+                total[stream_sid] = total.get(stream_sid, 0) + count
+        self.processes[answer["process"]] = answer["figures"]
+
+
+async def aask(stream_sids: Iterable[str] | None = None) -> Stats:
+    """Ask every process about the Streams; without any, about its busiest ones.
+
+    Takes :data:`GATHER_SECONDS`. A process without sockets does not answer, and one
+    that answers late is not counted; if the layer fails, nobody is.
+    """
+    occupancy = Stats()
+    sids = None if stream_sids is None else list(stream_sids)
+    try:
+        async with asyncio.timeout(GATHER_SECONDS):
+            await _gather(sids, occupancy)
+    except TimeoutError:
+        pass
+    except Exception as error:
+        # Layers are pluggable and their errors share no base class.
+        logger.warning("channel layer failed: %r", error)
+    return occupancy
+
+
+def ask(stream_sids: Iterable[str] | None = None) -> Stats:
+    """Do as :func:`aask` does, from synchronous code of any thread."""
+    return run_on_loop(aask(stream_sids))
+
+
+def process_name() -> str:
+    """Return the name of this process among all: ``host:process id``."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+async def _gather(stream_sids: list[str] | None, occupancy: Stats) -> None:
+    layer = channel_layer()
+    channel = await layer.new_channel()
+    question = {"type": ASKED, "stream_sids": stream_sids, "reply_to": channel}
+    await send_to_group(PROCESS_GROUP, question)
+    while True:
+        occupancy.add(await layer.receive(channel))
+
+
+async def _answer(local: hub.Hub, question: Mapping[str, Any]) -> None:
+    sids = question["stream_sids"]
+    subscribers = local.busiest(MAX_BUSIEST) if sids is None else _count(local, sids)
+    answer = {
+        "type": "occupancy.told",
+        "process": process_name(),
+        "subscribers": subscribers,
+        "refused": {sid: refusals.count(sid) for sid in subscribers},
+        "figures": {name: count() for name, count in figures.items()},
+    }
+    await channel_layer().send(question["reply_to"], answer)
+
+
+def _count(local: hub.Hub, stream_sids: list[str]) -> dict[str, int]:
+    return {sid: local.count(sid) for sid in stream_sids}
+
+
+hub.handlers[ASKED] = _answer

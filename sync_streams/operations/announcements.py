@@ -1,0 +1,132 @@
+"""Announcements: what is told of a committed change, to subscribers and receivers."""
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Literal
+
+from django.db import transaction
+from django.dispatch import Signal
+
+from sync_streams import signals
+from sync_streams.cache.lookups import forget_services, forget_stream
+from sync_streams.delivery.cluster.broadcast import abroadcast, broadcast
+from sync_streams.delivery.events import Event, ServiceEvent
+from sync_streams.errors import ServiceUnavailable
+from sync_streams.models import Service, Stream
+from sync_streams.operations.actor import Actor
+
+from .data import Message
+
+logger = logging.getLogger(__name__)
+
+
+EndpointChange = Literal["connected", "disconnected"]
+
+endpoint_listeners: list[Callable[[EndpointChange, Service, Actor], None]] = []
+"""Called on the event loop with each connection that begins or ends. No signal, whose
+asynchronous receivers could not be waited for there."""
+
+
+webhook_trials: list[Callable[[Service, Actor], str | None]] = []
+"""Each sends a Service's webhook at once and returns why that failed, if it did."""
+
+
+def announce_trial(service: Service, actor: Actor) -> list[str]:
+    """Let whoever sends webhooks send one now; return why it failed, if it did."""
+    failures = (trial(service, actor) for trial in webhook_trials)
+    return [failure for failure in failures if failure is not None]
+
+
+def announce_endpoint(change: EndpointChange, service: Service, actor: Actor) -> None:
+    """Tell listeners of a connection that now speaks for an identity, or no more."""
+    for listener in endpoint_listeners:
+        listener(change, service, actor)
+
+
+def announce_service(service: Service) -> None:
+    """Tell every process that a Service has changed or is gone."""
+    forget_services()
+    _broadcast({"type": "service.changed", "service_sid": service.sid})
+
+
+def announce_created(stream: Stream, actor: Actor) -> None:
+    """Tell receivers of a new Stream; it cannot have subscribers yet."""
+    _send(signals.stream_created, stream, actor)
+
+
+def announce_updated(stream: Stream, actor: Actor) -> None:
+    """Tell every process and all receivers that a Stream has another expiry."""
+    expires = stream.date_expires
+    forget_stream(stream.sid)
+    _broadcast(
+        {
+            "type": "stream.updated",
+            "stream_sid": stream.sid,
+            "expires_at": expires.timestamp() if expires else None,
+        },
+    )
+    _send(signals.stream_updated, stream, actor)
+
+
+def announce_removed(stream: Stream, actor: Actor) -> None:
+    """Tell subscribers and receivers that a Stream is gone."""
+    forget_stream(stream.sid)
+    _broadcast(
+        {
+            "type": "stream.removed",
+            "stream_sid": stream.sid,
+            "origin": actor.connection_id,
+        },
+    )
+    _send(signals.stream_removed, stream, actor)
+
+
+def announce_all_removed(streams: Iterable[Stream], actor: Actor) -> None:
+    """Tell that Streams are gone, once the removal is committed."""
+    for stream in streams:
+        transaction.on_commit(partial(announce_removed, stream, actor))
+
+
+def announce_message(stream: Stream, message: Message, actor: Actor) -> None:
+    """Broadcast a Message.
+
+    Raises:
+        ServiceUnavailable: 20503, nobody was told.
+    """
+    broadcast(_published(stream, message, actor))
+    signals.message_published.send_robust(
+        Stream, stream=stream, message=message, identity=actor.identity, actor=actor
+    )
+
+
+async def aannounce_message(stream: Stream, message: Message, actor: Actor) -> None:
+    """Do as :func:`announce_message` does, from async code."""
+    await abroadcast(_published(stream, message, actor))
+    # Receivers are synchronous as a rule, and a thread is paid only if there are any.
+    if signals.message_published.has_listeners(Stream):
+        await signals.message_published.asend_robust(
+            Stream, stream=stream, message=message, identity=actor.identity, actor=actor
+        )
+
+
+def _published(stream: Stream, message: Message, actor: Actor) -> Event:
+    return {
+        "type": "message.published",
+        "stream_sid": stream.sid,
+        "message_sid": message.sid,
+        "text": message.text,
+        "origin": actor.connection_id,
+    }
+
+
+def _broadcast(event: Event | ServiceEvent) -> None:
+    try:
+        broadcast(event)
+    except ServiceUnavailable:
+        # The change is committed and stands; answering 503 would deny it.
+        logger.error("%s was not broadcast: %s", event["type"], event)
+
+
+def _send(signal: Signal, stream: Stream, actor: Actor) -> None:
+    signal.send_robust(Stream, stream=stream, identity=actor.identity, actor=actor)

@@ -1,0 +1,119 @@
+"""Message: a JSON object of at most 4 KiB that is published and never stored.
+
+Data is strict JSON (RFC 8259) and travels as the compact text made here, once.
+See https://www.twilio.com/docs/sync/api/stream-message-resource.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from sync_streams.errors import DataTooLarge, InvalidJSON, InvalidMessageData
+from sync_streams.sids import new_sid
+
+JSONObject = dict[str, Any]
+
+MAX_DATA_BYTES = 4096
+MAX_DEPTH = 64
+MAX_TEXT_BYTES = 65_536
+"""Data as sent, before it is written compactly; far above what 4,096 bytes need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One Message on its way from a publisher to the subscribers of a Stream."""
+
+    sid: str
+    """SID, ``TZ…``."""
+
+    stream_sid: str
+    """SID of the Stream."""
+
+    data: JSONObject
+    """What was published."""
+
+    text: str
+    """The data as compact JSON text: what every subscriber is sent."""
+
+    @classmethod
+    def new(cls, stream_sid: str, data: object) -> "Message":
+        """Check *data* and make it a Message of the Stream.
+
+        Raises:
+            InvalidMessageData: 54251, there is no data.
+            InvalidJSON: 54008, the data is not a strict JSON object, or is nested
+                deeper than 64 levels.
+            DataTooLarge: 54006, more than 4,096 bytes of compact UTF-8 JSON.
+        """
+        if data is None:
+            raise InvalidMessageData
+        if not isinstance(data, dict):
+            raise InvalidJSON
+        text = _to_text(data)
+        return cls(new_sid("TZ"), stream_sid, data, text)
+
+
+def read_data(text: str) -> object:
+    """Read the JSON *text* of a Message's data, as REST clients send it.
+
+    Raises:
+        DataTooLarge: 54006, the text alone exceeds 64 KiB.
+        InvalidJSON: 54008, the text is not strict JSON.
+    """
+    if len(text) > MAX_TEXT_BYTES:
+        raise DataTooLarge
+    return read_json(text)
+
+
+def read_json(text: str | bytes) -> Any:
+    """Read strict JSON: no ``NaN``, no ``Infinity``, no number beyond a float.
+
+    Raises:
+        InvalidJSON: 54008, the text is something else.
+    """
+    try:
+        return _DECODER.decode(text if isinstance(text, str) else text.decode())
+    except (ValueError, RecursionError) as error:
+        raise InvalidJSON from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in {float("inf"), float("-inf")}:
+        raise ValueError(digits)
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
+)
+
+
+def _to_text(data: JSONObject) -> str:
+    try:
+        text = _ENCODER.encode(data)
+        size = len(text.encode())  # a lone surrogate fails here, before any subscriber
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidJSON from error
+    if size > MAX_DATA_BYTES:
+        raise DataTooLarge
+    if text.count("{") + text.count("[") > MAX_DEPTH and _is_too_deep(data):
+        raise InvalidJSON
+    return text
+
+
+def _is_too_deep(data: JSONObject) -> bool:
+    level: list[Any] = [data]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in _children(node)]
+    return bool(level)
+
+
+def _children(node: Any) -> list[Any]:
+    nodes = node.values() if isinstance(node, dict) else node
+    return [child for child in nodes if isinstance(child, (dict, list, tuple))]

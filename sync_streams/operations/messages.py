@@ -1,0 +1,67 @@
+"""Publishing Messages.
+
+See https://www.twilio.com/docs/sync/api/stream-message-resource.
+"""
+
+from channels.db import database_sync_to_async
+
+from sync_streams.cache.lookups import cached_stream
+from sync_streams.models import Service
+from sync_streams.redis import rate_limit
+
+from .actor import SYSTEM_ACTOR, Actor
+from .announcements import aannounce_message, announce_message
+from .data import Message
+from .permissions import aauthorize, authorize, check_may_change
+from .streams import find_stream
+
+
+def publish(
+    service: Service, stream_ref: str, data: object, *, actor: Actor = SYSTEM_ACTOR
+) -> Message:
+    """Publish *data* to a Stream: it reaches whoever is subscribed now, at most once.
+
+    Args:
+        service: the Stream's Service.
+        stream_ref: SID (``TO…``) or unique name of the Stream.
+        data: a JSON object of at most 4,096 bytes as compact UTF-8 JSON.
+        actor: who publishes.
+
+    Returns:
+        The Message with its new SID (``TZ…``). It is not stored.
+
+    Raises:
+        StreamNotFound: 54250, no live Stream has that SID.
+        UniqueNameNotFound: 54300, no live Stream has that unique name.
+        InvalidMessageData: 54251, there is no data.
+        InvalidJSON: 54008, the data is not a strict JSON object.
+        DataTooLarge: 54006.
+        RateLimited: 54009, over ``publish_rate`` (30 Messages a second).
+        AccessForbidden: 54007.
+        ServiceUnavailable: 20503, nobody was told; it may be tried again.
+
+    See https://www.twilio.com/docs/sync/api/stream-message-resource.
+    """
+    check_may_change(actor)
+    stream = find_stream(service, stream_ref)
+    authorize(actor, "publish", stream)
+    message = Message.new(stream.sid, data)
+    rate_limit.spend(stream.sid)
+    announce_message(stream, message, actor)
+    return message
+
+
+async def apublish(
+    service: Service, stream_ref: str, data: object, *, actor: Actor = SYSTEM_ACTOR
+) -> Message:
+    """Do as :func:`publish` does, from async code and, as a rule, without a thread."""
+    check_may_change(actor)
+    stream = cached_stream(service.sid, stream_ref)
+    if stream is None:
+        find = database_sync_to_async(find_stream, thread_sensitive=False)
+        stream = await find(service, stream_ref)
+    await aauthorize(actor, "publish", stream)
+    message = Message.new(stream.sid, data)
+    await rate_limit.aspend(stream.sid)
+    await aannounce_message(stream, message, actor)
+    return message

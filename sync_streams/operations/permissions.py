@@ -1,0 +1,106 @@
+"""Permissions: what the identity of an access token may do.
+
+Account credentials (REST) and the host project's own code may do everything. For token
+identities ``SYNC_STREAMS["AUTHORIZE"]`` decides, if it is set, and a Service with
+``acl_enabled`` has its Streams created with account credentials only. See
+https://www.twilio.com/docs/sync/identity-and-access-control.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from inspect import isawaitable
+from typing import Any, Literal
+
+from asgiref.sync import async_to_sync, iscoroutinefunction
+from channels.db import database_sync_to_async
+
+from sync_streams.conf import get_settings, imported
+from sync_streams.errors import AccessForbidden
+from sync_streams.models import Service, Stream
+
+from .actor import Actor
+
+logger = logging.getLogger(__name__)
+
+Action = Literal["subscribe", "publish", "create", "remove"]
+"""What is asked for; a new TTL needs ``remove``, for it may end a Stream at once."""
+
+Target = Stream | str | None
+"""The Stream, or for ``create`` its unique name, if it is to have one."""
+
+
+def authorize(actor: Actor, action: Action, target: Target) -> None:
+    """Let an action pass, or not.
+
+    Raises:
+        AccessForbidden: 54007, the hook says no, or fails.
+    """
+    if not _is_asked(actor):
+        return
+    with _failing_closed(action):
+        answer = _hook()(actor.identity, action, target)
+        _check(async_to_sync(_wait_for)(answer) if isawaitable(answer) else answer)
+
+
+def authorize_creation(actor: Actor, service: Service, unique_name: str | None) -> None:
+    """Let a Stream be created, or not.
+
+    Raises:
+        AccessForbidden: 54007, of an access token: the Service has ``acl_enabled``,
+            or the hook says no.
+    """
+    if service.acl_enabled and not actor.is_trusted:
+        raise AccessForbidden
+    authorize(actor, "create", unique_name)
+
+
+async def aauthorize(actor: Actor, action: Action, target: Target) -> None:
+    """Do as :func:`authorize` does; an asynchronous hook costs no thread."""
+    if not _is_asked(actor):
+        return
+    with _failing_closed(action):
+        hook = _hook()
+        if not iscoroutinefunction(hook):
+            hook = database_sync_to_async(hook, thread_sensitive=False)
+        answer = await hook(actor.identity, action, target)
+        _check(await answer if isawaitable(answer) else answer)
+
+
+def check_may_change(actor: Actor) -> None:
+    """Let everybody change and publish but the holder of a read-only access token.
+
+    Raises:
+        AccessForbidden: 54007.
+    """
+    if actor.is_read_only:
+        raise AccessForbidden
+
+
+def _is_asked(actor: Actor) -> bool:
+    return bool(get_settings().authorize) and not actor.is_trusted
+
+
+def _hook() -> Callable[..., Any]:
+    hook: Callable[..., Any] = imported(get_settings().authorize)
+    return hook
+
+
+def _check(answer: object) -> None:
+    if not answer:
+        raise AccessForbidden
+
+
+async def _wait_for(answer: Awaitable[object]) -> object:
+    return await answer
+
+
+@contextmanager
+def _failing_closed(action: Action) -> Iterator[None]:
+    try:
+        yield
+    except AccessForbidden:
+        raise
+    except Exception as error:
+        logger.exception("the AUTHORIZE hook failed; %s is refused", action)
+        raise AccessForbidden from error

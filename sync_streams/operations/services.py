@@ -1,0 +1,126 @@
+"""Operations on Services: see https://www.twilio.com/docs/sync/api/service."""
+
+from functools import partial
+from typing import Unpack
+
+from django.db import transaction
+from django.utils import timezone
+
+from sync_streams.cache.lookups import look_up_service
+from sync_streams.errors import InvalidWebhookUrl, ServiceNotFound
+from sync_streams.models import DEFAULT_SERVICE, Service, ServiceQuerySet
+
+from .actor import SYSTEM_ACTOR, Actor
+from .announcements import announce_all_removed, announce_service, announce_trial
+from .validators import ServiceFields, check_service_fields, is_storable
+
+
+def create_service(account_sid: str, **fields: Unpack[ServiceFields]) -> Service:
+    """Create a Service of the account.
+
+    Raises:
+        InvalidFriendlyName: 54053.
+        InvalidWebhookUrl: 54051.
+        InvalidParameter: 20001.
+
+    See https://www.twilio.com/docs/sync/api/service.
+    """
+    check_service_fields(fields)
+    now = timezone.now()
+    return Service.objects.create(
+        account_sid=account_sid, date_created=now, date_updated=now, **fields
+    )
+
+
+def get_service(account_sid: str, ref: str) -> Service:
+    """Return the account's Service; ``default`` comes into being when first asked for.
+
+    Raises:
+        ServiceNotFound: 54050, no Service of the account has that SID or unique name.
+    """
+    if not is_storable(ref):
+        raise ServiceNotFound
+    service = Service.objects.by_ref(account_sid, ref).first()
+    if service is None and ref == DEFAULT_SERVICE:
+        service, _ = Service.objects.get_or_create(
+            account_sid=account_sid,
+            unique_name=DEFAULT_SERVICE,
+            defaults={"friendly_name": "Default Service"},
+        )
+    if service is None:
+        raise ServiceNotFound
+    return service
+
+
+def find_service(account_sid: str, ref: str) -> Service:
+    """Return the account's Service as of a moment ago, at most.
+
+    Raises:
+        ServiceNotFound: 54050.
+    """
+    fetch = partial(get_service, account_sid, ref)
+    return look_up_service(account_sid, ref, fetch)
+
+
+def list_services(account_sid: str) -> ServiceQuerySet:
+    """Return the account's Services, oldest first."""
+    return Service.objects.filter(account_sid=account_sid)
+
+
+def list_watched_services() -> list[Service]:
+    """Return the Services of all accounts that want to hear of reachability."""
+    watched = Service.objects.filter(reachability_webhooks_enabled=True)
+    return list(watched.exclude(webhook_url=None))
+
+
+def update_service(service: Service, **fields: Unpack[ServiceFields]) -> Service:
+    """Change a Service; without fields it stays as it is.
+
+    Raises:
+        InvalidFriendlyName: 54053.
+        InvalidWebhookUrl: 54051.
+        InvalidParameter: 20001.
+        ServiceNotFound: 54050, it was removed meanwhile.
+    """
+    check_service_fields(fields)
+    if fields:
+        changes = {**fields, "date_updated": timezone.now()}
+        if not Service.objects.filter(sid=service.sid).update(**changes):
+            raise ServiceNotFound
+        service.refresh_from_db()
+        transaction.on_commit(partial(announce_service, service))
+    return service
+
+
+def remove_service(service: Service, *, actor: Actor = SYSTEM_ACTOR) -> None:
+    """Remove a Service and all its Streams; their subscribers are told.
+
+    Raises:
+        ServiceNotFound: 54050, it was removed meanwhile.
+    """
+    with transaction.atomic():
+        # Locked first: a Stream that is being created either stands in the list below
+        # or finds the Service gone.
+        Service.objects.select_for_update().filter(sid=service.sid).first()
+        streams = list(service.streams.all())
+        _, removed = Service.objects.filter(sid=service.sid).delete()
+        if not removed.get(Service._meta.label):
+            raise ServiceNotFound
+        transaction.on_commit(partial(announce_service, service))
+        announce_all_removed(streams, actor)
+
+
+def try_webhook(service: Service) -> list[str]:
+    """Send a ``webhook_test`` to the Service's ``webhook_url`` and wait for its answer.
+
+    Takes 15 seconds at most.
+
+    Returns:
+        Why it did not arrive, or was not answered with 2xx; nothing if it was.
+
+    Raises:
+        InvalidWebhookUrl: 54051, the Service has none.
+    """
+    if not service.webhook_url:
+        raise InvalidWebhookUrl
+    return announce_trial(service, SYSTEM_ACTOR)

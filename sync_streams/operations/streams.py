@@ -1,0 +1,213 @@
+"""Operations on Streams: see https://www.twilio.com/docs/sync/api/stream-resource."""
+
+from datetime import datetime
+from functools import partial
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from sync_streams.cache.lookups import look_up_stream
+from sync_streams.delivery.cluster.stats import ask
+from sync_streams.errors import (
+    AccessForbidden,
+    ServiceNotFound,
+    StreamNotFound,
+    UniqueNameNotFound,
+    UniqueNameTaken,
+)
+from sync_streams.models import Service, Stream, StreamQuerySet
+from sync_streams.sids import is_sid
+
+from .actor import EXPIRY_ACTOR, SYSTEM_ACTOR, Actor
+from .announcements import announce_all_removed, announce_created, announce_updated
+from .permissions import authorize, authorize_creation, check_may_change
+from .services import get_service
+from .validators import check_unique_name, expiry, is_storable
+
+EXPIRY_BATCH = 500
+"""Lapsed Streams removed in one transaction."""
+
+
+def create_stream(
+    service: Service,
+    *,
+    unique_name: str | None = None,
+    ttl: int | None = None,
+    actor: Actor = SYSTEM_ACTOR,
+) -> Stream:
+    """Create a Stream.
+
+    Args:
+        service: the Service it belongs to.
+        unique_name: 1 to 320 characters, not like a SID, visible, and whole in a URL;
+            none: known by its SID only.
+        ttl: seconds until it lapses, 0 to 31,536,000; 0 or none: never.
+        actor: who creates it.
+
+    Raises:
+        InvalidUniqueName: 54302.
+        InvalidTtl: 54011.
+        UniqueNameTaken: 54301, another live Stream has the name.
+        AccessForbidden: 54007.
+        ServiceNotFound: 54050, the Service was removed meanwhile.
+
+    See https://www.twilio.com/docs/sync/api/stream-resource.
+    """
+    check_may_change(actor)
+    check_unique_name(unique_name)
+    if not actor.is_trusted:
+        # A connection knows its Service as it was when the connection began.
+        service = get_service(service.account_sid, service.sid)
+        authorize_creation(actor, service, unique_name)
+    now = timezone.now()
+    stream = Stream(
+        account_sid=service.account_sid,
+        service=service,
+        unique_name=unique_name,
+        date_expires=expiry(ttl, now),
+        date_created=now,
+        date_updated=now,
+        created_by=actor.identity,
+    )
+    try:
+        with transaction.atomic():
+            _remove_expired(Stream.objects.filter(service=service).by_name(unique_name))
+            stream.save(force_insert=True)
+            transaction.on_commit(partial(announce_created, stream, actor))
+    except IntegrityError as error:
+        is_service_gone = not Service.objects.filter(sid=service.sid).exists()
+        raise (ServiceNotFound if is_service_gone else UniqueNameTaken) from error
+    return stream
+
+
+def get_stream(service: Service, ref: str) -> Stream:
+    """Return the Service's live Stream.
+
+    Raises:
+        StreamNotFound: 54250, no live Stream has that SID.
+        UniqueNameNotFound: 54300, no live Stream has that unique name.
+    """
+    stream = None
+    if is_storable(ref):
+        streams = list_streams(service).select_related("service")
+        stream = streams.by_ref(ref).first()
+    if stream is None:
+        raise _not_found(ref)
+    return stream
+
+
+def open_stream(service: Service, ref: str, *, actor: Actor = SYSTEM_ACTOR) -> Stream:
+    """Return the live Stream to one who may subscribe or publish to it.
+
+    Raises:
+        StreamNotFound: 54250.
+        UniqueNameNotFound: 54300.
+        AccessForbidden: 54007.
+    """
+    stream = get_stream(service, ref)
+    try:
+        authorize(actor, "subscribe", stream)
+    except AccessForbidden:
+        authorize(actor, "publish", stream)
+    return stream
+
+
+def find_stream(service: Service, ref: str) -> Stream:
+    """Return the Service's live Stream as of a moment ago, at most.
+
+    Raises:
+        StreamNotFound: 54250.
+        UniqueNameNotFound: 54300.
+    """
+    return look_up_stream(service.sid, ref, partial(get_stream, service, ref))
+
+
+def list_streams(service: Service) -> StreamQuerySet:
+    """Return the Service's live Streams, oldest first."""
+    return Stream.objects.live().filter(service=service)
+
+
+def update_stream(
+    service: Service, ref: str, *, ttl: int | None = None, actor: Actor = SYSTEM_ACTOR
+) -> Stream:
+    """Give a Stream another life-time, from now on; without one it stays as it is.
+
+    Raises:
+        InvalidTtl: 54011, ``ttl`` is not 0 (never lapses) to 31,536,000 seconds.
+        StreamNotFound: 54250.
+        UniqueNameNotFound: 54300.
+        AccessForbidden: 54007.
+    """
+    check_may_change(actor)
+    stream = get_stream(service, ref)
+    authorize(actor, "remove", stream)
+    if ttl is None:
+        return stream
+    stream.date_updated = timezone.now()
+    stream.date_expires = expiry(ttl, stream.date_updated)
+    with transaction.atomic():
+        changed = Stream.objects.filter(sid=stream.sid).update(
+            date_expires=stream.date_expires, date_updated=stream.date_updated
+        )
+        if not changed:
+            raise _not_found(ref)
+        transaction.on_commit(partial(announce_updated, stream, actor))
+    return stream
+
+
+def remove_stream(service: Service, ref: str, *, actor: Actor = SYSTEM_ACTOR) -> None:
+    """Remove a Stream; its subscribers are told, once.
+
+    Raises:
+        StreamNotFound: 54250.
+        UniqueNameNotFound: 54300.
+        AccessForbidden: 54007.
+    """
+    check_may_change(actor)
+    stream = get_stream(service, ref)
+    authorize(actor, "remove", stream)
+    with transaction.atomic():
+        removed, _ = Stream.objects.filter(sid=stream.sid).delete()
+        if not removed:
+            raise _not_found(ref)
+        announce_all_removed([stream], actor)
+
+
+def expire_streams(now: datetime | None = None) -> int:
+    """Remove every lapsed Stream, in batches, and return how many there were.
+
+    Any number of processes may do this at once: each Stream is removed, and its removal
+    announced, by one of them.
+    """
+    total = 0
+    # As a rule there are none, and looking costs no lock.
+    while Stream.objects.lapsed(now).exists():
+        with transaction.atomic():
+            removed = _remove_expired(Stream.objects.all(), now)
+        if not removed:
+            break  # somebody else removed them meanwhile
+        total += removed
+    return total
+
+
+def occupancy(stream: Stream) -> int:
+    """Return how many connections are subscribed to a Stream, over all processes.
+
+    Asks them now, which takes a quarter of a second.
+    """
+    return ask([stream.sid]).subscribers.get(stream.sid, 0)
+
+
+def _not_found(ref: str) -> StreamNotFound | UniqueNameNotFound:
+    return StreamNotFound() if is_sid(ref) else UniqueNameNotFound()
+
+
+def _remove_expired(streams: StreamQuerySet, now: datetime | None = None) -> int:
+    # The lock makes one sweeper of many remove a row; where the database has none
+    # (SQLite), its writers wait for one another anyway.
+    locked = streams.lapsed(now).select_for_update()
+    lapsed = list(locked.prefetch_related("service")[:EXPIRY_BATCH])
+    if lapsed:
+        Stream.objects.filter(sid__in=[stream.sid for stream in lapsed]).delete()
+        announce_all_removed(lapsed, EXPIRY_ACTOR)
+    return len(lapsed)

@@ -1,0 +1,65 @@
+"""Sweeper: removes lapsed Streams from the database while a server process runs.
+
+Nobody waits for it: a lapsed Stream is gone for every operation, and hubs tell their
+subscribers, at the moment itself. What is left for the sweeper are the row and
+``stream_removed`` for the host project and webhooks. Every process sweeps; each Stream
+is removed by one of them. Without a server, ``manage.py expire_streams`` does the same.
+"""
+
+import asyncio
+import logging
+import random
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from channels.db import database_sync_to_async
+from django.core.signals import request_started
+
+from sync_streams import operations
+from sync_streams.conf import get_settings
+from sync_streams.delivery import hub
+
+logger = logging.getLogger(__name__)
+
+_tasks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = (
+    WeakKeyDictionary()
+)
+
+
+def connect() -> None:
+    """Sweep in each process that serves ASGI, from its first connection on."""
+    hub.companions.append(start)
+    request_started.connect(
+        _on_first_request, dispatch_uid="sync_streams.operations.sweeper"
+    )
+
+
+def start() -> None:
+    """Sweep in the running event loop from now on; once for each."""
+    loop = asyncio.get_running_loop()
+    if loop not in _tasks and get_settings().expiry_interval_seconds > 0:
+        _tasks[loop] = loop.create_task(_sweep_for_ever())
+
+
+def pause(interval: float) -> float:
+    """Return the seconds until the next sweep: processes started together spread."""
+    return max(interval, 0.1) * random.uniform(0.5, 1.5)  # noqa: S311 - spread, not secret
+
+
+async def _on_first_request(scope: Any = None, **_: object) -> None:
+    request_started.disconnect(dispatch_uid="sync_streams.operations.sweeper")
+    # Under WSGI there is no event loop that goes on after the request.
+    if scope is not None:
+        start()
+
+
+async def _sweep_for_ever() -> None:
+    # Not on the thread that synchronous views share: a sweep may take a while.
+    sweep = database_sync_to_async(operations.expire_streams, thread_sensitive=False)
+    while True:
+        await asyncio.sleep(pause(get_settings().expiry_interval_seconds))
+        try:
+            await sweep()
+        except Exception as error:
+            # Most often the database is away for a moment; the next sweep does it all.
+            logger.warning("lapsed Streams were not removed: %r", error)

@@ -1,0 +1,1 @@
+"""The road to Redis: addresses, clients, the publish rate, the channel layer."""

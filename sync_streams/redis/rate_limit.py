@@ -1,0 +1,213 @@
+"""Publish rate of a Stream: exact, atomic, one for all processes that share a Redis.
+
+Any window of ``publish_window_seconds`` holds at most ``publish_rate`` times its length
+Messages: a log of the latest admissions decides, not a counter, so neither the edge of
+a window nor a burst lets one more through. Twilio documents 30 Messages a second and a
+10 s window: https://www.twilio.com/docs/sync/limits.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from functools import lru_cache
+from threading import Lock
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+from zlib import crc32
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from sync_streams.conf import get_settings
+from sync_streams.errors import RateLimited, ServiceUnavailable
+
+from .urls import hosts
+
+T = TypeVar("T")
+
+MAX_CONNECTIONS = 16
+"""Connections to Redis that one event loop, or all threads together, may open."""
+
+# Redis decides on its own clock: those of the publishers may differ. The log holds the
+# moments of the last admissions in microseconds, newest first.
+_SPEND = """
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local nth = redis.call('LINDEX', KEYS[1], limit - 1)
+if nth and now - tonumber(nth) < window then
+  return window - (now - tonumber(nth))
+end
+redis.call('LPUSH', KEYS[1], string.format('%.0f', now))
+redis.call('LTRIM', KEYS[1], 0, limit - 1)
+redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
+return 0
+"""
+
+
+MAX_REFUSED_STREAMS = 10_000
+"""Streams whose refusals are counted."""
+
+
+class PublishLog:
+    """Admissions of this process, for as long as they can refuse another one."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._admitted: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def wait(self, stream_sid: str, limit: int, window: float) -> float:
+        """Admit a Message and return 0, or return the seconds to wait."""
+        with self._lock:
+            now = self._clock()
+            self._forget(now - window)
+            log = self._admitted.setdefault(stream_sid, deque())
+            if len(log) >= limit and now - log[-limit] < window:
+                return window - (now - log[-limit])
+            log.append(now)
+            while len(log) > limit:
+                log.popleft()
+            self._admitted.move_to_end(stream_sid)
+            return 0
+
+    def _forget(self, before: float) -> None:
+        # Streams stand in the order of their latest admission, so those that have
+        # gone quiet are first; two at each call empty the table faster than it fills.
+        for _ in range(2):
+            stream_sid = next(iter(self._admitted), None)
+            if stream_sid is None or self._admitted[stream_sid][-1] > before:
+                return
+            del self._admitted[stream_sid]
+
+
+class Refusals:
+    """How often this process refused a Stream's Messages; for who looks, not exact."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._lock = Lock()
+
+    def note(self, stream_sid: str) -> None:
+        """Count one more; the Stream that was refused longest ago may be forgotten."""
+        with self._lock:
+            self._counts[stream_sid] = self._counts.get(stream_sid, 0) + 1
+            self._counts.move_to_end(stream_sid)
+            if len(self._counts) > MAX_REFUSED_STREAMS:
+                self._counts.popitem(last=False)
+
+    def count(self, stream_sid: str) -> int:
+        """Return how many Messages of the Stream were refused."""
+        return self._counts.get(stream_sid, 0)
+
+
+_log = PublishLog()
+refusals = Refusals()
+_by_loop: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, tuple[str, list[redis.asyncio.Redis]]
+] = WeakKeyDictionary()
+
+
+def spend(stream_sid: str) -> None:
+    """Take one Message out of the Stream's rate.
+
+    Raises:
+        RateLimited: 54009, with the seconds to wait.
+        ServiceUnavailable: 20503, Redis does not answer.
+    """
+    if url := get_settings().redis_url:
+        try:
+            client = _shard(_clients(url), stream_sid)
+            wait = client.eval(_SPEND, 1, *_arguments(stream_sid))
+        except (redis.RedisError, OSError) as error:
+            raise ServiceUnavailable from error
+        _check(stream_sid, int(wait) / 1_000_000)
+    else:
+        _spend_here(stream_sid)
+
+
+async def aspend(stream_sid: str) -> None:
+    """Do as :func:`spend` does, without blocking the event loop."""
+    if url := get_settings().redis_url:
+        try:
+            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                client = async_client(url, stream_sid)
+                wait = await client.eval(_SPEND, 1, *_arguments(stream_sid))
+        except (redis.RedisError, OSError) as error:
+            raise ServiceUnavailable from error
+        _check(stream_sid, int(wait) / 1_000_000)
+    else:
+        _spend_here(stream_sid)
+
+
+def async_client(url: str, key: str) -> redis.asyncio.Redis:
+    """Return the running event loop's client of the Redis that a key is on.
+
+    Args:
+        url: as in ``redis_url``.
+        key: whatever is to be on one of them, a SID.
+    """
+    return _shard(_async_clients(url), key)
+
+
+def _spend_here(stream_sid: str) -> None:
+    limit, window = _limit()
+    _check(stream_sid, _log.wait(stream_sid, limit, window))
+
+
+def _limit() -> tuple[int, float]:
+    settings = get_settings()
+    window = settings.publish_window_seconds
+    return max(1, int(settings.publish_rate * window)), window
+
+
+def _arguments(stream_sid: str) -> tuple[str, str, str]:
+    limit, window = _limit()
+    # Braces keep the key on the SID's own slot of a Redis Cluster.
+    return f"sync_streams:rate:{{{stream_sid}}}", str(limit), str(int(window * 1e6))
+
+
+def _check(stream_sid: str, wait: float) -> None:
+    if wait > 0:
+        refusals.note(stream_sid)
+        raise RateLimited(stream_sid, wait)
+
+
+@lru_cache(maxsize=4)
+def _clients(url: str) -> list[redis.Redis]:
+    return [_connect(redis, host, Retry) for host in hosts(url)]
+
+
+def _async_clients(url: str) -> list[redis.asyncio.Redis]:
+    # A connection belongs to the event loop that opened it.
+    loop = asyncio.get_running_loop()
+    known = _by_loop.get(loop)
+    if known is None or known[0] != url:
+        clients = [_connect(redis.asyncio, host, AsyncRetry) for host in hosts(url)]
+        known = _by_loop[loop] = url, clients
+    return known[1]
+
+
+def _shard(clients: list[T], key: str) -> T:
+    return clients[crc32(key.encode()) % len(clients)]
+
+
+def _connect(library: Any, host: dict[str, Any], retry: type) -> Any:
+    timeout = get_settings().broadcast_timeout_seconds
+    # Once more where a connection broke, as all do when Redis starts anew, and never
+    # where an answer does not come: that would double the time it takes to say so.
+    again = retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+    options = host | {"socket_timeout": timeout, "retry": again}
+    if sentinels := options.pop("sentinels", None):
+        guards = library.Sentinel(sentinels, 0, options.pop("sentinel_kwargs"))
+        return guards.master_for(options.pop("master_name"), **options)
+    # A pool that is empty lets publishers wait; the ordinary one refuses them.
+    options |= {"max_connections": MAX_CONNECTIONS, "timeout": timeout}
+    address = options.pop("address")
+    pool = library.BlockingConnectionPool.from_url(address, **options)
+    return library.Redis(connection_pool=pool)
