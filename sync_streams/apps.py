@@ -13,7 +13,7 @@ class SyncStreamsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401, PLC0415 - models exist only now
-        from .operations import sweeper  # noqa: F401, PLC0415 - models exist only now
+        from .operations import sweeper  # noqa: PLC0415 - models exist only now
         from .webhooks import reachability, receivers  # noqa: PLC0415
 
         sweeper.connect()

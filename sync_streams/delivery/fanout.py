@@ -29,9 +29,9 @@ EVENT_CONNECTIONS = 8
 """Connections that could be served in the time that an event itself takes."""
 
 YIELD_TURNS = 4
-"""TimeSlices of the event loop from a publisher's frame to its answer. As many lie between
-those of a fan-out, so that publishers wait for one of these at most, unless a hub is
-behind."""
+"""Turns of the event loop from a publisher's frame to its answer. As many lie between
+the time slices of a fan-out, so that a publisher waits for one of these at most, unless
+the hub is behind."""
 
 
 class TimeSlices:

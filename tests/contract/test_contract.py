@@ -1,4 +1,4 @@
-"""The contract: size, rate, names, life-time and delivery, the same on every transport."""
+"""The contract: size, rate, names, TTL and delivery, the same on every transport."""
 
 import asyncio
 from collections.abc import Awaitable

@@ -1,6 +1,7 @@
-"""Roads: the ways to one Stream, each with the same four methods.
+"""Transports: the ways to one Stream, each with the same four methods.
 
-A new transport is one class here, and its name in ``TRANSPORTS`` or ``MANAGING_TRANSPORTS``.
+A new transport is one class here, and its name in ``TRANSPORTS`` or
+``MANAGING_TRANSPORTS``.
 """
 
 import json

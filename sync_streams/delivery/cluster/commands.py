@@ -33,7 +33,7 @@ class DrainCommand(TypedDict):
 
     type: Literal["command.drain"]
     process: str
-    """Its name, as :func:`~sync_streams.delivery.cluster.stats.process_name` makes it."""
+    """Its name, as :func:`.stats.process_name` makes it."""
 
 
 def give(order: DisconnectCommand | DrainCommand) -> None:

@@ -141,7 +141,7 @@ class Outbox(Credit):
         self._set_direct()
 
     def note_sent(self, *frames: Frame) -> None:
-        """Count frames that are on their way, and the acknowledgements that are due for them."""
+        """Count frames that are on their way, and the acknowledgements they await."""
         was_due = self.acknowledgements.are_due
         for frame in frames:
             self._count(frame)
