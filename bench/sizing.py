@@ -41,7 +41,7 @@ class Costs:
     """What one of each costs: CPU in µs, memory in KB."""
 
     delivery: float
-    hearing: float
+    receiving: float
     """A process's share of a Message that reaches any of its connections."""
 
     rest_publish: float
@@ -50,7 +50,7 @@ class Costs:
     connection_kb: float
     redis_publish: float
     redis_process: float
-    """What each process that hears a Message adds."""
+    """What each process that receives a Message adds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ def read_costs(folder: Path = RESULTS) -> Costs:
     size = int(steady["case"].split()[2])
     return Costs(
         delivery=1e6 * steady["server_cpu"] / (PUBLISH_RATE * size),
-        hearing=_find(redis, WORKER, "a process hears")["median"],
+        receiving=_find(redis, WORKER, "a process hears")["median"],
         rest_publish=1e6 / _find(publish, WORKER, "REST, 8 publishers")["per_core"],
         socket_publish=1e6 / _find(publish, WORKER, "socket, 8 publishers")["per_core"],
         connect=1e6 / opening["median"],
@@ -139,7 +139,7 @@ def _find(
     return next(found)
 
 
-def heard_by(stream_size: int, workers: int) -> float:
+def received_by(stream_size: int, workers: int) -> float:
     """Return how many of the workers have a subscriber of a Stream, on average."""
     return workers * (1 - (1 - 1 / workers) ** stream_size)
 
@@ -149,8 +149,10 @@ def plan(load: Load, costs: Costs) -> Plan:
     workers, bound_by = 2, "two, so that one may restart"
     while more := _lack(load, costs, workers):
         workers, bound_by = workers + 1, more
-    heard = heard_by(load.stream_size, workers)
-    redis = load.publishes * (costs.redis_publish + heard * costs.redis_process) / 1e6
+    receivers = received_by(load.stream_size, workers)
+    redis = (
+        load.publishes * (costs.redis_publish + receivers * costs.redis_process) / 1e6
+    )
     return Plan(
         workers=workers,
         bound_by=bound_by,
@@ -161,10 +163,10 @@ def plan(load: Load, costs: Costs) -> Plan:
 
 def _lack(load: Load, costs: Costs, workers: int) -> str:
     """Return what asks for more workers than these, if anything."""
-    heard = heard_by(load.stream_size, workers)
+    receivers = received_by(load.stream_size, workers)
     cores = {
         "deliveries": load.deliveries * costs.delivery / 1e6,
-        "hearing": load.publishes * heard * costs.hearing / 1e6,
+        "receiving": load.publishes * receivers * costs.receiving / 1e6,
         "publishing": load.publishes * costs.rest_publish / 1e6,
     }
     if load.subscribers > workers * WORKER_CONNECTIONS:
@@ -182,12 +184,12 @@ def costs_table(costs: Costs) -> Iterator[str]:
     yield "|---|---|---|"
     for what, cost in (
         ("a delivery: one Message to one subscriber", costs.delivery),
-        ("hearing a Message, for each process with subscribers", costs.hearing),
+        ("receiving a Message, for each process with subscribers", costs.receiving),
         ("a publish over REST", costs.rest_publish),
         ("a publish over a socket", costs.socket_publish),
         ("a connect and subscribe", costs.connect),
         ("a publish, of Redis", costs.redis_publish),
-        ("… and for each process that hears it, of Redis", costs.redis_process),
+        ("… and for each process that receives it, of Redis", costs.redis_process),
     ):
         yield f"| {what} | {number(cost)} µs | {number(1e6 / cost)} a second |"
     yield f"| a connection with a subscription | {number(costs.connection_kb)} KB | – |"

@@ -14,8 +14,9 @@ def test_figures_are_those_of_the_last_run() -> None:
 
 def test_the_readme_says_what_was_measured() -> None:
     claim = (
-        "[one core](docs/performance.md) brings a Stream's 30 Messages a second to "
-        "6,000 subscribers with p99 below 100 ms, twice what Node's `ws` does"
+        "[one core](docs/performance.md) delivers a Stream's 30 Messages a second to "
+        "6,000 subscribers over the JSON socket with p99 below 100 ms, twice what "
+        "Node's `ws` does"
     )
     rows = Results().runs["headline"]["rows"]
     held = {r["contender"]: r["median"] for r in rows if r["case"] == "1 Stream"}

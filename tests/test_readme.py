@@ -78,12 +78,8 @@ def test_every_file_that_is_linked_exists() -> None:
 
 
 async def test_curl_publishes(embedded: DemoSite, subscriber: Socket) -> None:
-    run(
-        "bash",
-        code=aimed_at(embedded, code_block(README, "sh", "curl")),
-        SYNC_ACCOUNT_SID=embedded.account_sid,
-        SYNC_AUTH_TOKEN=embedded.auth_token,
-    )
+    code = aimed_at(embedded, code_block(README, "sh", "curl"))
+    run("bash", "-eu", code=code.replace(".data/", f"{embedded.data_dir}/"))
 
     assert (await subscriber.receive())["message"]["data"] == HELLO
 

@@ -12,9 +12,9 @@ from bench.sizing import (
     Costs,
     Load,
     costs_table,
-    heard_by,
     plan,
     read_costs,
+    received_by,
     sizing_table,
 )
 from sync_streams.conf import Settings
@@ -22,7 +22,7 @@ from tests.documents import ROOT
 
 FREE = Costs(
     delivery=0,
-    hearing=0,
+    receiving=0,
     rest_publish=0,
     socket_publish=0,
     connect=0,
@@ -70,10 +70,10 @@ def test_workers_follow_from_what_is_scarce(
     assert found.nodes == -(-workers // NODE_WORKERS)
 
 
-def test_a_message_is_heard_by_whoever_has_a_subscriber() -> None:
-    assert heard_by(1, 50) == pytest.approx(1)
-    assert heard_by(2, 2) == pytest.approx(1.5)
-    assert heard_by(1000, 4) == pytest.approx(4)
+def test_a_message_is_received_by_whoever_has_a_subscriber() -> None:
+    assert received_by(1, 50) == pytest.approx(1)
+    assert received_by(2, 2) == pytest.approx(1.5)
+    assert received_by(1000, 4) == pytest.approx(4)
 
 
 def test_redis_is_split_before_it_is_full() -> None:

@@ -12,7 +12,7 @@ tasks: list[asyncio.Task[object] | None] = []
 
 
 def by_group(identity: str, action: str, target: Stream | str | None) -> bool:
-    """Let everybody listen, and the group "publishers" do all else."""
+    """Allow everyone to subscribe, and the group "publishers" to do the rest."""
     if action == "subscribe":
         return True
     users = get_user_model().objects.filter(is_active=True, username=identity)
@@ -20,7 +20,7 @@ def by_group(identity: str, action: str, target: Stream | str | None) -> bool:
 
 
 def by_name(identity: str, action: str, target: Stream | str | None) -> bool:
-    """Let an identity do everything with Streams named after it, and nothing else."""
+    """Allow an identity everything on Streams named after it, and nothing else."""
     name = target.unique_name if isinstance(target, Stream) else target
     return fnmatchcase(name or "", f"{identity}-*")
 
