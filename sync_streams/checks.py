@@ -11,9 +11,11 @@ from typing import Any
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import get_script_prefix, resolve
 
 from .conf import Account, Settings, get_settings, imported
 from .delivery.cluster.broadcast import channel_layer
+from .mounts import APP_NAME, namespaces, services_path
 from .redis.urls import hosts
 from .sids import is_sid
 
@@ -42,6 +44,7 @@ def check_settings(**_: object) -> Sequence[CheckMessage]:
         *_address(settings),
         *(message for account in accounts for message in _account(account)),
         *_capacity(layer),
+        *_shadowed_urls(),
     ]
 
 
@@ -108,6 +111,17 @@ def _account(account: Account) -> Iterator[CheckMessage]:
         )
     if not account.auth_token or not all(account.api_keys.values()):
         yield Error(f"A secret of {account.sid} is empty.", id="sync_streams.E004")
+
+
+def _shadowed_urls() -> Iterator[CheckMessage]:
+    for namespace in namespaces():
+        services = services_path(namespace).removeprefix(get_script_prefix())
+        if APP_NAME not in resolve(f"/{services}").app_names:
+            yield Warning(
+                f"Another URL pattern catches /{services}.",
+                hint="include() sync_streams.urls above a pattern that takes any path.",
+                id="sync_streams.W007",
+            )
 
 
 def _capacity(layer: BaseChannelLayer) -> Iterator[CheckMessage]:

@@ -15,18 +15,21 @@ from channels.db import database_sync_to_async
 from django.contrib.auth.decorators import login_not_required
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
 
 from .conf import get_settings
 from .connections.registry import connections
 from .delivery.hub import get_hub
 
 
+@never_cache
 @login_not_required
 async def live(request: HttpRequest) -> HttpResponse:
     """Answer 200: the event loop runs."""
     return JsonResponse({"status": "ok"})
 
 
+@never_cache
 @login_not_required
 async def ready(request: HttpRequest) -> HttpResponse:
     """Answer 200 if this process can publish and deliver, 503 if not, and why not.

@@ -13,6 +13,7 @@ from sync_streams.conf import get_settings
 from sync_streams.delivery.cluster import stats
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.models import Service, Stream
+from sync_streams.mounts import socket_path
 from sync_streams.tokens import issue_token
 
 from .answers import answer_errors
@@ -45,6 +46,7 @@ def show_monitor(
         "is_service": isinstance(resource, Service),
         "streams": [_describe(stream) for stream in _streams(resource)],
         "texts": _texts(),
+        "socket": socket_path(),
     }
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(request, "admin/sync_streams/monitor.html", context)

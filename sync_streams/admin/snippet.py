@@ -10,6 +10,7 @@ from django.templatetags.static import static
 
 from sync_streams.conf import get_settings
 from sync_streams.models import Service, Stream
+from sync_streams.mounts import services_path, socket_path
 
 _PUBLISH_CURL = """\
 curl -u "{account}:$SYNC_AUTH_TOKEN" \\
@@ -48,7 +49,7 @@ const token = async () => {{
   const answer = await fetch("/token", {{ method: "POST" }});
   return (await answer.json()).token;
 }};
-const client = new SyncStreams({{ url: "{socket}/v1/websocket", token }});
+const client = new SyncStreams({{ url: "{socket}", token }});
 client.subscribe("{stream}"{options}).addEventListener("message", ({{ detail }}) => {{
   console.log(detail.data);
 }});"""
@@ -64,8 +65,9 @@ class Snippet:
 
 def snippets(request: HttpRequest, resource: Service | Stream) -> list[Snippet]:
     """Return the lines that publish to and subscribe to the resource."""
-    url = get_settings().public_url or request.build_absolute_uri("/")
-    url = url.rstrip("/")
+    origin = get_settings().public_url or request.build_absolute_uri("/")
+    origin = origin.rstrip("/")
+    url = origin + services_path().removesuffix("/v1/Services")
     is_stream = isinstance(resource, Stream)
     service_sid = resource.service_id if isinstance(resource, Stream) else resource.sid
     words = {
@@ -74,7 +76,7 @@ def snippets(request: HttpRequest, resource: Service | Stream) -> list[Snippet]:
         "stream": resource.sid if is_stream else "news",
         "options": "" if is_stream else ', { mode: "open_or_create" }',
         "url": url,
-        "socket": url.replace("http", "ws", 1),
+        "socket": origin.replace("http", "ws", 1) + socket_path(),
         "script": request.build_absolute_uri(static("sync_streams/sync-streams.js")),
     }
     curl = _PUBLISH_CURL if is_stream else _LIST_CURL

@@ -1,62 +1,18 @@
-"""HTTP Basic authentication (RFC 7617) with the credentials of an account.
-
-A user name is an account SID, with the auth token as password, or an API key's SID,
-with the key's secret. See https://www.twilio.com/docs/iam/api-keys.
-"""
-
-import binascii
-from base64 import b64decode
-from hashlib import sha256
-from hmac import compare_digest
+"""Authentication of Django REST framework's views, by an account's credentials."""
 
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from sync_streams.conf import get_settings
-from sync_streams.errors import AuthenticationFailed
-
-CHALLENGE = 'Basic realm="Twilio API"'
-"""Value of ``WWW-Authenticate``."""
+from .credentials import CHALLENGE, authenticate
 
 
 class BasicAuthentication(BaseAuthentication):
     """Sets ``request.auth`` to the SID of the account; there is no Django user."""
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, str]:
-        name, password = _credentials(request.META.get("HTTP_AUTHORIZATION", ""))
-        account_sid, secret = _account(name)
-        # Digests have one length, and an unknown name costs as much as a known one.
-        is_right = compare_digest(_digest(password), _digest(secret))
-        if not (is_right and secret):
-            raise AuthenticationFailed
+        account_sid = authenticate(request.META.get("HTTP_AUTHORIZATION", ""))
         return AnonymousUser(), account_sid
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE
-
-
-def _credentials(header: str) -> tuple[str, str]:
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        raise AuthenticationFailed
-    try:
-        name, _, password = b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, ValueError) as error:
-        raise AuthenticationFailed from error
-    return name, password
-
-
-def _account(name: str) -> tuple[str, str]:
-    """Return the account that a user name speaks for, and the password it needs."""
-    accounts = get_settings().accounts
-    if name in accounts:
-        return name, accounts[name].auth_token
-    for account in accounts.values():
-        if name in account.api_keys:
-            return account.sid, account.api_keys[name]
-    return "", ""
-
-
-def _digest(secret: str) -> bytes:
-    return sha256(secret.encode()).digest()

@@ -1,10 +1,10 @@
 """Absolute URLs in answers: the public origin, and SIDs, never names or aliases."""
 
 from django.http import HttpRequest
-from django.urls import reverse
 from rest_framework.request import Request
 
 from sync_streams.conf import get_settings
+from sync_streams.mounts import services_path
 
 
 def root_url(request: Request | HttpRequest) -> str:
@@ -12,7 +12,9 @@ def root_url(request: Request | HttpRequest) -> str:
     origin = get_settings().public_url.rstrip("/")
     if not origin:
         origin = f"{request.scheme}://{request.get_host()}"
-    return origin + reverse("sync_streams:services").removesuffix("/Services")
+    match = request.resolver_match
+    path = services_path(match.namespace if match else "")
+    return origin + path.removesuffix("/Services")
 
 
 def services_url(root: str) -> str:

@@ -14,11 +14,13 @@ from rest_framework.viewsets import ViewSet
 
 from sync_streams.errors import NotFound
 
+from .answers import common_headers
 from .authentication import BasicAuthentication
-from .errors import exception_handler, request_headers
+from .bodies import Parameters
+from .errors import exception_handler
 from .links import names_one_resource
 from .negotiation import OneFormat
-from .parsers import ParameterParser, Parameters
+from .parsers import ParameterParser
 from .renderers import JSONRenderer
 
 
@@ -31,6 +33,9 @@ class SyncViewSet(ViewSet):
     parser_classes = (ParameterParser,)
     permission_classes = ()
     renderer_classes = (JSONRenderer,)
+    schema = None
+    """Twilio describes this API, not the host project's schema generator."""
+
     throttle_classes = ()
     versioning_class = None
 
@@ -66,7 +71,7 @@ class SyncViewSet(ViewSet):
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
-        for name, value in request_headers(perf_counter() - self.started).items():
+        for name, value in common_headers(perf_counter() - self.started).items():
             response[name] = value
         return super().finalize_response(request, response, *args, **kwargs)
 

@@ -1,14 +1,11 @@
-"""Renderer of every answer: compact JSON in UTF-8 (RFC 8259)."""
+"""Renderer of Django REST framework's views: JSON in UTF-8 (RFC 8259)."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from rest_framework.renderers import BaseRenderer
 
-_ENCODER = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
-)
+from .bodies import write_json
 
 
 class JSONRenderer(BaseRenderer):
@@ -25,4 +22,4 @@ class JSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        return b"" if data is None else _ENCODER.encode(data).encode()
+        return b"" if data is None else write_json(data)

@@ -15,7 +15,6 @@ from sync_streams.errors import (
     InvalidWebhookUrl,
 )
 from sync_streams.models import Service, Stream
-from sync_streams.operations.data import JSONObject, Message, read_data
 
 from .fields import (
     BooleanParameter,
@@ -26,7 +25,6 @@ from .fields import (
     WireDate,
 )
 from .links import service_url, stream_url
-from .parsers import Parameters
 
 
 class ServiceParameters(serializers.Serializer[Any]):
@@ -57,21 +55,6 @@ class StreamParameters(TtlParameters):
     """What a new Stream may be given."""
 
     UniqueName = TextParameter(InvalidUniqueName, source="unique_name")
-
-
-def read_message_data(parameters: Parameters) -> object:
-    """Return the data to publish: JSON text, or in a JSON body the object itself.
-
-    This is no serializer, nor is :func:`describe_message`: to build one would take
-    longer than all else that a publish does here.
-    """
-    data = parameters.get("Data")
-    return read_data(data) if isinstance(data, str) else data
-
-
-def describe_message(message: Message) -> JSONObject:
-    """Return a Message as an answer tells of it."""
-    return {"sid": message.sid, "data": message.data}
 
 
 class ServiceSerializer(serializers.Serializer[Any]):

@@ -24,6 +24,7 @@ class TokenView(APIView):
     """
 
     permission_classes = (IsAuthenticated,)
+    schema = None
 
     account_sid = ""
     """Account whose key signs; by default the first one in the settings."""

@@ -13,6 +13,7 @@ from sync_streams.errors import NotFound
 from sync_streams.models import Service, Stream
 
 from .links import root_url, services_url, streams_url
+from .messages import describe_message, read_message_data
 from .pagination import Page, PageQuery
 from .policies import SyncViewSet
 from .serializers import (
@@ -21,8 +22,6 @@ from .serializers import (
     StreamParameters,
     StreamSerializer,
     TtlParameters,
-    describe_message,
-    read_message_data,
 )
 
 

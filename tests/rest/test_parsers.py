@@ -2,15 +2,13 @@ from io import BytesIO
 from urllib.parse import urlencode
 
 import pytest
+from django.http import HttpResponse
 from hypothesis import given, strategies
 
 from sync_streams.errors import InvalidJSON, InvalidParameter
-from sync_streams.rest.parsers import (
-    MAX_PARAMETERS,
-    ParameterParser,
-    Parameters,
-)
-from tests.rest.api import FORM, JSON, Api, failure
+from sync_streams.rest.bodies import MAX_PARAMETERS, Parameters
+from sync_streams.rest.parsers import ParameterParser
+from tests.rest.api import FORM, JSON, Api, failure, read
 
 EXPECTED = (
     "Invalid Content-Type: expected application/x-www-form-urlencoded "
@@ -106,9 +104,74 @@ def test_content_type_is_read_as_http_has_it(content_type: str) -> None:
     assert _parse(b"a=%C3%A9", content_type) == {"a": "é"}
 
 
+def _part(name: str, value: bytes, extra: str = "") -> bytes:
+    head = f'--x\r\nContent-Disposition: form-data; name="{name}"{extra}\r\n\r\n'
+    return head.encode() + value + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "parameters"),
+    [
+        (_part("a", b"1") + _part("b", b"") + b"--x--\r\n", {"a": "1", "b": ""}),
+        (_part("a", b"1") + _part("a", b"2") + b"--x--\r\n", {"a": "2"}),
+        (_part("\xe9", "\u20ac\r\n".encode()) + b"--x--", {"\xe9": "\u20ac\r\n"}),
+        (_part("a", b"1", '; filename="f"') + b"--x--\r\n", {}),
+        (b"--x--\r\n", {}),
+    ],
+)
 @pytest.mark.parametrize(
     "content_type",
-    ["", "text/plain", "multipart/form-data; boundary=x", "application/xml", ";", "/"],
+    [
+        "multipart/form-data; boundary=x",
+        ' Multipart/Form-Data;charset=utf-8; boundary="x"',
+    ],
+)
+def test_multipart_form_is_read(
+    body: bytes, parameters: Parameters, content_type: str
+) -> None:
+    assert _parse(body, content_type) == parameters
+
+
+def test_a_message_is_published_as_a_multipart_form(
+    api: Api, messages_path: str
+) -> None:
+    body = _part("Data", b'{"a": 1}') + b"--x--\r\n"
+
+    response = api.send("POST", messages_path, body, "multipart/form-data; boundary=x")
+
+    assert read(response)["data"] == {"a": 1}
+
+
+@pytest.mark.parametrize("options", ["", "; boundary=", "; boundary=\x7f", "; x=y"])
+def test_multipart_form_without_a_boundary_is_refused(api: Api, options: str) -> None:
+    body = _part("Data", b"{}") + b"--x--\r\n"
+
+    response = api.send("POST", "/v1/Services", body, f"multipart/form-data{options}")
+
+    text = "Invalid request body: expected multipart/form-data"
+    assert failure(response) == (400, 20001, text)
+
+
+def test_multipart_form_that_is_not_utf_8_is_refused(api: Api) -> None:
+    body = _part("FriendlyName", b"\xff") + b"--x--\r\n"
+
+    response = api.send("POST", "/v1/Services", body, "multipart/form-data; boundary=x")
+
+    assert failure(response) == (400, 20001, "Invalid request body: not UTF-8")
+
+
+def test_multipart_form_has_at_most_100_parameters(api: Api) -> None:
+    def create(count: int) -> HttpResponse:
+        body = _part("a", b"1") * count + b"--x--\r\n"
+        return api.send("POST", "/v1/Services", body, "multipart/form-data; boundary=x")
+
+    assert create(MAX_PARAMETERS).status_code == 201
+    assert failure(create(MAX_PARAMETERS + 1))[:2] == (400, 20001)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/plain", "multipart/mixed; boundary=x", "application/xml", ";", "/"],
 )
 def test_other_content_types_are_refused(api: Api, content_type: str) -> None:
     response = api.send("POST", "/v1/Services", b"a=1", content_type)
@@ -146,7 +209,10 @@ def test_every_form_is_read_as_it_was_meant(parameters: dict[str, str]) -> None:
     assert _parse(urlencode(parameters).encode()) == parameters
 
 
-@given(strategies.binary(), strategies.sampled_from([FORM, JSON]))
+@given(
+    strategies.binary(),
+    strategies.sampled_from([FORM, JSON, "multipart/form-data; boundary=x"]),
+)
 def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> None:
     try:
         parameters = _parse(body, content_type)

@@ -1,0 +1,121 @@
+"""What REST answers have in common, whoever writes them: errors, and their headers.
+
+An error is ``{"code", "message", "more_info", "status"}``, always as JSON. See
+https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from math import ceil
+
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.core.signals import got_request_exception
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.utils.encoding import escape_uri_path
+from django.utils.log import log_response
+
+from sync_streams.errors import (
+    AccessForbidden,
+    AuthenticationFailed,
+    DataTooLarge,
+    InternalError,
+    InvalidJSON,
+    InvalidParameter,
+    NotFound,
+    RateLimited,
+    ServiceUnavailable,
+    SyncError,
+)
+from sync_streams.sids import new_sid
+
+from .credentials import CHALLENGE
+
+_InvalidRequest = partial(InvalidParameter, "Invalid request")
+
+# The first that fits counts, so a subclass stands above its base.
+_FOREIGN: tuple[tuple[type[Exception], Callable[[], SyncError]], ...] = (
+    (Http404, NotFound),
+    (PermissionDenied, AccessForbidden),
+    (RequestDataTooBig, DataTooLarge),
+    (SuspiciousOperation, _InvalidRequest),
+    (BadRequest, _InvalidRequest),
+    (UnreadablePostError, _InvalidRequest),
+    (RecursionError, InvalidJSON),
+    (OperationalError, ServiceUnavailable),
+    (InterfaceError, ServiceUnavailable),
+    (Exception, InternalError),
+)
+
+
+def to_error(exception: Exception) -> SyncError:
+    """Return the error that an exception amounts to."""
+    if isinstance(exception, SyncError):
+        return exception
+    return next(error for kind, error in _FOREIGN if isinstance(exception, kind))()
+
+
+def describe_error(error: SyncError, path: str) -> dict[str, object]:
+    """Return the body that tells of an error; nothing there is always 20404.
+
+    Args:
+        error: what went wrong.
+        path: the request's path, decoded, with whatever stands before ``/v1``.
+    """
+    if isinstance(error, NotFound):
+        resource = escape_uri_path(path).partition("/v1")[2] or "/"
+        error = NotFound(f"The requested resource {resource} was not found")
+    return {
+        "code": error.code,
+        "message": error.text,
+        "more_info": error.more_info,
+        "status": error.status,
+    }
+
+
+def error_headers(error: SyncError) -> dict[str, str]:
+    """Return the headers that go with an error."""
+    if isinstance(error, AuthenticationFailed):
+        return {"WWW-Authenticate": CHALLENGE}
+    if isinstance(error, RateLimited):
+        return {"Retry-After": str(max(1, ceil(error.retry_after)))}
+    return {}
+
+
+def common_headers(seconds: float) -> dict[str, str]:
+    """Return the headers that every answer has, whatever it says.
+
+    A cache between, the site's own included, would give one account's answers to
+    another: Django's looks for ``private``, all others for ``no-store``.
+    """
+    return {
+        "Cache-Control": "no-store, private",
+        "Twilio-Request-Id": new_sid("RQ"),
+        "Twilio-Request-Duration": f"{seconds:.3f}",
+    }
+
+
+def report_unforeseen(
+    exception: Exception, request: HttpRequest, response: HttpResponse
+) -> None:
+    """Tell the log and whoever listens, an error tracker, of what nobody foresaw."""
+    got_request_exception.send(sender=None, request=request)
+    log_response(
+        "%s: %s",
+        to_error(exception).text,
+        request.path,
+        response=response,
+        request=request,
+        exception=exception,
+    )
+
+
+def is_unforeseen(exception: Exception) -> bool:
+    """Tell whether an exception is a fault of this server, and none of our errors."""
+    is_ours = isinstance(exception, SyncError)
+    return not is_ours and to_error(exception).status >= InternalError.status

@@ -1,0 +1,57 @@
+"""Credentials of an account: HTTP Basic (RFC 7617), as a header carries them.
+
+A user name is an account SID, with the auth token as password, or an API key's SID,
+with the key's secret. See https://www.twilio.com/docs/iam/api-keys.
+"""
+
+import binascii
+from base64 import b64decode
+from hashlib import sha256
+from hmac import compare_digest
+
+from sync_streams.conf import get_settings
+from sync_streams.errors import AuthenticationFailed
+
+CHALLENGE = 'Basic realm="Twilio API"'
+"""Value of ``WWW-Authenticate``."""
+
+
+def authenticate(header: str) -> str:
+    """Return the SID of the account that an ``Authorization`` header speaks for.
+
+    Raises:
+        AuthenticationFailed: 20003, there are no credentials, or wrong ones.
+    """
+    name, password = _read(header)
+    account_sid, secret = _account(name)
+    # Digests have one length, and an unknown name costs as much as a known one.
+    is_right = compare_digest(_digest(password), _digest(secret))
+    if not (is_right and secret):
+        raise AuthenticationFailed
+    return account_sid
+
+
+def _read(header: str) -> tuple[str, str]:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        raise AuthenticationFailed
+    try:
+        name, _, password = b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError) as error:
+        raise AuthenticationFailed from error
+    return name, password
+
+
+def _account(name: str) -> tuple[str, str]:
+    """Return the account that a user name speaks for, and the password it needs."""
+    accounts = get_settings().accounts
+    if name in accounts:
+        return name, accounts[name].auth_token
+    for account in accounts.values():
+        if name in account.api_keys:
+            return account.sid, account.api_keys[name]
+    return "", ""
+
+
+def _digest(secret: str) -> bytes:
+    return sha256(secret.encode()).digest()
