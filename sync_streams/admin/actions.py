@@ -12,8 +12,7 @@ from sync_streams.errors import SyncError
 from sync_streams.models import Stream
 from sync_streams.operations.validators import MAX_TTL_SECONDS
 
-from .confirmation import Question, ask
-from .resource import ResourceAdmin, describe
+from .base import Question, ResourceAdmin, ask, describe
 
 
 class TtlForm(forms.Form):

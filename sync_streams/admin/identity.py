@@ -11,8 +11,7 @@ from sync_streams.errors import SyncError
 from sync_streams.models import Service
 from sync_streams.tokens import MAX_IDENTITY_LENGTH
 
-from .confirmation import Question, ask
-from .resource import Page, ResourceAdmin, describe
+from .base import Page, Question, ResourceAdmin, ask, describe
 
 MAY_DISCONNECT = "sync_streams.change_service"
 

@@ -7,8 +7,7 @@ from sync_streams import operations
 from sync_streams.models import Service, Stream
 from sync_streams.operations.data import read_data
 
-from .answers import answer_errors
-from .resource import MAY_PUBLISH, Page, ResourceAdmin
+from .base import MAY_PUBLISH, Page, ResourceAdmin, answer_errors
 
 
 @answer_errors

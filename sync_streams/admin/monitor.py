@@ -16,8 +16,7 @@ from sync_streams.models import Service, Stream
 from sync_streams.mounts import socket_path
 from sync_streams.tokens import issue_token
 
-from .answers import answer_errors
-from .resource import MAY_MONITOR, MAY_PUBLISH, Page, ResourceAdmin
+from .base import MAY_MONITOR, MAY_PUBLISH, Page, ResourceAdmin, answer_errors
 
 TOKEN_SECONDS = 300
 """Lifetime of the page's access token; the page renews it while somebody may look."""

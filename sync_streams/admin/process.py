@@ -13,8 +13,7 @@ from sync_streams import operations
 from sync_streams.delivery.cluster import stats
 from sync_streams.errors import SyncError
 
-from .confirmation import Question, ask
-from .resource import ResourceAdmin, describe
+from .base import Question, ResourceAdmin, ask, describe
 
 
 class ProcessForm(forms.Form):

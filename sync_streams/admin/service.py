@@ -19,8 +19,8 @@ from sync_streams import operations
 from sync_streams.models import Service, Stream
 
 from . import identity, message, monitor, process, webhook
+from .base import ResourceAdmin, ResourceForm, label, relative_expiry
 from .filters import AccountFilter, account_choices
-from .resource import ResourceAdmin, ResourceForm, label, relative_expiry
 
 SETTINGS_FIELDS = (
     "friendly_name",

@@ -19,8 +19,8 @@ from sync_streams.delivery.cluster import stats
 from sync_streams.models import Stream
 
 from . import actions, message, monitor
+from .base import ResourceAdmin, ResourceForm, label, relative_expiry
 from .filters import AccountFilter, ExpiryFilter, OccupancyFilter
-from .resource import ResourceAdmin, ResourceForm, label, relative_expiry
 
 
 class StreamForm(ResourceForm):

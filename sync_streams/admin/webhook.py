@@ -9,7 +9,7 @@ from sync_streams import operations
 from sync_streams.errors import SyncError
 from sync_streams.models import Service
 
-from .resource import Page, ResourceAdmin, describe
+from .base import Page, ResourceAdmin, describe
 
 MAY_TRY = "sync_streams.change_service"
 

@@ -1,22 +1,31 @@
-"""What Services and Streams have in common in the admin: changes are operations.
+"""What the admin's pages have in common: changes are operations, asked for first.
 
 Django's own way to save and delete is never taken: it would go behind the back of
 subscribers. See
 https://docs.djangoproject.com/en/stable/ref/contrib/admin/#modeladmin-methods.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    JsonResponse,
+)
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import Promise
 from django.utils.html import format_html
@@ -31,6 +40,7 @@ from sync_streams.errors import (
     InvalidUniqueName,
     InvalidWebhookUrl,
     NotFound,
+    RateLimited,
     SyncError,
     UniqueNameTaken,
 )
@@ -43,6 +53,8 @@ if TYPE_CHECKING:
     AnyForm = forms.ModelForm[Any]
 else:  # Django's classes are generic to the type checker only.
     AnyAdmin, AnyForm = admin.ModelAdmin, forms.ModelForm
+
+View = Callable[[Any, HttpRequest, Any], HttpResponse]
 
 MAY_MONITOR = "sync_streams.monitor_stream"
 MAY_PUBLISH = "sync_streams.publish_message"
@@ -218,6 +230,60 @@ class ResourceAdmin(AnyAdmin):
         if resource is None:
             raise Http404
         return page.view(self, request, resource)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What is asked before it is done."""
+
+    title: str
+    text: str
+    """What it will do, to whom, and what it will not."""
+
+    button: str
+    form: forms.Form
+    cancel_url: str
+    action: str = ""
+    """Name of the list's action, if it is one."""
+
+    selected: Sequence[str] = ()
+    """SIDs that the action was asked for."""
+
+
+def ask(
+    model_admin: ResourceAdmin, request: HttpRequest, question: Question
+) -> HttpResponse:
+    """Show the question; the answer comes to the same address, as a POST."""
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": question.title,
+        "opts": model_admin.opts,
+        "media": model_admin.media + question.form.media,
+        "question": question,
+        "checkbox_name": ACTION_CHECKBOX_NAME,
+    }
+    request.current_app = model_admin.admin_site.name
+    return TemplateResponse(request, "admin/sync_streams/confirmation.html", context)
+
+
+def answer_errors(view: View) -> View:
+    """Let a view answer an operation's error as JSON, with its HTTP status."""
+
+    @wraps(view)
+    def wrapper(model_admin: Any, request: HttpRequest, resource: Any) -> HttpResponse:
+        try:
+            return view(model_admin, request, resource)
+        except SyncError as error:
+            return JsonResponse(_body_of(error), status=error.status)
+
+    return wrapper
+
+
+def _body_of(error: SyncError) -> dict[str, Any]:
+    fields = {"code": error.code, "message": error.text}
+    if isinstance(error, RateLimited):
+        return {**fields, "retry_after": error.retry_after}
+    return fields
 
 
 def describe(error: SyncError) -> str:
