@@ -12,10 +12,6 @@ class SyncStreamsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401, PLC0415 - models exist only now
-        from .operations import sweeper  # noqa: PLC0415 - models exist only now
-        from .webhooks import reachability, receivers  # noqa: PLC0415
+        from . import wiring  # noqa: PLC0415 - models exist only now
 
-        sweeper.connect()
-        receivers.connect()
-        reachability.connect()
+        wiring.connect()

@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import get_script_prefix, resolve
 
@@ -30,7 +30,6 @@ MIN_GROUP_EXPIRY_SECONDS = 7200
 """Groups are joined again each hour; a layer that forgets sooner makes it deaf."""
 
 
-@register(TAG)
 def check_settings(**_: object) -> Sequence[CheckMessage]:
     """Check ``SYNC_STREAMS`` and the channel layer."""
     try:
@@ -48,7 +47,6 @@ def check_settings(**_: object) -> Sequence[CheckMessage]:
     ]
 
 
-@register(TAG, deploy=True)
 def check_deployment(**_: object) -> Sequence[CheckMessage]:
     """Check what a site in production needs."""
     try:

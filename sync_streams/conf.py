@@ -4,6 +4,7 @@ The only module that reads ``django.conf.settings``. Read values where they are 
 ``get_settings().publish_rate``, so that overriding them in a test takes effect.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -12,7 +13,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 
@@ -99,7 +99,7 @@ class Settings:
     """Silence after which the server asks a connection whether it is still there."""
 
     cache_seconds: float = 10
-    """Time for which a process keeps a Stream that it looked up, at most. It hears of
+    """Time for which a process keeps a Stream that it fetched, at most. It is told of
     removals and changes at once; this is for those made behind its back, by SQL."""
 
     expiry_interval_seconds: float = 5
@@ -121,10 +121,10 @@ class Settings:
     process sends them."""
 
     probe_seconds: float = 5
-    """How often a process makes sure that it hears what is sent to its groups."""
+    """How often a process checks that what is sent to its groups reaches it."""
 
     unreachable_timeout_seconds: float = 60
-    """Time after which a process that hears nothing sends its connections away."""
+    """Time after which a process that nothing reaches closes its connections."""
 
     gc_threshold: tuple[int, int, int] | None = (10_000, 10, 10)
     """Python's thresholds for looking for garbage in a process that holds connections:
@@ -133,6 +133,14 @@ class Settings:
     broadcast_timeout_seconds: float = 2
     """Time that the channel layer has to take a Message, and time that a process which
     is behind has to catch up before; after either 503/20503."""
+
+
+RENAMED = {
+    "CANARY_SECONDS": "PROBE_SECONDS",
+    "DEAF_TIMEOUT_SECONDS": "UNREACHABLE_TIMEOUT_SECONDS",
+    "LOOKUP_SECONDS": "CACHE_SECONDS",
+}
+"""Keys of former releases, which still work for this one, with a warning."""
 
 
 def imported(setting: Any) -> Any:
@@ -187,6 +195,11 @@ def get_settings() -> Settings:
         ImproperlyConfigured: ``SYNC_STREAMS`` holds a key that no setting has.
     """
     values = dict(getattr(settings, "SYNC_STREAMS", {}))
+    for key in values.keys() & RENAMED.keys():
+        new = RENAMED[key]
+        text = f"SYNC_STREAMS['{key}'] is now called {new}."
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        values.setdefault(new, values.pop(key))
     known = {field.name.upper(): field.name for field in fields(Settings)}
     for key in values.keys() - known.keys():
         similar = get_close_matches(key, known, n=1)
@@ -199,9 +212,7 @@ def get_settings() -> Settings:
     )
 
 
-def _forget(*, setting: str, **_: object) -> None:
+def on_setting_changed(*, setting: str, **_: object) -> None:
+    """Read the settings anew: a test overrides them."""
     if setting == "SYNC_STREAMS":
         get_settings.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="sync_streams.conf")

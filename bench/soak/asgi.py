@@ -21,7 +21,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         {
             "connections": len(connections),
             "tasks": len(asyncio.all_tasks()),
-            "topics": len(hub.topics),
+            "topics": len(hub.subscriptions.topics),
         }
     ).encode()
     await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -1,87 +1,66 @@
-"""Services and Streams that were looked up a moment ago.
+"""Services and Streams that were fetched a moment ago.
 
-A publish need not ask the database who ``my-stream`` is each time. What was looked up
-is kept for ``cache_seconds`` at most, and only while this process hears of removals
-and changes by its hub: then what another process removes is gone here at once, too.
-
-While the database is away nothing can change, so what was looked up last still holds,
-and publishing to known Streams goes on. Whatever else needs the database is refused at
-once, but for one look-up a second that finds out whether it is back.
+A publish need not ask the database who ``my-stream`` is each time. What was fetched is
+kept for ``cache_seconds`` at most, and only while this process is told of removals and
+changes: then what another process removes is gone here at once, too.
 """
 
-import logging
 import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import TypeVar
-
-from django.db import InterfaceError, OperationalError
 
 from sync_streams.conf import get_settings
-from sync_streams.delivery import hub
-from sync_streams.delivery.counters import counters
-from sync_streams.delivery.events import Event, ServiceEvent
-from sync_streams.errors import ServiceUnavailable, SyncError
 from sync_streams.models import Service, Stream
 from sync_streams.sids import is_sid
 
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-AWAY_SECONDS = 1
-"""Time for which a database that did not answer is left alone."""
+from .breaker import Breaker
 
 KEPT = 1 / 2, 1
-"""Share of ``cache_seconds``, between these, for which a lookup is kept."""
+"""Share of ``cache_seconds``, between these, for which something is kept."""
 
 MAX_STREAMS = 10_000
-"""Streams kept; above it the oldest lookup goes."""
+"""Streams kept; above it the oldest goes."""
 
 MAX_SERVICES = 1_000
 """Services kept, by account and ref."""
 
 
 @dataclass(slots=True)
-class _Lookup:
+class _Entry:
     stream: Stream
     until: float
-    gaps: int
-    """How often this process had been deaf by then: a later time voids the lookup."""
 
 
-class _Lookups:
+class _Streams:
     """Streams by SID, and the SIDs behind their unique names."""
 
     def __init__(self) -> None:
-        self.changes = 0
-        self._streams: OrderedDict[str, _Lookup] = OrderedDict()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._sids: dict[tuple[str, str], str] = {}
         self._lock = Lock()
 
     def get(self, service_sid: str, ref: str, *, since: float = 0) -> Stream | None:
         sid = ref if is_sid(ref) else self._sids.get((service_sid, ref), "")
-        lookup = self._streams.get(sid)
-        if lookup is None or lookup.until < since or lookup.gaps != counters.gaps:
+        entry = self._entries.get(sid)
+        if entry is None or entry.until < since:
             return None
-        stream = lookup.stream
+        stream = entry.stream
         return stream if stream.service_id == service_sid and stream.is_live() else None
 
     def keep(self, stream: Stream) -> None:
-        until = _kept_until()
         with self._lock:
-            self._streams[stream.sid] = _Lookup(stream, until, counters.gaps)
+            self._entries[stream.sid] = _Entry(stream, _kept_until())
             if stream.unique_name:
                 self._sids[stream.service_id, stream.unique_name] = stream.sid
-            while len(self._streams) > MAX_STREAMS:
-                self._drop(next(iter(self._streams)))
+            while len(self._entries) > MAX_STREAMS:
+                self._drop(next(iter(self._entries)))
 
     def clear(self) -> None:
         with self._lock:
-            self._streams.clear()
+            self._entries.clear()
             self._sids.clear()
 
     def drop(self, stream_sid: str) -> None:
@@ -89,115 +68,92 @@ class _Lookups:
             self._drop(stream_sid)
 
     def _drop(self, stream_sid: str) -> None:
-        lookup = self._streams.pop(stream_sid, None)
-        if lookup is not None and lookup.stream.unique_name:
-            stream = lookup.stream
+        entry = self._entries.pop(stream_sid, None)
+        if entry is not None and entry.stream.unique_name:
+            stream = entry.stream
             self._sids.pop((stream.service_id, str(stream.unique_name)), None)
 
 
 def _kept_until() -> float:
-    # Streams looked up together, after a start or a gap, are not looked up together
-    # ever after: a hundred at once would hold up the next Messages.
+    # Streams fetched together, after a start or a gap, are not fetched together ever
+    # after: a hundred at once would hold up the next Messages.
     seconds = get_settings().cache_seconds
-    return time.monotonic() + seconds * random.uniform(*KEPT)  # noqa: S311 - spread
+    return time.monotonic() + seconds * random.uniform(*KEPT)  # noqa: S311 - no secret
 
 
-_lookups = _Lookups()
+def _never() -> bool:
+    return False
+
+
+class _State:
+    is_told: Callable[[], bool] = staticmethod(_never)
+    changes = 0
+
+
+_state = _State()
+_streams = _Streams()
 _services: dict[tuple[str, str], tuple[Service, float]] = {}
-_away_until = 0.0
+_breaker = Breaker()
+
+
+def keep_while(is_told: Callable[[], bool]) -> None:
+    """Keep things only while *is_told* says that this process is told of changes."""
+    _state.is_told = is_told
 
 
 def cached_service(account_sid: str, ref: str) -> Service | None:
-    """Return the account's Service that was looked up a moment ago, if any."""
+    """Return the account's Service that was fetched a moment ago, if any."""
     service, until = _services.get((account_sid, ref), (None, 0.0))
-    is_recent = time.monotonic() <= until and hub.is_listening()
+    is_recent = time.monotonic() <= until and _state.is_told()
     return service if is_recent else None
 
 
 def look_up_service(
     account_sid: str, ref: str, fetch: Callable[[], Service]
 ) -> Service:
-    """Return the account's recent Service, or *fetch* it and keep it for a moment."""
+    """Return the account's cached Service, or *fetch* it and keep it for a moment."""
     service = cached_service(account_sid, ref)
     if service is not None:
         return service
-    changes, until = _lookups.changes, _kept_until()
+    changes, until = _state.changes, _kept_until()
     kept, _ = _services.get((account_sid, ref), (None, 0.0))
-    service = _ask(fetch, kept if hub.is_listening() else None)
-    if changes == _lookups.changes and hub.is_listening():
+    service = _breaker.call(fetch, kept if _state.is_told() else None)
+    if changes == _state.changes and _state.is_told():
         if len(_services) >= MAX_SERVICES:
             _services.clear()
         _services[account_sid, ref] = service, until
     return service
 
 
-def forget_services() -> None:
-    """Forget all Services, and Streams with them: one has changed, which is rare.
-
-    A process that begins to listen did not hear of what changed before, either.
-    """
-    _lookups.changes += 1
-    _services.clear()
-    _lookups.clear()
-
-
 def cached_stream(service_sid: str, ref: str) -> Stream | None:
-    """Return the live Stream that was looked up under *ref* a moment ago, if any."""
-    if not hub.is_listening():
+    """Return the live Stream that was fetched under *ref* a moment ago, if any."""
+    if not _state.is_told():
         return None
-    return _lookups.get(service_sid, ref, since=time.monotonic())
+    return _streams.get(service_sid, ref, since=time.monotonic())
 
 
 def look_up_stream(service_sid: str, ref: str, fetch: Callable[[], Stream]) -> Stream:
-    """Return the recent Stream under *ref*, or *fetch* it and keep it for a moment."""
+    """Return the cached Stream under *ref*, or *fetch* it and keep it for a moment."""
     stream = cached_stream(service_sid, ref)
     if stream is not None:
         return stream
-    changes = _lookups.changes
-    kept = _lookups.get(service_sid, ref) if hub.is_listening() else None
-    stream = _ask(fetch, kept)
-    # What changed while the database was asked may have changed this Stream.
-    if changes == _lookups.changes and hub.is_listening():
-        _lookups.keep(stream)
+    changes = _state.changes
+    kept = _streams.get(service_sid, ref) if _state.is_told() else None
+    stream = _breaker.call(fetch, kept)
+    # A change while the database was asked may have been one of this Stream.
+    if changes == _state.changes and _state.is_told():
+        _streams.keep(stream)
     return stream
-
-
-def _ask(fetch: Callable[[], T], kept: T | None) -> T:
-    global _away_until
-    away_until, now = _away_until, time.monotonic()
-    if now >= away_until:
-        # Of those who ask a database that was away, one waits for the answer.
-        _away_until = now + AWAY_SECONDS if away_until else 0.0
-        try:
-            found = fetch()
-        except (OperationalError, InterfaceError) as error:
-            logger.warning("database failed: %r", error)
-            _away_until = time.monotonic() + AWAY_SECONDS
-        except SyncError:
-            _away_until = 0.0
-            raise
-        else:
-            _away_until = 0.0
-            return found
-    if kept is None:
-        raise ServiceUnavailable
-    return kept
 
 
 def forget_stream(stream_sid: str) -> None:
     """Forget a Stream: it has changed or is gone."""
-    _lookups.changes += 1
-    _lookups.drop(stream_sid)
+    _state.changes += 1
+    _streams.drop(stream_sid)
 
 
-def _hear(event: Event) -> None:
-    forget_stream(event["stream_sid"])
-
-
-async def _hear_of_service(_: hub.Hub, __: ServiceEvent) -> None:
-    forget_services()
-
-
-hub.companions.append(forget_services)
-hub.listeners.append(_hear)
-hub.handlers["service.changed"] = _hear_of_service
+def forget_all() -> None:
+    """Forget everything: a Service has changed, or changes may have been missed."""
+    _state.changes += 1
+    _services.clear()
+    _streams.clear()

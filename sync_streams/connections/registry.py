@@ -1,29 +1,31 @@
-"""Connections of this process: how many may be, how they are sent away.
+"""Connections of this process: how many it accepts, how it closes them.
 
-A process that is full, or behind with its work, refuses newcomers with a delay and
-leaves those that are there in peace. One that stops sends its connections away spread
-over a while, so that they do not all arrive elsewhere at once.
+A process that is full, or behind with its work, rejects newcomers and leaves the
+connections it has alone. One that stops closes them over a while, so that they do not
+all arrive elsewhere at once.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakSet
 
 from sync_streams.conf import get_settings
-from sync_streams.connections.close_codes import CloseCode
-from sync_streams.delivery import hub
-from sync_streams.delivery.cluster import commands, stats
+from sync_streams.delivery.cluster.commands import DisconnectCommand, DrainCommand
+from sync_streams.delivery.cluster.stats import process_name
+from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.errors import TooManyRequests
 from sync_streams.models import Service
 from sync_streams.tokens import Identity
 
+from .close_codes import CloseCode
+
 LAST_CLOSES_SECONDS = 2
-"""Time that the last connection sent away has to close."""
+"""Time that the last connection has to close."""
 
 
 class Connection(Protocol):
@@ -41,12 +43,11 @@ class Connections:
     """Every connection of this process."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._live: WeakSet[Connection] = WeakSet()
         self._second, self._arrivals = 0, 0
         self._last_left: asyncio.Event | None = None
         self.is_draining = False
-        """Whether the process takes no more connections because it stops."""
+        """Whether the process accepts no more connections because it stops."""
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -62,17 +63,17 @@ class Connections:
         return max((one.outbox.acknowledgements.seconds for one in self), default=0.0)
 
     def add(self, connection: Connection) -> None:
-        """Take a connection in, admitted or not."""
+        """Add a connection, authenticated or not."""
         self._live.add(connection)
 
     def discard(self, connection: Connection) -> None:
-        """Let a connection go."""
+        """Remove a connection that has ended."""
         self._live.discard(connection)
         if not self._live and self._last_left is not None:
             self._last_left.set()
 
     def accept_newcomer(self) -> None:
-        """Let one more connection say who it is.
+        """Accept one more connection, or reject it.
 
         Raises:
             TooManyRequests: 20429, the process is full (``max_connections``), gets too
@@ -88,7 +89,7 @@ class Connections:
             self.is_draining
             or len(self._live) > settings.max_connections
             or self._arrivals > settings.max_connects_per_second
-            or hub.get_hub().lag > settings.max_lag_seconds
+            or get_hub().lag > settings.max_lag_seconds
         ):
             raise TooManyRequests
 
@@ -98,16 +99,16 @@ class Connections:
             connection.close_soon(code, within=within)
 
     def reconnect_window(self, within: float) -> float:
-        """Return over how long those who leave within so many seconds may come back.
+        """Return over how many seconds connections that close now should reconnect.
 
-        0: as they leave, which is soonest. A herd, more than one process would let in
-        meanwhile (``max_connects_per_second``), has to take the time that this takes.
+        0: at once, as they close over *within* seconds. More of them than one process
+        accepts in that time (``max_connects_per_second``) need as long as that takes.
         """
         seconds = len(self._live) / get_settings().max_connects_per_second
         return seconds if seconds > within else 0.0
 
     async def drain(self) -> None:
-        """Take no more connections and send away those that are there.
+        """Accept no more connections and close those that are there.
 
         Returns when the last one is gone, at the latest 2 seconds after
         ``drain_seconds``.
@@ -127,31 +128,34 @@ connections = Connections()
 
 def jitter(within: float) -> float:
     """Return a random moment of the next *within* seconds."""
-    return random.uniform(0, within)  # noqa: S311 - spread, not secret
+    return random.uniform(0, within)  # noqa: S311 - no secret
 
 
-def _close_when_unreachable() -> None:
+def close_all_unreachable() -> None:
+    """End every connection: this process stays unreachable, others may not be."""
     connections.close_all(CloseCode.SERVER_LEAVING, within=get_settings().drain_seconds)
 
 
-async def _disconnect(_: hub.Hub, order: Any) -> None:
+async def disconnect(_: Hub, command: DisconnectCommand) -> None:
+    """Carry out an operator's command to end the connections of an identity."""
+    target = command["service_sid"], command["identity"]
     for connection in connections:
         identity, service = connection.identity, connection.service
         if identity is None or service is None:
             continue
-        if (service.sid, identity.name) == (order["service_sid"], order["identity"]):
+        if (service.sid, identity.name) == target:
             connection.close_soon(CloseCode.DISCONNECTED)
 
 
-async def _drain(_: hub.Hub, order: Any) -> None:
-    if order["process"] == stats.process_name():
+async def drain(_: Hub, command: DrainCommand) -> None:
+    """Carry out an operator's command to drain a process, if it names this one."""
+    if command["process"] == process_name():
         await connections.drain()
 
 
-hub.on_unreachable.append(_close_when_unreachable)
-hub.handlers |= {commands.DISCONNECT: _disconnect, commands.DRAIN: _drain}
-stats.figures |= {
+FIGURES: dict[str, Callable[[], int]] = {
     "connections": lambda: len(connections),
     "leaving": lambda: int(connections.is_draining),
     "slowest_ms": lambda: round(connections.slowest_seconds * 1000),
 }
+"""What a process tells of its connections when it is asked for its stats."""

@@ -63,7 +63,7 @@ class SubscriberConsumer(SocketConsumer):
     def end(self) -> None:
         """End the subscriptions, too, and say that the identity is gone."""
         connections.discard(self)
-        self.hub.forget(self.outbox)
+        self.hub.subscriptions.forget(self.outbox)
         super().end()
         if self.service is not None:
             announce_endpoint("disconnected", self.service, self.actor)
@@ -139,16 +139,16 @@ class SubscriberConsumer(SocketConsumer):
             raise TooManySubscriptions
         await aauthorize(self.actor, "subscribe", stream)
         expires_at = _expiry(stream)
-        await self.hub.subscribe(self.outbox, stream.sid, expires_at)
+        await self.hub.subscriptions.subscribe(self.outbox, stream.sid, expires_at)
         # A change before this moment found no subscriber to tell.
         recent = cached_stream(stream.service_id, stream.sid)
         current = recent or await self._get_again(stream)
         if _expiry(current) != expires_at:
-            self.hub.expire_at(stream.sid, _expiry(current))
+            self.hub.subscriptions.expire_at(stream.sid, _expiry(current))
 
     def unsubscribe(self, stream_sid: str) -> None:
         """Deliver a Stream's Messages no more."""
-        self.hub.unsubscribe(self.outbox, stream_sid)
+        self.hub.subscriptions.unsubscribe(self.outbox, stream_sid)
 
     async def _get_again(self, stream: Stream) -> Stream:
         try:

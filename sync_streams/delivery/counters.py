@@ -24,11 +24,10 @@ class Counters:
     """Connections closed because they took nothing any more."""
 
     probes_missed: int = 0
-    """Times that this process did not hear its own event."""
+    """Times that this process did not receive its own probe."""
 
-    gaps: int = 0
-    """Times that this process began to take itself for deaf: it may have missed
-    something."""
+    times_unreachable: int = 0
+    """Times that this process became unreachable: it may have missed events."""
 
 
 counters = Counters()

@@ -7,6 +7,7 @@ delivery a process, whatever the number of subscribers.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from secrets import token_hex
 from time import monotonic
 from typing import Any
@@ -18,6 +19,7 @@ from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
 
 from .cluster.backpressure import backpressure
+from .cluster.broadcast import channel_layer
 from .cluster.event_loop import serve_on
 from .cluster.probe import Probe
 from .cluster.servers import count_servers, reconnect, server_of
@@ -33,31 +35,51 @@ from .fanout import (
 from .gc import tune_collector
 from .queue import EventQueue
 from .subscriptions import Subscriptions, unavailable
+from .tasks import Tasks
+from .topic import Topic
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
 """Pause after the layer failed."""
 
-listeners: list[Callable[[Event], None]] = []
-"""Called with each event of the process group, on the event loop."""
 
-handlers: dict[str, Callable[["Hub", Any], Coroutine[Any, Any, None]]] = {}
-"""Called with an event that concerns processes, not one Stream; by its type."""
+@dataclass(slots=True)
+class Hooks:
+    """What other parts want to be called for; ``wiring`` fills it.
 
-companions: list[Callable[[], None]] = []
-"""Called when a hub starts, on its event loop."""
+    All are called on the hub's event loop.
+    """
 
-on_unreachable: list[Callable[[], None]] = []
-"""Called when a hub hears nothing any more and joining again did not help."""
+    started: list[Callable[[], None]] = field(default_factory=list)
+    """Called when a hub starts."""
+
+    lost: list[Callable[[], None]] = field(default_factory=list)
+    """Called when a hub may have missed events."""
+
+    unreachable: list[Callable[[], None]] = field(default_factory=list)
+    """Called when a hub stays unreachable for ``unreachable_timeout_seconds``."""
+
+    stream_changed: list[Callable[[Event], None]] = field(default_factory=list)
+    """Called with each event that says that a Stream has changed or is gone."""
+
+    handlers: "dict[str, Callable[[Hub, Any], Coroutine[Any, Any, None]]]" = field(
+        default_factory=dict
+    )
+    """Called with an event that concerns processes, not one Stream; by its type."""
 
 
-class Hub(Subscriptions):
-    """This process's subscriptions, and its ear at the channel layer."""
+hooks = Hooks()
+
+
+class Hub:
+    """Brings what the layer carries to the connections of one event loop."""
 
     def __init__(self) -> None:
         """Make a hub for the running event loop."""
-        super().__init__()
+        self.layer = channel_layer()
+        self.subscriptions = Subscriptions(self.layer, on_expired=self._expire)
+        self.tasks = Tasks()
         self._starting = asyncio.Lock()
         self._start_failed = -RETRY_SECONDS
         self._receiver: asyncio.Task[None] | None = None
@@ -69,7 +91,7 @@ class Hub(Subscriptions):
         ]
 
     @property
-    def is_listening(self) -> bool:
+    def is_receiving(self) -> bool:
         """Whether this process receives from the layer."""
         return self._receiver is not None and not self._receiver.done()
 
@@ -90,34 +112,34 @@ class Hub(Subscriptions):
             ServiceUnavailable: 20503, the layer does not answer.
         """
         async with self._starting:
-            if self.is_listening:
+            if self.is_receiving:
                 return
             if self._receiver is not None:
                 # It was ended from outside, and nobody knows what it missed.
                 self._doubt()
                 self._receiver = asyncio.create_task(self._receive())
                 return
-            # Who waited for the lock does not wait for the layer, one after the other.
+            # Those who waited for the lock do not wait for the layer one by one.
             if monotonic() - self._start_failed < RETRY_SECONDS:
                 raise ServiceUnavailable
             try:
                 async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-                    self.channel = await self.layer.new_channel()
+                    self.subscriptions.channel = await self.layer.new_channel()
                     for server in range(len(self.probes)):
                         await self._join_own_groups(server)
             except Exception as error:
                 self._start_failed = monotonic()
                 raise unavailable(error) from error
             self._receiver = asyncio.create_task(self._receive())
-            self.spawn(self._deliver())
+            self.tasks.spawn(self._deliver())
             for probe in self.probes:
-                self.spawn(probe.watch())
+                self.tasks.spawn(probe.watch())
             tune_collector()
             serve_on(asyncio.get_running_loop())
-            backpressure().streams = self.topics
+            backpressure().streams = self.subscriptions.topics
             _latest.hub = self
-            for companion in companions:
-                companion()
+            for started in hooks.started:
+                started()
 
     def _doubt(self) -> None:
         for probe in self.probes:
@@ -128,9 +150,8 @@ class Hub(Subscriptions):
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                 await self._join_own_groups(server)
-            for sid, topic in tuple(self.topics.items()):
-                if server_of(self.layer, stream_group(sid)) == server:
-                    await topic.join(self.layer, self.channel, again=True)
+            for topic in self._topics_on(server):
+                await topic.join(self.layer, self.subscriptions.channel, again=True)
         except Exception as error:
             logger.warning("groups could not be joined again: %r", error)
             return False
@@ -143,21 +164,34 @@ class Hub(Subscriptions):
         except Exception as error:
             logger.warning("connections could not be broken: %r", error)
 
+    def lose(self, server: int) -> None:
+        """Take it that events from a server may be missing from now on."""
+        for lost in hooks.lost:
+            lost()
+
     def give_up(self) -> None:
-        """Tell those who care that this process stays deaf."""
-        logger.error("this process hears nothing any more")
-        for callback in on_unreachable:
-            callback()
+        """Say that this process stays unreachable."""
+        logger.error("this process is unreachable: it receives no events")
+        for unreachable in hooks.unreachable:
+            unreachable()
+
+    def _topics_on(self, server: int) -> list[Topic]:
+        return [
+            topic
+            for sid, topic in self.subscriptions.topics.items()
+            if server_of(self.layer, stream_group(sid)) == server
+        ]
 
     async def _join_own_groups(self, server: int) -> None:
+        channel = self.subscriptions.channel
         if server_of(self.layer, PROCESS_GROUP) == server:
-            await self.layer.group_add(PROCESS_GROUP, self.channel)
-        await self.layer.group_add(self.probes[server].group, self.channel)
+            await self.layer.group_add(PROCESS_GROUP, channel)
+        await self.layer.group_add(self.probes[server].group, channel)
 
     async def _receive(self) -> None:
         while True:
             try:
-                self._queue.put(await self.layer.receive(self.channel))
+                self._queue.put(await self.layer.receive(self.subscriptions.channel))
             except Exception:
                 logger.exception("channel layer failed; the hub goes on")
                 # What failed may have forgotten this process's groups.
@@ -175,37 +209,38 @@ class Hub(Subscriptions):
                     logger.exception("an event failed; the hub goes on")
 
     def _record_gap(self, event: Event) -> None:
-        topic = self.topics.get(event["stream_sid"])
+        topic = self.subscriptions.topics.get(event["stream_sid"])
         if topic is not None:
             record_gap(topic, event)
 
     async def _take(self, batch: list[Any]) -> None:
         event = batch[0]
         if event["type"] == MESSAGE:
-            topic = self.topics.get(event["stream_sid"])
+            topic = self.subscriptions.topics.get(event["stream_sid"])
             if topic is not None and topic.is_joined:
                 await deliver_messages(topic, batch, self._slices)
         elif event["type"] == "probe":
-            self.probes[event["server"]].hear()
-        elif event["type"] in handlers:
-            self.spawn(handlers[event["type"]](self, event))
+            self.probes[event["server"]].confirm()
+        elif event["type"] in hooks.handlers:
+            self.tasks.spawn(hooks.handlers[event["type"]](self, event))
         else:
             self._process_event(event)
 
     def _process_event(self, event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-        topic = self.topics.get(event["stream_sid"])
+        for changed in hooks.stream_changed:
+            changed(event)
+        topic = self.subscriptions.topics.get(event["stream_sid"])
         if topic is None:
             return
         if event["type"] == "stream.removed":
             for outbox in deliver_removal(topic, event):
-                self.unsubscribe(outbox, topic.stream_sid)
+                self.subscriptions.unsubscribe(outbox, topic.stream_sid)
         elif event["type"] == "stream.updated":
-            self.expire_at(topic.stream_sid, event.get("expires_at"), is_news=True)
+            self.subscriptions.expire_at(
+                topic.stream_sid, event.get("expires_at"), is_news=True
+            )
 
-    def lapse(self, stream_sid: str) -> None:
-        """Tell its subscribers here that a Stream is gone."""
+    def _expire(self, stream_sid: str) -> None:
         event: Event = {"type": "stream.removed", "stream_sid": stream_sid}
         self._process_event(event)
 
@@ -235,7 +270,7 @@ def get_hub() -> Hub:
     return hub
 
 
-def is_listening() -> bool:
-    """Tell whether this process hears of removals, by the hub that started last."""
+def is_receiving() -> bool:
+    """Tell whether this process is told of removals, by the hub that started last."""
     hub = _latest.hub
-    return hub is not None and hub.is_listening and not hub.is_unreachable
+    return hub is not None and hub.is_receiving and not hub.is_unreachable

@@ -1,19 +1,20 @@
-"""Subscriptions of this process, by Stream; the hub brings what they wait for.
+"""Subscriptions of this process, by Stream.
 
 The process joins a Stream's group with its first local subscription and leaves it soon
 after the last.
 """
 
-import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable
 from heapq import nlargest
 from operator import itemgetter
 
+from channels.layers import BaseChannelLayer
+
 from sync_streams.errors import ServiceUnavailable
 
-from .cluster.broadcast import channel_layer
 from .outbox.outbox import Outbox
+from .tasks import Tasks
 from .topic import Topic
 
 logger = logging.getLogger(__name__)
@@ -22,13 +23,21 @@ logger = logging.getLogger(__name__)
 class Subscriptions:
     """Who is subscribed to what, in this process."""
 
-    def __init__(self) -> None:
-        """Begin with none, on the running event loop."""
-        self.layer = channel_layer()
+    def __init__(
+        self, layer: BaseChannelLayer, *, on_expired: Callable[[str], None]
+    ) -> None:
+        """Make an empty registry.
+
+        Args:
+            layer: the channel layer whose groups stand for the Streams.
+            on_expired: called with the SID of a Stream whose time is over.
+        """
+        self._layer, self._on_expired = layer, on_expired
         self.channel = ""
         """Name of the process's channel, once there is one."""
         self.topics: dict[str, Topic] = {}
-        self.tasks: set[asyncio.Task[None]] = set()
+        """Streams that are subscribed to, or were a moment ago, by SID."""
+        self.tasks = Tasks()
 
     async def subscribe(
         self, outbox: Outbox, stream_sid: str, expires_at: float | None
@@ -38,19 +47,19 @@ class Subscriptions:
         Args:
             outbox: the connection's outbound side.
             stream_sid: the Stream.
-            expires_at: when the Stream lapses, in seconds since 1970.
+            expires_at: when the Stream expires, in seconds since 1970.
 
         Raises:
             ServiceUnavailable: 20503, the layer does not answer.
         """
-        # Membership first, group second: whoever leaves meanwhile sees a member and
-        # keeps the topic, and nothing published after the answer can be missed.
+        # Membership first, group second: a leave in between sees a member and keeps
+        # the topic, and nothing published after the answer can be missed.
         topic = self.topics.setdefault(stream_sid, Topic(stream_sid))
         topic.add(outbox)
         outbox.streams.add(stream_sid)
         self.expire_at(stream_sid, expires_at)
         try:
-            await topic.join(self.layer, self.channel)
+            await topic.join(self._layer, self.channel)
         except Exception as error:
             self.unsubscribe(outbox, stream_sid)
             raise unavailable(error) from error
@@ -58,23 +67,25 @@ class Subscriptions:
     def expire_at(
         self, stream_sid: str, moment: float | None, *, is_news: bool = False
     ) -> None:
-        """Tell the Stream's subscribers here that it is gone when it lapses.
+        """Tell the Stream's subscribers here that it is gone when it expires.
 
         Args:
             stream_sid: the Stream.
             moment: when that is, in seconds since 1970; ``None``: never.
-            is_news: an event said so, which holds against what was looked up.
+            is_news: an event said so, which overrides what was fetched.
         """
         topic = self.topics.get(stream_sid)
         if topic is not None:
-            topic.expire_at(moment, lambda: self.lapse(stream_sid), is_news=is_news)
+            topic.expire_at(
+                moment, lambda: self._on_expired(stream_sid), is_news=is_news
+            )
 
     def unsubscribe(self, outbox: Outbox, stream_sid: str) -> None:
         """Stop delivering a Stream to a connection, at once."""
         outbox.forget(stream_sid)
         topic = self.topics.get(stream_sid)
         if topic is not None and topic.discard(outbox):
-            topic.close_soon(lambda: self.spawn(self._leave(topic)))
+            topic.leave_soon(lambda: self.tasks.spawn(self._leave(topic)))
 
     def forget(self, outbox: Outbox) -> None:
         """Stop delivering anything to a connection."""
@@ -95,7 +106,7 @@ class Subscriptions:
 
     async def _leave(self, topic: Topic) -> None:
         try:
-            is_empty = await topic.leave(self.layer, self.channel)
+            is_empty = await topic.leave(self._layer, self.channel)
         except Exception as error:
             # Events that still come find no topic and are dropped.
             logger.warning("a group could not be left: %r", error)
@@ -103,16 +114,6 @@ class Subscriptions:
         if is_empty and self.topics.get(topic.stream_sid) is topic:
             topic.forget_expiry()
             del self.topics[topic.stream_sid]
-
-    def lapse(self, stream_sid: str) -> None:
-        """Take note that a Stream's time is over; the hub's."""
-        raise NotImplementedError
-
-    def spawn(self, coroutine: Coroutine[object, object, None]) -> None:
-        """Run a coroutine beside everything else."""
-        task = asyncio.ensure_future(coroutine)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
 
 def unavailable(error: Exception) -> ServiceUnavailable:

@@ -65,7 +65,7 @@ class Topic:
             self.members.pop(outbox.encoder, None)
         return was_here and not self.members
 
-    def close_soon(self, callback: Callable[[], None]) -> None:
+    def leave_soon(self, callback: Callable[[], object]) -> None:
         """Call back after ``LINGER_SECONDS``, to see whether anybody listens then."""
         if self._departure is not None:
             self._departure.cancel()

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.dispatch import Signal
 
 from sync_streams import signals
-from sync_streams.cache.lookups import forget_services, forget_stream
+from sync_streams.cache.lookups import forget_all, forget_stream
 from sync_streams.delivery.cluster.broadcast import abroadcast, broadcast
 from sync_streams.delivery.events import Event, ServiceEvent
 from sync_streams.errors import ServiceUnavailable
@@ -46,7 +46,7 @@ def announce_endpoint(change: EndpointChange, service: Service, actor: Actor) ->
 
 def announce_service(service: Service) -> None:
     """Tell every process that a Service has changed or is gone."""
-    forget_services()
+    forget_all()
     _broadcast({"type": "service.changed", "service_sid": service.sid})
 
 

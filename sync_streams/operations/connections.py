@@ -13,12 +13,12 @@ def disconnect_identity(service: Service, identity: str) -> None:
     Raises:
         ServiceUnavailable: 20503, nobody was told.
     """
-    order: commands.DisconnectCommand = {
+    command: commands.DisconnectCommand = {
         "type": commands.DISCONNECT,
         "service_sid": service.sid,
         "identity": identity,
     }
-    commands.give(order)
+    commands.send(command)
 
 
 def drain_process(process: str) -> None:
@@ -33,4 +33,4 @@ def drain_process(process: str) -> None:
     Raises:
         ServiceUnavailable: 20503, nobody was told.
     """
-    commands.give({"type": commands.DRAIN, "process": process})
+    commands.send({"type": commands.DRAIN, "process": process})

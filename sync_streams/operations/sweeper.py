@@ -1,7 +1,7 @@
-"""Sweeper: removes lapsed Streams from the database while a server process runs.
+"""Sweeper: removes expired Streams from the database while a server process runs.
 
-Nobody waits for it: a lapsed Stream is gone for every operation, and hubs tell their
-subscribers, at the moment itself. What is left for the sweeper are the row and
+Nothing waits for it: when its time is over a Stream is gone for every operation, and
+hubs tell their subscribers. What is left for the sweeper are the row, and
 ``stream_removed`` for the host project and webhooks. Every process sweeps; each Stream
 is removed by one of them. Without a server, ``manage.py expire_streams`` does the same.
 """
@@ -17,21 +17,12 @@ from django.core.signals import request_started
 
 from sync_streams import operations
 from sync_streams.conf import get_settings
-from sync_streams.delivery import hub
 
 logger = logging.getLogger(__name__)
 
 _tasks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = (
     WeakKeyDictionary()
 )
-
-
-def connect() -> None:
-    """Sweep in each process that serves ASGI, from its first connection on."""
-    hub.companions.append(start)
-    request_started.connect(
-        _on_first_request, dispatch_uid="sync_streams.operations.sweeper"
-    )
 
 
 def start() -> None:
@@ -42,12 +33,13 @@ def start() -> None:
 
 
 def pause(interval: float) -> float:
-    """Return the seconds until the next sweep: processes started together spread."""
-    return max(interval, 0.1) * random.uniform(0.5, 1.5)  # noqa: S311 - spread, not secret
+    """Return the seconds until the next sweep: processes do not sweep together."""
+    return max(interval, 0.1) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
 
 
-async def _on_first_request(scope: Any = None, **_: object) -> None:
-    request_started.disconnect(dispatch_uid="sync_streams.operations.sweeper")
+async def on_first_request(scope: Any = None, **_: object) -> None:
+    """Start with the first request of a process that serves ASGI."""
+    request_started.disconnect(on_first_request)
     # Under WSGI there is no event loop that goes on after the request.
     if scope is not None:
         start()
@@ -62,4 +54,4 @@ async def _sweep_for_ever() -> None:
             await sweep()
         except Exception as error:
             # Most often the database is away for a moment; the next sweep does it all.
-            logger.warning("lapsed Streams were not removed: %r", error)
+            logger.warning("expired Streams were not removed: %r", error)

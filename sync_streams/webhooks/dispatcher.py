@@ -7,7 +7,6 @@ goes after the other: an endpoint that does not answer delays its own webhooks o
 
 import asyncio
 import logging
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -215,11 +214,9 @@ def peek_dispatcher() -> Dispatcher | None:
         return next((one for one in _dispatchers if one.is_alive), None)
 
 
-def _forget_after_fork() -> None:
+def forget_after_fork() -> None:
+    """Start anew in a forked child, where the thread does not exist."""
     # Another thread may have held the lock at that moment; it does not exist here.
     global _lock
     _lock = Lock()
     _dispatchers.clear()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)

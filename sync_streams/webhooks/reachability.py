@@ -20,7 +20,6 @@ from sync_streams import operations
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceNotFound
 from sync_streams.models import Service
-from sync_streams.operations import announcements
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange
 
@@ -205,16 +204,12 @@ def _cause(endpoint: Endpoint) -> Actor:
     return Actor(endpoint.identity, endpoint.connection_id)
 
 
-def connect() -> None:
-    """Listen to the connections of this process."""
-    announcements.endpoint_listeners.append(_note)
-
-
 _lock = Lock()
 _known: list[Reachability] = []
 
 
-def _note(change: EndpointChange, service: Service, actor: Actor) -> None:
+def note(change: EndpointChange, service: Service, actor: Actor) -> None:
+    """Note a connection that begins or ends; a part of each Service that wants it."""
     # Nothing starts in a process whose Services all do without.
     if _known or service.reachability_webhooks_enabled:
         _reachability().note(change, service, actor)

@@ -8,26 +8,15 @@ socket causes always is a webhook, what account credentials actor only with
 from contextlib import suppress
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
 
 from sync_streams import signals
 from sync_streams.conf import get_settings
 from sync_streams.models import Service, Stream
-from sync_streams.operations import announcements
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.data import Message
 
 from .sender import DeliveryFailed, deliver, send
 from .webhook import Webhook
-
-
-def connect() -> None:
-    """Listen to the operations."""
-    signals.stream_created.connect(_on_created, dispatch_uid="sync_streams.webhooks")
-    signals.stream_removed.connect(_on_removed, dispatch_uid="sync_streams.webhooks")
-    setting_changed.connect(_on_setting, dispatch_uid="sync_streams.webhooks")
-    announcements.webhook_trials.append(_try)
-    _connect_messages()
 
 
 def describe(
@@ -50,7 +39,8 @@ def describe(
     )
 
 
-def _try(service: Service, actor: Actor) -> str | None:
+def try_webhook(service: Service, actor: Actor) -> str | None:
+    """Send a ``webhook_test`` at once; return why that failed, if it did."""
     try:
         deliver(describe("webhook_test", service, actor).to_dict())
     except DeliveryFailed as failure:
@@ -58,11 +48,13 @@ def _try(service: Service, actor: Actor) -> str | None:
     return None
 
 
-def _on_created(stream: Stream, actor: Actor, **_: object) -> None:
+def on_created(stream: Stream, actor: Actor, **_: object) -> None:
+    """Send ``stream_created``."""
     _send("stream_created", stream, actor)
 
 
-def _on_removed(stream: Stream, actor: Actor, **_: object) -> None:
+def on_removed(stream: Stream, actor: Actor, **_: object) -> None:
+    """Send ``stream_removed``."""
     _send("stream_removed", stream, actor)
 
 
@@ -80,16 +72,13 @@ def _send(event_type: str, stream: Stream, actor: Actor, **parameters: str) -> N
     send(describe(event_type, service, actor, **about, **parameters))
 
 
-def _connect_messages() -> None:
+def connect_messages(*, setting: str = "SYNC_STREAMS", **_: object) -> None:
+    """Receive Messages, or not, as ``webhook_messages`` says now."""
+    if setting != "SYNC_STREAMS":
+        return
     # Only if they are wanted: a receiver costs each Message of a socket a thread.
-    uid = "sync_streams.webhooks"
-    signals.message_published.disconnect(dispatch_uid=uid)
-    if get_settings().webhook_messages:
-        signals.message_published.connect(_on_message, dispatch_uid=uid)
-
-
-def _on_setting(*, setting: str, **_: object) -> None:
-    if setting == "SYNC_STREAMS":
-        # What is wrong with the settings is for the system checks to say.
-        with suppress(ImproperlyConfigured):
-            _connect_messages()
+    signals.message_published.disconnect(_on_message)
+    # What is wrong with the settings is for the system checks to say.
+    with suppress(ImproperlyConfigured):
+        if get_settings().webhook_messages:
+            signals.message_published.connect(_on_message)

@@ -49,18 +49,18 @@ async def hub(transactional_db: None) -> AsyncIterator[Hub]:
 
 
 def test_no_more_streams_are_kept_than_may_be() -> None:
-    kept = lookups._Lookups()
+    kept = lookups._Streams()
 
     for number in range(lookups.MAX_STREAMS + 100):
         kept.keep(named(number))
 
-    assert len(kept._streams) == len(kept._sids) == lookups.MAX_STREAMS
+    assert len(kept._entries) == len(kept._sids) == lookups.MAX_STREAMS
 
 
 @pytest.mark.usefixtures("quick_switches")
 def test_threads_may_look_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "MAX_STREAMS", 20)
-    kept = lookups._Lookups()
+    kept = lookups._Streams()
     done: list[bool] = []
 
     def look_up() -> None:
@@ -79,7 +79,7 @@ def test_threads_may_look_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.join()
 
     assert len(done) == 6
-    assert len(kept._streams) == len(kept._sids) <= 20
+    assert len(kept._entries) == len(kept._sids) <= 20
 
 
 @sync_to_async
@@ -99,13 +99,13 @@ async def test_a_stream_is_looked_up_once(hub: Hub) -> None:
 
 
 def test_streams_looked_up_together_are_not_looked_up_together_again() -> None:
-    kept = lookups._Lookups()
+    kept = lookups._Streams()
     with sync_settings(cache_seconds=100):
         now = time.monotonic()
         for _ in range(100):
             kept.keep(Stream(sid=new_stream_sid()))
 
-    left = [lookup.until - now for lookup in kept._streams.values()]
+    left = [entry.until - now for entry in kept._entries.values()]
     assert 50 <= min(left) < 60
     assert 90 < max(left) < 101
 

@@ -37,7 +37,7 @@ async def hub() -> AsyncIterator[Hub]:
 async def test_threads_broadcast_through_the_loop_that_serves(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
-    await hub.subscribe(client.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     def run(first: int) -> None:
         for number in range(first, first + 20):

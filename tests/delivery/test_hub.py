@@ -64,7 +64,11 @@ async def hub(layer: dict[str, Any]) -> AsyncIterator[Hub]:
 
 async def stop(hub: Hub) -> None:
     """End the hub's tasks and the layer's connections."""
-    tasks = [task for task in (hub._receiver, *hub.tasks) if task is not None]
+    tasks = [
+        task
+        for task in (hub._receiver, *hub.tasks, *hub.subscriptions.tasks)
+        if task is not None
+    ]
     async with asyncio.timeout(5):
         while tasks:
             for task in tasks:
@@ -94,7 +98,7 @@ async def test_every_subscriber_receives_every_message(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     clients = [Client() for _ in range(20)]
     for client in clients:
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     for number in range(50):
         await publish(stream_sid, number)
@@ -108,7 +112,7 @@ async def test_nobody_receives_what_is_of_another_stream(hub: Hub) -> None:
     sids = [new_stream_sid(), new_stream_sid()]
     clients = [Client(), Client()]
     for client, sid in zip(clients, sids, strict=True):
-        await hub.subscribe(client.outbox, sid, None)
+        await hub.subscriptions.subscribe(client.outbox, sid, None)
 
     await publish(sids[0], 0)
     await publish(sids[1], 1)
@@ -136,12 +140,12 @@ class Publisher:
 async def visit(hub: Hub, publisher: Publisher) -> tuple[Client, int]:
     """Subscribe, receive a little and leave; return what must be there at least."""
     client = Client()
-    await hub.subscribe(client.outbox, publisher.stream_sid, None)
+    await hub.subscriptions.subscribe(client.outbox, publisher.stream_sid, None)
     first = publisher.begun + 1
     async with asyncio.timeout(5):
         while not client.numbers or client.numbers[-1] < first + 2:
             await client.until(len(client.frames) + 1)
-    hub.unsubscribe(client.outbox, publisher.stream_sid)
+    hub.subscriptions.unsubscribe(client.outbox, publisher.stream_sid)
     client.outbox.put(protocol.reply("unsubscribed"))
     return client, first
 
@@ -163,7 +167,7 @@ async def test_a_subscription_that_was_answered_misses_nothing_and_ends_when_ask
     await asyncio.gather(*(come_and_go(0.002 * n) for n in range(4)))
     publisher.is_done = True
     await publishing
-    await until(lambda: not hub.topics)
+    await until(lambda: not hub.subscriptions.topics)
 
     assert len(visits) == 60
     for client, first in visits:
@@ -181,14 +185,14 @@ async def test_only_streams_with_subscribers_are_busy(hub: Hub) -> None:
     sids = [new_stream_sid() for _ in range(3)]
     clients = [Client(), Client()]
     for client in clients:
-        await hub.subscribe(client.outbox, sids[0], None)
+        await hub.subscriptions.subscribe(client.outbox, sids[0], None)
     for sid in sids[1:]:
-        await hub.subscribe(clients[0].outbox, sid, None)
+        await hub.subscriptions.subscribe(clients[0].outbox, sid, None)
 
-    hub.unsubscribe(clients[0].outbox, sids[2])
+    hub.subscriptions.unsubscribe(clients[0].outbox, sids[2])
 
-    assert hub.busiest(9) == {sids[0]: 2, sids[1]: 1}
-    assert hub.busiest(1) == {sids[0]: 2}
+    assert hub.subscriptions.busiest(9) == {sids[0]: 2, sids[1]: 1}
+    assert hub.subscriptions.busiest(1) == {sids[0]: 2}
 
 
 async def test_quick_comings_and_goings_leave_the_last_one_subscribed(hub: Hub) -> None:
@@ -196,29 +200,31 @@ async def test_quick_comings_and_goings_leave_the_last_one_subscribed(hub: Hub) 
     client = Client()
 
     for _ in range(50):
-        joining = asyncio.ensure_future(hub.subscribe(client.outbox, stream_sid, None))
+        joining = asyncio.ensure_future(
+            hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+        )
         await asyncio.sleep(0)
-        hub.unsubscribe(client.outbox, stream_sid)
+        hub.subscriptions.unsubscribe(client.outbox, stream_sid)
         await joining
-    await hub.subscribe(client.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
     await publish(stream_sid, 1)
 
     await client.until(1)
-    assert hub.count(stream_sid) == 1
+    assert hub.subscriptions.count(stream_sid) == 1
 
 
 async def test_a_stream_without_subscribers_leaves_no_trace(hub: Hub) -> None:
     sids = [new_stream_sid() for _ in range(100)]
     client = Client()
     for sid in sids:
-        await hub.subscribe(client.outbox, sid, time.time() + 1_000)
+        await hub.subscriptions.subscribe(client.outbox, sid, time.time() + 1_000)
 
-    assert len(hub.topics) == 100
-    hub.forget(client.outbox)
-    await until(lambda: not hub.topics)
+    assert len(hub.subscriptions.topics) == 100
+    hub.subscriptions.forget(client.outbox)
+    await until(lambda: not hub.subscriptions.topics)
 
     assert client.outbox.streams == set()
-    await until(lambda: len(hub.tasks) == 2)
+    await until(lambda: len(hub.tasks) == 2 and not len(hub.subscriptions.tasks))
     await publish(sids[0], 1)
     assert client.numbers == []
 
@@ -228,7 +234,7 @@ async def test_an_idle_stream_costs_no_task(hub: Hub) -> None:
     before = len(asyncio.all_tasks())
 
     for _ in range(200):
-        await hub.subscribe(client.outbox, new_stream_sid(), None)
+        await hub.subscriptions.subscribe(client.outbox, new_stream_sid(), None)
 
     assert len(asyncio.all_tasks()) <= before + 1
 
@@ -236,7 +242,7 @@ async def test_an_idle_stream_costs_no_task(hub: Hub) -> None:
 async def test_many_connections_share_one_channel(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     for _ in range(50):
-        await hub.subscribe(Client().outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(Client().outbox, stream_sid, None)
     frames: list[Frame] = []
 
     class Encoder(JsonEncoder):
@@ -248,7 +254,7 @@ async def test_many_connections_share_one_channel(hub: Hub) -> None:
     clients = [Client() for _ in range(50)]
     for client in clients:
         client.outbox.encoder = encoder
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     await publish(stream_sid, 1)
     for client in clients:
@@ -261,18 +267,18 @@ async def test_a_removal_is_told_once_and_ends_the_subscription(hub: Hub) -> Non
     stream_sid = new_stream_sid()
     clients = [Client() for _ in range(5)]
     for client in clients:
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     for _ in range(2):
         await abroadcast({"type": "stream.removed", "stream_sid": stream_sid})
     await publish(stream_sid, 1)
     for client in clients:
         await client.until(1)
-    await until(lambda: not hub.topics)
+    await until(lambda: not hub.subscriptions.topics)
 
     told = {"type": "stream_removed", "stream_sid": stream_sid}
     assert all(client.frames == [told] for client in clients)
-    assert hub.count(stream_sid) == 0
+    assert hub.subscriptions.count(stream_sid) == 0
 
 
 async def test_a_stream_lapses_at_its_moment(hub: Hub) -> None:
@@ -280,7 +286,7 @@ async def test_a_stream_lapses_at_its_moment(hub: Hub) -> None:
     client = Client()
     moment = time.time() + 0.2
 
-    await hub.subscribe(client.outbox, stream_sid, moment)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, moment)
     await client.until(1)
 
     assert 0 <= time.time() - moment < 2  # what an operator is promised
@@ -291,7 +297,7 @@ async def test_a_longer_life_is_heard_of(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     moment = time.time() + 1
-    await hub.subscribe(client.outbox, stream_sid, moment)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, moment)
     updated: Event = {
         "type": "stream.updated",
         "stream_sid": stream_sid,
@@ -309,7 +315,7 @@ async def test_a_longer_life_is_heard_of(hub: Hub) -> None:
 async def test_a_shorter_life_is_heard_of(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
-    await hub.subscribe(client.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     await abroadcast(
         {"type": "stream.updated", "stream_sid": stream_sid, "expires_at": time.time()}
@@ -323,14 +329,14 @@ async def test_whoever_knows_an_older_life_time_does_not_shorten_it(hub: Hub) ->
     stream_sid = new_stream_sid()
     early, late = Client(), Client()
     old = time.time() + 1
-    await hub.subscribe(early.outbox, stream_sid, old)
+    await hub.subscriptions.subscribe(early.outbox, stream_sid, old)
     await abroadcast(
         {"type": "stream.updated", "stream_sid": stream_sid, "expires_at": None}
     )
     await publish(stream_sid, 1)
     await early.until(1)
 
-    await hub.subscribe(late.outbox, stream_sid, old)
+    await hub.subscriptions.subscribe(late.outbox, stream_sid, old)
     await asyncio.sleep(old + 0.1 - time.time())
     await publish(stream_sid, 2)
     await early.until(2)
@@ -345,7 +351,7 @@ async def test_one_bad_connection_costs_the_others_nothing(
     clients = [Client(frame_path=True) for _ in range(3)]
     clients[1].is_broken = True
     for client in clients:
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     for number in range(3):
         await publish(stream_sid, number)
@@ -372,7 +378,7 @@ async def test_one_bad_protocol_costs_the_other_nothing(
     bad, good = Client(), Client()
     bad.outbox.encoder = Bad()
     for client in (bad, good):
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     await publish(stream_sid, 1)
     await publish(stream_sid, 2)
@@ -396,7 +402,7 @@ async def test_a_publisher_hears_its_own_messages_unless_its_protocol_does_not(
     for client in skipping:
         client.outbox.encoder = Skips()
     for client in (own, other, *skipping):
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     await publish(stream_sid, 1, origin=own.outbox.connection_id)
     await publish(stream_sid, 2, origin=skipping[0].outbox.connection_id)
@@ -411,7 +417,7 @@ async def test_subscribing_twice_delivers_once(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     for _ in range(3):
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     await publish(stream_sid, 1)
     await publish(stream_sid, 2)
@@ -424,7 +430,7 @@ async def test_messages_that_wait_together_are_written_together(hub: Hub) -> Non
     stream_sid = new_stream_sid()
     clients = [Client(frame_path=True) for _ in range(3)]
     for client in clients:
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     for number in range(8):
         hub._queue.put(published(Message.new(stream_sid, {"n": number})))
@@ -439,7 +445,7 @@ async def test_no_more_than_an_outbox_holds_are_handed_over_together(hub: Hub) -
     stream_sid = new_stream_sid()
     with sync_settings(outbox_max_messages=MAX_BATCH):
         client = Client()
-    await hub.subscribe(client.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     for number in range(2 * MAX_TAKEN):
         hub._queue.put(published(Message.new(stream_sid, {"n": number})))
@@ -454,7 +460,7 @@ async def test_of_too_many_that_wait_the_oldest_are_dropped_and_told(hub: Hub) -
     clients = [Client(), Client(frame_path=True)]
     for client in clients:
         for stream_sid in (sid, other):
-            await hub.subscribe(client.outbox, stream_sid, None)
+            await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
     dropped = counters.dropped
 
     hub._queue.put(Event(type="stream.removed", stream_sid=other))
@@ -476,11 +482,11 @@ async def test_a_gap_of_a_stream_that_was_left_bars_no_way(hub: Hub) -> None:
     left, kept = new_stream_sid(), new_stream_sid()
     client = Client(frame_path=True)
     for stream_sid in (left, kept):
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     client.outbox.record_gap(left)
     assert client.outbox.direct is None
-    hub.unsubscribe(client.outbox, left)
+    hub.subscriptions.unsubscribe(client.outbox, left)
     await publish(kept, 1)
     await client.until(1)
 
@@ -496,7 +502,7 @@ async def test_who_is_spared_its_own_message_does_not_miss_it(hub: Hub) -> None:
     clients = [Client(), Client()]
     for client in clients:
         client.outbox.encoder = encoder
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
     origin = clients[0].outbox.connection_id
 
     for number in range(MAX_WAITING + 1):
@@ -514,15 +520,15 @@ async def test_who_comes_or_goes_during_a_fan_out_is_not_part_of_it(hub: Hub) ->
     for client in clients[SLICE_CONNECTIONS:]:
         client.outbox.encoder = other
     for client in clients:
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     hub._queue.put(published(Message.new(stream_sid, {"n": 1})))
     await clients[0].until(1)
     assert not clients[-1].frames
-    hub.unsubscribe(clients[-1].outbox, stream_sid)
+    hub.subscriptions.unsubscribe(clients[-1].outbox, stream_sid)
     late = Client(frame_path=True)
     late.outbox.encoder = other
-    await hub.subscribe(late.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(late.outbox, stream_sid, None)
     await publish(stream_sid, 2)
     await late.until(1)
 
@@ -536,17 +542,17 @@ async def test_who_comes_or_goes_during_a_fan_out_is_not_part_of_it(hub: Hub) ->
 async def test_a_group_is_left_a_second_after_the_last_one(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     one, two = Client(), Client()
-    await hub.subscribe(one.outbox, stream_sid, None)
-    [joined] = hub.topics.values()
+    await hub.subscriptions.subscribe(one.outbox, stream_sid, None)
+    [joined] = hub.subscriptions.topics.values()
 
-    hub.unsubscribe(one.outbox, stream_sid)
-    await hub.subscribe(two.outbox, stream_sid, None)
-    assert hub.topics == {stream_sid: joined}
-    hub.unsubscribe(two.outbox, stream_sid)
+    hub.subscriptions.unsubscribe(one.outbox, stream_sid)
+    await hub.subscriptions.subscribe(two.outbox, stream_sid, None)
+    assert hub.subscriptions.topics == {stream_sid: joined}
+    hub.subscriptions.unsubscribe(two.outbox, stream_sid)
     left_at = time.monotonic()
-    hub.unsubscribe(two.outbox, stream_sid)
+    hub.subscriptions.unsubscribe(two.outbox, stream_sid)
     assert joined.is_joined
-    await until(lambda: not hub.topics)
+    await until(lambda: not hub.subscriptions.topics)
 
     assert time.monotonic() - left_at >= topic.LINGER_SECONDS
 
@@ -562,7 +568,7 @@ async def test_publishers_do_not_outpace_their_own_process() -> None:
         sids = [new_stream_sid() for _ in range(20)]
         client = Client(frame_path=True)
         for sid in sids:
-            await hub.subscribe(client.outbox, sid, None)
+            await hub.subscriptions.subscribe(client.outbox, sid, None)
 
         async def publish_many(sid: str) -> None:
             for number in range(100):
@@ -580,7 +586,7 @@ async def test_publishers_do_not_outpace_their_own_process() -> None:
 async def test_a_process_that_stays_behind_refuses_messages(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
-    await hub.subscribe(client.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
     backpressure().fall_behind()
 
     refused = pytest.raises(ServiceUnavailable)
@@ -610,7 +616,7 @@ async def test_publishers_that_waited_are_not_too_many_again() -> None:
         await hub.start()
         stream_sid = new_stream_sid()
         client = Client(frame_path=True)
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
         tasks = await waiting_publishers(stream_sid, 400)
         backpressure().catch_up()
@@ -624,7 +630,7 @@ async def test_publishers_that_waited_are_not_too_many_again() -> None:
 async def test_publishers_that_waited_are_refused_by_a_deaf_process(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
-    await hub.subscribe(client.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     tasks = await waiting_publishers(stream_sid, 2)
     backpressure().unreachable |= set(range(len(hub.probes)))
@@ -649,10 +655,10 @@ async def test_a_hub_whose_ear_was_ended_listens_again() -> None:
     await hub.start()
     stream_sid = new_stream_sid()
     client = Client()
-    await hub.subscribe(client.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
     assert hub._receiver is not None
     hub._receiver.cancel()
-    await until(lambda: not hub.is_listening)
+    await until(lambda: not hub.is_receiving)
 
     await hub.start()
     await until(lambda: not hub.is_unreachable)
@@ -666,7 +672,7 @@ async def test_a_hub_whose_ear_was_ended_listens_again() -> None:
 async def test_a_removal_is_told_by_a_process_that_is_behind(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
-    await hub.subscribe(client.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
     backpressure().fall_behind()
 
     with sync_settings(broadcast_timeout_seconds=0.5):
@@ -680,7 +686,7 @@ async def test_waiting_messages_stay_on_their_side_of_a_removal(hub: Hub) -> Non
     sids = [new_stream_sid(), new_stream_sid()]
     client = Client(frame_path=True)
     for sid in sids:
-        await hub.subscribe(client.outbox, sid, None)
+        await hub.subscriptions.subscribe(client.outbox, sid, None)
 
     events = [
         *(published(Message.new(sid, {"n": n})) for n in range(3) for sid in sids),
@@ -710,7 +716,7 @@ async def test_of_waiting_messages_a_publisher_is_spared_its_own(hub: Hub) -> No
     clients = [Client(frame_path=True) for _ in range(3)]
     for client in clients:
         client.outbox.encoder = encoder
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     for number in range(9):
         message = Message.new(stream_sid, {"n": number})
@@ -729,7 +735,7 @@ async def test_of_waiting_messages_a_publisher_is_spared_its_own(hub: Hub) -> No
 async def test_a_burst_costs_a_client_that_reads_nothing(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
-    await hub.subscribe(client.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     for number in range(600):
         await publish(stream_sid, number)
@@ -743,7 +749,7 @@ async def test_a_thousand_connections_receive_in_order(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     clients = [Client() for _ in range(1_000)]
     for client in clients:
-        await hub.subscribe(client.outbox, stream_sid, None)
+        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     for number in range(10):
         await publish(stream_sid, number)
@@ -765,10 +771,10 @@ async def test_a_layer_that_fails_makes_subscribing_unavailable(
     with monkeypatch.context() as patch:
         patch.setattr(hub.layer, "group_add", fail)
         with pytest.raises(ServiceUnavailable):
-            await hub.subscribe(client.outbox, stream_sid, None)
-    await until(lambda: not hub.topics)
+            await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    await until(lambda: not hub.subscriptions.topics)
     assert client.outbox.streams == set()
 
-    await hub.subscribe(client.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
     await publish(stream_sid, 1)
     await client.until(1)

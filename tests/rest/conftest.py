@@ -12,7 +12,7 @@ from tests.rest.api import Api
 @pytest.fixture(autouse=True)
 def _nothing_looked_up() -> None:
     # Another test's default Service, of a moment ago, is in no database any more.
-    lookups.forget_services()
+    lookups.forget_all()
 
 
 @pytest.fixture

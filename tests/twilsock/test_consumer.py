@@ -279,9 +279,9 @@ async def test_end_of_the_connection_ends_its_subscriptions() -> None:
     async with connected() as session:
         sid = await session.create()
         await session.change("establish", sid)
-        assert get_hub().count(sid) == 1
+        assert get_hub().subscriptions.count(sid) == 1
 
-    assert get_hub().count(sid) == 0
+    assert get_hub().subscriptions.count(sid) == 0
 
 
 async def test_removal_of_its_api_key_ends_the_connection(settings: Settings) -> None:

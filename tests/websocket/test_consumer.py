@@ -626,11 +626,11 @@ async def _fail(*_: object) -> None:
 async def test_a_connection_that_ends_leaves_no_trace(stream: Stream) -> None:
     async with Socket() as socket:
         await socket.ask("subscribe", stream="news")
-        assert get_hub().count(stream.sid) == 1
+        assert get_hub().subscriptions.count(stream.sid) == 1
         before = len(connections)
 
     async with asyncio.timeout(5):
-        while stream.sid in get_hub().topics:  # noqa: ASYNC110
+        while stream.sid in get_hub().subscriptions.topics:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert len(connections) < before
 

@@ -1,7 +1,7 @@
-"""Backpressure: what an event loop's hub tells those who publish on the loop.
+"""Backpressure: what an event loop's hub tells publishers on the same loop.
 
-A Message that its own process cannot hear, or not in time, would be lost to subscribers
-here although its publisher was told otherwise.
+A Message that its own process cannot receive, or not in time, would be lost to the
+subscribers here although its publisher was answered 201.
 """
 
 import asyncio
@@ -13,34 +13,33 @@ if TYPE_CHECKING:
 
 
 class Backpressure:
-    """Which of the layer's servers a hub is deaf to, and whether it keeps up."""
+    """From which of the layer's servers a hub receives, and whether it keeps up."""
 
     def __init__(self) -> None:
-        """Begin as a hub that hears everything; as good as where there is none."""
         self.unreachable: set[int] = set()
         """Servers from which nothing arrives, by number."""
         self.streams: Container[str] = ()
-        """SIDs of the Streams that are listened to."""
+        """SIDs of the Streams with subscribers here."""
         self._is_keeping_up = asyncio.Event()
         self._is_keeping_up.set()
         self._next = asyncio.Lock()
 
     def fall_behind(self) -> None:
-        """Let publishers wait: as many events wait as may."""
+        """Make publishers wait: the queue is as long as it may be."""
         self._is_keeping_up.clear()
 
     def catch_up(self) -> None:
-        """Let publishers go on, one after the other."""
+        """Let publishers go on, one by one."""
         self._is_keeping_up.set()
 
     def is_behind(self, stream_sid: str) -> bool:
-        """Tell whether a Message of the Stream would come to a hub that is late."""
+        """Tell whether a Message of the Stream would reach a hub that is late."""
         return not self._is_keeping_up.is_set() and stream_sid in self.streams
 
-    async def keep_pace(self) -> None:
+    async def wait(self) -> None:
         """Wait while the hub is behind."""
         while not self._is_keeping_up.is_set():
-            # All at once they would be too many again.
+            # All at once would be too many again.
             async with self._next:
                 await self._is_keeping_up.wait()
 
@@ -51,7 +50,7 @@ _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Backpressure] = (
 
 
 def backpressure() -> Backpressure:
-    """Return what is known of the running loop's hub."""
+    """Return the backpressure of the running loop's hub."""
     loop = asyncio.get_running_loop()
     known = _by_loop.get(loop)
     if known is None:

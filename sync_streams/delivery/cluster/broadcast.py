@@ -65,14 +65,14 @@ async def abroadcast(event: Event | ServiceEvent) -> None:
 
 
 async def _check_reachable(stream_sid: str, group: str) -> None:
-    heard = backpressure()
-    if heard.is_behind(stream_sid):
+    hub = backpressure()
+    if hub.is_behind(stream_sid):
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-                await heard.keep_pace()
+                await hub.wait()
         except TimeoutError as error:
             raise ServiceUnavailable from error
-    if heard.unreachable and server_of(channel_layer(), group) in heard.unreachable:
+    if hub.unreachable and server_of(channel_layer(), group) in hub.unreachable:
         raise ServiceUnavailable
 
 

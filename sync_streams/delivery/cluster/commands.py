@@ -1,6 +1,6 @@
-"""Orders: what an operator tells every process to do with its connections.
+"""Commands: what an operator tells every process to do with its connections.
 
-Whoever holds the connections puts a handler for each type into ``hub.handlers``.
+``connections.registry`` carries them out.
 """
 
 import asyncio
@@ -29,27 +29,27 @@ class DisconnectCommand(TypedDict):
 
 
 class DrainCommand(TypedDict):
-    """Send all connections of one process away and take no more."""
+    """Close all connections of one process, which accepts no more."""
 
     type: Literal["command.drain"]
     process: str
     """Its name, as :func:`.stats.process_name` makes it."""
 
 
-def give(order: DisconnectCommand | DrainCommand) -> None:
-    """Give an order, from synchronous code; nobody says whether it was carried out.
+def send(command: DisconnectCommand | DrainCommand) -> None:
+    """Send a command, from synchronous code; no process confirms it.
 
     Raises:
         ServiceUnavailable: 20503, the layer did not take it within
             ``broadcast_timeout_seconds``.
     """
-    run_on_loop(_give(order))
+    run_on_loop(_send(command))
 
 
-async def _give(order: DisconnectCommand | DrainCommand) -> None:
+async def _send(command: DisconnectCommand | DrainCommand) -> None:
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-            await send_to_group(PROCESS_GROUP, order)
+            await send_to_group(PROCESS_GROUP, command)
     except Exception as error:
         # Layers are pluggable and their errors share no base class.
         logger.warning("channel layer failed: %r", error)

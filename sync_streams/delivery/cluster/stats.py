@@ -1,7 +1,7 @@
-"""Stats: how many subscribe to which Stream, asked of every process when one looks.
+"""Stats: what every process reports of itself when somebody asks.
 
 Nothing is stored: a question goes to the group of all processes, each answers on a
-channel made for the question, and whoever answered in time counts. See
+channel made for the question, and the answers that come in time count. See
 https://channels.readthedocs.io/en/stable/topics/channel_layers.html#single-channels.
 """
 
@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sync_streams.delivery import hub
 from sync_streams.delivery.counters import counters
 from sync_streams.delivery.events import PROCESS_GROUP
+from sync_streams.delivery.hub import Hub
 from sync_streams.redis.rate_limit import refusals
 
 from .broadcast import channel_layer, send_to_group
@@ -23,7 +23,7 @@ from .event_loop import run_on_loop
 
 logger = logging.getLogger(__name__)
 
-ASKED = "occupancy.asked"
+ASKED = "stats.asked"
 GATHER_SECONDS = 0.25
 """Time that the processes have to answer."""
 
@@ -36,7 +36,7 @@ figures: dict[str, Callable[[], int]] = {
     "dropped": lambda: counters.dropped,
     "acknowledged": lambda: counters.acknowledged,
 }
-"""What a process tells of itself, by name; others add what they know."""
+"""What a process reports of itself, by name; ``wiring`` adds to it."""
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Stats:
 
     @property
     def dropped(self) -> int:
-        """Messages dropped because somebody read too slowly, of all Streams."""
+        """Messages of all Streams dropped because a connection read too slowly."""
         return sum(figures["dropped"] for figures in self.processes.values())
 
     def add(self, answer: Mapping[str, Any]) -> None:
@@ -69,20 +69,20 @@ class Stats:
 async def aask(stream_sids: Iterable[str] | None = None) -> Stats:
     """Ask every process about the Streams; without any, about its busiest ones.
 
-    Takes :data:`GATHER_SECONDS`. A process without sockets does not answer, and one
-    that answers late is not counted; if the layer fails, nobody is.
+    Takes :data:`GATHER_SECONDS`. A process without a hub does not answer, one that
+    answers late is not counted, and if the layer fails, none is.
     """
-    occupancy = Stats()
+    stats = Stats()
     sids = None if stream_sids is None else list(stream_sids)
     try:
         async with asyncio.timeout(GATHER_SECONDS):
-            await _gather(sids, occupancy)
+            await _gather(sids, stats)
     except TimeoutError:
         pass
     except Exception as error:
         # Layers are pluggable and their errors share no base class.
         logger.warning("channel layer failed: %r", error)
-    return occupancy
+    return stats
 
 
 def ask(stream_sids: Iterable[str] | None = None) -> Stats:
@@ -95,30 +95,28 @@ def process_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-async def _gather(stream_sids: list[str] | None, occupancy: Stats) -> None:
+async def _gather(stream_sids: list[str] | None, stats: Stats) -> None:
     layer = channel_layer()
     channel = await layer.new_channel()
     question = {"type": ASKED, "stream_sids": stream_sids, "reply_to": channel}
     await send_to_group(PROCESS_GROUP, question)
     while True:
-        occupancy.add(await layer.receive(channel))
+        stats.add(await layer.receive(channel))
 
 
-async def _answer(local: hub.Hub, question: Mapping[str, Any]) -> None:
-    sids = question["stream_sids"]
-    subscribers = local.busiest(MAX_BUSIEST) if sids is None else _count(local, sids)
-    answer = {
-        "type": "occupancy.told",
+async def answer(hub: Hub, question: Mapping[str, Any]) -> None:
+    """Answer a question of :func:`aask` for this process."""
+    sids, local = question["stream_sids"], hub.subscriptions
+    subscribers = (
+        local.busiest(MAX_BUSIEST)
+        if sids is None
+        else {sid: local.count(sid) for sid in sids}
+    )
+    report = {
+        "type": "stats.told",
         "process": process_name(),
         "subscribers": subscribers,
         "refused": {sid: refusals.count(sid) for sid in subscribers},
         "figures": {name: count() for name, count in figures.items()},
     }
-    await channel_layer().send(question["reply_to"], answer)
-
-
-def _count(local: hub.Hub, stream_sids: list[str]) -> dict[str, int]:
-    return {sid: local.count(sid) for sid in stream_sids}
-
-
-hub.handlers[ASKED] = _answer
+    await channel_layer().send(question["reply_to"], report)

@@ -1,0 +1,62 @@
+"""Wiring: the one place that connects parts which do not know each other.
+
+Importing a module connects nothing; ``apps.ready()`` calls :func:`connect` once.
+"""
+
+import os
+
+from django.core.checks import register
+from django.core.signals import request_started, setting_changed
+
+from . import checks, conf, signals
+from .cache import lookups
+from .connections import registry
+from .delivery.cluster import commands, stats
+from .delivery.events import Event, ServiceEvent
+from .delivery.hub import Hub, hooks, is_receiving
+from .operations import announcements, sweeper
+from .webhooks import dispatcher, reachability, receivers
+
+
+def connect() -> None:
+    """Connect everything, in a process that has its models."""
+    setting_changed.connect(conf.on_setting_changed)
+    register(checks.check_settings, checks.TAG)
+    register(checks.check_deployment, checks.TAG, deploy=True)
+    _connect_hub()
+    _connect_webhooks()
+    request_started.connect(sweeper.on_first_request)
+
+
+def _connect_hub() -> None:
+    # A process that begins to receive was not told of what changed before.
+    hooks.started += [lookups.forget_all, sweeper.start]
+    hooks.lost.append(lookups.forget_all)
+    hooks.unreachable.append(registry.close_all_unreachable)
+    hooks.stream_changed.append(_forget_stream)
+    hooks.handlers |= {
+        "service.changed": _forget_service,
+        stats.ASKED: stats.answer,
+        commands.DISCONNECT: registry.disconnect,
+        commands.DRAIN: registry.drain,
+    }
+    lookups.keep_while(is_receiving)
+    stats.figures |= registry.FIGURES
+
+
+def _connect_webhooks() -> None:
+    signals.stream_created.connect(receivers.on_created)
+    signals.stream_removed.connect(receivers.on_removed)
+    setting_changed.connect(receivers.connect_messages)
+    receivers.connect_messages()
+    announcements.webhook_trials.append(receivers.try_webhook)
+    announcements.endpoint_listeners.append(reachability.note)
+    os.register_at_fork(after_in_child=dispatcher.forget_after_fork)
+
+
+def _forget_stream(event: Event) -> None:
+    lookups.forget_stream(event["stream_sid"])
+
+
+async def _forget_service(_: Hub, __: ServiceEvent) -> None:
+    lookups.forget_all()
