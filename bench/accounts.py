@@ -5,7 +5,7 @@ import time
 import jwt
 
 ACCOUNT_SID = "AC" + "b" * 32
-AUTH_TOKEN = "auth-token-of-the-bench"
+AUTH_TOKEN = "auth-token-of-the-bench-32-characters"
 API_KEY_SID = "SK" + "b" * 32
 API_KEY_SECRET = "api-key-secret-of-the-bench-account"
 

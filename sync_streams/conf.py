@@ -5,29 +5,18 @@ The only module that reads ``django.conf.settings``. Read values where they are 
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Account:
-    """One account and its secrets: nothing of another account is ever visible to it."""
-
-    sid: str
-    """Account SID: ``AC`` and 32 hex digits."""
-
-    auth_token: str
-    """Password of the account SID over REST; signs webhooks."""
-
-    api_keys: Mapping[str, str]
-    """API keys: SID (``SK…``) to secret. A key's secret signs access tokens."""
+from .accounts import SETTING, Account, Given, read_accounts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +31,7 @@ class Settings:
     public_url: str = ""
     """Origin that answers carry in their URLs; empty: taken from each request."""
 
-    redis_url: str = ""
+    redis_url: str = field(default="", repr=False)
     """Redis that counts the publish rate for all processes; empty: each for itself."""
 
     authorize: str | Callable[..., object] = ""
@@ -155,61 +144,44 @@ def imported(setting: Any) -> Any:
         raise ImproperlyConfigured(str(error)) from error
 
 
-class LiveAccounts(Mapping[str, Account]):
-    """Accounts that are looked up anew each time, since keys come and go."""
-
-    def __init__(self, load: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
-        """Use what *load* returns at the moment."""
-        self._load = load
-
-    def __getitem__(self, sid: str) -> Account:
-        return _account(sid, self._load()[sid])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._load())
-
-    def __len__(self) -> int:
-        return len(self._load())
-
-
-def _accounts(given: Any) -> Mapping[str, Account]:
-    load = imported(given)
-    if callable(load):
-        return LiveAccounts(load)
-    return {sid: _account(sid, secrets) for sid, secrets in load.items()}
-
-
-def _account(sid: str, secrets: Mapping[str, Any]) -> Account:
-    return Account(
-        sid=sid,
-        auth_token=str(secrets.get("AUTH_TOKEN", "")),
-        api_keys=dict(secrets.get("API_KEYS", {})),
-    )
-
-
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """Return the settings in force.
 
     Raises:
-        ImproperlyConfigured: ``SYNC_STREAMS`` holds a key that no setting has.
+        ImproperlyConfigured: ``SYNC_STREAMS`` holds a key that no setting has, or
+            accounts of another shape.
     """
-    values = dict(getattr(settings, "SYNC_STREAMS", {}))
-    for key in values.keys() & RENAMED.keys():
-        new = RENAMED[key]
-        text = f"SYNC_STREAMS['{key}'] is now called {new}."
-        warnings.warn(text, DeprecationWarning, stacklevel=2)
-        values.setdefault(new, values.pop(key))
+    # No variable holds what may contain secrets: debug pages show variables.
     known = {field.name.upper(): field.name for field in fields(Settings)}
-    for key in values.keys() - known.keys():
+    for key in _given().keys() - known.keys() - RENAMED.keys():
         similar = get_close_matches(key, known, n=1)
         hint = f" Did you mean {similar[0]}?" if similar else ""
         raise ImproperlyConfigured(f"SYNC_STREAMS has an unknown key {key}.{hint}")
-    accounts = values.pop("ACCOUNTS", {})
+    for key in _given().keys() & RENAMED.keys():
+        text = f"SYNC_STREAMS['{key}'] is now called {RENAMED[key]}."
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+    # A value under its new name comes last, and counts.
+    keys = sorted(_given(), key=lambda key: key not in RENAMED)
+    accounts = Given(imported(_given().get("ACCOUNTS", {})), SETTING)
     return Settings(
-        accounts=_accounts(accounts),
-        **{known[key]: value for key, value in values.items()},
+        **{known[RENAMED.get(key, key)]: _given()[key] for key in keys}
+        | {"accounts": read_accounts(accounts)}
     )
+
+
+def has_users() -> bool:
+    """Tell whether Django REST framework finds the user that it gives to strangers.
+
+    Its default is that of ``django.contrib.auth``, which a site may go without.
+    """
+    given = getattr(settings, "REST_FRAMEWORK", {})
+    is_default = "UNAUTHENTICATED_USER" not in given
+    return apps.is_installed("django.contrib.auth") or not is_default
+
+
+def _given() -> Mapping[str, Any]:
+    return Given(getattr(settings, "SYNC_STREAMS", {}), "SYNC_STREAMS").mapping()
 
 
 def on_setting_changed(*, setting: str, **_: object) -> None:

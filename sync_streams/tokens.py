@@ -16,7 +16,8 @@ from typing import Any
 import jwt
 from django.core.exceptions import ImproperlyConfigured
 
-from .conf import Account, Settings, get_settings
+from .accounts import Account, Secret
+from .conf import Settings, get_settings
 from .errors import (
     InvalidToken,
     InvalidTokenGrants,
@@ -86,6 +87,7 @@ def read_token(token: object) -> Identity:
         raise InvalidToken
     if len(token) > MAX_TOKEN_BYTES:
         raise InvalidToken
+    token = Secret(token)  # debug pages and error reports show variables
     account, key_sid = _issuer(token)
     return _identity(_claims(token, account.api_keys[key_sid]), account, key_sid)
 
@@ -110,7 +112,8 @@ def issue_token(
     Raises:
         ValueError: the identity or the ttl is not within its bounds: nothing would
             accept the token.
-        ImproperlyConfigured: there is no such account, or it has no API key.
+        ImproperlyConfigured: there is no such account, or it has no API key with a
+            secret of at least 32 characters.
     """
     if not 1 <= len(identity) <= MAX_IDENTITY_LENGTH:
         raise ValueError(f"An identity has 1 to {MAX_IDENTITY_LENGTH} characters")
@@ -162,12 +165,15 @@ class _KnownKeys:
 _known_keys: dict[str, _KnownKeys] = {}
 
 
-def _signing_key(account_sid: str) -> tuple[Account, str, str]:
+def _signing_key(account_sid: str) -> tuple[Account, str, Secret]:
     accounts = get_settings().accounts
     account = accounts.get(account_sid or next(iter(accounts), ""))
     if account is None or not account.api_keys:
         which = account_sid or "The first account"
-        raise ImproperlyConfigured(f"{which} has no API key in SYNC_STREAMS.")
+        why = " ".join(account.faults) if account else ""
+        raise ImproperlyConfigured(
+            f"{which} has no API key in SYNC_STREAMS. {why}".strip()
+        )
     key_sid, secret = next(iter(account.api_keys.items()))
     return account, key_sid, secret
 

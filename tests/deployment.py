@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import psycopg
@@ -138,6 +139,7 @@ def deployed(
     environ = {
         **os.environ,
         **section("SECRET_KEY")["env"],
+        **_secrets(),
         **_database(postgres_url),
         "REDIS_URL": redis_url,
         "PYTHONPATH": str(folder),
@@ -161,6 +163,12 @@ def deployed(
         nginx = Program(*_nginx(site), ready="start worker process ")
         stack.callback(nginx.stop)
         yield site
+
+
+def _secrets() -> dict[str, str]:
+    """Return secrets for the placeholders of the document."""
+    given = section("SECRET_KEY")["env"].items()
+    return {name: token_hex(32) for name, value in given if "change-me" in value}
 
 
 def _database(url: str) -> dict[str, str]:

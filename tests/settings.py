@@ -5,12 +5,12 @@ import tempfile
 from pathlib import Path
 
 ACCOUNT_SID = "AC" + "a" * 32
-AUTH_TOKEN = "auth-token-of-the-first-account"
+AUTH_TOKEN = "auth-token-of-the-first-account-of-the-tests"
 API_KEY_SID = "SK" + "a" * 32
 API_KEY_SECRET = "api-key-secret-of-the-first-account"
 
 OTHER_ACCOUNT_SID = "AC" + "b" * 32
-OTHER_AUTH_TOKEN = "auth-token-of-the-other-account"
+OTHER_AUTH_TOKEN = "auth-token-of-the-other-account-of-the-tests"
 OTHER_API_KEY_SID = "SK" + "b" * 32
 OTHER_API_KEY_SECRET = "api-key-secret-of-the-other-account"
 

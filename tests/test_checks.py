@@ -1,16 +1,25 @@
 """System checks: one test for each id, and none of them on a good site."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError
 from pytest_django import Settings
+
+from sync_streams.delivery.cluster.broadcast import broadcast
+from sync_streams.operations import drain_process
+from sync_streams.tokens import issue_token
+from tests.deployment import section
 
 MEMORY = "channels.layers.InMemoryChannelLayer"
 CORE = "channels_redis.core.RedisChannelLayer"
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
 SECRET = "x" * 32
 ACCOUNT_SID, KEY_SID = "AC" + "1" * 32, "SK" + "1" * 32
+ERRORS = {"sync_streams.E003", "sync_streams.E004"}
 ACCOUNT = {"AUTH_TOKEN": SECRET, "API_KEYS": {KEY_SID: SECRET}}
 
 
@@ -158,14 +167,154 @@ def test_deployment_wants_an_account(settings: Settings) -> None:
     assert "sync_streams.W005" in found(deploy=True)
 
 
-@pytest.mark.parametrize(("length", "is_told"), [(31, True), (32, False)])
-def test_deployment_wants_long_secrets(
-    settings: Settings, length: int, is_told: bool
+@pytest.mark.parametrize("name", ["AUTH_TOKEN", "API_KEYS"])
+@pytest.mark.parametrize(
+    ("secret", "words"),
+    [
+        (None, "is not set"),
+        ("", "is empty"),
+        (7, "is not text, but a int"),
+        (b"x" * 32, "is not text, but a bytes"),
+        ("x" * 31, "has fewer than 32 characters"),
+    ],
+    ids=ascii,
+)
+def test_a_weak_secret_is_an_error_with_its_name(
+    settings: Settings, name: str, secret: object, words: str
 ) -> None:
-    account = {"AUTH_TOKEN": SECRET, "API_KEYS": {KEY_SID: "x" * length}}
-    settings.SYNC_STREAMS = {"ACCOUNTS": {ACCOUNT_SID: account}}
+    weak = {"AUTH_TOKEN": secret, "API_KEYS": {KEY_SID: secret}}[name]
+    settings.SYNC_STREAMS = {"ACCOUNTS": {ACCOUNT_SID: {**ACCOUNT, name: weak}}}
 
-    assert ("sync_streams.W006" in found(deploy=True)) is is_told
+    (message,) = run_checks(tags=["sync_streams"])
+
+    whose = {"AUTH_TOKEN": "AUTH_TOKEN of account", "API_KEYS": f"Secret of {KEY_SID}"}
+    assert message.id == "sync_streams.E004"
+    assert message.is_serious()
+    assert message.msg.startswith(whose[name])
+    assert f"{ACCOUNT_SID} {words}." in message.msg
+
+
+@pytest.mark.parametrize(
+    ("accounts", "words"),
+    [
+        ([ACCOUNT], "SYNC_STREAMS['ACCOUNTS'] is a list, not a dict."),
+        (None, "SYNC_STREAMS['ACCOUNTS'] is None, not a dict."),
+        ({ACCOUNT_SID: SECRET}, f"account {ACCOUNT_SID} is a str, not a dict."),
+        ({None: ACCOUNT}, "A SID in SYNC_STREAMS['ACCOUNTS'] is None"),
+        ({"": ACCOUNT}, "A SID in SYNC_STREAMS['ACCOUNTS'] is empty"),
+        (
+            {ACCOUNT_SID: {**ACCOUNT, "API_KEYS": [KEY_SID, SECRET]}},
+            f"API_KEYS of account {ACCOUNT_SID} is a list, not a dict.",
+        ),
+        (
+            {ACCOUNT_SID: {**ACCOUNT, "API_KEYS": {None: SECRET}}},
+            f"A SID in API_KEYS of account {ACCOUNT_SID} is None",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("as_function", [False, True], ids=["dict", "function"])
+def test_accounts_of_another_shape_are_one_error_and_the_same_words_at_run_time(
+    settings: Settings, accounts: Any, words: str, as_function: bool
+) -> None:
+    settings.SYNC_STREAMS = {
+        "ACCOUNTS": (lambda: accounts) if as_function else accounts
+    }
+
+    (message,) = run_checks(tags=["sync_streams"])
+
+    assert message.id == "sync_streams.E001"
+    setting = "SYNC_STREAMS['ACCOUNTS']"
+    told = words.replace(setting, f"{setting}()") if as_function else words
+    assert told in message.msg
+    assert SECRET not in message.msg
+    with pytest.raises(ImproperlyConfigured) as raised:
+        issue_token("alice", "default")
+    assert str(raised.value) == message.msg
+
+
+def test_a_function_for_accounts_that_fails_is_told_and_stops_no_migration(
+    settings: Settings,
+) -> None:
+    def accounts() -> object:
+        raise OperationalError("no such table")
+
+    settings.SYNC_STREAMS = {"ACCOUNTS": accounts}
+
+    (message,) = run_checks(tags=["sync_streams"])
+
+    assert message.id == "sync_streams.W008"
+    assert "OperationalError" in message.msg
+
+
+def test_a_secret_in_the_place_of_a_sid_is_not_quoted(settings: Settings) -> None:
+    hidden = "hidden" * 6
+    for accounts in (
+        {hidden: {**ACCOUNT, "AUTH_TOKEN": ""}},
+        {ACCOUNT_SID: {**ACCOUNT, "API_KEYS": {hidden: KEY_SID}}},
+        {ACCOUNT_SID: {**ACCOUNT, "API_KEYS": {hidden: None}}},
+    ):
+        settings.SYNC_STREAMS = {"ACCOUNTS": accounts}
+        messages = run_checks(tags=["sync_streams"], include_deployment_checks=True)
+        assert {message.id for message in messages} & ERRORS
+        assert not any(hidden in str(message) for message in messages)
+
+
+def test_deployment_wants_other_secrets_than_the_documented_ones(
+    settings: Settings,
+) -> None:
+    environ = section("SECRET_KEY")["env"]
+    account = {
+        "AUTH_TOKEN": environ["SYNC_AUTH_TOKEN"],
+        "API_KEYS": {KEY_SID: SECRET},
+    }
+    settings.SYNC_STREAMS = {"ACCOUNTS": {ACCOUNT_SID: account}}
+    assert "sync_streams.E008" in found(deploy=True)
+    assert "sync_streams.E008" not in found()
+
+    keys = {KEY_SID: environ["SYNC_API_KEY_SECRET"]}
+    settings.SYNC_STREAMS = {"ACCOUNTS": {ACCOUNT_SID: {**ACCOUNT, "API_KEYS": keys}}}
+    assert "sync_streams.E008" in found(deploy=True)
+
+
+def test_a_site_without_channel_layers_hears_the_same_at_run_time(
+    settings: Settings,
+) -> None:
+    settings.CHANNEL_LAYERS = {}
+
+    (message,) = run_checks(tags=["sync_streams"])
+
+    assert message.id == "sync_streams.E001"
+    for call in (
+        partial(broadcast, {"type": "service.changed", "service_sid": "IS"}),
+        partial(drain_process, "host:1"),
+    ):
+        with pytest.raises(ImproperlyConfigured) as raised:
+            call()
+        assert str(raised.value) == message.msg
+
+
+@pytest.mark.parametrize("backend", ["no.such.Layer", None])
+def test_a_layer_that_cannot_be_imported_is_an_error(
+    settings: Settings, backend: str | None
+) -> None:
+    config = {"BACKEND": backend} if backend else {}
+    settings.CHANNEL_LAYERS = {"default": config}
+
+    (message,) = run_checks(tags=["sync_streams"])
+
+    assert message.id == "sync_streams.E001"
+    assert "BACKEND" in message.msg
+
+
+def test_a_site_without_users_says_so_to_the_rest_framework(
+    settings: Settings,
+) -> None:
+    settings.INSTALLED_APPS = ["rest_framework", "channels", "sync_streams"]
+    assert found() == {"sync_streams.E007"}
+
+    settings.REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
+    assert found() == set()
 
 
 def test_deployment_wants_no_debug_and_a_secret_key(settings: Settings) -> None:

@@ -80,9 +80,9 @@ def test_folder_made_for_the_data_is_closed_to_others(tmp_path: Path) -> None:
 def test_environment_wins_over_kept_credentials(
     start_site: Callable[..., DemoSite],
 ) -> None:
-    site = start_site(SYNC_AUTH_TOKEN="token-from-the-environment")
+    site = start_site(SYNC_AUTH_TOKEN="token-from-the-environment-of-the-test")
 
-    assert site.auth_token == "token-from-the-environment"
+    assert site.auth_token == "token-from-the-environment-of-the-test"
 
 
 def test_two_first_runs_at_once_agree_on_the_credentials(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ No Message is stored or passes through Django's views: the page opens the JSON s
 (``docs/wire-websocket.md``) with an access token that is good for some minutes.
 """
 
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
 from sync_streams import operations
-from sync_streams.conf import get_settings
 from sync_streams.delivery.cluster import stats
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.models import Service, Stream
@@ -57,16 +57,16 @@ def give_token(
 ) -> HttpResponse:
     """Answer an access token that may listen, and more only if its owner may all."""
     service = _service(resource)
-    account = get_settings().accounts.get(service.account_sid)
-    if account is None or not account.api_keys:
-        raise ServiceUnavailable("The settings have no API key of this account")
-    token = issue_token(
-        f"admin:{request.user.get_username()}",
-        service.sid,
-        account_sid=service.account_sid,
-        ttl=TOKEN_SECONDS,
-        is_read_only=not request.user.has_perms(MAY_ALL),
-    )
+    try:
+        token = issue_token(
+            f"admin:{request.user.get_username()}",
+            service.sid,
+            account_sid=service.account_sid,
+            ttl=TOKEN_SECONDS,
+            is_read_only=not request.user.has_perms(MAY_ALL),
+        )
+    except ImproperlyConfigured as error:
+        raise ServiceUnavailable(str(error)) from error
     return JsonResponse({"token": token})
 
 

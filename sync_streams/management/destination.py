@@ -118,8 +118,12 @@ class Destination:
 
     def _auth(self) -> dict[str, str]:
         account = get_settings().accounts.get(self.account_sid)
-        known = account.auth_token if account else ""
-        auth_token = os.environ.get("SYNC_AUTH_TOKEN", known)
+        auth_token = os.environ.get("SYNC_AUTH_TOKEN") or (
+            account.auth_token if account else ""
+        )
+        if not auth_token:
+            why = " ".join(account.faults) if account else "No auth token is known."
+            raise CommandError(f"{why} Set SYNC_AUTH_TOKEN or SYNC_TOKEN.")
         pair = aiohttp.encode_basic_auth(self.account_sid, auth_token)
         return {"Authorization": pair}
 

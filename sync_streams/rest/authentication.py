@@ -1,18 +1,25 @@
 """Authentication of Django REST framework's views, by an account's credentials."""
 
-from django.contrib.auth.models import AnonymousUser
+from typing import Any
+
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
+from rest_framework.settings import api_settings
 
 from .credentials import CHALLENGE, authenticate
 
 
 class BasicAuthentication(BaseAuthentication):
-    """Sets ``request.auth`` to the SID of the account; there is no Django user."""
+    """Sets ``request.auth`` to the SID of the account; there is no Django user.
 
-    def authenticate(self, request: Request) -> tuple[AnonymousUser, str]:
+    ``request.user`` is what Django REST framework gives to requests without one, since
+    a site may have no ``django.contrib.auth``.
+    """
+
+    def authenticate(self, request: Request) -> tuple[Any, str]:
         account_sid = authenticate(request.META.get("HTTP_AUTHORIZATION", ""))
-        return AnonymousUser(), account_sid
+        nobody: Any = api_settings.UNAUTHENTICATED_USER
+        return nobody and nobody(), account_sid
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE

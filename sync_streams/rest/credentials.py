@@ -9,6 +9,7 @@ from base64 import b64decode
 from hashlib import sha256
 from hmac import compare_digest
 
+from sync_streams.accounts import Secret
 from sync_streams.conf import get_settings
 from sync_streams.errors import AuthenticationFailed
 
@@ -22,6 +23,7 @@ def authenticate(header: str) -> str:
     Raises:
         AuthenticationFailed: 20003, there are no credentials, or wrong ones.
     """
+    header = Secret(header)  # debug pages and error reports show variables
     name, password = _read(header)
     account_sid, secret = _account(name)
     # Digests have one length, and an unknown name costs as much as a known one.
@@ -31,7 +33,7 @@ def authenticate(header: str) -> str:
     return account_sid
 
 
-def _read(header: str) -> tuple[str, str]:
+def _read(header: str) -> tuple[str, Secret]:
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         raise AuthenticationFailed
@@ -39,10 +41,10 @@ def _read(header: str) -> tuple[str, str]:
         name, _, password = b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, ValueError) as error:
         raise AuthenticationFailed from error
-    return name, password
+    return name, Secret(password)
 
 
-def _account(name: str) -> tuple[str, str]:
+def _account(name: str) -> tuple[str, Secret]:
     """Return the account that a user name speaks for, and the password it needs."""
     accounts = get_settings().accounts
     if name in accounts:
@@ -50,7 +52,7 @@ def _account(name: str) -> tuple[str, str]:
     for account in accounts.values():
         if name in account.api_keys:
             return account.sid, account.api_keys[name]
-    return "", ""
+    return "", Secret()
 
 
 def _digest(secret: str) -> bytes:

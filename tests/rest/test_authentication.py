@@ -79,19 +79,46 @@ def test_scheme_is_read_in_any_case() -> None:
     assert response.status_code == 200
 
 
+WEAK = [None, "", "x" * 31, b"x" * 32, 10**40, ["x" * 32]]
+
+
+@pytest.mark.parametrize("secret", WEAK, ids=repr)
+@pytest.mark.parametrize("as_function", [False, True], ids=["dict", "function"])
+def test_weak_secret_lets_nobody_in(
+    settings: Settings, secret: object, as_function: bool
+) -> None:
+    account = {"AUTH_TOKEN": secret, "API_KEYS": {site.API_KEY_SID: secret}}
+    accounts = {site.ACCOUNT_SID: account}
+    settings.SYNC_STREAMS = {
+        "ACCOUNTS": (lambda: accounts) if as_function else accounts
+    }
+
+    for name in (site.ACCOUNT_SID, site.API_KEY_SID):
+        for password in ("", "None", str(secret)):
+            response = Api(name, password).get("/v1/Services")
+            assert failure(response) == UNAUTHORIZED
+
+
 def test_account_without_auth_token_lets_nobody_in(settings: Settings) -> None:
     settings.SYNC_STREAMS = {"ACCOUNTS": {site.ACCOUNT_SID: {}}}
 
-    response = Api(site.ACCOUNT_SID, "").get("/v1/Services")
+    for password in ("", "None"):
+        response = Api(site.ACCOUNT_SID, password).get("/v1/Services")
+        assert failure(response) == UNAUTHORIZED
 
-    assert failure(response) == UNAUTHORIZED
+
+@pytest.mark.django_db
+def test_secret_of_32_characters_lets_in(settings: Settings) -> None:
+    settings.SYNC_STREAMS = {"ACCOUNTS": {site.ACCOUNT_SID: {"AUTH_TOKEN": "x" * 32}}}
+
+    assert Api(site.ACCOUNT_SID, "x" * 32).get("/v1/Services").status_code == 200
 
 
 @pytest.mark.django_db
 def test_credentials_are_those_of_the_settings_in_force(
     settings: Settings,
 ) -> None:
-    keys = {"SK" + "1" * 32: "first", "SK" + "2" * 32: "second"}
+    keys = {"SK" + "1" * 32: "1" * 32, "SK" + "2" * 32: "2" * 32}
     settings.SYNC_STREAMS = {"ACCOUNTS": {site.ACCOUNT_SID: {"API_KEYS": keys}}}
 
     answers = [Api(*key).get("/v1/Services").status_code for key in keys.items()]

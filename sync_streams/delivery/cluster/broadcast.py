@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from channels.exceptions import InvalidChannelLayerError
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
@@ -27,11 +28,24 @@ from .servers import server_of
 logger = logging.getLogger(__name__)
 
 
+NO_LAYER = (
+    'CHANNEL_LAYERS has no "default" layer: Messages reach nobody. One process may use '
+    "sync_streams.layers.InMemoryChannelLayer, several need channels_redis."
+)
+
+
 def channel_layer() -> BaseChannelLayer:
-    """Return the host project's default channel layer."""
-    layer = get_channel_layer()
+    """Return the host project's default channel layer.
+
+    Raises:
+        ImproperlyConfigured: ``CHANNEL_LAYERS`` has none, or it cannot be imported.
+    """
+    try:
+        layer = get_channel_layer()
+    except InvalidChannelLayerError as error:
+        raise ImproperlyConfigured(f"CHANNEL_LAYERS: {error}.") from error
     if layer is None:
-        raise ImproperlyConfigured("CHANNEL_LAYERS has no default layer.")
+        raise ImproperlyConfigured(NO_LAYER)
     return layer
 
 
@@ -58,6 +72,8 @@ async def abroadcast(event: Event | ServiceEvent) -> None:
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
             await send_to_group(group, event)
+    except ImproperlyConfigured:
+        raise
     except Exception as error:
         # Layers are pluggable and their errors share no base class.
         logger.warning("an event could not be broadcast: %r", error)

@@ -7,6 +7,8 @@ import asyncio
 import logging
 from typing import Literal, TypedDict
 
+from django.core.exceptions import ImproperlyConfigured
+
 from sync_streams.conf import get_settings
 from sync_streams.delivery.events import PROCESS_GROUP
 from sync_streams.errors import ServiceUnavailable
@@ -50,6 +52,8 @@ async def _send(command: DisconnectCommand | DrainCommand) -> None:
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
             await send_to_group(PROCESS_GROUP, command)
+    except ImproperlyConfigured:
+        raise
     except Exception as error:
         # Layers are pluggable and their errors share no base class.
         logger.warning("channel layer failed: %r", error)

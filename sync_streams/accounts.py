@@ -1,0 +1,174 @@
+"""Accounts: SIDs and secrets, as ``SYNC_STREAMS["ACCOUNTS"]`` has them.
+
+A secret that is not set, not text, or too short is left out, so it never lets anybody
+in; the account says why, and the system checks and the log repeat it. Secrets, and what
+they stand in, are shown by no ``repr``, hence by no traceback, debug page or error
+report; :class:`Given` does the same for what has not been read yet.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from .sids import Prefix, is_sid
+
+logger = logging.getLogger(__name__)
+
+SETTING = "SYNC_STREAMS['ACCOUNTS']"
+
+MIN_SECRET_LENGTH = 32
+"""Characters of a secret: a key that signs HS256 has 32 bytes (RFC 7518, 3.2)."""
+
+
+class Secret(str):
+    """Text whose ``repr`` does not show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """One account and its secrets: nothing of another account is ever visible to it."""
+
+    sid: str
+    """Account SID: ``AC`` and 32 hex digits."""
+
+    auth_token: Secret
+    """Password of the account SID over REST; signs webhooks. Empty: there is none."""
+
+    api_keys: Mapping[str, Secret]
+    """API keys: SID (``SK…``) to secret. A key's secret signs access tokens."""
+
+    faults: tuple[str, ...] = ()
+    """Which secrets were left out, and why, a sentence each."""
+
+
+class Given:
+    """A value from the host project's settings that has not been checked yet."""
+
+    __slots__ = ("_value", "name")
+
+    def __init__(self, value: object, name: str) -> None:
+        """Hold *value*; *name* is what sentences about it begin with."""
+        self._value = value
+        self.name = name
+
+    def mapping(self) -> Mapping[Any, Any]:
+        """Return it; keep it in no variable.
+
+        Raises:
+            ImproperlyConfigured: it is no mapping.
+        """
+        if isinstance(self._value, Mapping):
+            return self._value
+        raise ImproperlyConfigured(f"{self.name} is {_kind(self._value)}, not a dict.")
+
+    def at(self, key: object, name: str, default: object = None) -> "Given":
+        """Return what it holds under a key; raises as :meth:`mapping` does."""
+        return Given(self.mapping().get(key, default), name)
+
+    def function(self) -> Callable[[], object] | None:
+        """Return it if it is a function."""
+        return self._value if callable(self._value) else None
+
+    def fault(self) -> str:
+        """Return why it is no secret, or nothing if it is one."""
+        if self._value is None:
+            return f"{self.name} is not set."
+        if not isinstance(self._value, str):
+            return f"{self.name} is not text, but {_kind(self._value)}."
+        if not self._value:
+            return f"{self.name} is empty."
+        if len(self._value) < MIN_SECRET_LENGTH:
+            return f"{self.name} has fewer than {MIN_SECRET_LENGTH} characters."
+        return ""
+
+    def secret(self) -> Secret:
+        """Return it as a secret; one that it cannot be is empty."""
+        return Secret("" if self.fault() else self._value)
+
+
+class LiveAccounts(Mapping[str, Account]):
+    """Accounts that are looked up anew each time, since keys come and go."""
+
+    def __init__(self, load: Callable[[], object]) -> None:
+        """Use what *load* returns at the moment."""
+        self._load = load
+
+    def __getitem__(self, sid: str) -> Account:
+        given = self._given()
+        if sid not in given.mapping():
+            raise KeyError(sid)
+        return _read_account(sid, given)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given().mapping())
+
+    def __len__(self) -> int:
+        return len(self._given().mapping())
+
+    def _given(self) -> Given:
+        return Given(self._load(), f"{SETTING}()")
+
+
+def read_accounts(given: Given) -> Mapping[str, Account]:
+    """Return the accounts of the settings, now or, from a function, each time anew.
+
+    Raises:
+        ImproperlyConfigured: they have another shape than ``{"AC…": {"AUTH_TOKEN":
+            "…", "API_KEYS": {"SK…": "…"}}}``. A function's are looked at later.
+    """
+    load = given.function()
+    if load is not None:
+        return LiveAccounts(load)
+    return {sid: _read_account(sid, given) for sid in given.mapping()}
+
+
+def _read_account(sid: object, accounts: Given) -> Account:
+    whose = f"account {_sid(sid, 'AC', accounts.name)}"
+    given = accounts.at(sid, f"{SETTING}: {whose}")
+    auth_token = given.at("AUTH_TOKEN", f"AUTH_TOKEN of {whose}")
+    keys = given.at("API_KEYS", f"API_KEYS of {whose}", {})
+    api_keys = {
+        key_sid: keys.at(
+            key_sid, f"Secret of {_sid(key_sid, 'SK', keys.name)}, {whose}"
+        )
+        for key_sid in keys.mapping()
+    }
+    faults = [secret.fault() for secret in (auth_token, *api_keys.values())]
+    account = Account(
+        sid=str(sid),
+        auth_token=auth_token.secret(),
+        api_keys={sid: key.secret() for sid, key in api_keys.items() if key.secret()},
+        faults=tuple(filter(None, faults)),
+    )
+    for fault in account.faults:
+        _tell(fault)
+    return account
+
+
+def _sid(value: object, prefix: Prefix, where: str) -> str:
+    """Return a SID as sentences quote it; what is none may be a secret put there."""
+    if not isinstance(value, str) or not value:
+        given = "empty" if value == "" else _kind(value)
+        raise ImproperlyConfigured(
+            f"A SID in {where} is {given}: is its environment variable set?"
+        )
+    return value if is_sid(value, prefix) else f"{prefix}…"
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+@lru_cache(maxsize=128)
+def _tell(fault: str) -> None:
+    # Once: accounts from a function are read for each request.
+    logger.error("%s It lets nobody in.", fault)
