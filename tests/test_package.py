@@ -24,6 +24,7 @@ def test_the_wheel_holds_the_whole_app_and_nothing_else(tmp_path: Path) -> None:
     for needed in (
         "locale/de/LC_MESSAGES/django.mo",
         "locale/es/LC_MESSAGES/django.mo",
+        "locale/fr/LC_MESSAGES/django.mo",
         "migrations/0001_initial.py",
         "py.typed",
         "static/sync_streams/sync-streams.js",

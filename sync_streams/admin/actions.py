@@ -22,9 +22,7 @@ class TtlForm(forms.Form):
         label=gettext_lazy("TTL"),
         min_value=0,
         max_value=MAX_TTL_SECONDS,
-        help_text=gettext_lazy(
-            "Seconds from now until the streams lapse; 0: they never do."
-        ),
+        help_text=gettext_lazy("Seconds from now until the streams expire. 0: never."),
     )
 
 
@@ -39,16 +37,16 @@ def set_ttl(
             for stream in streams.select_related("service")
         )
         said = ngettext(
-            "%(count)d stream was given another life-time.",
-            "%(count)d streams were given another life-time.",
+            "%(count)d stream has a new TTL.",
+            "%(count)d streams have a new TTL.",
             changed,
         )
         model_admin.message_user(request, said % {"count": changed})
         return None
     sids = [stream.sid for stream in streams]
     text = ngettext(
-        "%(count)d stream gets this life-time, from now on.",
-        "%(count)d streams get this life-time, from now on.",
+        "The new TTL applies to %(count)d stream and starts now.",
+        "The new TTL applies to %(count)d streams and starts now.",
         len(sids),
     )
     question = Question(

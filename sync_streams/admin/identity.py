@@ -38,10 +38,10 @@ def disconnect(
     question = Question(
         title=_("Disconnect an identity"),
         text=_(
-            "Every connection that this identity has to the service %(service)s ends "
-            "now, on all processes, and is told not to come back by itself. An access "
-            "token that it still holds stays good until it lapses: let your "
-            "application give it no new one."
+            "All connections of this identity to the service %(service)s are closed "
+            "now, on all processes, and its clients are told not to reconnect by "
+            "themselves. Its access tokens stay valid until they expire, so make sure "
+            "that your application does not issue a new one."
         )
         % {"service": service},
         button=_("Disconnect"),

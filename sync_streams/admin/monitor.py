@@ -122,6 +122,6 @@ def _texts() -> dict[str, str]:
         "copy": _("Copy JSON"),
         "copied": _("Copied"),
         "removed": _("The stream was removed"),
-        "gap": _("Messages were dropped here: this page read too slowly"),
+        "gap": _("Messages were dropped here because this page read too slowly"),
         "empty": _("Waiting for messages …"),
     }

@@ -49,10 +49,10 @@ def _drain(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResponse:
     question = Question(
         title=_("Drain a process"),
         text=_(
-            "The process %(process)s sends its connections away, spread over some "
-            "seconds; they come back by themselves, to another process. It takes no "
-            "new ones until it is restarted. If it is the only one, nobody is served "
-            "until then."
+            "The process %(process)s closes its connections over several seconds; "
+            "clients reconnect to another process by themselves. It accepts no new "
+            "connections until it is restarted. If it is the only process, clients "
+            "cannot connect until then."
         )
         % {"process": form.cleaned_data.get("process", "")},
         button=_("Drain"),
@@ -68,7 +68,7 @@ def _drain_now(model_admin: ResourceAdmin, request: HttpRequest, process: str) -
     except SyncError as error:
         model_admin.message_user(request, describe(error), messages.ERROR)
         return
-    note = _("Drained %(process)s.") % {"process": process}
+    note = _("Draining %(process)s.") % {"process": process}
     # A process is no row, so the entry names it and points nowhere.
     LogEntry.objects.create(
         user_id=str(request.user.pk),

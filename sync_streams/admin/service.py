@@ -64,7 +64,7 @@ class ServiceAdmin(ResourceAdmin):
     ]
     search_fields = ("sid__startswith", "^unique_name", "^friendly_name")
     pages = (*monitor.PAGES, *message.PAGES, *identity.PAGES, *webhook.PAGES)
-    search_hint = _("Beginning of a SID, unique name or friendly name")
+    search_hint = _("Start of a SID, unique name or friendly name")
     date_hierarchy = "date_created"
     readonly_fields = ("sid", "unique_name", "date_created", "date_updated")
 

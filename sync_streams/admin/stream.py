@@ -30,8 +30,8 @@ class StreamForm(ResourceForm):
         label=_("TTL"),
         required=False,
         help_text=_(
-            "Seconds from now until the stream lapses, at most 31,536,000; "
-            "0: it never does. Empty: as it is."
+            "Seconds from now until the stream expires, at most 31,536,000. 0: never. "
+            "Empty: unchanged."
         ),
     )
 
@@ -57,7 +57,7 @@ class StreamAdmin(ResourceAdmin):
     list_filter: ClassVar = [AccountFilter, ExpiryFilter, OccupancyFilter]
     search_fields = ("sid__startswith", "^unique_name")
     pages = (*monitor.PAGES, *message.PAGES)
-    search_hint = _("Beginning of a SID or a unique name")
+    search_hint = _("Start of a SID or unique name")
     date_hierarchy = "date_created"
     autocomplete_fields = ("service",)
     readonly_fields = (

@@ -29,7 +29,7 @@ def set_ttl(client: Client, *streams: Stream, **fields: str) -> str:
 def test_new_ttl_is_asked_for_first(admin: Client, stream: Stream) -> None:
     page = set_ttl(admin, stream)
 
-    assert "1 stream gets this life-time" in page
+    assert "The new TTL applies to 1 stream" in page
     assert Stream.objects.get().date_expires is None
 
 
@@ -40,7 +40,7 @@ def test_new_ttl_is_given_to_each_stream_and_logged(
 
     page = set_ttl(admin, stream, other, confirmed="yes", ttl="60")
 
-    assert "2 streams were given another life-time" in page
+    assert "2 streams have a new TTL" in page
     in_two_minutes = timezone.now() + timedelta(minutes=2)
     assert Stream.objects.filter(date_expires__lt=in_two_minutes).count() == 2
     assert LogEntry.objects.count() == 2
@@ -100,7 +100,7 @@ def test_draining_is_confirmed_and_logged(admin: Client, db: None) -> None:
     asked = admin.post(PROCESSES, {"process": "elsewhere:1"})
     done = admin.post(PROCESSES, {"process": "elsewhere:1", "confirmed": "yes"})
 
-    assert "The process elsewhere:1 sends its connections away" in (
+    assert "The process elsewhere:1 closes its connections" in (
         asked.content.decode()
     )
     assert done.status_code == 302

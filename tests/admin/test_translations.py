@@ -1,4 +1,4 @@
-"""The admin in German and Spanish: every word, compiled; the wire stays English."""
+"""The admin in other languages: every word, compiled; the wire stays English."""
 
 import ast
 import gettext
@@ -14,7 +14,7 @@ from sync_streams.models import Stream
 from tests.services import ROOT
 
 APP = ROOT / "sync_streams"
-LANGUAGES = ["de", "es"]
+LANGUAGES = ["de", "es", "fr"]
 FUNCTIONS = {"_", "gettext", "gettext_lazy", "ngettext"}
 
 
@@ -77,8 +77,9 @@ def test_translations_keep_the_places_for_values(language: str) -> None:
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("de", ["Live-Monitor", "Abonnenten", "Testnachricht senden"]),
+        ("de", ["Live-Monitor", "Abonnenten", "Testnachricht veröffentlichen"]),
         ("es", ["Monitor en vivo", "Suscriptores", "Publicar un mensaje de prueba"]),
+        ("fr", ["Moniteur en direct", "Abonnés", "Publier un message de test"]),
     ],
 )
 def test_monitor_speaks_the_language(

@@ -235,7 +235,7 @@ async def test_refused_test_message_says_when_to_try_again(
                 continue
 
     result = page.locator(".sync-result")
-    await expect(result).to_contain_text(re.compile(r"\(54009\), again in \d\.\d s"))
+    await expect(result).to_contain_text(re.compile(r"\(54009\), retry in \d\.\d s"))
 
 
 async def test_service_monitor_shows_all_streams_and_new_ones(

@@ -349,7 +349,7 @@ async def test_the_page_says_that_it_is_not_connected(
     embedded.start()
     await is_watching(page)
     facts = page.locator("#connection-facts")
-    await expect(facts).to_contain_text("came back once")
+    await expect(facts).to_contain_text("reconnected once")
 
 
 async def test_a_removed_stream_is_told_and_can_be_created_again(

@@ -5,6 +5,7 @@ const place = document.body.dataset;
 const { SyncStreams } = await import(new URL(place.client, document.baseURI));
 
 const SETTLED = ["connected", "closed"];
+const CLOSED = { disconnected: "by an operator" }; // by reason, where it needs other words
 
 /** Return a client of the JSON socket whose state the page shows. */
 export function connect() {
@@ -53,7 +54,7 @@ class ConnectionView {
       connecting: "Connecting…",
       connected: "Connected",
       reconnecting: seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting…",
-      closed: `Disconnected: ${reason}. Reload the page.`,
+      closed: `Disconnected ${CLOSED[reason] ?? `(${reason})`}. Reload the page.`,
     };
     const pill = element("connection");
     pill.dataset.state = state;
@@ -71,7 +72,7 @@ class ConnectionView {
     const { state } = this.client;
     const since = `${state} for ${toDuration(Date.now() - this.#since)}`;
     const times = this.#returns === 1 ? "once" : `${this.#returns} times`;
-    const returned = this.#returns && SETTLED.includes(state) ? `, came back ${times}` : "";
+    const returned = this.#returns && SETTLED.includes(state) ? `, reconnected ${times}` : "";
     element("connection-facts").textContent = since + returned;
   }
 }

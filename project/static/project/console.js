@@ -40,7 +40,7 @@ function showGap({ watched, dropped }) {
   if (dropped !== null) return feed.note(toGap(dropped), watched);
   if (performance.now() - interruptedAt < SAME_INTERRUPTION_MS) return undefined;
   interruptedAt = performance.now(); // once, however many Streams tell of it
-  return feed.note("The connection was interrupted: what passed meanwhile is not here.");
+  return feed.note("The connection was interrupted. Messages published meanwhile are not shown.");
 }
 
 function toGap(dropped) {

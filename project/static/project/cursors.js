@@ -44,7 +44,7 @@ function watch() {
   const on = (type, act) => subscription.addEventListener(type, ({ detail }) => act(detail));
   on("subscribed", () => (surface.ariaBusy = "false"));
   on("message", showMessage);
-  on("removed", () => showProblem("The Stream was removed. Reload the page to create it anew."));
+  on("removed", () => showProblem("The Stream was removed. Reload the page to create it again."));
   on("error", (error) => showProblem(`${error.message} (${error.code}).`));
   element("another").hash = location.hash;
 }
