@@ -16,7 +16,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
 )
 from websockets.protocol import State
 
-from .delivery.outbox.frames import FRAME_EXTENSION
+from .connections.frame_path import FRAME_EXTENSION, FramePath
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -54,16 +54,10 @@ class _Inbox:
 class FramePathProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, offering ``sync_streams.websocket.frame``.
 
-    The extension holds ``write(frames: bytes)``, which takes whole encoded frames,
-    and ``abort()``, which ends the connection without waiting for the peer to read.
-    The application adds ``writable(is_writable: bool)``, which is told when the way
-    opens and when it closes; ``take(data: bytes, is_text: bool)``, which is offered
-    each whole frame and tells whether that was all; and ``leave()``: with it, the
-    application is asked to end the connection, and to say so first, when the server
-    stops.
+    The extension is a :class:`~sync_streams.connections.frame_path.FramePath`.
     """
 
-    frame_path: dict[Any, Any] | None = None
+    frame_path: FramePath | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Begin as uvicorn does, in less room."""
@@ -74,11 +68,11 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         """Add the extension before the application sees the scope."""
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.frame_path = {
-                "write": self.transport.write,
-                "abort": self.transport.abort,
-            }
-            self.scope["extensions"][FRAME_EXTENSION] = self.frame_path
+            self.frame_path = FramePath(
+                write=self.transport.write, abort=self.transport.abort
+            )
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions[FRAME_EXTENSION] = self.frame_path
 
     def handle_bytes(self, event: "WebSocketFrame") -> None:
         """Offer a frame to the application at once."""
@@ -133,8 +127,9 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """Let the application end the connection in its own time, if it can."""
-        if self.frame_path and "leave" in self.frame_path and not self.disconnected:
-            self.frame_path["leave"]()
+        close = self.frame_path.close if self.frame_path else None
+        if close is not None and not self.disconnected:
+            close()
         else:
             self._tell(is_writable=False)
             super().shutdown()
@@ -142,15 +137,14 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
     def _is_taken(self, event: "WebSocketFrame", *, is_text: bool) -> bool:
         # Otherwise each costs a turn of the event loop, and two system calls since
         # uvicorn stops reading for it: too much for one that asks for nothing.
-        take = (self.frame_path or {}).get("take")
-        if take is None or self.close_sent or not event.fin:
+        path = self.frame_path
+        if path is None or self.close_sent or not event.fin:
             return False
-        return bool(take(event.data, is_text))
+        return path.take(bytes(event.data), is_text)
 
     def _tell(self, *, is_writable: bool) -> None:
         # uvicorn writes whole frames only, so a frame handed over while the path is
         # open never falls between two fragments, nor behind a close.
-        tell = self.frame_path and self.frame_path.get("writable")
-        if tell:
+        if self.frame_path is not None:
             is_open = self.conn.state is State.OPEN and not self.transport.is_closing()
-            tell(is_writable and is_open)
+            self.frame_path.set_writable(is_writable and is_open)

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from sync_streams.delivery.outbox.frames import FRAME_EXTENSION, Frame
+from sync_streams.connections.frame_path import FRAME_EXTENSION, FramePath
+from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.uvicorn import FramePathProtocol
 
 SECONDS = 10
@@ -40,8 +41,8 @@ class Socket:
 
     def __init__(self, scope: Any, receive: Any, send: Any) -> None:
         self.receive, self.send = receive, send
-        self.frame_path = scope["extensions"][FRAME_EXTENSION]
-        self.frame_path["writable"] = self.set_writable
+        self.frame_path: FramePath = scope["extensions"][FRAME_EXTENSION]
+        self.frame_path.set_writable = self.set_writable
         self.is_writable = False
 
     def set_writable(self, is_writable: bool) -> None:
@@ -50,7 +51,7 @@ class Socket:
     def write(self, text: str) -> bool:
         """Write if the way is open, as an outbox does."""
         if self.is_writable:
-            self.frame_path["write"](Frame(text).wire)
+            self.frame_path.write(WebSocketFrame(text).wire)
         return self.is_writable
 
     async def accept(self) -> None:
@@ -144,7 +145,7 @@ async def test_a_frame_that_the_application_takes_at_once_is_not_received() -> N
         return data.startswith(b"ack")
 
     async def serve(socket: Socket) -> None:
-        socket.frame_path["take"] = take
+        socket.frame_path.take = take
         await socket.accept()
         while (event := await socket.receive())["type"] == "websocket.receive":
             received.append(event.get("text") or event.get("bytes"))
@@ -210,7 +211,7 @@ async def test_a_client_that_does_not_read_fills_the_transport_and_no_more() -> 
         while socket.write("x" * 10_000):
             written += 10_000
         outcome.set_result(written)
-        socket.frame_path["abort"]()
+        socket.frame_path.abort()
 
     async with serving(serve) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -226,7 +227,7 @@ async def test_the_application_is_asked_to_leave_when_the_server_stops() -> None
     asked = asyncio.Event()
 
     async def serve(socket: Socket) -> None:
-        socket.frame_path["leave"] = asked.set
+        socket.frame_path.close = asked.set
         await socket.accept()
         await asked.wait()
         socket.write("goodbye")

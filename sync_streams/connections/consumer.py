@@ -1,12 +1,13 @@
 """Base of the socket consumers: one socket's life, from the handshake to the end.
 
-Knows neither who is connected nor what for; see ``consumers`` for that, and
+Knows neither who is connected nor what for; see ``subscriber`` for that, and
 https://channels.readthedocs.io/en/stable/topics/consumers.html.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum, auto
 from itertools import count
 from secrets import token_hex
 from typing import Any, ClassVar
@@ -15,11 +16,13 @@ from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 
 from sync_streams.conf import get_settings
-from sync_streams.delivery.outbox.frames import FRAME_EXTENSION, Encoder
+from sync_streams.delivery.outbox.frames import Encoder, Writer
 from sync_streams.delivery.outbox.outbox import Outbox
+from sync_streams.delivery.tasks import Tasks
 from sync_streams.errors import TooManyRequests
 
 from .close_codes import CloseCode
+from .frame_path import FRAME_EXTENSION, FramePath
 from .registry import LAST_CLOSES_SECONDS, connections, jitter
 from .timers import Timers
 
@@ -29,6 +32,16 @@ _PROCESS = token_hex(8)
 _numbers = count()
 
 
+class State(Enum):
+    """How far a connection has come."""
+
+    CONNECTING = auto()
+    """Its client has not presented an access token yet."""
+    OPEN = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
 class SocketConsumer(AsyncConsumer):
     """One socket: what it says, what it is sent, how it ends."""
 
@@ -36,7 +49,7 @@ class SocketConsumer(AsyncConsumer):
     """How the protocol writes what happens to Streams."""
 
     reconnect_window = 0.0
-    """Seconds over which the herd that leaves with it may come back; 0: it is none."""
+    """Seconds over which clients closed together should reconnect; 0: at once."""
 
     async def __call__(
         self,
@@ -57,7 +70,7 @@ class SocketConsumer(AsyncConsumer):
         except StopConsumer:
             pass
         except asyncio.CancelledError:
-            if not self._is_closing:
+            if self.state is not State.CLOSING:
                 raise
         finally:
             self.end()
@@ -65,14 +78,15 @@ class SocketConsumer(AsyncConsumer):
     def begin(self) -> None:
         """Prepare for what the socket says and is sent."""
         self.timers = Timers()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._task = asyncio.current_task()
         self._frames, self._window_ends, self._heard = 0, 0.0, 0.0
-        self._is_closing = False
+        self.state = State.CONNECTING
         self.outbox = self._open_outbox()
 
     def end(self) -> None:
         """Let go of everything: the socket is no more."""
+        self.state = State.CLOSED
         self.timers.clear()
         self.outbox.discard()
 
@@ -81,7 +95,7 @@ class SocketConsumer(AsyncConsumer):
 
         Unlike the base class this does not look after database connections: that is a
         thread hop for each frame (channels/consumer.py, channels/db.py), and no frame
-        leaves one open, since ``consumers.run`` closes what its operation used.
+        leaves one open, since ``subscriber.run`` closes what its operation used.
         """
         await getattr(self, message["type"].replace(".", "_"))(message)
 
@@ -154,17 +168,17 @@ class SocketConsumer(AsyncConsumer):
             raise TooManyRequests
 
     def call_later(self, name: str, delay: float, code: CloseCode) -> None:
-        """Leave after *delay* seconds, unless the timer of that name is set again."""
+        """Close after *delay* seconds, unless the timer of that name is set again."""
         self.timers.set(name, delay, lambda: self.close_soon(code))
 
     def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
         """End the connection, once; at a random moment of the next *within* seconds."""
         if within:
             self.reconnect_window = connections.reconnect_window(within)
-            self.call_later("leave", jitter(within), code)
-        elif not self._is_closing:
-            self._is_closing = True
-            self._spawn(self._close(code))
+            self.call_later("close", jitter(within), code)
+        elif self.state in {State.CONNECTING, State.OPEN}:
+            self.state = State.CLOSING
+            self._tasks.spawn(self._close(code))
 
     async def _close(self, code: CloseCode) -> None:
         await self.close_with(code)
@@ -176,32 +190,31 @@ class SocketConsumer(AsyncConsumer):
         if self._task is not None:
             self._task.cancel()
 
-    def _leave_server(self) -> None:
+    def _close_for_shutdown(self) -> None:
         window = get_settings().drain_seconds
         self.close_soon(CloseCode.SERVER_LEAVING, within=window)
 
     def _open_outbox(self) -> Outbox:
         extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
-        frame_path = extensions.get(FRAME_EXTENSION, {})
-        self._abort: Callable[[], None] | None = frame_path.get("abort")
-        frame_path["leave"] = self._leave_server
-        frame_path["take"] = self.take
+        path: FramePath | None = extensions.get(FRAME_EXTENSION)
+        self._abort = path.abort if path else None
+        write = path.write if path else None
         outbox = Outbox(
             f"{_PROCESS}.{next(_numbers)}",
             self.encoder,
-            send=self._send,
-            write=frame_path.get("write"),
+            Writer(send=self._send, close=self._send_close, write=write),
             on_stuck=lambda: self.close_soon(CloseCode.TOO_SLOW),
         )
-        frame_path["writable"] = outbox.set_writable
+        if path is not None:
+            path.close = self._close_for_shutdown
+            path.take = self.take
+            path.set_writable = outbox.set_writable
         return outbox
+
+    async def _send_close(self, code: int) -> None:
+        await self._send({"type": "websocket.close", "code": code})
 
     def _has_allowed_origin(self) -> bool:
         allowed = get_settings().allowed_origins
         origin = dict(self.scope["headers"]).get(b"origin", b"").decode("latin-1")
         return not allowed or not origin or origin in allowed
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -32,7 +32,7 @@ from sync_streams.operations.permissions import aauthorize
 from sync_streams.tokens import Identity, has_key, read_token
 
 from .close_codes import CloseCode
-from .consumer import SocketConsumer
+from .consumer import SocketConsumer, State
 from .registry import connections
 
 logger = logging.getLogger(__name__)
@@ -100,6 +100,8 @@ class SubscriberConsumer(SocketConsumer):
             service = await run(operations.find_service, account_sid, ref)
         await self.hub.start()
         self.identity, self.service = identity, service
+        if self.state is State.CONNECTING:
+            self.state = State.OPEN
         self.timers.cancel("connect")
         self._watch_token(identity)
         self._keep_alive()

@@ -235,6 +235,8 @@ class Hub:
         if event["type"] == "stream.removed":
             for outbox in deliver_removal(topic, event):
                 self.subscriptions.unsubscribe(outbox, topic.stream_sid)
+                if outbox.on_removed is not None:
+                    outbox.on_removed(topic.stream_sid)
         elif event["type"] == "stream.updated":
             self.subscriptions.expire_at(
                 topic.stream_sid, event.get("expires_at"), is_news=True

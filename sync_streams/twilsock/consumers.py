@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 from sync_streams.conf import get_settings
 from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.connections.subscriber import SubscriberConsumer, to_error
 from sync_streams.delivery.counters import counters
-from sync_streams.delivery.outbox.frames import Frame
 from sync_streams.errors import AuthenticationFailed, InvalidParameter, SyncError
 
 from . import frames, requests, sessions, tunnel
@@ -107,7 +107,7 @@ class TwilsockConsumer(SubscriberConsumer):
         """Write the warning."""
         frame_id = new_frame_id()
         data = frames.client_update(frame_id, "token_about_to_expire")
-        self.outbox.put(Frame(data, ack_id=frame_id))
+        self.outbox.put(WebSocketFrame(data, ack_id=frame_id))
 
     async def close_with(self, code: CloseCode) -> None:
         """Close; without a word if the client may come back: so it is back soonest."""
@@ -116,7 +116,7 @@ class TwilsockConsumer(SubscriberConsumer):
             last = [frames.close(new_frame_id(), LAST_WORDS[code])]
         elif self.reconnect_window:
             last = [sessions.offload(new_frame_id(), self.reconnect_window)]
-        await self.outbox.close(*map(Frame, last), code=code)
+        await self.outbox.close(*map(WebSocketFrame, last), code=code)
 
     async def _answer(self, frame: frames.Frame) -> None:
         try:
@@ -137,7 +137,7 @@ class TwilsockConsumer(SubscriberConsumer):
             self.call_later("connect", REFUSED_SECONDS, code)
 
     def _send_data(self, data: bytes) -> None:
-        self.outbox.put(Frame(data))
+        self.outbox.put(WebSocketFrame(data))
 
 
 Handler = Callable[[TwilsockConsumer, frames.Frame], Awaitable[None]]

@@ -7,6 +7,7 @@ application. See ``docs/wire-twilsock.md``.
 from collections.abc import Sequence
 from secrets import token_hex
 
+from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.delivery.events import Event
 from sync_streams.delivery.outbox.frames import Frame
 
@@ -24,10 +25,10 @@ def new_frame_id() -> str:
 def notification(payload: bytes) -> Frame:
     """Wrap events into a frame, which the client acknowledges like all but replies."""
     frame_id = new_frame_id()
-    return Frame(frames.notification(frame_id, payload), ack_id=frame_id)
+    return WebSocketFrame(frames.notification(frame_id, payload), ack_id=frame_id)
 
 
-class MessageFrame(Frame):
+class MessageFrame(WebSocketFrame):
     """The notification of one Message, which may share another one's frame."""
 
     __slots__ = ("description",)
@@ -71,19 +72,19 @@ class TwilsockEncoder:
         """Write that a Stream is gone."""
         return notification(events.stream_removed(self._version, event))
 
-    def gap(self, stream_sid: str, dropped: int) -> None:
+    def gap(self, stream_sid: str, dropped: int | None) -> None:
         """Say nothing: the SDK has no word for dropped Messages."""
 
     def ping(self) -> Frame:
         """Write a ping, which the client acknowledges."""
         frame_id = new_frame_id()
-        return Frame(frames.ping(frame_id), ack_id=frame_id)
+        return WebSocketFrame(frames.ping(frame_id), ack_id=frame_id)
 
     def _merge(self, messages: list[MessageFrame]) -> Frame:
         descriptions = [message.description for message in messages]
         payload = events.messages_published(self._version, *descriptions)
         frame_id = new_frame_id()
-        return Frame(
+        return WebSocketFrame(
             frames.notification(frame_id, payload),
             ack_id=frame_id,
             messages=len(messages),

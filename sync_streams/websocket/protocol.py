@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sync_streams.conf import get_settings
+from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.delivery.events import Event
 from sync_streams.delivery.outbox.frames import Frame
 from sync_streams.errors import DataTooLarge, InvalidParameter, RateLimited, SyncError
@@ -66,10 +67,10 @@ def parse(text: str | None) -> Request:
     return Request(fields["type"], _request_id(fields.get("id")), fields)
 
 
-def reply(type_: str, request_id: RequestId = None, **fields: object) -> Frame:
+def reply(type_: str, request_id: RequestId = None, **fields: object) -> WebSocketFrame:
     """Write a frame that answers a request, or stands for itself."""
     head = {"type": type_} if request_id is None else {"type": type_, "id": request_id}
-    return Frame(_to_text({**head, **fields}))
+    return WebSocketFrame(_to_text({**head, **fields}))
 
 
 def error(fault: SyncError, request_id: RequestId) -> Frame:
@@ -84,7 +85,7 @@ def error(fault: SyncError, request_id: RequestId) -> Frame:
     }
     if isinstance(fault, RateLimited):
         fields["retry_after"] = round(fault.retry_after, 3)
-    return Frame(_to_text(fields))
+    return WebSocketFrame(_to_text(fields))
 
 
 def describe_stream(stream: Stream) -> dict[str, str | None]:
@@ -110,7 +111,7 @@ class JsonEncoder:
 
     def message_published(self, event: Event) -> Frame:
         """Write a Message; its data is finished JSON text already."""
-        return Frame(
+        return WebSocketFrame(
             f'{{"type":"message","stream_sid":"{event["stream_sid"]}","message":'
             f'{{"sid":"{event["message_sid"]}","data":{event["text"]}}}}}',
             stream_sid=event["stream_sid"],
@@ -124,13 +125,13 @@ class JsonEncoder:
         """Write that a Stream is gone."""
         return reply("stream_removed", stream_sid=event["stream_sid"])
 
-    def gap(self, stream_sid: str, dropped: int) -> Frame:
+    def gap(self, stream_sid: str, dropped: int | None) -> Frame:
         """Write how many Messages the next one comes after."""
         return reply("gap", stream_sid=stream_sid, dropped=dropped)
 
     def ping(self) -> Frame:
         """Write a ping, which the client answers with a pong."""
-        return Frame('{"type":"ping"}', ack_id="")
+        return WebSocketFrame('{"type":"ping"}', ack_id="")
 
 
 def _request_id(value: object) -> RequestId:

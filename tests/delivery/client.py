@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sync_streams.delivery.events import Event
-from sync_streams.delivery.outbox.frames import Frame
+from sync_streams.delivery.outbox.frames import Frame, Writer
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.operations.data import Message
 from sync_streams.sids import new_sid
@@ -57,8 +57,11 @@ class Client:
         self.outbox = Outbox(
             new_sid("RQ"),
             ENCODER,
-            send=self._send,
-            write=self._write if frame_path else None,
+            Writer(
+                send=self._send,
+                close=self._close,
+                write=self._write if frame_path else None,
+            ),
             on_stuck=self._note_stuck,
         )
         if reads:
@@ -91,6 +94,9 @@ class Client:
         self.events.append(event)
         if "text" in event:
             self._take(event["text"])
+
+    async def _close(self, code: int) -> None:
+        await self._send({"type": "websocket.close", "code": code})
 
     def _write(self, wire: bytes) -> None:
         if self.is_broken:

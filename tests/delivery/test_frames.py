@@ -7,7 +7,7 @@ from websockets.frames import Frame as ReadFrame
 from websockets.frames import Opcode
 from websockets.streams import StreamReader
 
-from sync_streams.delivery.outbox.frames import Frame
+from sync_streams.connections.frames import WebSocketFrame
 
 
 def read(wire: bytes) -> ReadFrame:
@@ -29,7 +29,7 @@ def read(wire: bytes) -> ReadFrame:
 def test_a_text_of_any_size_is_one_frame(letter: str, size: int) -> None:
     text = (letter * size)[: size // len(letter.encode())]
 
-    frame = Frame(text)
+    frame = WebSocketFrame(text)
 
     parsed = read(frame.wire)
     assert (parsed.opcode, parsed.fin) == (Opcode.TEXT, True)
@@ -40,7 +40,7 @@ def test_a_text_of_any_size_is_one_frame(letter: str, size: int) -> None:
 
 @given(st.binary())
 def test_bytes_are_one_binary_frame(data: bytes) -> None:
-    frame = Frame(data)
+    frame = WebSocketFrame(data)
 
     parsed = read(frame.wire)
     assert (parsed.opcode, bytes(parsed.data)) == (Opcode.BINARY, data)
@@ -49,6 +49,6 @@ def test_bytes_are_one_binary_frame(data: bytes) -> None:
 
 
 def test_a_frame_is_encoded_once() -> None:
-    frame = Frame("x")
+    frame = WebSocketFrame("x")
 
     assert frame.wire is frame.wire

@@ -325,6 +325,28 @@ async def test_a_shorter_life_is_heard_of(hub: Hub) -> None:
     assert client.frames == [{"type": "stream_removed", "stream_sid": stream_sid}]
 
 
+async def test_a_connection_hears_that_its_stream_is_gone_after_its_client(
+    hub: Hub,
+) -> None:
+    stream_sid, gone = new_stream_sid(), asyncio.Event()
+    client = Client()
+    told: list[str] = []
+
+    def note(sid: str) -> None:
+        told.append(sid)
+        gone.set()
+
+    client.outbox.on_removed = note
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+
+    await abroadcast({"type": "stream.removed", "stream_sid": stream_sid})
+    await asyncio.wait_for(gone.wait(), 5)
+    await client.until(1)
+
+    assert told == [stream_sid]
+    assert hub.subscriptions.count(stream_sid) == 0
+
+
 async def test_whoever_knows_an_older_life_time_does_not_shorten_it(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     early, late = Client(), Client()

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
+from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.delivery.counters import counters
-from sync_streams.delivery.outbox.frames import Frame
-from sync_streams.delivery.outbox.outbox import LAST_WORDS_SECONDS
+from sync_streams.delivery.outbox.outbox import LAST_FRAMES_SECONDS
 from sync_streams.sids import new_stream_sid
 from sync_streams.websocket import protocol
 from tests.delivery.client import Client, numbered
@@ -244,7 +244,7 @@ async def test_what_waits_for_a_client_that_never_reads_is_bounded() -> None:
         client = Client(reads=False)
 
     for number in range(5_000):
-        client.outbox.put(Frame('{"type":"pong"}'))
+        client.outbox.put(WebSocketFrame('{"type":"pong"}'))
         publish(client, number, size=100)
 
     backlog = client.outbox._backlog
@@ -375,7 +375,7 @@ async def test_an_idle_outbox_holds_no_task_and_no_timer_that_acts() -> None:
     await client.until(1)
     await asyncio.sleep(0.05)
 
-    assert client.outbox._writer is None
+    assert client.outbox._sender is None
     assert client.outbox._timer is None
     assert client.stuck == 0
 
@@ -410,7 +410,7 @@ async def test_a_stalled_client_cannot_hold_up_the_close() -> None:
     await client.outbox.close(protocol.reply("closing"), code=4000)
 
     took = asyncio.get_running_loop().time() - started
-    assert LAST_WORDS_SECONDS <= took < LAST_WORDS_SECONDS + 0.5
+    assert LAST_FRAMES_SECONDS <= took < LAST_FRAMES_SECONDS + 0.5
     assert client.events == []
 
 
@@ -449,4 +449,4 @@ async def test_a_client_that_is_gone_costs_nothing_more() -> None:
 
     assert client.frames == []
     assert not client.outbox._backlog
-    assert client.outbox._writer is None
+    assert client.outbox._sender is None

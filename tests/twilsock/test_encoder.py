@@ -30,7 +30,8 @@ def messages(
 
 
 def body(frame: Frame) -> bytes:
-    return frame.event["bytes"]
+    data: bytes = frame.event["bytes"]
+    return data
 
 
 def test_messages_of_several_streams_share_a_notification(

@@ -1,11 +1,11 @@
 """What a process that has fallen behind hands to SDK connections."""
 
 import json
-from typing import Any
 
 from django.test import override_settings
 
 from sync_streams.delivery.fanout import TimeSlices, deliver_messages
+from sync_streams.delivery.outbox.frames import Writer
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.delivery.topic import Topic
 from sync_streams.operations.data import Message
@@ -26,13 +26,12 @@ class Far:
         self.outbox = Outbox(
             new_sid("RQ"),
             ENCODERS[version],
-            send=self._send,
-            write=self.writes.append,
+            Writer(send=self._refuse, close=self._refuse, write=self.writes.append),
             on_stuck=lambda: None,
         )
         self.outbox.set_writable(True)
 
-    async def _send(self, event: Any) -> None:
+    async def _refuse(self, event: object) -> None:
         raise NotImplementedError
 
 

@@ -1,85 +1,55 @@
-"""Frame: what one socket is sent, encoded once for all sockets of its protocol.
+"""Frames: what connections are sent, and how a transport writes it.
 
-Holds the frame both as an ASGI event and, for servers that take it, as the bytes of a
-WebSocket frame (RFC 6455, section 5.2: unmasked, final, without extensions).
+Delivery knows no protocol. A transport brings an :class:`Encoder`, which writes each
+event once for all its connections, and for each connection a :class:`Writer`.
 """
 
-from collections.abc import Sequence
-from typing import Literal, Protocol, TypedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from sync_streams.delivery.events import Event
 
-FRAME_EXTENSION = "sync_streams.websocket.frame"
-"""ASGI extension of servers that take encoded frames; see ``sync_streams.uvicorn``."""
 
-_FINAL_TEXT, _FINAL_BINARY = 0x81, 0x82
+class Frame(Protocol):
+    """One outbound frame: immutable by convention and shared between connections."""
 
+    event: Any
+    """What the transport's ``send`` takes."""
 
-class SendEvent(TypedDict, total=False):
-    """The ASGI event ``websocket.send``."""
+    size: int
+    """Bytes of content."""
 
-    type: Literal["websocket.send"]
-    text: str
-    bytes: bytes
+    stream_sid: str | None
+    """The Stream whose Message this is. Only such frames may be dropped."""
 
+    ack_id: str | None
+    """What the client's acknowledgement names it by; ``None``: it sends none."""
 
-class Frame:
-    """One outbound frame; immutable by convention and shared between sockets."""
-
-    __slots__ = ("_wire", "ack_id", "event", "messages", "size", "stream_sid")
-
-    def __init__(
-        self,
-        data: str | bytes,
-        *,
-        stream_sid: str | None = None,
-        ack_id: str | None = None,
-        messages: int | None = None,
-    ) -> None:
-        """Wrap the frame's content.
-
-        Args:
-            data: text or binary content.
-            stream_sid: the Stream whose Message this is; only such frames may be
-                dropped.
-            ack_id: what the client's answer to this frame names it by; ``None``: it
-                gives none.
-            messages: how many Messages are in it; by default one of its Stream.
-        """
-        self.event: SendEvent
-        if isinstance(data, str):
-            self.event = {"type": "websocket.send", "text": data}
-            self.size = len(data) if data.isascii() else len(data.encode())
-        else:
-            self.event = {"type": "websocket.send", "bytes": data}
-            self.size = len(data)
-        self.stream_sid = stream_sid
-        self.ack_id = ack_id
-        self.messages = int(bool(stream_sid)) if messages is None else messages
-        self._wire: bytes | None = None
+    messages: int
+    """How many Messages are in it."""
 
     @property
     def wire(self) -> bytes:
         """The frame as it goes over the wire."""
-        if self._wire is None:
-            self._wire = self._encode()
-        return self._wire
 
-    def _encode(self) -> bytes:
-        if "text" in self.event:
-            opcode, content = _FINAL_TEXT, self.event["text"].encode()
-        else:
-            opcode, content = _FINAL_BINARY, self.event["bytes"]
-        size = len(content)
-        if size < 126:
-            return bytes((opcode, size)) + content
-        if size < 65_536:
-            return bytes((opcode, 126)) + size.to_bytes(2, "big") + content
-        return bytes((opcode, 127)) + size.to_bytes(8, "big") + content
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A transport's way out, for one connection."""
+
+    send: Callable[[Any], Awaitable[None]]
+    """Sends a frame's ``event``, and waits as long as the server says."""
+
+    close: Callable[[int], Awaitable[None]]
+    """Ends the connection, with a close code where the protocol has them."""
+
+    write: Callable[[bytes], object] | None = None
+    """Hands a frame's ``wire`` to the server without waiting, where that is offered."""
 
 
 class Encoder(Protocol):
-    """What a socket protocol tells delivery: how it writes what happens to Streams."""
+    """A protocol, as delivery sees it: how it writes what happens to Streams."""
 
     skips_origin: bool
     """The connection that caused an event is not told of it."""
@@ -97,8 +67,13 @@ class Encoder(Protocol):
     def stream_removed(self, event: Event) -> Frame:
         """Write that a Stream is gone."""
 
-    def gap(self, stream_sid: str, dropped: int) -> Frame | None:
-        """Write how many Messages of a Stream were dropped, if the protocol can."""
+    def gap(self, stream_sid: str, dropped: int | None) -> Frame | None:
+        """Write that Messages of a Stream were lost, if the protocol can.
+
+        Args:
+            stream_sid: the Stream.
+            dropped: how many; ``None``: nobody knows.
+        """
 
     def ping(self) -> Frame:
-        """Write a frame that the client answers."""
+        """Write a frame that the client acknowledges."""

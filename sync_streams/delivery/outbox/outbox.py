@@ -1,47 +1,70 @@
-"""Outbox: what waits for one connection, bounded in frames, bytes and time.
+"""Outbox: one connection's outbound side, bounded in frames, bytes and time.
 
 A publisher never waits for a slow subscriber. A connection that reads too slowly loses
 its own oldest Messages, is told how many, and is closed when it takes nothing at all.
+
+Flow control: servers differ in what they tell of a slow reader. uvicorn's ``send``
+waits while the transport is full, Daphne's never does
+(https://github.com/django/daphne/issues/170). So the clock is what the client itself
+acknowledges: at most ``in_flight_max_bytes`` are out unacknowledged, whatever the
+server says.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from enum import Enum, auto
 
 from sync_streams.conf import get_settings
 from sync_streams.delivery.counters import counters
 
+from .acknowledgements import Acknowledgements
 from .backlog import Backlog
-from .flow_control import Credit
-from .frames import Encoder, Frame
+from .frames import Encoder, Frame, Writer
 
 logger = logging.getLogger(__name__)
 
-Send = Callable[[Any], Awaitable[None]]
-WriteFrame = Callable[[bytes], object]
-"""Hands encoded frames to the transport, which takes them without waiting."""
+PING_AT = 1 / 8, 3 / 8
+"""Share of what may be in flight, between these, after which a client is pinged."""
 
-LAST_WORDS_SECONDS = 1
+LAST_FRAMES_SECONDS = 1
 """Time that a closing connection has to take what is left for it."""
 
 
-class Outbox(Credit):
+class State(Enum):
+    """How far a connection's outbound side has come."""
+
+    OPEN = auto()
+    STUCK = auto()
+    """It takes nothing any more; what ends it may still send a few last frames."""
+    CLOSING = auto()
+    """The last frames are on their way; they wait for no acknowledgement."""
+    CLOSED = auto()
+
+
+class Outbox:
     """The outbound side of one connection."""
 
     __slots__ = (
         "_backlog",
-        "_is_closing",
-        "_is_ending",
+        "_is_pinging",
         "_is_writable",
+        "_limits",
         "_on_stuck",
-        "_send",
-        "_write",
+        "_seen",
+        "_sender",
+        "_state",
+        "_timer",
         "_writer",
+        "acknowledgements",
+        "check_at",
         "connection_id",
         "direct",
         "encoder",
+        "on_removed",
+        "sent",
         "streams",
     )
 
@@ -49,35 +72,47 @@ class Outbox(Credit):
         self,
         connection_id: str,
         encoder: Encoder,
+        writer: Writer,
         *,
-        send: Send,
-        write: WriteFrame | None,
         on_stuck: Callable[[], None],
+        on_removed: Callable[[str], None] | None = None,
     ) -> None:
         """Make an empty outbox.
 
         Args:
             connection_id: names the connection among all processes.
             encoder: the connection's protocol.
-            send: ASGI's send.
-            write: the server's way around ASGI, if it offers one; open while
+            writer: the connection's transport; its ``write`` is used while
                 :meth:`set_writable` says so.
             on_stuck: called once, when the client has taken nothing for
                 ``stuck_timeout_seconds``, or does not read what it asks for.
+            on_removed: called with the SID of each Stream that the connection was
+                subscribed to and that is gone, once the client has been told.
         """
-        super().__init__(get_settings())
+        self.on_removed = on_removed
         self.connection_id = connection_id
         self.encoder = encoder
         self.streams: set[str] = set()
         """SIDs of the Streams that the connection is subscribed to; the hub's."""
-        self._send, self._write, self._on_stuck = send, write, on_stuck
+        self._limits = get_settings()
+        self._writer, self._on_stuck = writer, on_stuck
         self._backlog = Backlog(self._limits)
-        self._writer: asyncio.Task[None] | None = None
-        self.direct: WriteFrame | None = None
-        """Way to the socket while nothing waits and nothing is in the way: whoever
-        takes it calls :meth:`note_sent`; or, if no answer is asked for, adds to
+        self._sender: asyncio.Task[None] | None = None
+        self._state, self._is_writable = State.OPEN, False
+        self.direct: Callable[[bytes], object] | None = None
+        """Way to the client while nothing waits and nothing is in the way. Its callers
+        call :meth:`note_sent`; or, if no acknowledgement is asked for, add to
         :attr:`sent`, up to :attr:`check_at`."""
-        self._is_ending = self._is_closing = self._is_writable = False
+        self.acknowledgements = Acknowledgements()
+        """What the client has still to acknowledge, and how quick it was."""
+        self.sent = 0
+        """Bytes, by any way."""
+        self._is_pinging = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._seen = (False, 0)
+        self.check_at = 0
+        """Bytes up to which no ping and no waiting is needed."""
+        self._set_check()
 
     @property
     def dropped(self) -> int:
@@ -86,22 +121,22 @@ class Outbox(Credit):
 
     def put(self, frame: Frame) -> None:
         """Send a frame now if that needs no waiting, or queue it."""
-        if not self._is_ending:
+        if self._state is State.OPEN:
             self._add(frame)
 
     def record_gap(self, stream_sid: str) -> None:
-        """Take note of a Message that was dropped before it got here."""
+        """Count a Message that was dropped before it got here."""
         self._backlog.record_gap(stream_sid)
         self._set_direct()
 
     def forget(self, stream_sid: str) -> None:
-        """Tell no more of what was dropped of a Stream: the client has left it."""
+        """Tell no more gaps of a Stream: the client has left it."""
         self.streams.discard(stream_sid)
         self._backlog.forget_gap(stream_sid)
         self._set_direct()
 
     def acknowledge(self, ack_id: str = "") -> bool:
-        """Take the client's answer to a frame that asks for it.
+        """Take the client's acknowledgement of a frame.
 
         Args:
             ack_id: names the frame, if the protocol does.
@@ -113,7 +148,7 @@ class Outbox(Credit):
         if not self.acknowledgements.take(ack_id):
             return False
         counters.acknowledged += self.acknowledgements.acknowledged - before
-        self._is_asking = False
+        self._is_pinging = False
         self._set_check()
         if self.direct is None:
             self._wake()
@@ -121,10 +156,11 @@ class Outbox(Credit):
         return True
 
     def ping(self) -> None:
-        """Ask the client to answer, unless an answer is due already."""
-        if self.acknowledgements.are_due or self._is_asking or self._is_ending:
+        """Ask the client for an acknowledgement, unless one is due already."""
+        is_asked = self.acknowledgements.are_due or self._is_pinging
+        if is_asked or self._state is not State.OPEN:
             return
-        self._is_asking = True
+        self._is_pinging = True
         frame = self.encoder.ping()
         self._set_check()
         if self.direct is not None:
@@ -136,7 +172,7 @@ class Outbox(Credit):
         self._wake()
 
     def set_writable(self, is_writable: bool) -> None:
-        """Take note whether the server's way around ASGI is open."""
+        """Note whether the writer's ``write`` may be used."""
         self._is_writable = is_writable
         self._set_direct()
 
@@ -154,37 +190,40 @@ class Outbox(Credit):
 
     def give_up(self) -> None:
         """End the connection: it takes nothing any more."""
-        if not self._is_ending:
+        if self._state is State.OPEN:
             counters.closed_as_stuck += 1
             self._log_stuck()
-            self._take_no_more()
+            self._stop(State.STUCK)
             self._on_stuck()
 
     async def flush(self) -> None:
         """Wait until everything is sent that could be."""
-        while self._writer is not None:
-            await asyncio.wait([self._writer])
+        while self._sender is not None:
+            await asyncio.wait([self._sender])
 
     async def close(self, *last: Frame, code: int = 1000) -> None:
         """Send what waits, the *last* frames and a close, as far as a second allows."""
-        self._is_ending = self._is_closing = True
-        self.direct = None
+        self._state, self.direct = State.CLOSING, None
         with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
+            async with asyncio.timeout(LAST_FRAMES_SECONDS):
                 for frame in last:
                     self._add(frame)
                 await self.flush()
                 self.discard()
-                await self._send({"type": "websocket.close", "code": int(code)})
+                await self._writer.close(int(code))
         self.discard()
 
     def discard(self) -> None:
         """Drop what waits and take nothing more."""
-        self._take_no_more()
+        self._stop(State.CLOSED)
         if self._timer is not None:
             self._timer.cancel()
-        if self._writer is not None:
-            self._writer.cancel()
+        if self._sender is not None:
+            self._sender.cancel()
+
+    def _stop(self, state: State) -> None:
+        self._state, self.direct = state, None
+        self._backlog.clear()
 
     def _add(self, frame: Frame) -> None:
         if self.direct is not None:
@@ -197,42 +236,82 @@ class Outbox(Credit):
         self._wake()
 
     def _set_direct(self) -> None:
-        is_busy = self._writer or self._is_ending or not self._backlog.is_even
-        is_free = self._is_writable and not is_busy and self._has_room
-        self.direct = self._write if is_free else None
-
-    @property
-    def _is_owing(self) -> bool:
-        is_waiting = (
-            self._backlog or self.acknowledgements.are_due or self._writer is not None
-        )
-        return bool(is_waiting) and not self._is_ending
-
-    @property
-    def _may_write(self) -> bool:
-        # The last words do not wait for credit: nothing comes after them.
-        return bool(self._backlog) and (self._is_closing or self._has_room)
+        is_open = self._state is State.OPEN and self._is_writable and self._has_room
+        is_idle = self._sender is None and self._backlog.is_even
+        self.direct = self._writer.write if is_open and is_idle else None
 
     def _wake(self) -> None:
-        if self._backlog and self._writer is None:
-            if self._may_write:
-                self._writer = asyncio.ensure_future(self._drain())
+        if self._backlog and self._sender is None:
+            if self._may_send:
+                self._sender = asyncio.ensure_future(self._send())
             self._set_direct()
             self._watch()
 
-    async def _drain(self) -> None:
+    async def _send(self) -> None:
         try:
-            while self._may_write:
+            while self._may_send:
                 frame = self._backlog.take(self.encoder)
-                # First: on some servers the answer is quicker than the call's return.
+                # First: some servers hand over the acknowledgement before they return.
                 self.note_sent(frame)
-                await self._send(frame.event)
+                await self._writer.send(frame.event)
         except OSError:
-            # The client is gone; the consumer hears of it by ``websocket.disconnect``.
-            self._take_no_more()
+            # The client is gone; the transport hears of it in its own way.
+            self._stop(State.CLOSED)
         finally:
-            self._writer = None
+            self._sender = None
             self._set_direct()
+
+    @property
+    def _may_send(self) -> bool:
+        # The last frames wait for no acknowledgement: nothing comes after them.
+        is_allowed = self._state is State.CLOSING or self._has_room
+        return bool(self._backlog) and is_allowed
+
+    @property
+    def _has_room(self) -> bool:
+        in_flight = self.sent - self.acknowledgements.read
+        return in_flight < self._limits.in_flight_max_bytes
+
+    def _count(self, frame: Frame) -> None:
+        self.sent += frame.size
+        if frame.ack_id is not None:
+            self.acknowledgements.expect(frame.ack_id, self.sent, frame.messages)
+
+    def _set_check(self) -> None:
+        in_flight = self._limits.in_flight_max_bytes
+        if not (self.acknowledgements.are_due or self._is_pinging):
+            # Connections of one Stream are sent the same and must not be pinged at
+            # once: thousands of pongs together would hold up the next Message.
+            in_flight = int(in_flight * random.uniform(*PING_AT))  # noqa: S311 - jitter
+        self.check_at = self.acknowledgements.read + in_flight - 1
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether the client has something to take or to acknowledge."""
+        is_busy = self._backlog or self._sender is not None
+        return self._state is State.OPEN and bool(
+            is_busy or self.acknowledgements.are_due
+        )
+
+    @property
+    def _progress(self) -> tuple[bool, int]:
+        # Two clocks: a client that is pinged only now has made no progress yet.
+        is_asked = self.acknowledgements.are_due
+        return is_asked, self.acknowledgements.read if is_asked else self.sent
+
+    def _watch(self) -> None:
+        if self._timer is None and self._is_waiting:
+            self._seen = self._progress
+            self._timer = asyncio.get_running_loop().call_later(
+                self._limits.stuck_timeout_seconds, self._look
+            )
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._is_waiting and self._seen == self._progress:
+            self.give_up()
+        else:
+            self._watch()
 
     def _log_stuck(self) -> None:
         acknowledgements = self.acknowledgements
@@ -240,15 +319,6 @@ class Outbox(Credit):
             "connection %s takes nothing any more: sent %d bytes, read %d; "
             "%d of %d Messages acknowledged, %d dropped; last round trip %.3f s",
             *(self.connection_id, self.sent, acknowledgements.read),
-            *(
-                acknowledgements.acknowledged,
-                acknowledgements.asked,
-                self.dropped,
-                acknowledgements.seconds,
-            ),
+            *(acknowledgements.acknowledged, acknowledgements.asked),
+            *(self.dropped, acknowledgements.seconds),
         )
-
-    def _take_no_more(self) -> None:
-        self._is_ending = True
-        self.direct = None
-        self._backlog.clear()

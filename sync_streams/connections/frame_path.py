@@ -1,0 +1,40 @@
+"""Frame path: the way past ASGI that a server may offer for encoded frames.
+
+The server puts a :class:`FramePath` into the scope's extensions; the consumer fills in
+what it wants to be told.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FRAME_EXTENSION = "sync_streams.websocket.frame"
+"""ASGI extension of servers that take encoded frames; see ``sync_streams.uvicorn``."""
+
+
+def _ignore(_: bool) -> None:
+    return
+
+
+def _decline(_data: bytes, _is_text: bool) -> bool:
+    return False
+
+
+@dataclass(slots=True, eq=False)
+class FramePath:
+    """One socket's way past ASGI."""
+
+    write: Callable[[bytes], object]
+    """Takes whole encoded frames, without waiting."""
+
+    abort: Callable[[], object]
+    """Ends the connection without waiting for the peer to read."""
+
+    set_writable: Callable[[bool], None] = _ignore
+    """Told by the server when the path opens and when it closes."""
+
+    take: Callable[[bytes, bool], bool] = _decline
+    """Offered each whole frame, and whether it is text; tells whether that was all."""
+
+    close: Callable[[], None] | None = None
+    """Called when the server stops: end the connection, and say so first. Without it
+    the server ends the connection itself."""
