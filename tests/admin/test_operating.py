@@ -100,9 +100,7 @@ def test_draining_is_confirmed_and_logged(admin: Client, db: None) -> None:
     asked = admin.post(PROCESSES, {"process": "elsewhere:1"})
     done = admin.post(PROCESSES, {"process": "elsewhere:1", "confirmed": "yes"})
 
-    assert "The process elsewhere:1 closes its connections" in (
-        asked.content.decode()
-    )
+    assert "The process elsewhere:1 closes its connections" in (asked.content.decode())
     assert done.status_code == 302
     assert LogEntry.objects.get().object_repr == "elsewhere:1"
 
