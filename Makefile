@@ -30,7 +30,8 @@ serve: $(VENV)/.run  ## start it for production: uvicorn, WORKERS processes
 	@[ $(WORKERS) = 1 ] || [ "$$REDIS_URL" ] || { echo "WORKERS=$(WORKERS) needs REDIS_URL." >&2; exit 1; }
 	@$(PY) -m project provision
 	@exec $(VENV)/bin/uvicorn project.asgi:application --host $(HOST) --port $(PORT) \
-		--workers $(WORKERS) --ws sync_streams.uvicorn:FramePathProtocol \
+		--workers $(WORKERS) --http sync_streams.uvicorn:BoundedHttpProtocol \
+		--ws sync_streams.uvicorn:FramePathProtocol \
 		--ws-max-size 262144 --ws-per-message-deflate false --lifespan off --no-access-log
 
 run-cluster: $(VENV)/.run  ## start two workers behind nginx, with Redis and PostgreSQL

@@ -73,10 +73,11 @@ def worker_command(
         " --ws-max-size 262144 --ws-per-message-deflate false --backlog 4096"
         " --timeout-graceful-shutdown 15 --proxy-headers --log-level warning"
     )
-    protocol = "sync_streams.uvicorn:FramePathProtocol"
+    protocols = "--http {0}:BoundedHttpProtocol --ws {0}:FramePathProtocol"
     return [
         *(sys.executable, "-m", "uvicorn", application),
-        *("--ws", protocol, *options.split()),
+        *protocols.format("sync_streams.uvicorn").split(),
+        *options.split(),
     ]
 
 

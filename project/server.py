@@ -15,7 +15,6 @@ from twisted.python.failure import Failure
 
 from project import banner, settings
 from project.asgi import application
-from project.bodies import MAX_BODY_BYTES
 from project.provision import provision
 from sync_streams.conf import get_settings
 from sync_streams.connections.registry import connections
@@ -64,7 +63,7 @@ class DemoServer(Server):
 
 
 def _keep(request: WebRequest, data: bytes) -> None:
-    if request.content.tell() <= MAX_BODY_BYTES:
+    if request.content.tell() <= get_settings().max_body_bytes:
         request.content.write(data)
 
 

@@ -65,6 +65,23 @@ class Settings:
     max_frames_per_second: int = 500
     """Frames a second that one connection may send (Twilio: 500), in bursts of 2 s."""
 
+    max_http_connections: int = 1024
+    """HTTP connections of one process, served by ``sync_streams.uvicorn``; above it the
+    one is closed whose client has sent nothing whole for longest."""
+
+    max_requests: int = 32
+    """Requests that Django works on at a time in one process."""
+
+    max_waiting_requests: int = 256
+    """Requests that wait meanwhile, at most half of them from one address; above it
+    503/20503 with ``Retry-After``."""
+
+    max_body_bytes: int = 262_144
+    """Size of a request's body; above it 413/54006."""
+
+    upload_paths: Mapping[str, int] = field(default_factory=dict)
+    """Bytes that a host's own views take: ``{"/media/": 10_000_000}``."""
+
     allowed_origins: Sequence[str] = ()
     """Origins whose pages may open sockets (``https://app.example``); empty: any, for
     it is the access token, never a cookie, that says who connects."""

@@ -14,14 +14,24 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
+from websockets.datastructures import Headers
 from websockets.protocol import State
 
-from .connections.frame_path import FRAME_EXTENSION, FramePath
+from sync_streams import bounds
+from sync_streams.connections.frame_path import FRAME_EXTENSION, FramePath
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
     from websockets.frames import Frame as WebSocketFrame
     from websockets.http11 import Request
+
+
+HANDSHAKE_HEADERS = {
+    *(b"host", b"upgrade", b"connection", b"origin"),
+    *(b"sec-websocket-key", b"sec-websocket-version"),
+    *(b"sec-websocket-protocol", b"sec-websocket-extensions"),
+}
+"""What the handshake itself reads: RFC 6455, section 4.2.1."""
 
 
 class _Inbox:
@@ -58,14 +68,41 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
     """
 
     frame_path: FramePath | None = None
+    headers: list[tuple[bytes, bytes]] | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Begin as uvicorn does, in less room."""
         super().__init__(*args, **options)
         self.queue: Any = _Inbox()
 
+    def take_headers(
+        self, headers: list[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]]:
+        """Take the headers that the HTTP protocol has read, and return a handshake's.
+
+        The parser of WebSockets takes 128 of them, of 8 KiB each: less than a site's
+        cookies may be.
+        """
+        self.headers = headers
+        return [header for header in headers if header[0] in HANDSHAKE_HEADERS]
+
+    def data_received(self, data: bytes) -> None:
+        """Read; answer what is no handshake, on which uvicorn keeps silent."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.transport.is_closing():
+            answer = b"".join(self.conn.data_to_send())
+            self.transport.write(answer or bounds.BAD_REQUEST.wire)
+            self.handshake_complete = self.close_sent = True
+            self.transport.close()
+
     def handle_connect(self, event: "Request") -> None:
         """Add the extension before the application sees the scope."""
+        if self.headers is not None:
+            event.headers = Headers(
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, value in self.headers
+            )
+            self.headers = None
         super().handle_connect(event)
         if self.response.status_code == 101:
             self.frame_path = FramePath(

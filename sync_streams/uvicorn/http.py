@@ -1,0 +1,380 @@
+"""HTTP for uvicorn in which whatever a client sends has an end.
+
+uvicorn's own class takes heads of any length, waits for ever for the rest of a request,
+queues every pipelined one, and drops the body of a request that offers an upgrade
+(https://github.com/Kludex/uvicorn/issues/1501); here each has the bound that
+:mod:`sync_streams.bounds` names.
+"""
+
+import asyncio
+from enum import Enum
+from typing import Any, ClassVar, cast
+
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import (
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from sync_streams import bounds
+from sync_streams.conf import get_settings
+
+from .frame_path import FramePathProtocol
+
+Headers = list[tuple[bytes, bytes]]
+
+SLICE_BYTES = 4096
+"""What the parser is fed at a time, since it cannot be stopped in between."""
+
+
+class Phase(Enum):
+    """What the client owes, or that it is the server's turn."""
+
+    HEAD = "head"
+    BODY = "body"
+    ANSWER = "answer"
+
+
+class _Flow(FlowControl):
+    """uvicorn's flow control, which goes on reading at each answer and each receive."""
+
+    is_held = False
+    """Whether what was read already has to wait."""
+
+    def resume_reading(self) -> None:
+        if not self.is_held:
+            super().resume_reading()
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, bounded in bytes, time and connections.
+
+    Refuses with 400, 408, 413, 414, 431 or 503, always with Twilio's JSON body and
+    ``Connection: close``. A connection from which nothing came is closed without one.
+    """
+
+    flow: _Flow
+
+    owing: ClassVar[dict["BoundedHttpProtocol", None]] = {}
+    """Connections whose client has to send something, the longest first."""
+
+    total: ClassVar[set["BoundedHttpProtocol"]] = set()
+    """Every connection that is not a WebSocket."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Begin as uvicorn does."""
+        super().__init__(*args, **options)
+        self._phase = Phase.HEAD
+        self._requests = self._head_bytes = self._body_bytes = self._wire_bytes = 0
+        self._max_body_bytes = 0
+        self._rest = b""
+        self._has_cycle = self._has_left = self._is_refused = False
+        self._lingered = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._watched: object = None
+        self._unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection in; where all are taken, the longest idle one goes."""
+        transport = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
+        self.flow = _Flow(transport)
+        self.total.add(self)
+        self.owing[self] = None
+        self._watch()
+        if len(self.total) > get_settings().max_http_connections:
+            next(iter(self.owing))._end(bounds.NO_PLACE)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything."""
+        self._leave()
+        if self._unread is not None:
+            self._unread.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, as far as the bounds go."""
+        if self._is_refused:
+            self._linger(len(data))
+            return
+        self._unset_keepalive_if_required()
+        self._rest += data
+        self._read()
+
+    def on_response_complete(self) -> None:
+        """Read on behind an answered request, or end."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._abort_unless_read()
+        elif not self._is_busy():
+            self.owing[self] = None
+            if self._rest:
+                self._unset_keepalive_if_required()
+                # Later, since this is the turn of the one that answers.
+                self.loop.call_soon(self._read)
+
+    def pause_writing(self) -> None:
+        """Give the client its time to read."""
+        super().pause_writing()
+        self._abort_unless_read()
+
+    def resume_writing(self) -> None:
+        """It reads."""
+        super().resume_writing()
+        if self._unread is not None and not self.transport.is_closing():
+            self._unread.cancel()
+            self._unread = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End an idle connection."""
+        super().timeout_keep_alive_handler()
+        self._abort_unless_read()
+
+    # Parser callbacks. After a refusal the parser goes on to the end of its slice.
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._phase, self._body_bytes, self._wire_bytes = Phase.HEAD, 0, 0
+        self._has_cycle = False
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what follows a body is of no use to anybody."""
+        if self._phase is not Phase.HEAD or self._is_refused:
+            return
+        super().on_header(name, value)
+        if len(self.headers) > bounds.MAX_HEADERS:
+            self._refuse(bounds.HEADERS_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the application, unless it goes to another protocol."""
+        self._phase = Phase.BODY
+        if self._is_refused:
+            return
+        if self.parser.should_upgrade():
+            self.scope["method"] = self.parser.get_method().decode("ascii")
+            return
+        target = self.url.partition(b"?")[0].decode("latin-1")
+        self._max_body_bytes = bounds.max_body_bytes(target)
+        if _declared_bytes(self.headers) > self._max_body_bytes:
+            self._refuse(bounds.BODY_TOO_LARGE)
+            return
+        self._has_cycle = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Hand a part of the body to the application."""
+        if self._is_refused or self.parser.should_upgrade():
+            return
+        self._body_bytes += len(body)
+        if self._body_bytes > self._max_body_bytes:
+            self._refuse(bounds.BODY_TOO_LARGE)
+            return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take the client's part for done."""
+        if self._is_refused or self.parser.should_upgrade():
+            return
+        self._phase, self._head_bytes, self._has_cycle = Phase.ANSWER, 0, False
+        self._requests += 1
+        self.owing.pop(self, None)
+        super().on_message_complete()
+
+    # Reading
+
+    def _is_busy(self) -> bool:
+        cycle = self._newest
+        is_answered = cycle is None or cycle.response_complete
+        return self._phase is not Phase.BODY and not is_answered
+
+    @property
+    def _newest(self) -> RequestResponseCycle | None:
+        return self.cycle  # which is None at first, whatever its type says
+
+    def _read(self) -> None:
+        data, self._rest = memoryview(self._rest), b""
+        while data and not self._has_left and not self._is_busy():
+            # Even if it is but empty lines, it has to become a request in time.
+            if self._phase is Phase.ANSWER:
+                self._phase = Phase.HEAD
+            data = self._feed(data)
+        if self._has_left or self.transport.is_closing():
+            return
+        # Pipelined: it waits until the one before is answered.
+        self._rest = bytes(data)
+        self.flow.is_held = bool(data)
+        if data:
+            self.flow.pause_reading()
+        else:
+            self.flow.resume_reading()
+        self._watch()
+
+    def _feed(self, data: memoryview) -> memoryview:
+        """Feed the parser one slice and return what follows it."""
+        size = SLICE_BYTES
+        if self._phase is Phase.HEAD:
+            room = bounds.MAX_HEAD_BYTES - self._head_bytes
+            if not room:
+                is_line = not self.headers
+                refusal = bounds.LINE_TOO_LONG if is_line else bounds.HEADERS_TOO_LARGE
+                self._refuse(refusal)
+                return data
+            size = min(size, room)
+        part, number = data[:size], self._requests
+        try:
+            self.parser.feed_data(part)
+        except httptools.HttpParserUpgrade as upgrade:
+            return self._upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(bounds.BAD_REQUEST)
+            return data
+        self._count(len(part), is_same=number == self._requests)
+        return data[size:]
+
+    def _count(self, size: int, *, is_same: bool) -> None:
+        if self._phase is Phase.BODY:
+            # Chunk sizes, their extensions and trailers are no body, and have no end.
+            self._wire_bytes += size
+            if self._wire_bytes > self._max_body_bytes + bounds.MAX_HEAD_BYTES:
+                self._refuse(bounds.BODY_TOO_LARGE)
+        elif is_same:
+            self._head_bytes += size
+
+    def _upgrade(self, rest: memoryview) -> memoryview:
+        if self._is_refused:
+            return rest
+        if self.scope["method"] == "CONNECT":
+            self._refuse(bounds.BAD_REQUEST)
+        elif not self._should_upgrade():
+            return self._without_upgrade(rest)
+        elif rest or _declared_bytes(self.headers):
+            # Nothing comes before the handshake's answer: RFC 6455, section 4.1.
+            self._refuse(bounds.BAD_REQUEST)
+        else:
+            self.handle_websocket_upgrade()
+        return rest[:0]
+
+    def _without_upgrade(self, rest: memoryview) -> memoryview:
+        """Read a request again as if it did not offer an upgrade, such as to h2c.
+
+        The parser takes the offer for agreed on and the body for another protocol's,
+        but it is the server's to accept (RFC 9110, section 7.8).
+        """
+        headers = [header for header in self.headers if header[0] != b"upgrade"]
+        head = self._head(headers)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(head)
+        return rest
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection to the WebSocket protocol."""
+        self._leave()
+        self.connections.discard(self)
+        protocol = self.ws_protocol_class(  # type: ignore[call-arg, misc]
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.app_state,
+        )
+        headers = self.headers
+        if isinstance(protocol, FramePathProtocol):
+            headers = protocol.take_headers(headers)
+        protocol.connection_made(self.transport)
+        protocol.data_received(self._head(headers))
+        self.transport.set_protocol(protocol)
+
+    def _head(self, headers: Headers) -> bytes:
+        version = self.parser.get_http_version().encode()
+        line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)
+        return b"".join(
+            (line, *(b"%b: %b\r\n" % header for header in headers), b"\r\n")
+        )
+
+    # Ends
+
+    def _watch(self) -> None:
+        """Give the client its time for what it owes now."""
+        steps = self._body_bytes // bounds.BODY_STEP_BYTES
+        owed = (self._requests, self._phase, steps)
+        if owed == self._watched:
+            return
+        self._watched = owed
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if self._is_busy():
+            return
+        is_body = self._phase is Phase.BODY
+        seconds = bounds.BODY_SECONDS if is_body else bounds.HEAD_SECONDS
+        self._deadline = self.loop.call_later(seconds, self._time_out)
+
+    def _time_out(self) -> None:
+        if self._phase is Phase.BODY and self.flow.read_paused:
+            # It is the application that does not read.
+            self._watched = None
+            self._watch()
+        else:
+            self._end(bounds.TIMED_OUT)
+
+    def _end(self, refusal: bounds.Refusal) -> None:
+        if self._phase is Phase.BODY or self._head_bytes:
+            self._refuse(refusal)
+        else:
+            self._leave()
+            self.transport.close()
+
+    def _refuse(self, refusal: bounds.Refusal) -> None:
+        """Answer, and close when the client has had time to read it."""
+        self._is_refused = True
+        self._leave()
+        # Of this request, or else of the one before.
+        cycle, has_begun = self._newest, self._has_cycle
+        is_free = cycle is None or (
+            not cycle.response_started if has_begun else cycle.response_complete
+        )
+        if cycle is not None and has_begun:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if self.pipeline or not is_free:
+            # What came now would be taken for the answer to another request.
+            self.transport.abort()
+            return
+        self.transport.write(refusal.wire)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.is_held = False
+        self.flow.resume_reading()
+        self._deadline = self.loop.call_later(
+            bounds.LINGER_SECONDS, self.transport.abort
+        )
+
+    def _linger(self, size: int) -> None:
+        self._lingered += size
+        if self._lingered > bounds.LINGER_BYTES:
+            self.transport.abort()
+
+    def _leave(self) -> None:
+        """Be counted and watched no more."""
+        self._has_left = True
+        self._unset_keepalive_if_required()
+        self.total.discard(self)
+        self.owing.pop(self, None)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _abort_unless_read(self) -> None:
+        if self._unread is None and self.transport.get_write_buffer_size():
+            self._unread = self.loop.call_later(
+                bounds.UNREAD_SECONDS, self.transport.abort
+            )
+
+
+def _declared_bytes(headers: Headers) -> int:
+    """Return how long the body is said to be; chunked: 1, since it may be anything."""
+    found = dict(headers)
+    if b"transfer-encoding" in found:
+        return 1
+    # The parser has refused what is no number.
+    return int(found.get(b"content-length", b"0"))

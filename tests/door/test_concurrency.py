@@ -1,0 +1,234 @@
+"""Places of an application: how many have one, who waits, who is told to come back."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from sync_streams import concurrency
+from sync_streams.concurrency import BoundedRequests
+
+SECONDS = 10
+
+
+class Site:
+    """A bounded application whose requests end when the test says so."""
+
+    def __init__(self) -> None:
+        self.working: list[asyncio.Future[None]] = []
+        self._bounded = BoundedRequests(self._work)
+
+    async def _work(self, scope: Any, receive: Any, send: Any) -> None:
+        done = asyncio.get_running_loop().create_future()
+        self.working.append(done)
+        await done
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    def request(
+        self, *events: dict[str, Any], address: str = "a"
+    ) -> "asyncio.Task[list[Any]]":
+        """Begin a request; returns what it is answered."""
+        sent: list[Any] = []
+        coming = iter(events or [{"type": "http.request", "body": b""}])
+
+        async def receive() -> Any:
+            try:
+                return next(coming)
+            except StopIteration:
+                return await asyncio.get_running_loop().create_future()
+
+        async def send(event: Any) -> None:
+            sent.append(event)
+
+        async def run() -> list[Any]:
+            scope = {"type": "http", "path": "/", "client": (address, 1)}
+            await self._bounded(scope, receive, send)
+            return sent
+
+        return asyncio.ensure_future(run())
+
+    def finish(self, number: int) -> None:
+        """Let the application answer the request that it took so-manieth."""
+        self.working[number].set_result(None)
+
+
+async def settle() -> None:
+    """Let everything that can go on go on."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def status(request: "asyncio.Task[list[Any]]") -> int:
+    return int((await asyncio.wait_for(request, SECONDS))[0]["status"])
+
+
+@contextmanager
+def places(number: int, *, waiting: int) -> Iterator[None]:
+    values = {"MAX_REQUESTS": number, "MAX_WAITING_REQUESTS": waiting}
+    with override_settings(SYNC_STREAMS=values):
+        yield
+
+
+async def test_so_many_have_a_place_so_many_wait_and_others_are_refused() -> None:
+    site = Site()
+    with places(2, waiting=4):
+        served = [site.request(address=f"{number % 2}") for number in range(6)]
+        await settle()
+        assert len(site.working) == 2
+        refused = await asyncio.wait_for(site.request(address="x"), SECONDS)
+        for number in range(6):
+            site.finish(number)
+            await settle()
+        statuses = [await status(request) for request in served]
+
+    assert statuses == [200] * 6
+    headers = dict(refused[0]["headers"])
+    assert refused[0]["status"] == 503
+    assert headers[b"retry-after"] == b"1"
+    assert headers[b"connection"] == b"close"
+    assert json.loads(refused[1]["body"]) == {
+        "code": 20503,
+        "message": "Service unavailable",
+        "more_info": "https://www.twilio.com/docs/errors/20503",
+        "status": 503,
+    }
+
+
+async def test_one_address_takes_half_of_the_waiting_places_at_most() -> None:
+    site = Site()
+    with places(0, waiting=4):
+        flood = [site.request(address="flood") for _ in range(3)]
+        other = site.request(address="other")
+        await settle()
+
+        assert [request.done() for request in flood] == [False, False, True]
+        assert await status(flood[2]) == 503
+        assert not other.done()
+        for request in (*flood, other):
+            request.cancel()
+
+
+async def test_addresses_have_their_turns_one_after_the_other() -> None:
+    site = Site()
+    with places(1, waiting=10):
+        site.request(address="flood")
+        await settle()
+        for _ in range(3):
+            site.request(address="flood")
+        other = site.request(address="other")
+        await settle()
+        for number in range(3):
+            site.finish(number)
+            await settle()
+
+        # The flood's first, then the other's.
+        assert await status(other) == 200
+
+
+async def test_who_waits_for_too_long_is_told_to_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(concurrency, "WAIT_SECONDS", 0.05)
+    site = Site()
+    with places(1, waiting=2):
+        site.request()
+        await settle()
+        assert await status(site.request()) == 503
+        # It waits no more, so its place is another's.
+        assert await status(site.request()) == 503
+        monkeypatch.setattr(concurrency, "WAIT_SECONDS", SECONDS)
+        last = site.request()
+        await settle()
+        site.finish(0)
+        await settle()
+        site.finish(1)
+        assert await status(last) == 200
+
+
+async def test_one_that_leaves_while_it_waits_leaves_no_hole() -> None:
+    site = Site()
+    with places(1, waiting=2):
+        site.request()
+        await settle()
+        gone = site.request()
+        await settle()
+        gone.cancel()
+        await settle()
+        last = site.request()
+        await settle()
+        site.finish(0)
+        await settle()
+        site.finish(1)
+        assert await status(last) == 200
+
+
+async def test_a_body_that_is_not_there_yet_holds_no_place() -> None:
+    site = Site()
+    with places(1, waiting=0):
+        slow = site.request({"type": "http.request", "body": b"a", "more_body": True})
+        await settle()
+        quick = site.request()
+        await settle()
+        site.finish(0)
+        assert await status(quick) == 200
+        slow.cancel()
+
+
+async def test_an_answer_that_goes_on_holds_its_place_for_a_while_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(concurrency, "STREAM_SECONDS", 0.05)
+    began = asyncio.get_running_loop().create_future()
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/stream":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            await began
+        else:
+            began.set_result(None)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(event: Any) -> None:
+        pass
+
+    bounded = BoundedRequests(stream)
+    with places(1, waiting=2):
+        await asyncio.wait_for(
+            asyncio.gather(
+                bounded({"type": "http", "path": "/stream"}, receive, send),
+                bounded({"type": "http", "path": "/"}, receive, send),
+            ),
+            SECONDS,
+        )
+
+
+async def test_large_bodies_have_so_much_room_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(concurrency, "LARGE_BODIES_BYTES", 100_000)
+
+    def part(size: int, *, more_body: bool) -> dict[str, Any]:
+        return {"type": "http.request", "body": b"a" * size, "more_body": more_body}
+
+    site = Site()
+    large = site.request(part(116_384, more_body=True))
+    await settle()
+    assert await status(site.request(part(16_385, more_body=True))) == 503
+    small = site.request(part(16_384, more_body=False))
+    await settle()
+    site.finish(0)
+    assert await status(small) == 200
+    large.cancel()
+    await settle()
+    again = site.request(part(116_384, more_body=False))
+    await settle()
+    site.finish(1)
+    assert await status(again) == 200

@@ -1,0 +1,379 @@
+"""Bounds of HTTP on uvicorn, at both edges; a small application behind."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from django.test import override_settings
+from websockets.asyncio.client import connect
+
+from sync_streams import bounds
+from sync_streams.concurrency import BoundedRequests
+from sync_streams.uvicorn import BoundedHttpProtocol, FramePathProtocol
+from tests.test_uvicorn import Server
+
+SECONDS = 10
+SOON = 0.2
+"""A time limit that a test reaches; the wait for what follows is far longer."""
+
+KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+HANDSHAKE = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+CHUNKED = "Transfer-Encoding: chunked"
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer how long the head's last header and the body were; accept sockets."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": str(len(scope["headers"]))})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        return
+    size, more_body = 0, True
+    while more_body:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return
+        size += len(event["body"])
+        more_body = event["more_body"]
+    await answer(send, f"{scope['method']} {scope['path'][:20]} {size}")
+
+
+async def answer(send: Any, text: str, status: int = 200) -> None:
+    length = [(b"content-length", b"%d" % len(text))]
+    await send({"type": "http.response.start", "status": status, "headers": length})
+    await send({"type": "http.response.body", "body": text.encode()})
+
+
+@asynccontextmanager
+async def serving(application: Application = echo) -> AsyncIterator[int]:
+    """Serve an application; yields the port."""
+    config = uvicorn.Config(
+        application,
+        port=0,
+        http=BoundedHttpProtocol,
+        ws=FramePathProtocol,
+        lifespan="off",
+        log_level="critical",
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = Server(config)
+    task = asyncio.create_task(server.serve())
+    await asyncio.wait_for(server.listens.wait(), SECONDS)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(task, SECONDS)
+
+
+class Client:
+    """A connection on which a test says whatever it wants."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def __aenter__(self) -> "Client":
+        streams = await asyncio.open_connection("127.0.0.1", self._port)
+        self.reader, self.writer = streams
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.transport.abort()
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    def request(self, *lines: str, method: str = "GET", target: str = "/") -> None:
+        head = [f"{method} {target} HTTP/1.1", "Host: x", *lines, "", ""]
+        self.send("\r\n".join(head).encode())
+
+    async def pour(self) -> None:
+        """Send without end."""
+        while True:
+            self.send(b"x" * 65_536)
+            await self.writer.drain()
+
+    async def answer(self) -> tuple[int, bytes]:
+        """Return the status and the body of the next answer."""
+        async with asyncio.timeout(SECONDS):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
+            _, _, length = head.partition(b"content-length: ")
+            size = int(length.split(b"\r\n")[0]) if length else 0
+            return int(head[9:12]), await self.reader.readexactly(size)
+
+    async def refusal(self) -> int:
+        """Return the status of an answer that ends the connection."""
+        status, body = await self.answer()
+        assert json.loads(body)["status"] == status
+        assert await self.end() == b""
+        return status
+
+    async def end(self) -> bytes:
+        """Return what comes until the server ends the connection."""
+        return await asyncio.wait_for(self.reader.read(), SECONDS)
+
+
+def head_of(size: int, *, in_line: bool) -> bytes:
+    """Return a whole head of exactly so many bytes."""
+    line, header = b"GET /%b HTTP/1.1\r\n", b"Host: x\r\n%b\r\n"
+    room = size - len(line % b"") - len(header % b"")
+    if in_line:
+        return line % (b"x" * room) + header % b""
+    lines = [b"a: " + b"x" * 1019 + b"\r\n"] * (room // 1024)
+    rest = room % 1024
+    if rest:
+        lines[-1] = b"a: " + b"x" * (1019 + rest) + b"\r\n"
+    return line % b"" + header % b"".join(lines)
+
+
+@pytest.mark.parametrize("in_line", [True, False])
+async def test_a_head_that_fills_its_bound_is_served(in_line: bool) -> None:
+    head = head_of(bounds.MAX_HEAD_BYTES, in_line=in_line)
+    assert len(head) == bounds.MAX_HEAD_BYTES
+
+    async with serving() as port, Client(port) as client:
+        for _ in range(2):
+            client.send(head)
+            assert (await client.answer())[0] == 200
+
+
+@pytest.mark.parametrize(("in_line", "status"), [(True, 414), (False, 431)])
+async def test_a_longer_head_is_refused(in_line: bool, status: int) -> None:
+    size = bounds.MAX_HEAD_BYTES + 1
+    head = b"GET /" + b"x" * (size - 5) if in_line else head_of(size, in_line=False)
+
+    async with serving() as port, Client(port) as client:
+        client.send(head)
+        assert await client.refusal() == status
+
+
+@pytest.mark.parametrize(("number", "status"), [(255, 200), (256, 431)])
+async def test_a_request_has_so_many_headers(number: int, status: int) -> None:
+    async with serving() as port, Client(port) as client:
+        client.request(*["a: b"] * number)  # and Host
+        assert (await client.answer())[0] == status
+
+
+BODIES = {
+    "announced": lambda size: [f"Content-Length: {size}"],
+    "chunked": lambda size: [CHUNKED],
+}
+
+
+def body_of(size: int, kind: str) -> bytes:
+    body = b"x" * size
+    return body if kind == "announced" else b"%x\r\n%b\r\n0\r\n\r\n" % (size, body)
+
+
+@pytest.mark.parametrize("kind", BODIES)
+async def test_a_body_that_fills_its_bound_is_served(kind: str) -> None:
+    size = 262_144
+
+    async with serving(BoundedRequests(echo)) as port, Client(port) as client:
+        client.request(*BODIES[kind](size), method="POST")
+        client.send(body_of(size, kind))
+        assert await client.answer() == (200, b"POST / %d" % size)
+
+
+@pytest.mark.parametrize("kind", BODIES)
+async def test_a_longer_body_is_refused(kind: str) -> None:
+    size = 262_145
+
+    async with serving() as port, Client(port) as client:
+        client.request(*BODIES[kind](size), method="POST")
+        if kind == "chunked":
+            client.send(body_of(size, kind))
+        assert await client.refusal() == 413
+
+
+@override_settings(SYNC_STREAMS={"UPLOAD_PATHS": {"/media/": 1_000_000}})
+async def test_a_host_takes_larger_bodies_where_it_says_so() -> None:
+    async with serving(BoundedRequests(echo)) as port:
+        for target, size, status in (
+            ("/media/a", 1_000_000, 200),
+            ("/media/a", 1_000_001, 413),
+            ("/other", 262_145, 413),
+        ):
+            async with Client(port) as client:
+                client.request(f"Content-Length: {size}", method="PUT", target=target)
+                if status == 200:
+                    client.send(b"x" * size)
+                assert (await client.answer())[0] == status
+
+
+@pytest.mark.parametrize("part", [b"1;x=", b"1\r\nx\r\n0\r\nx: "])
+async def test_what_a_chunked_body_holds_besides_is_bounded(part: bytes) -> None:
+    async with serving() as port, Client(port) as client:
+        client.request(CHUNKED, method="POST")
+        client.send(part + b"x" * (262_144 + bounds.MAX_HEAD_BYTES + 8192))
+        assert await client.refusal() == 413
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["GET / HT"],
+        ["GET / HTTP/1.1", "Host: x"],
+        ["POST / HTTP/1.1", "Host: x", "Content-Length: 2", "", "x"],
+        ["POST / HTTP/1.1", "Host: x", CHUNKED, "", "2"],
+        ["POST / HTTP/1.1", "Host: x", CHUNKED, "", "1", "x", "0", "x: y"],
+        ["", ""],
+        ["GET / HTTP/1.1", "Host: x", *HANDSHAKE],
+    ],
+    ids=["line", "header", "body", "chunk", "trailer", "empty lines", "handshake"],
+)
+async def test_what_is_not_finished_in_time_is_answered_and_ended(
+    lines: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "HEAD_SECONDS", SOON)
+    monkeypatch.setattr(bounds, "BODY_SECONDS", SOON)
+
+    async with serving() as port, Client(port) as client:
+        client.send("\r\n".join(lines).encode())
+        assert await client.refusal() == 408
+
+
+async def test_a_connection_that_says_nothing_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "HEAD_SECONDS", SOON)
+
+    async with serving() as port, Client(port) as client:
+        assert await client.end() == b""
+
+
+async def test_empty_lines_do_not_keep_a_served_connection_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "HEAD_SECONDS", SOON)
+
+    async with serving() as port, Client(port) as client:
+        client.request()
+        await client.answer()
+        client.send(b"\r\n")
+        assert await client.refusal() == 408
+
+
+async def test_an_answer_that_nobody_reads_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "UNREAD_SECONDS", SOON)
+    ended = asyncio.Event()
+
+    async def pour(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        gone = asyncio.ensure_future(receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not gone.done():
+            body = {"body": b"x" * 65_536, "more_body": True}
+            await send({"type": "http.response.body", **body})
+            await asyncio.sleep(0)
+        ended.set()
+
+    async with serving(pour) as port, Client(port) as client:
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.request()
+        await asyncio.wait_for(ended.wait(), SECONDS)
+
+
+async def test_a_refused_client_may_not_go_on_for_ever() -> None:
+    async with serving() as port, Client(port) as client:
+        client.request("Content-Length: 9000000000", method="POST")
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(client.pour(), SECONDS)
+
+
+async def test_pipelined_requests_are_answered_in_turn() -> None:
+    async with serving() as port, Client(port) as client:
+        for number in range(300):
+            client.request(method="GET", target=f"/{number}")
+        for number in range(300):
+            assert await client.answer() == (200, b"GET /%d 0" % number)
+
+
+async def test_requests_arrive_however_they_are_cut() -> None:
+    async with serving() as port, Client(port) as client:
+        for byte in b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nxy" * 3:
+            client.send(bytes([byte]))
+            await client.writer.drain()
+        for _ in range(3):
+            assert await client.answer() == (200, b"POST /a 2")
+
+
+async def test_the_longest_idle_connection_makes_room_for_a_new_one() -> None:
+    with override_settings(SYNC_STREAMS={"MAX_HTTP_CONNECTIONS": 2}):
+        async with (
+            serving() as port,
+            Client(port) as first,
+            Client(port) as second,
+        ):
+            for client in (first, second, first):
+                client.request()
+                assert (await client.answer())[0] == 200
+            async with Client(port) as third:
+                third.request()
+                assert (await third.answer())[0] == 200
+                assert await second.end() == b""
+                first.request()
+                assert (await first.answer())[0] == 200
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("offer", ["h2c", "foo/2, bar"])
+async def test_a_request_that_offers_another_protocol_keeps_its_body(
+    kind: str, offer: str
+) -> None:
+    upgrade = [f"Upgrade: {offer}", "Connection: Upgrade, HTTP2-Settings"]
+
+    async with serving() as port, Client(port) as client:
+        for _ in range(2):
+            client.request(*upgrade, *BODIES[kind](5), method="POST", target="/a")
+            client.send(body_of(5, kind))
+            assert await client.answer() == (200, b"POST /a 5")
+
+
+async def test_a_request_for_a_tunnel_is_refused() -> None:
+    async with serving() as port, Client(port) as client:
+        client.request(method="CONNECT", target="x:443")
+        assert await client.refusal() == 400
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["Content-Length: 5"], [CHUNKED], ["Content-Length: 0", "", "early"]],
+    ids=["body", "chunked body", "something early"],
+)
+async def test_a_handshake_with_a_body_is_refused_at_once(more: list[str]) -> None:
+    async with serving() as port, Client(port) as client:
+        client.request(*HANDSHAKE, KEY, *more)
+        assert await client.refusal() == 400
+
+
+async def test_a_handshake_may_bring_cookies_of_any_size_and_many_headers() -> None:
+    headers = [("Cookie", "x" * 40_000), *(("X-A", "b") for _ in range(200))]
+
+    async with (
+        serving() as port,
+        connect(f"ws://127.0.0.1:{port}", additional_headers=headers) as socket,
+    ):
+        assert int(await asyncio.wait_for(socket.recv(), SECONDS)) > 200
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [("Sec-WebSocket-Protocol: " + "x" * 9000, 431), ("Sec-WebSocket-Key: x", 400)],
+)
+async def test_a_handshake_that_cannot_be_is_answered(line: str, status: int) -> None:
+    async with serving() as port, Client(port) as client:
+        client.request(*HANDSHAKE, line)
+        assert (await client.answer())[0] == status
+        await client.end()
