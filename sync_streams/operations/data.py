@@ -19,6 +19,10 @@ MAX_TEXT_BYTES = 65_536
 """Data as sent, before it is written compactly; far above what 4,096 bytes need."""
 
 
+MAX_DOUBLE_DIGITS = 308
+"""A whole number of at most so many digits is always within a double."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One Message on its way from a publisher to the subscribers of a Stream."""
@@ -30,7 +34,7 @@ class Message:
     """SID of the Stream."""
 
     data: JSONObject
-    """What was published."""
+    """What was published, as subscribers receive it: a tuple is a list here."""
 
     text: str
     """The data as compact JSON text: what every subscriber is sent."""
@@ -41,8 +45,9 @@ class Message:
 
         Raises:
             InvalidMessageData: 54251, there is no data.
-            InvalidJSON: 54008, the data is not a strict JSON object, or is nested
-                deeper than 64 levels.
+            InvalidJSON: 54008, the data is not a strict JSON object, has a number
+                beyond a double or a key that is not text, or is nested deeper than
+                64 levels.
             DataTooLarge: 54006, more than 4,096 bytes of compact UTF-8 JSON.
         """
         if data is None:
@@ -50,7 +55,7 @@ class Message:
         if not isinstance(data, dict):
             raise InvalidJSON
         text = _to_text(data)
-        return cls(new_sid("TZ"), stream_sid, data, text)
+        return cls(new_sid("TZ"), stream_sid, _as_received(text, data), text)
 
 
 def read_data(text: str) -> object:
@@ -66,7 +71,7 @@ def read_data(text: str) -> object:
 
 
 def read_json(text: str | bytes) -> Any:
-    """Read strict JSON: no ``NaN``, no ``Infinity``, no number beyond a float.
+    """Read strict JSON: no ``NaN``, no ``Infinity``, no number beyond a double.
 
     Raises:
         InvalidJSON: 54008, the text is something else.
@@ -88,7 +93,15 @@ def _finite(digits: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+def _bounded(digits: str) -> int:
+    if len(digits) > MAX_DOUBLE_DIGITS:
+        _finite(digits)
+    return int(digits)
+
+
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse, parse_float=_finite, parse_int=_bounded
+)
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
 )
@@ -105,6 +118,21 @@ def _to_text(data: JSONObject) -> str:
     if text.count("{") + text.count("[") > MAX_DEPTH and _is_too_deep(data):
         raise InvalidJSON
     return text
+
+
+def _as_received(text: str, data: JSONObject) -> JSONObject:
+    # What publishers hold may be of other types than JSON has, and may change later.
+    received: JSONObject = read_json(text)
+    if received != data and not _has_text_keys(data):
+        raise InvalidJSON
+    return received
+
+
+def _has_text_keys(node: Any) -> bool:
+    # Python's encoder writes the keys 1 and "1" alike, and subscribers see one of them.
+    if isinstance(node, dict) and not all(isinstance(key, str) for key in node):
+        return False
+    return all(map(_has_text_keys, _children(node)))
 
 
 def _is_too_deep(data: JSONObject) -> bool:

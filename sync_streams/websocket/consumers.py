@@ -42,7 +42,7 @@ class JsonConsumer(SubscriberConsumer):
             self.count_frame()
             request = protocol.parse(text)
             request_id = request.id
-            await self._handler(request.type)(self, request)
+            await self._handler(request)(self, request)
         except Exception as exception:
             error = to_error(exception)
             self.outbox.put(protocol.error(error, request_id))
@@ -135,8 +135,12 @@ class JsonConsumer(SubscriberConsumer):
         elif isinstance(error, TooManyRequests):
             self.close_soon(CloseCode.SERVER_BUSY)
 
-    def _handler(self, type_: str) -> "Handler":
-        handler = HANDLERS.get(type_)
+    def _handler(self, request: Request) -> "Handler":
+        if request.fault is not None:
+            raise request.fault
+        if not request.type:
+            raise InvalidParameter(protocol.NO_FRAME)
+        handler = HANDLERS.get(request.type)
         if handler is None:
             raise InvalidParameter("Unknown type of frame")
         return handler

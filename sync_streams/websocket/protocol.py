@@ -8,13 +8,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from sync_streams.conf import get_settings
 from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.delivery.events import Event
 from sync_streams.delivery.outbox.frames import Frame
-from sync_streams.errors import DataTooLarge, InvalidParameter, RateLimited, SyncError
+from sync_streams.errors import (
+    DataTooLarge,
+    InvalidJSON,
+    InvalidParameter,
+    RateLimited,
+    SyncError,
+)
 from sync_streams.models import Stream
 from sync_streams.operations.data import read_json
 
@@ -24,7 +30,9 @@ MAX_ID_LENGTH = 64
 PONG = b'{"type":"pong"}'
 """The answer to a ping, without spaces."""
 
-RequestId = int | str | None
+NO_FRAME = "A frame is a JSON object with a type"
+
+RequestId = float | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +40,14 @@ class Request:
     """One frame of the client."""
 
     type: str
+    """What it asks for; empty, where it does not say so in a string."""
+
     id: RequestId
-    """Comes back in the answer; a number, or a text of at most 64 characters."""
+    """Comes back in the answer; a number or a string of at most 64 characters."""
 
     fields: Mapping[str, Any]
+    fault: SyncError | None = None
+    """Why it cannot be handled, though it has an id to answer to."""
 
     def text(self, name: str) -> str:
         """Return a field that must be a text.
@@ -53,18 +65,26 @@ def parse(text: str | None) -> Request:
     """Read a frame of the client.
 
     Raises:
-        InvalidParameter: 20001, it is binary, or not an object with a type.
-        InvalidJSON: 54008, it is not strict JSON.
+        InvalidParameter: 20001, it is binary, no object, or its id is neither a number
+            nor a string of at most 64 characters.
+        InvalidJSON: 54008, it is not JSON at all. One that is, but for numbers that
+            JSON does not have, is a request with a fault.
         DataTooLarge: 54006, it exceeds ``max_frame_bytes``.
     """
     if text is None:
         raise InvalidParameter("Binary frames are not understood")
     if len(text.encode(errors="surrogatepass")) > get_settings().max_frame_bytes:
         raise DataTooLarge
-    fields = read_json(text)
-    if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):
-        raise InvalidParameter("A frame is a JSON object with a type")
-    return Request(fields["type"], _request_id(fields.get("id")), fields)
+    try:
+        fields = read_json(text)
+    except InvalidJSON as fault:
+        return Request("", _salvage_id(text), {}, fault)
+    if not isinstance(fields, dict):
+        raise InvalidParameter(NO_FRAME)
+    type_ = fields.get("type")
+    return Request(
+        type_ if isinstance(type_, str) else "", _request_id(fields.get("id")), fields
+    )
 
 
 def reply(type_: str, request_id: RequestId = None, **fields: object) -> WebSocketFrame:
@@ -134,13 +154,24 @@ class JsonEncoder:
         return WebSocketFrame('{"type":"ping"}', ack_id="")
 
 
+def _salvage_id(text: str) -> RequestId:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidJSON from error
+    return _request_id(fields.get("id")) if isinstance(fields, dict) else None
+
+
 def _request_id(value: object) -> RequestId:
+    if value is None:
+        return None
     # A bool is an int to Python, not to JSON.
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and len(value) <= MAX_ID_LENGTH:
-        return value
-    return None
+    is_id = isinstance(value, (int, float, str)) and not isinstance(value, bool)
+    if not is_id or len(str(value)) > MAX_ID_LENGTH:
+        raise InvalidParameter(
+            "Invalid id: expected a number or a string, at most 64 characters"
+        )
+    return cast("RequestId", value)
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)

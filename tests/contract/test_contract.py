@@ -142,6 +142,27 @@ async def test_a_message_without_data_is_refused(transport: Transport) -> None:
     assert await refusal(transport.publish("news", None)) == (400, 54251)
 
 
+@pytest.mark.parametrize("number", [10**309, -(10**400), float("inf"), float("nan")])
+async def test_a_number_beyond_a_double_is_refused(
+    transport: Transport, number: float
+) -> None:
+    await transport.create("news")
+
+    assert await refusal(transport.publish("news", {"n": [number]})) == (400, 54008)
+
+
+@pytest.mark.parametrize("number", [2**1023, -(10**308), 1.7976931348623157e308])
+async def test_a_number_within_a_double_arrives(
+    transport: Transport, subscriber: Socket, number: float
+) -> None:
+    await transport.create("news")
+    await subscriber.ask("subscribe", stream="news")
+
+    await transport.publish("news", {"n": number})
+
+    assert await subscriber.numbers(1) == [number]
+
+
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff"], ids=ascii)
 async def test_a_lone_surrogate_is_refused(transport: Transport, text: str) -> None:
     await transport.create("news")

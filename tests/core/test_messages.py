@@ -2,7 +2,9 @@
 
 import json
 import math
+import sys
 from contextlib import suppress
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -234,6 +236,73 @@ BAD_TEXTS = [
 def test_text_that_is_no_strict_json_is_refused(text: str) -> None:
     with pytest.raises(InvalidJSON):
         read_data(text)
+
+
+LARGEST = int(sys.float_info.max)
+
+
+@pytest.mark.parametrize("number", [LARGEST, -LARGEST, 2**53 + 1, 10**308])
+def test_a_whole_number_within_a_double_is_accepted(number: int) -> None:
+    message = Message.new(STREAM_SID, read_data(f'{{"a":{number}}}'))
+
+    assert message.data == {"a": number}
+    assert Message.new(STREAM_SID, {"a": number}).text == f'{{"a":{number}}}'
+
+
+@pytest.mark.parametrize(
+    "number", [LARGEST + 10**292, 10**309, -(10**309), int("9" * 400), 10**4000]
+)
+def test_a_whole_number_beyond_a_double_is_refused(number: int) -> None:
+    with pytest.raises(InvalidJSON):
+        read_data(f'{{"a":[{number}]}}')
+    with pytest.raises((InvalidJSON, DataTooLarge)):
+        Message.new(STREAM_SID, {"a": [{"b": number}]})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {1: "a", "1": "b"},
+        {1: "a"},
+        {None: "a", "null": "b"},
+        {True: 1},
+        {1.5: 1},
+        {"a": [{"b": ({2: 1},)}]},
+    ],
+    ids=repr,
+)
+def test_a_key_that_is_not_text_is_refused(data: dict[Any, Any]) -> None:
+    with pytest.raises(InvalidJSON):
+        Message.new(STREAM_SID, data)
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+class Word(str):
+    __slots__ = ()
+
+
+def test_a_message_holds_what_subscribers_receive() -> None:
+    given = {"a": (1, (2,)), "b": Level.HIGH, Word("c"): Word("d"), "e": 2.0, "f": True}
+
+    message = Message.new(STREAM_SID, given)
+
+    assert message.data == json.loads(message.text)
+    assert message.data == {"a": [1, [2]], "b": 3, "c": "d", "e": 2.0, "f": True}
+    assert {type(key) for key in message.data} == {str}
+    assert type(message.data["b"]) is int
+
+
+def test_a_message_does_not_change_with_what_it_was_made_of() -> None:
+    given: dict[str, Any] = {"a": [1]}
+    message = Message.new(STREAM_SID, given)
+
+    given["a"].append(2)
+    given["b"] = 3
+
+    assert message.data == {"a": [1]}
 
 
 def test_the_last_of_two_equal_keys_counts() -> None:
