@@ -75,6 +75,10 @@ class Identity:
     """The grant holds ``"read_only": true``: subscribe, but change and publish nothing
     (54007). No claim of Twilio's: its own tokens never hold it."""
 
+    is_observer: bool = False
+    """The grant holds ``"observer": true``: an operator who looks on. Counted among no
+    Stream's subscribers and told to no reachability webhook. No claim of Twilio's."""
+
 
 def read_token(token: object) -> Identity:
     """Verify an access token and return who it speaks for.
@@ -99,6 +103,7 @@ def issue_token(
     account_sid: str = "",
     ttl: int = 3600,
     is_read_only: bool = False,
+    is_observer: bool = False,
 ) -> str:
     """Make an access token, signed with the account's first API key.
 
@@ -108,6 +113,8 @@ def issue_token(
         account_sid: the account; by default the first one in the settings.
         ttl: seconds until the token lapses, at most 86,400.
         is_read_only: let it subscribe, but change and publish nothing (54007).
+        is_observer: leave it out of every Stream's subscribers and of reachability
+            webhooks: it belongs to an operator who looks on.
 
     Raises:
         ValueError: the identity or the ttl is not within its bounds: nothing would
@@ -124,6 +131,8 @@ def issue_token(
     grant: dict[str, str | bool] = {"service_sid": service_sid}
     if is_read_only:
         grant["read_only"] = True
+    if is_observer:
+        grant["observer"] = True
     return jwt.encode(
         {
             "jti": f"{key_sid}-{now}",
@@ -235,6 +244,7 @@ def _identity(claims: Mapping[str, Any], account: Account, key_sid: str) -> Iden
         expires_at=expires_at,
         # Whatever else stands there was meant to take rights away, not to give them.
         is_read_only=grant.get("read_only", False) is not False,
+        is_observer=grant.get("observer") is True,
     )
 
 

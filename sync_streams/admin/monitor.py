@@ -4,12 +4,13 @@ No Message is stored or passes through Django's views: the page opens the JSON s
 (``docs/wire-websocket.md``) with an access token that is good for some minutes.
 """
 
+from typing import Any
+
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
-from sync_streams import operations
 from sync_streams.delivery.cluster import stats
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.models import Service, Stream
@@ -17,6 +18,7 @@ from sync_streams.mounts import socket_path
 from sync_streams.tokens import issue_token
 
 from .base import MAY_MONITOR, MAY_PUBLISH, Page, ResourceAdmin, answer_errors
+from .watched import ORDERS, Choice, Watched
 
 TOKEN_SECONDS = 300
 """Lifetime of the page's access token; the page renews it while somebody may look."""
@@ -27,14 +29,13 @@ MAY_ALL = (
 )
 """What it takes for a token that is not read-only: such a one may do all of this."""
 
-MAX_STREAMS = 500
-"""Streams of a Service that the monitor watches at once: the newest."""
-
 
 def show_monitor(
     model_admin: ResourceAdmin, request: HttpRequest, resource: Service | Stream
 ) -> HttpResponse:
     """Show the page."""
+    choice = Choice.of(request)
+    watched = choice.streams(resource)
     context = {
         **model_admin.admin_site.each_context(request),
         "title": _("Live monitor"),
@@ -43,7 +44,10 @@ def show_monitor(
         "original": resource,
         "pages": model_admin.page_urls(request, resource),
         "is_service": isinstance(resource, Service),
-        "streams": [_describe(stream) for stream in _streams(resource)],
+        "streams": [_describe(stream) for stream in watched.streams],
+        "watched": _say(watched),
+        "choice": choice,
+        "orders": ORDERS.items(),
         "texts": _texts(),
         "socket": socket_path(),
     }
@@ -55,7 +59,7 @@ def show_monitor(
 def give_token(
     model_admin: ResourceAdmin, request: HttpRequest, resource: Service | Stream
 ) -> HttpResponse:
-    """Answer an access token that may listen, and more only if its owner may all."""
+    """Answer an observer's access token, read-only unless its owner may do it all."""
     service = _service(resource)
     try:
         token = issue_token(
@@ -64,6 +68,7 @@ def give_token(
             account_sid=service.account_sid,
             ttl=TOKEN_SECONDS,
             is_read_only=not request.user.has_perms(MAY_ALL),
+            is_observer=True,
         )
     except ImproperlyConfigured as error:
         raise ServiceUnavailable(str(error)) from error
@@ -74,10 +79,14 @@ def give_figures(
     model_admin: ResourceAdmin, request: HttpRequest, resource: Service | Stream
 ) -> HttpResponse:
     """Answer the live Streams and how many subscribe to each, asked just now."""
-    streams = _streams(resource)
-    told = stats.ask([stream.sid for stream in streams])
-    rows = [{**_describe(stream), **_count(stream, told)} for stream in streams]
-    figures = {"dropped": told.dropped, "processes": len(told.processes)}
+    watched = Choice.of(request).streams(resource)
+    told = stats.ask([stream.sid for stream in watched.streams])
+    rows = [{**_describe(stream), **_count(stream, told)} for stream in watched.streams]
+    figures = {
+        "total": watched.total,
+        "dropped": told.dropped,
+        "processes": len(told.processes),
+    }
     return JsonResponse({"streams": rows, **figures})
 
 
@@ -92,12 +101,14 @@ def _service(resource: Service | Stream) -> Service:
     return resource if isinstance(resource, Service) else resource.service
 
 
-def _streams(resource: Service | Stream) -> list[Stream]:
-    if isinstance(resource, Stream):
-        return [resource]
-    return list(
-        operations.list_streams(resource).order_by("-date_created")[:MAX_STREAMS]
-    )
+def _say(watched: Watched) -> str:
+    counts = {"shown": f"{len(watched.streams):,}", "total": f"{watched.total:,}"}
+    return _watched_text().format(**counts)
+
+
+def _watched_text() -> str:
+    # The page's script puts the numbers in anew.
+    return _("Watching {shown} of {total} streams")
 
 
 def _describe(stream: Stream) -> dict[str, str]:
@@ -111,7 +122,7 @@ def _count(stream: Stream, told: stats.Stats) -> dict[str, int]:
     }
 
 
-def _texts() -> dict[str, str]:
+def _texts() -> dict[str, Any]:
     return {
         "connecting": _("Connecting"),
         "connected": _("Connected"),
@@ -122,6 +133,16 @@ def _texts() -> dict[str, str]:
         "copy": _("Copy JSON"),
         "copied": _("Copied"),
         "removed": _("The stream was removed"),
-        "gap": _("Messages were dropped here because this page read too slowly"),
+        "gap": _("Messages lost here, because this page read too slowly"),
+        "interrupted": _("Connection interrupted: messages may be missing here"),
         "empty": _("Waiting for messages …"),
+        "unmatched": _("No message on screen matches the filter"),
+        "halted": _("Paused: messages are counted and not shown"),
+        "unreadable": _("This path cannot be read; an example: $.player.name"),
+        "pin": _("Pin"),
+        "unpin": _("Unpin"),
+        "replay": _("Publish again …"),
+        "session": _("Your session has ended"),
+        "watched": _watched_text(),
+        "reasons": {"disconnected": _("by an operator")},
     }

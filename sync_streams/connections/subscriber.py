@@ -27,7 +27,7 @@ from sync_streams.errors import (
 )
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
-from sync_streams.operations.announcements import announce_endpoint
+from sync_streams.operations.announcements import EndpointChange, announce_endpoint
 from sync_streams.operations.permissions import aauthorize
 from sync_streams.tokens import Identity, has_key, read_token
 
@@ -65,8 +65,7 @@ class SubscriberConsumer(SocketConsumer):
         connections.discard(self)
         self.hub.subscriptions.forget(self.outbox)
         super().end()
-        if self.service is not None:
-            announce_endpoint("disconnected", self.service, self.actor)
+        self._announce("disconnected")
 
     def tell_token_about_to_expire(self) -> None:
         """Write that the access token lapses in 3 minutes; the adapter's."""
@@ -102,10 +101,11 @@ class SubscriberConsumer(SocketConsumer):
         self.identity, self.service = identity, service
         if self.state is State.CONNECTING:
             self.state = State.OPEN
+        self.outbox.is_observer = identity.is_observer
         self.timers.cancel("connect")
         self._watch_token(identity)
         self._keep_alive()
-        announce_endpoint("connected", service, self.actor)
+        self._announce("connected")
         return identity
 
     async def renew(self, token: object) -> Identity:
@@ -158,6 +158,10 @@ class SubscriberConsumer(SocketConsumer):
         except Exception:
             self.unsubscribe(stream.sid)
             raise
+
+    def _announce(self, change: EndpointChange) -> None:
+        if self.service is not None and not self.outbox.is_observer:
+            announce_endpoint(change, self.service, self.actor)
 
     def _watch_token(self, identity: Identity) -> None:
         left = identity.expires_at - time.time()

@@ -99,9 +99,7 @@ class Subscriptions:
 
     def busiest(self, limit: int) -> dict[str, int]:
         """Return the Streams with the most subscribers here, and how many those are."""
-        counts = {
-            sid: topic.count for sid, topic in self.topics.items() if topic.members
-        }
+        counts = {sid: topic.count for sid, topic in self.topics.items() if topic.count}
         return dict(nlargest(limit, counts.items(), key=itemgetter(1)))
 
     async def _leave(self, topic: Topic) -> None:

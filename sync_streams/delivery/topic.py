@@ -29,6 +29,7 @@ class Topic:
         "_expiry",
         "_has_news",
         "_lock",
+        "_observers",
         "is_joined",
         "members",
         "stream_sid",
@@ -39,6 +40,7 @@ class Topic:
         self.stream_sid = stream_sid
         self.members: dict[Encoder, dict[str, Outbox]] = {}
         """Connections by protocol and id: an event is encoded once for each key."""
+        self._observers = 0
         self._lock = asyncio.Lock()
         self.is_joined = False
         """Whether this process is in the group: who subscribes before is not answered
@@ -49,18 +51,21 @@ class Topic:
 
     @property
     def count(self) -> int:
-        """How many connections listen."""
-        return sum(map(len, self.members.values()))
+        """How many connections are subscribed, observers left out."""
+        return sum(map(len, self.members.values())) - self._observers
 
     def add(self, outbox: Outbox) -> None:
         """Take a connection in."""
         members = self.members.setdefault(outbox.encoder, {})
+        if outbox.is_observer and outbox.connection_id not in members:
+            self._observers += 1
         members[outbox.connection_id] = outbox
 
     def discard(self, outbox: Outbox) -> bool:
         """Let a connection go; tell whether it was the last one."""
         members = self.members.get(outbox.encoder, {})
         was_here = members.pop(outbox.connection_id, None) is not None
+        self._observers -= was_here and outbox.is_observer
         if not members:
             self.members.pop(outbox.encoder, None)
         return was_here and not self.members

@@ -85,6 +85,30 @@ async def test_filter_finds_streams_that_another_process_serves(
             assert found == [name]
 
 
+async def test_observer_is_counted_among_nobodys_subscribers(
+    embedded: DemoSite,
+) -> None:
+    operator = await operator_of(embedded)
+    created = await asyncio.to_thread(rest, embedded, "/default/Streams")
+    sid = created["sid"]
+    page = await asyncio.to_thread(operator.post, f"{DEMO}/{sid}/token/")
+    observer = Socket(embedded)
+    observer._token = page.json()["token"]
+    found = f"{DEMO}/?occupied=yes&q={sid}"
+
+    async with observer, Socket(embedded) as alice:
+        await observer.ask("subscribe", stream=sid)
+        await observer.ask("subscribe", stream=sid)
+        assert await asyncio.to_thread(operator.subscribers, sid) == 0
+        listed = await asyncio.to_thread(operator.get, found)
+        assert f'data-occupancy="{sid}"' not in listed.text
+        await alice.ask("subscribe", stream=sid)
+        look = partial(operator.subscribers, sid)
+        assert await asyncio.to_thread(until, look, lambda count: count == 1) == 1
+        await observer.ask("unsubscribe", stream=sid)
+        assert await asyncio.to_thread(until, look, lambda count: count == 1) == 1
+
+
 @pytest.mark.redis
 async def test_disconnected_identity_loses_its_sockets_on_all_processes(
     sites: list[DemoSite], subscribed: list[Socket]

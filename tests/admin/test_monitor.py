@@ -9,6 +9,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from sync_streams import operations
+from sync_streams.admin import watched
 from sync_streams.models import Service, Stream
 from sync_streams.tokens import read_token
 from tests.admin.conftest import StaffClient
@@ -76,6 +77,7 @@ def test_token_of_a_watcher_lasts_minutes_and_is_read_only(
 
     identity = read_token(answer.json()["token"])
     assert identity.is_read_only
+    assert identity.is_observer
     assert identity.name == "admin:staff"
     assert (identity.account_sid, identity.service_ref) == (
         ACCOUNT_SID,
@@ -130,6 +132,48 @@ def test_token_needs_an_account_that_the_settings_know(
 
     assert answer.status_code == 503
     assert answer.json()["code"] == 20503
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, {"board-1", "chess", None}),
+        ({"named": "ch"}, {"chess"}),
+        ({"named": "<script>"}, set()),
+        ({"named": "\0"}, {"board-1", "chess", None}),
+        ({"named": "x" * 5000}, set()),
+        ({"order": "busiest"}, set()),
+        ({"order": "'; --"}, {"board-1", "chess", None}),
+    ],
+    ids=str,
+)
+def test_service_monitor_shows_the_streams_that_one_chooses(
+    admin: Client, stream: Stream, query: dict[str, str], found: set[str | None]
+) -> None:
+    operations.create_stream(stream.service, unique_name="chess")
+    nameless = operations.create_stream(stream.service)
+
+    page = admin.get(url_of(stream.service, "monitor"), query)
+    answer = admin.get(url_of(stream.service, "figures"), query).json()
+
+    names = {name or nameless.sid for name in found}
+    assert {row["name"] for row in answer["streams"]} == names
+    assert {row["name"] for row in page.context["streams"]} == names
+    assert "<script>'; --" not in page.content.decode()
+
+
+def test_monitor_watches_the_newest_streams_and_says_how_many_there_are(
+    admin: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "MAX_STREAMS", 2)
+    for number in range(3):
+        operations.create_stream(service, unique_name=f"s{number}")
+
+    page = admin.get(url_of(service, "monitor"))
+
+    assert [row["name"] for row in page.context["streams"]] == ["s2", "s1"]
+    assert "Watching 2 of 3 streams" in page.content.decode()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -75,9 +75,9 @@ async def open_monitor(page: Page, site: DemoSite, resource: str) -> None:
 
 
 async def is_subscribed(page: Page, *, streams: int = 1) -> None:
-    """Wait until the page itself counts among the subscribers, of so many Streams."""
-    count = "document.querySelector('[data-chart=subscribers] output').textContent"
-    await page.wait_for_function(f"least => parseInt({count}) >= least", arg=streams)
+    """Wait until the page is subscribed to so many Streams."""
+    count = "document.querySelector('#sync-monitor').dataset.subscribed"
+    await page.wait_for_function(f"least => Number({count}) >= least", arg=streams)
 
 
 async def is_shown(page: Page, site: DemoSite, stream: str) -> None:

@@ -145,6 +145,18 @@ def test_whatever_read_only_holds_takes_rights_away(value: object) -> None:
     assert read_token(sign(grants(data_sync=sync))).is_read_only
 
 
+def test_observers_token_says_so() -> None:
+    assert read_token(issue_token("bob", "x", is_observer=True)).is_observer
+    assert not read_token(issue_token("bob", "x")).is_observer
+
+
+@pytest.mark.parametrize("value", [False, "true", 1, None, {}])
+def test_only_true_makes_an_observer(value: object) -> None:
+    sync = {"service_sid": SERVICE_SID, "observer": value}
+
+    assert not read_token(sign(grants(data_sync=sync))).is_observer
+
+
 @pytest.mark.parametrize("identity", ["a", "x" * 256, "\u20ac\U0001f600", " ", "\n"])
 def test_an_identity_of_1_to_256_characters_is_read(identity: str) -> None:
     assert read_token(sign(grants(identity=identity))).name == identity

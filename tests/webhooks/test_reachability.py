@@ -12,6 +12,7 @@ from sync_streams import operations
 from sync_streams.models import Service
 from sync_streams.redis import rate_limit
 from sync_streams.testing import Subscriber
+from sync_streams.tokens import issue_token
 from sync_streams.webhooks import reachability, sender
 from sync_streams.webhooks.presence import Endpoint, RedisPresence
 from tests.service.client import Socket, rest
@@ -93,6 +94,16 @@ async def test_services_without_reachability_tell_nothing(
     )
 
     async with subscriber(service):
+        pass
+
+    assert await idle(receiver)
+
+
+async def test_observers_are_not_told_of(receiver: Receiver, service: Service) -> None:
+    observer = subscriber(service, "admin:root")
+    observer._token = issue_token("admin:root", service.sid, is_observer=True)
+
+    async with observer:
         pass
 
     assert await idle(receiver)

@@ -63,6 +63,7 @@ class Outbox:
         "connection_id",
         "direct",
         "encoder",
+        "is_observer",
         "on_removed",
         "sent",
         "streams",
@@ -94,6 +95,8 @@ class Outbox:
         self.encoder = encoder
         self.streams: set[str] = set()
         """SIDs of the Streams that the connection is subscribed to; the hub's."""
+        self.is_observer = False
+        """Whether it is left out where subscribers are counted."""
         self._limits = get_settings()
         self._writer, self._on_stuck = writer, on_stuck
         self._backlog = Backlog(self._limits)

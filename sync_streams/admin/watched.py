@@ -1,0 +1,68 @@
+"""Which Streams of a Service its live monitor shows: a page watches 500 at most."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from sync_streams import operations
+from sync_streams.delivery.cluster import stats
+from sync_streams.models import Service, Stream, StreamQuerySet
+from sync_streams.operations.validators import is_storable
+
+MAX_STREAMS = 500
+"""Streams that a page watches at once."""
+
+MAX_NAME_LENGTH = 320
+
+ORDERS = {
+    "newest": _("the newest streams"),
+    "busiest": _("the streams with most subscribers"),
+}
+"""What is shown first, and at all where there are more than :data:`MAX_STREAMS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Streams that a page shows."""
+
+    streams: list[Stream]
+    total: int
+    """How many there are, those that are not shown included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the page's address asks for; nonsense asks for nothing."""
+
+    order: str = "newest"
+    named: str = ""
+    """Beginning of the unique names."""
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Self:
+        """Read a request's query."""
+        order = request.GET.get("order", "")
+        named = request.GET.get("named", "")[:MAX_NAME_LENGTH]
+        return cls(
+            order if order in ORDERS else "newest", named if is_storable(named) else ""
+        )
+
+    def streams(self, resource: Service | Stream) -> Watched:
+        """Return the live Streams to show."""
+        if isinstance(resource, Stream):
+            return Watched([resource], 1)
+        streams = operations.list_streams(resource)
+        if self.named:
+            streams = streams.filter(unique_name__startswith=self.named)
+        total = streams.count()
+        if self.order == "busiest":
+            return Watched(_busiest(streams), total)
+        return Watched(list(streams.order_by("-date_created")[:MAX_STREAMS]), total)
+
+
+def _busiest(streams: StreamQuerySet) -> list[Stream]:
+    counts = stats.ask().subscribers
+    occupied = streams.filter(sid__in=counts)
+    return sorted(occupied, key=lambda stream: -counts[stream.sid])[:MAX_STREAMS]
