@@ -14,6 +14,7 @@ from django.urls import re_path
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 http_application = get_asgi_application()
 
+from sync_streams.asgi import PublishEndpoint  # noqa: E402 (needs the apps)
 from sync_streams.concurrency import BoundedRequests  # noqa: E402
 from sync_streams.routing import websocket_urlpatterns  # noqa: E402 (needs the apps)
 
@@ -30,7 +31,7 @@ elsewhere = re_path("", cast("Any", NotFound.as_asgi()))
 
 application = ProtocolTypeRouter(
     {
-        "http": BoundedRequests(http_application),
+        "http": PublishEndpoint(BoundedRequests(http_application)),
         "websocket": URLRouter(cast("Any", [*websocket_urlpatterns, elsewhere])),
     }
 )

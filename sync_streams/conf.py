@@ -161,6 +161,11 @@ def imported(setting: Any) -> Any:
         raise ImproperlyConfigured(str(error)) from error
 
 
+def django_setting(name: str) -> Any:
+    """Return one of Django's own settings, by its name."""
+    return getattr(settings, name)
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """Return the settings in force.

@@ -5,13 +5,11 @@ cannot be taken back: in a transaction publish once it is committed, by
 ``transaction.on_commit(partial(publish, …))``.
 """
 
-from channels.db import database_sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 
 from . import operations
-from .cache.lookups import cached_service
 from .conf import get_settings
-from .models import DEFAULT_SERVICE, SYSTEM, Service
+from .models import DEFAULT_SERVICE, SYSTEM
 from .operations.actor import Actor
 from .operations.data import Message
 
@@ -54,7 +52,7 @@ async def apublish(
     identity: str = SYSTEM,
 ) -> Message:
     """Do as :func:`publish` does, from async code."""
-    known = await _find_service(account_sid or first_account(), service)
+    known = await operations.afind_service(account_sid or first_account(), service)
     return await operations.apublish(known, stream, data, actor=Actor(identity))
 
 
@@ -67,8 +65,3 @@ def first_account() -> str:
     for account_sid in get_settings().accounts:
         return account_sid
     raise ImproperlyConfigured('SYNC_STREAMS["ACCOUNTS"] is empty.')
-
-
-async def _find_service(account_sid: str, ref: str) -> Service:
-    find = database_sync_to_async(operations.find_service, thread_sensitive=False)
-    return cached_service(account_sid, ref) or await find(account_sid, ref)

@@ -3,12 +3,13 @@
 Every adapter (REST, sockets, admin, commands) translates its input, calls one function
 here and translates the result. The functions are synchronous and raise
 :class:`~sync_streams.errors.SyncError`; :func:`apublish` is the one twin for async
-code, because a Message over a socket may not cost a thread. Changes are announced once
+code, because a Message over a socket may not cost a thread, and :func:`publish_now`
+does not even wait. Changes are announced once
 they are committed.
 """
 
 from .connections import disconnect_identity, drain_process
-from .messages import apublish, publish
+from .messages import afind_service, apublish, publish, publish_now
 from .services import (
     create_service,
     find_service,
@@ -34,6 +35,7 @@ from .streams import (
 
 __all__ = [
     "EXPIRY_BATCH",
+    "afind_service",
     "apublish",
     "create_service",
     "create_stream",
@@ -50,6 +52,7 @@ __all__ = [
     "occupancy",
     "open_stream",
     "publish",
+    "publish_now",
     "remove_service",
     "remove_stream",
     "try_webhook",

@@ -10,7 +10,12 @@ from django.dispatch import Signal
 
 from sync_streams import signals
 from sync_streams.cache.lookups import forget_all, forget_stream
-from sync_streams.delivery.cluster.broadcast import abroadcast, broadcast
+from sync_streams.delivery.cluster.broadcast import (
+    abroadcast,
+    broadcast,
+    broadcast_now,
+    can_broadcast_now,
+)
 from sync_streams.delivery.events import Event, ServiceEvent
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.models import Service, Stream
@@ -108,6 +113,17 @@ async def aannounce_message(stream: Stream, message: Message, actor: Actor) -> N
         await signals.message_published.asend_robust(
             Stream, stream=stream, message=message, identity=actor.identity, actor=actor
         )
+
+
+def can_announce_now(stream: Stream) -> bool:
+    """Tell whether a Message of the Stream can be announced without waiting."""
+    has_listeners = signals.message_published.has_listeners(Stream)
+    return not has_listeners and can_broadcast_now(stream.sid)
+
+
+def announce_message_now(stream: Stream, message: Message, actor: Actor) -> None:
+    """Do as :func:`announce_message` does, where :func:`can_announce_now` says so."""
+    broadcast_now(_published(stream, message, actor))
 
 
 def _published(stream: Stream, message: Message, actor: Actor) -> Event:

@@ -3,17 +3,32 @@
 See https://www.twilio.com/docs/sync/api/stream-message-resource.
 """
 
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 from channels.db import database_sync_to_async
 
-from sync_streams.cache.lookups import cached_stream
+from sync_streams.cache.lookups import cached_service, cached_stream
+from sync_streams.conf import get_settings
+from sync_streams.errors import ServiceUnavailable
 from sync_streams.models import Service
 from sync_streams.redis import rate_limit
 
 from .actor import SYSTEM_ACTOR, Actor
-from .announcements import aannounce_message, announce_message
+from .announcements import (
+    aannounce_message,
+    announce_message,
+    announce_message_now,
+    can_announce_now,
+)
 from .data import Message
-from .permissions import aauthorize, authorize, check_may_change
+from .permissions import aauthorize, authorize, check_may_change, is_asked
+from .services import find_service
 from .streams import find_stream
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def publish(
@@ -58,10 +73,56 @@ async def apublish(
     check_may_change(actor)
     stream = cached_stream(service.sid, stream_ref)
     if stream is None:
-        find = database_sync_to_async(find_stream, thread_sensitive=False)
-        stream = await find(service, stream_ref)
+        stream = await find_in_time(find_stream, service, stream_ref)
     await aauthorize(actor, "publish", stream)
     message = Message.new(stream.sid, data)
     await rate_limit.aspend(stream.sid)
     await aannounce_message(stream, message, actor)
     return message
+
+
+def publish_now(
+    service: Service, stream_ref: str, data: object, *, actor: Actor = SYSTEM_ACTOR
+) -> Message | None:
+    """Do as :func:`publish` does, on the event loop, if nothing has to be waited for.
+
+    Returns:
+        The Message, or ``None`` where nothing was done: :func:`apublish` then does it.
+    """
+    check_may_change(actor)
+    stream = cached_stream(service.sid, stream_ref)
+    if stream is None or is_asked(actor) or not rate_limit.is_local():
+        return None
+    if not can_announce_now(stream):
+        return None
+    message = Message.new(stream.sid, data)
+    rate_limit.spend(stream.sid)
+    announce_message_now(stream, message, actor)
+    return message
+
+
+async def afind_service(account_sid: str, ref: str) -> Service:
+    """Do as :func:`find_service` does, from async code.
+
+    Raises:
+        ServiceNotFound: 54050.
+        ServiceUnavailable: 20503, the database did not answer in time.
+    """
+    service = cached_service(account_sid, ref)
+    if service is None:
+        service = await find_in_time(find_service, account_sid, ref)
+    return service
+
+
+async def find_in_time(find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Find something in a thread, within ``broadcast_timeout_seconds``.
+
+    Raises:
+        ServiceUnavailable: 20503, the database did not answer in time.
+    """
+    call = database_sync_to_async(find, thread_sensitive=False)
+    try:
+        async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+            return await call(*args, **kwargs)
+    except TimeoutError as error:
+        raise ServiceUnavailable from error

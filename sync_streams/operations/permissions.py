@@ -36,7 +36,7 @@ def authorize(actor: Actor, action: Action, target: Target) -> None:
     Raises:
         AccessForbidden: 54007, the hook says no, or fails.
     """
-    if not _is_asked(actor):
+    if not is_asked(actor):
         return
     with _failing_closed(action):
         answer = _hook()(actor.identity, action, target)
@@ -57,7 +57,7 @@ def authorize_creation(actor: Actor, service: Service, unique_name: str | None) 
 
 async def aauthorize(actor: Actor, action: Action, target: Target) -> None:
     """Do as :func:`authorize` does; an asynchronous hook costs no thread."""
-    if not _is_asked(actor):
+    if not is_asked(actor):
         return
     with _failing_closed(action):
         hook = _hook()
@@ -77,7 +77,8 @@ def check_may_change(actor: Actor) -> None:
         raise AccessForbidden
 
 
-def _is_asked(actor: Actor) -> bool:
+def is_asked(actor: Actor) -> bool:
+    """Tell whether the host project's hook decides what the actor may do."""
     return bool(get_settings().authorize) and not actor.is_trusted
 
 

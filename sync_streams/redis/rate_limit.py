@@ -145,6 +145,11 @@ async def aspend(stream_sid: str) -> None:
         _spend_here(stream_sid)
 
 
+def is_local() -> bool:
+    """Tell whether this process alone counts: :func:`spend` then needs no waiting."""
+    return not get_settings().redis_url
+
+
 def async_client(url: str, key: str) -> redis.asyncio.Redis:
     """Return the running event loop's client of the Redis that a key is on.
 

@@ -1,13 +1,16 @@
 """Absolute URLs in answers: the public origin, and SIDs, never names or aliases."""
 
-from django.http import HttpRequest
-from rest_framework.request import Request
+from typing import TYPE_CHECKING
 
 from sync_streams.conf import get_settings
 from sync_streams.mounts import services_path
 
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from rest_framework.request import Request
 
-def root_url(request: Request | HttpRequest) -> str:
+
+def root_url(request: "Request | HttpRequest") -> str:
     """Return the URL that all others begin with, up to and including ``/v1``."""
     origin = get_settings().public_url.rstrip("/")
     if not origin:

@@ -4,7 +4,7 @@ See https://www.twilio.com/docs/sync/api/stream-message-resource. Neither is a
 serializer: to build one would take longer than all else that a publish does here.
 """
 
-from sync_streams.operations.data import JSONObject, Message, read_data
+from sync_streams.operations.data import Message, read_data
 
 from .bodies import Parameters
 
@@ -15,6 +15,6 @@ def read_message_data(parameters: Parameters) -> object:
     return read_data(data) if isinstance(data, str) else data
 
 
-def describe_message(message: Message) -> JSONObject:
-    """Return a Message as an answer tells of it."""
-    return {"sid": message.sid, "data": message.data}
+def write_message(message: Message) -> bytes:
+    """Write a Message as an answer tells of it; its data is finished JSON text."""
+    return f'{{"sid":"{message.sid}","data":{message.text}}}'.encode()

@@ -5,7 +5,10 @@ from typing import Any
 
 from rest_framework.renderers import BaseRenderer
 
+from sync_streams.operations.data import Message
+
 from .bodies import write_json
+from .messages import write_message
 
 
 class JSONRenderer(BaseRenderer):
@@ -22,4 +25,6 @@ class JSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        return b"" if data is None else write_json(data)
+        if data is None:
+            return b""
+        return write_message(data) if isinstance(data, Message) else write_json(data)

@@ -23,7 +23,9 @@ unknown = UnknownViewSet.as_view({"options": "options"})
 
 urlpatterns = [
     # Routes are tried in turn: the busiest stands first.
-    re_path(_MESSAGES + _END, MessageViewSet.as_view({"post": "create"})),
+    re_path(
+        _MESSAGES + _END, MessageViewSet.as_view({"post": "create"}), name="messages"
+    ),
     re_path(_SERVICES + _END, ServiceViewSet.as_view(_LIST), name="services"),
     re_path(_SERVICE + _END, ServiceViewSet.as_view(_DETAIL)),
     re_path(_STREAMS + _END, StreamViewSet.as_view(_LIST)),

@@ -13,7 +13,7 @@ from sync_streams.errors import NotFound
 from sync_streams.models import Service, Stream
 
 from .links import root_url, services_url, streams_url
-from .messages import describe_message, read_message_data
+from .messages import read_message_data
 from .pagination import Page, PageQuery
 from .policies import SyncViewSet
 from .serializers import (
@@ -102,7 +102,7 @@ class MessageViewSet(SyncViewSet):
         service = operations.find_service(self.account_sid, service_ref)
         data = read_message_data(self.parameters)
         message = operations.publish(service, stream_ref, data)
-        return Response(describe_message(message), status=201)
+        return Response(message, status=201)
 
 
 class UnknownViewSet(SyncViewSet):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sync_streams.layers import InMemoryChannelLayer
+from sync_streams.layers import MAX_AHEAD, InMemoryChannelLayer
 
 
 class Groups(dict[str, dict[str, float]]):
@@ -83,6 +83,35 @@ async def test_a_message_costs_no_look_at_all_groups() -> None:
 
     # One a second, and the test may take two.
     assert layer.groups.looks <= 3
+
+
+async def test_what_is_sent_without_waiting_is_received() -> None:
+    layer = InMemoryChannelLayer()
+    one, two = await joined(layer, "news"), await joined(layer, "news")
+
+    layer.group_send_now("news", {"type": "test"})
+    layer.group_send_now("nobody", {"type": "test"})
+
+    for channel in (one, two):
+        assert await layer.receive(channel) == {"type": "test"}
+    assert layer.channels == {}
+
+
+@pytest.mark.parametrize(("capacity", "room"), [(100, MAX_AHEAD), (3, 3)])
+async def test_as_much_is_sent_without_waiting_as_nobody_loses(
+    capacity: int, room: int
+) -> None:
+    layer = InMemoryChannelLayer(capacity=capacity)
+    channel = await joined(layer, "news")
+
+    for _ in range(room):
+        assert layer.can_send_now("news")
+        layer.group_send_now("news", {"type": "test"})
+
+    assert not layer.can_send_now("news")
+    assert layer.can_send_now("nobody")
+    await layer.receive(channel)
+    assert layer.can_send_now("news")
 
 
 async def test_names_are_checked() -> None:

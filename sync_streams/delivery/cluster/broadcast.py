@@ -6,6 +6,7 @@ See https://channels.readthedocs.io/en/stable/topics/channel_layers.html.
 import asyncio
 import logging
 from collections.abc import Mapping
+from typing import cast
 
 from channels.exceptions import InvalidChannelLayerError
 from channels.layers import BaseChannelLayer, get_channel_layer
@@ -21,6 +22,7 @@ from sync_streams.delivery.events import (
     stream_group,
 )
 from sync_streams.errors import ServiceUnavailable
+from sync_streams.layers import InMemoryChannelLayer
 
 from .backpressure import backpressure
 from .servers import server_of
@@ -78,6 +80,23 @@ async def abroadcast(event: Event | ServiceEvent) -> None:
         # Layers are pluggable and their errors share no base class.
         logger.warning("an event could not be broadcast: %r", error)
         raise ServiceUnavailable from error
+
+
+def can_broadcast_now(stream_sid: str) -> bool:
+    """Tell whether a Message of the Stream needs no waiting, nor would be lost."""
+    layer, known = channel_layer(), backpressure()
+    return (
+        isinstance(layer, InMemoryChannelLayer)
+        and not known.unreachable
+        and not known.is_behind(stream_sid)
+        and layer.can_send_now(stream_group(stream_sid))
+    )
+
+
+def broadcast_now(event: Event) -> None:
+    """Broadcast a Message without waiting, where :func:`can_broadcast_now` says so."""
+    layer = cast("InMemoryChannelLayer", channel_layer())
+    layer.group_send_now(stream_group(event["stream_sid"]), dict(event))
 
 
 async def _check_reachable(stream_sid: str, group: str) -> None:

@@ -1,0 +1,225 @@
+"""ASGI application that answers publishes itself and hands on everything else.
+
+A publish is the one request that comes thousands of times a second. Through Django's
+handler, the site's middleware and Django REST framework it costs ten times as much as
+here::
+
+    application = ProtocolTypeRouter(
+        {"http": PublishEndpoint(get_asgi_application()), "websocket": …}
+    )
+
+The answers are those of Django's road, byte for byte. What the site's middleware would
+have done is in ``docs/deployment.md``, and how to have it done here.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import lru_cache
+from io import BytesIO
+from time import perf_counter
+from typing import Any
+
+from django.core.handlers.asgi import ASGIRequest, get_script_prefix
+from django.http import HttpResponse, UnreadablePostError
+from django.urls import Resolver404, resolve
+from django.utils.log import log_response
+
+from .delivery.hub import get_hub
+from .errors import ServiceUnavailable
+from .mounts import APP_NAME
+from .rest.answers import is_unforeseen, report_unforeseen
+from .rest.bodies import MAX_BODY_BYTES
+from .rest.publishing import Answer, PublishRequest, answer, answer_now, refuse
+from .rest.site import Headers, Site
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Application = Callable[..., Awaitable[None]]
+"""Called with a scope, and with what receives and what sends."""
+
+Refs = tuple[str, str]
+"""What stands for the Service and for the Stream in a path."""
+
+BODY_SECONDS = 60
+"""Time that a body has to arrive in, as long as Django waits for a part of one."""
+
+MAX_IGNORED_BYTES = 2_621_440
+"""What is read of a body that is too large, before the answer; Django's own bound."""
+
+MAX_KEPT_PATHS = 4096
+MAX_KEPT_PATH = 512
+"""Characters of a path whose place among the site's URLs is kept."""
+
+logger = logging.getLogger("django.request")
+
+
+class PublishEndpoint:
+    """Answers ``…/v1/Services/{}/Streams/{}/Messages``, wherever the project has it."""
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        serves: Callable[[Scope], bool] | None = None,
+        on_answer: Callable[[Scope, int, float], None] | None = None,
+    ) -> None:
+        """Stand before an application.
+
+        Args:
+            application: gets every other request, and whatever is no request.
+            serves: says of a request to publish whether it is answered here. One that
+                it refuses goes through the application, with all middleware.
+            on_answer: called with each answer given here: the request's scope, the
+                status, and the seconds that it took.
+        """
+        self._application = application
+        self._serves, self._on_answer = serves, on_answer
+        self._site = Site()
+        self._resolve = lru_cache(MAX_KEPT_PATHS)(_resolve)
+        self._starting: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or hand on."""
+        if scope["type"] != "lifespan":
+            self._start_hub()
+        found = self._find(scope) if scope["type"] == "http" else None
+        if found is None:
+            await self._application(scope, receive, send)
+            return
+        started = perf_counter()
+        refs, headers, added = found
+        try:
+            body = await _read_body(receive) if scope["method"] == "POST" else b""
+        except TimeoutError:
+            request = _request(scope, refs, headers, started=started)
+            reply = refuse(request, UnreadablePostError())
+        else:
+            if body is None:
+                return
+            request = _request(scope, refs, headers, body=body, started=started)
+            reply = answer_now(request) or await answer(request)
+        await self._send(scope, send, reply, added)
+
+    def _find(self, scope: Scope) -> tuple[Refs, dict[bytes, bytes], Headers] | None:
+        path = scope["path"]
+        if not path.endswith(("/Messages", "/Messages/")):
+            return None
+        find = self._resolve if len(path) <= MAX_KEPT_PATH else _resolve
+        refs = find(path.removeprefix(get_script_prefix(scope)))
+        if refs is None or (self._serves and not self._serves(scope)):
+            return None
+        headers = _join(scope["headers"])
+        # What comes from a page is for the site's CORS policy to judge, and no query
+        # in other bytes than ASCII gets as far as a view.
+        if b"origin" in headers or not scope.get("query_string", b"").isascii():
+            return None
+        server = tuple(scope.get("server") or ("unknown", 0))
+        added = self._site.examine(headers, scope.get("scheme", "http"), server)
+        return None if added is None else (refs, headers, added)
+
+    async def _send(
+        self, scope: Scope, send: Send, reply: Answer, added: Headers
+    ) -> None:
+        if reply.failure is not None:
+            _report(scope, reply, reply.failure)
+        headers = [
+            (name.lower().encode(), value.encode("latin-1"))
+            for name, value in (*reply.headers.items(), *added)
+        ]
+        start = {"status": reply.status, "headers": headers}
+        await send({"type": "http.response.start", **start})
+        await send({"type": "http.response.body", "body": reply.body})
+        if self._on_answer is not None:
+            self._on_answer(scope, reply.status, reply.seconds)
+
+    def _start_hub(self) -> None:
+        # Without one, each publish asks the database: nobody would tell of changes.
+        is_starting = self._starting is not None and not self._starting.done()
+        if not get_hub().is_receiving and not is_starting:
+            self._starting = asyncio.ensure_future(_start_hub())
+
+
+async def _start_hub() -> None:
+    with suppress(ServiceUnavailable):
+        await get_hub().start()
+
+
+def _resolve(path: str) -> Refs | None:
+    """Return the refs in a path without the script prefix, if our view is there."""
+    try:
+        match = resolve(path)
+    except Resolver404:
+        return None
+    if match.url_name != "messages" or APP_NAME not in match.app_names:
+        return None
+    if match.kwargs.keys() != {"service_ref", "stream_ref"}:
+        return None
+    return match.kwargs["service_ref"], match.kwargs["stream_ref"]
+
+
+def _join(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return headers by name; those of one name are one, as Django has them."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        joined[name] = joined[name] + b"," + value if name in joined else value
+    return joined
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return a body, or of a large one its beginning; ``None``: the client has left."""
+    event = await receive()
+    if event["type"] == "http.disconnect":
+        return None
+    body = event.get("body", b"")
+    return await _read_on(body, receive) if event.get("more_body") else body
+
+
+async def _read_on(first: bytes, receive: Receive) -> bytes | None:
+    body, size, more = bytearray(first), len(first), True
+    async with asyncio.timeout(BODY_SECONDS):
+        while more and size <= MAX_IGNORED_BYTES:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                return None
+            part = event.get("body", b"")
+            size += len(part)
+            body += part[: MAX_BODY_BYTES + 1 - len(body)]
+            more = event.get("more_body", False)
+    return bytes(body)
+
+
+def _request(
+    scope: Scope,
+    refs: Refs,
+    headers: dict[bytes, bytes],
+    *,
+    started: float,
+    body: bytes = b"",
+) -> PublishRequest:
+    return PublishRequest(
+        method=scope["method"].upper(),
+        path=scope["path"],
+        service_ref=refs[0],
+        stream_ref=refs[1],
+        authorization=headers.get(b"authorization", b"").decode("latin-1"),
+        content_type=headers.get(b"content-type", b"").decode("latin-1"),
+        body=body,
+        started=started,
+    )
+
+
+def _report(scope: Scope, reply: Answer, failure: Exception) -> None:
+    """Log a failure where and as Django does."""
+    is_fault = reply.status >= 500
+    if not logger.isEnabledFor(logging.ERROR if is_fault else logging.WARNING):
+        return
+    request = ASGIRequest(scope, BytesIO())
+    response = HttpResponse(status=reply.status)
+    if is_unforeseen(failure):
+        report_unforeseen(failure, request, response)
+    else:
+        words = response.reason_phrase, request.path
+        log_response("%s: %s", *words, response=response, request=request)

@@ -1,0 +1,126 @@
+"""Publishing over REST where no view is reached: a request's parts to its answer.
+
+Whatever speaks to the client, an ASGI application or a server's protocol class, hands
+in the parts. The answer is the one that ``views.MessageViewSet`` gives: both read,
+decide and write by the same functions.
+"""
+
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Final
+
+from sync_streams import operations
+from sync_streams.cache.lookups import cached_service
+from sync_streams.errors import MethodNotAllowed, NotFound
+
+from .answers import common_headers, describe_error, error_headers, to_error
+from .bodies import JSON, read_parameters, write_json
+from .credentials import authenticate
+from .links import names_one_resource
+from .messages import read_message_data, write_message
+
+ALLOW: Final = "POST, OPTIONS"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishRequest:
+    """A request to the Messages of a Stream."""
+
+    method: str
+    """In upper case."""
+
+    path: str
+    """Decoded, with whatever stands before ``/v1``."""
+
+    service_ref: str
+    stream_ref: str
+    authorization: str
+    content_type: str
+
+    body: bytes
+    """As sent; of one that exceeds ``MAX_BODY_BYTES``, at least a byte more."""
+
+    started: float = field(default_factory=perf_counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client is answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+
+    seconds: float = 0
+    """Time that it took."""
+
+    failure: Exception | None = None
+    """What went wrong, if anything did."""
+
+
+async def answer(request: PublishRequest) -> Answer:
+    """Do what a request asks for, whatever is wrong with it."""
+    try:
+        account_sid = _admit(request)
+        if request.method == "OPTIONS":
+            return _finish(request, 204)
+        ref = request.service_ref
+        service = await operations.afind_service(account_sid, ref)
+        data = _read_data(request)
+        message = await operations.apublish(service, request.stream_ref, data)
+    except Exception as exception:
+        return refuse(request, exception)
+    return _finish(request, 201, write_message(message))
+
+
+def answer_now(request: PublishRequest) -> Answer | None:
+    """Do as :func:`answer` does if nothing has to be waited for, else do nothing.
+
+    For the event loop, and for requests that publish.
+    """
+    try:
+        account_sid = _admit(request)
+        service = cached_service(account_sid, request.service_ref)
+        if service is None or request.method == "OPTIONS":
+            return None
+        data = _read_data(request)
+        message = operations.publish_now(service, request.stream_ref, data)
+    except Exception as exception:
+        return refuse(request, exception)
+    if message is None:
+        return None
+    return _finish(request, 201, write_message(message))
+
+
+def _admit(request: PublishRequest) -> str:
+    account_sid = authenticate(request.authorization)
+    if request.method not in SAFE_METHODS and not names_one_resource(request.path):
+        raise NotFound
+    if request.method not in {"POST", "OPTIONS"}:
+        raise MethodNotAllowed
+    return account_sid
+
+
+def _read_data(request: PublishRequest) -> object:
+    return read_message_data(read_parameters(request.body, request.content_type))
+
+
+def refuse(request: PublishRequest, exception: Exception) -> Answer:
+    """Answer a request with what went wrong."""
+    error = to_error(exception)
+    body = write_json(describe_error(error, request.path))
+    reply = _finish(request, error.status, body)
+    reply.headers.update(error_headers(error))
+    return replace(reply, failure=exception)
+
+
+def _finish(request: PublishRequest, status: int, body: bytes = b"") -> Answer:
+    seconds = perf_counter() - request.started
+    headers = {
+        **({"Content-Type": JSON} if body else {}),
+        "Content-Length": str(len(body)),
+        "Allow": ALLOW,
+        **common_headers(seconds),
+    }
+    return Answer(status, headers, body, seconds)
