@@ -18,7 +18,7 @@ ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version
 STALE := stale
 endif
 
-.PHONY: help run serve run-cluster soak test check bench lock clean stale
+.PHONY: help run serve run-cluster soak test check docs bench lock clean stale
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -52,6 +52,10 @@ check: $(VENV)/.dev  ## lint, types, layers, migrations, templates
 	$(PY) manage.py makemigrations --settings tests.settings --check --dry-run
 	$(VENV)/bin/djlint --check --lint templates $(wildcard sync_streams/templates)
 
+docs: $(VENV)/.dev  ## build the documentation into site/
+	@$(PY) -m docs.generate
+	@$(VENV)/bin/zensical build --clean --strict
+
 bench: $(VENV)/.dev  ## measure deliveries per second and publish latency
 	@$(INSTALL) --group bench
 	@$(PY) -m bench
@@ -63,7 +67,7 @@ lock:  ## resolve every dependency anew and write down the versions
 	@mv $(LOCK).new $(LOCK)
 
 clean:  ## remove what was built; the demo site's .data stays
-	rm -rf $(VENV) build dist .coverage htmlcov .*_cache .hypothesis
+	rm -rf $(VENV) build dist site .coverage htmlcov .*_cache .hypothesis
 
 $(PY): $(STALE)
 	@rm -rf $(VENV)

@@ -57,7 +57,7 @@ class Program:
             text=True,
         )
         self._lines: list[str] = []
-        self._ready = Event()
+        self._ready, self._printed = Event(), Event()
         self._reader = Thread(target=self._read, args=(ready,), daemon=True)
         self._reader.start()
         if not self._ready.wait(START_SECONDS) or self.process.poll() is not None:
@@ -75,6 +75,13 @@ class Program:
         """Everything printed so far, errors included."""
         return "".join(self._lines)
 
+    def wait_for(self, text: str) -> None:
+        """Wait until the process has printed some text."""
+        while text not in self.output:
+            if not self._printed.wait(START_SECONDS) or not self._reader.is_alive():
+                pytest.fail(f"No {text!r} in:\n{self.output}", pytrace=False)
+            self._printed.clear()
+
     def stop(self, with_signal: int = signal.SIGTERM) -> int:
         """Ask the process to end and return its exit code; kill it if it stays."""
         if self.process.poll() is None:
@@ -91,9 +98,11 @@ class Program:
         with self.process.stdout as output:
             for line in output:
                 self._lines.append(line)
+                self._printed.set()
                 if ready in line:
                     self._ready.set()
         self._ready.set()  # it ended: nobody needs to wait any longer
+        self._printed.set()
 
 
 class DemoSite:

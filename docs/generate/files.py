@@ -1,0 +1,19 @@
+"""Every generated file and what renders it; a test fails when one is stale."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from docs.generate import settings, site
+
+ROOT = Path(__file__).parents[2]
+
+FILES: Mapping[str, Callable[[], str]] = {
+    "docs/settings.md": settings.render,
+}
+
+
+def write_all() -> None:
+    """Write them all, and the pages of the site below ``build/``."""
+    for name, render in FILES.items():
+        (ROOT / name).write_text(render())
+    site.assemble(ROOT / "build/docs")

@@ -1,0 +1,103 @@
+"""A Django project that is written with the blocks of the documentation."""
+
+import os
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from tests.documents import ROOT, code_blocks
+from tests.services import Program
+
+ORIGIN = "127.0.0.1:8000"
+RUNSERVER = f"python manage.py runserver {ORIGIN}"
+_FILE = re.compile(r"^(?:#|<!--) ([\w/.]+\.\w+)( \(replaced\))?(?: -->)?\n")
+
+
+def names_file(block: str) -> bool:
+    """Tell whether a block says which file it belongs to."""
+    return _FILE.match(block) is not None
+
+
+def built_wheel(folder: Path) -> Path:
+    """Build the app's wheel and return its path."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
+    [wheel] = folder.glob("*.whl")
+    return wheel
+
+
+class Project:
+    """A folder in which a reader follows the documentation."""
+
+    def __init__(self, folder: Path, wheel: Path, port: int) -> None:
+        """Prepare an environment that holds the wheel, and what it depends on."""
+        self.folder, self.origin = folder, f"127.0.0.1:{port}"
+        environment = folder / ".venv"
+        venv.create(environment, with_pip=False)
+        [packages] = environment.glob("lib/python*/site-packages")
+        # The dependencies come from here, or every run would load them anew.
+        here = next(Path(path) for path in sys.path if path.endswith("site-packages"))
+        (packages / "dependencies.pth").write_text(f"{here}\n")
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        subprocess.run([*install, "--target", str(packages), str(wheel)], check=True)
+        # Last, for django-admin, which comes with the dependencies.
+        others = Path(sys.executable).parent
+        self.environ = {
+            "PATH": f"{environment}/bin:{os.environ['PATH']}:{others}",
+            "HOME": str(folder),
+        }
+
+    def add_files(self, document: str) -> None:
+        """Write every block that names a file: add it, or replace the file by it."""
+        for language in ("python", "html"):
+            for block in code_blocks(document, language):
+                if found := _FILE.match(block):
+                    self._add(self.folder / found[1], block, replaces=bool(found[2]))
+
+    def _add(self, path: Path, block: str, *, replaces: bool) -> None:
+        path.parent.mkdir(exist_ok=True)
+        before = path.read_text() if path.exists() and not replaces else ""
+        if path.suffix == ".html":
+            block = block.partition("\n")[2]
+        path.write_text(f"{before}\n{block}" if before else block)
+
+    def shell(self, block: str) -> str:
+        """Type a block; return what it prints."""
+        load = "[ ! -e credentials.env ] || . ./credentials.env\n"
+        done = subprocess.run(
+            ["bash", "-euc", load + self.here(block)],
+            cwd=self.folder,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def start(self, command: str, *, ready: str) -> Program:
+        """Start a command that goes on, as in a shell of its own."""
+        load = f"cd {self.folder}; . ./credentials.env; exec "
+        return Program(
+            "bash",
+            "-euc",
+            load + self.here(command),
+            ready=ready,
+            environ={**self.environ, "PYTHONUNBUFFERED": "1"},
+        )
+
+    def serve(self) -> Program:
+        """Start the server as the documents do, without its watch over files."""
+        server = self.start(f"{RUNSERVER} --noreload", ready="Quit the server")
+        # It says so before it listens.
+        curl = "curl --silent --retry 60 --retry-connrefused --retry-delay 1"
+        self.shell(f"{curl} --output /dev/null http://{ORIGIN}/")
+        return server
+
+    def here(self, block: str) -> str:
+        """Return a block with the address that the server has here."""
+        return block.replace(ORIGIN, self.origin)
