@@ -14,11 +14,20 @@ class Counters:
     """Messages that a connection was not sent because it, or this process, was too
     slow."""
 
+    gaps_told: int = 0
+    """Gaps that connections were told of."""
+
+    gaps_untold: int = 0
+    """Gaps of connections whose protocol, the SDK's, cannot tell them."""
+
     acknowledged: int = 0
-    """Messages that clients whose protocol answers each have said to have read."""
+    """Messages acknowledged by clients whose protocol acknowledges each."""
 
     unasked: int = 0
     """Acknowledgements of nothing that was sent, or of the same frame again."""
+
+    events_rejected: int = 0
+    """Events from the layer that could not be read."""
 
     closed_as_stuck: int = 0
     """Connections closed because they took nothing any more."""

@@ -1,8 +1,13 @@
 """Events on the channel layer: their shapes and their groups."""
 
-from typing import Final, Literal, NotRequired, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypedDict, TypeGuard
 
 MESSAGE: Final = "message.published"
+
+PROBE: Final = "probe"
+
+STREAM_EVENTS = frozenset({"stream.removed", "stream.updated"})
+"""Events that tell every process that something happened to a Stream itself."""
 
 PROCESS_GROUP = "sync_streams.processes"
 """Group of every process that holds sockets."""
@@ -21,7 +26,7 @@ class Event(TypedDict):
     """The Message's data as finished JSON text."""
 
     expires_at: NotRequired[float | None]
-    """When the Stream lapses, in seconds since 1970; ``None``: never."""
+    """When the Stream expires, in seconds since 1970; ``None``: never."""
 
 
 class ServiceEvent(TypedDict):
@@ -29,6 +34,24 @@ class ServiceEvent(TypedDict):
 
     type: Literal["service.changed"]
     service_sid: str
+
+
+_TEXTS = {
+    MESSAGE: ("stream_sid", "message_sid", "text"),
+    "stream.removed": ("stream_sid",),
+    "stream.updated": ("stream_sid",),
+    "service.changed": ("service_sid",),
+}
+"""Fields that must be there, as text. Types that are not listed are another part's, or
+another version's."""
+
+
+def is_readable(event: object) -> TypeGuard[dict[str, Any]]:
+    """Tell whether what came from the layer has the shape of an event."""
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        return False
+    texts = _TEXTS.get(event["type"], ())
+    return all(isinstance(event.get(name), str) for name in texts)
 
 
 def stream_group(stream_sid: str) -> str:

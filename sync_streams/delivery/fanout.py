@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 MAX_BATCH = 16
 """Messages of one Stream that are handed over together. More might not fit into an
-outbox that writes only when its slice_ comes."""
+outbox that writes only when its time slice comes."""
 
 SLICE_CONNECTIONS = 64
 """Connections served before the event loop looks after something else."""
@@ -38,7 +38,6 @@ class TimeSlices:
     """The event loop's time, which deliveries share with everything else."""
 
     def __init__(self) -> None:
-        """Begin with a whole slice_."""
         self._left = SLICE_CONNECTIONS
 
     async def spend(self, work: int) -> None:
@@ -75,7 +74,9 @@ def batched(events: Iterable[Any]) -> list[list[Any]]:
 async def deliver_messages(
     topic: Topic, events: Sequence[Event], slices: TimeSlices
 ) -> None:
-    """Deliver Messages of one Stream, in their order, to all who listen here now."""
+    """Deliver Messages of one Stream, in their order, to its subscribers here."""
+    if topic.is_incomplete:
+        await tell_gap(topic, slices)
     fans = []
     for encoder, members in topic.members.items():
         origins = _origins(encoder, events)
@@ -87,22 +88,39 @@ async def deliver_messages(
     # From here on others run in between, and connections come and go.
     for batch, members, outboxes in fans:
         for start in range(0, len(outboxes), SLICE_CONNECTIONS):
-            slice_ = outboxes[start : start + SLICE_CONNECTIONS]
-            await slices.spend(len(slice_))
-            _deliver(batch, [box for box in slice_ if box.connection_id in members])
+            part = outboxes[start : start + SLICE_CONNECTIONS]
+            await slices.spend(len(part))
+            _deliver(batch, [box for box in part if box.connection_id in members])
 
 
-def record_gap(topic: Topic, event: Event) -> None:
-    """Let all who listen here be told of a gap before their next Message."""
+def record_drop(topic: Topic, event: Event) -> None:
+    """Count a dropped Message for each subscriber here, to be told as a gap."""
     for encoder, members in topic.members.items():
         origins = _origins(encoder, [event])
         for connection_id, outbox in members.items():
             if connection_id not in origins:
-                outbox.record_gap(event["stream_sid"])
+                outbox.record_drop(event["stream_sid"])
+
+
+async def tell_gap(topic: Topic, slices: TimeSlices) -> None:
+    """Tell the subscribers here that Messages may have been lost, however many."""
+    topic.is_incomplete = False
+    for encoder, members in tuple(topic.members.items()):
+        outboxes = tuple(members.values())
+        frame = encoder.gap(topic.stream_sid, None)
+        if frame is None:
+            counters.gaps_untold += len(outboxes)
+            continue
+        for start in range(0, len(outboxes), SLICE_CONNECTIONS):
+            part = outboxes[start : start + SLICE_CONNECTIONS]
+            await slices.spend(len(part))
+            for outbox in part:
+                if outbox.connection_id in members:
+                    outbox.tell_gap(topic.stream_sid, frame)
 
 
 def deliver_removal(topic: Topic, event: Event) -> list[Outbox]:
-    """Tell all who listen here that the Stream is gone; return them."""
+    """Tell the subscribers here that the Stream is gone; return their outboxes."""
     told = []
     for encoder, members in tuple(topic.members.items()):
         origins = _origins(encoder, [event])
@@ -130,7 +148,7 @@ class Batch:
         self.frames = [frame for frame in frames if frame is not None]
         """One for each Message, as they wait and are dropped."""
         self.merged = _merge(encoder, self.frames)
-        """The same, for who takes all of them at once."""
+        """The same, for outboxes that take all of them at once."""
         self.wire = b"".join(frame.wire for frame in self.merged)
         self.size = sum(frame.size for frame in self.merged)
         self.is_plain = all(frame.ack_id is None for frame in self.merged)
@@ -154,7 +172,7 @@ def _written(write: Callable[[Event], Frame], event: Event) -> Frame | None:
 
 def _deliver(batch: Batch, outboxes: Collection[Outbox]) -> None:
     # Outbox.put, spelt out: this is what a Message costs for each subscriber, and the
-    # objects touched here are cold by the time their slice_ comes.
+    # objects touched here are cold by the time it is their turn.
     wire, size, is_plain = batch.wire, batch.size, batch.is_plain
     for outbox in outboxes:
         direct = outbox.direct

@@ -8,12 +8,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from secrets import token_hex
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
-
-from channels.layers import BaseChannelLayer
 
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
@@ -21,27 +18,40 @@ from sync_streams.errors import ServiceUnavailable
 from .cluster.backpressure import backpressure
 from .cluster.broadcast import channel_layer
 from .cluster.event_loop import serve_on
-from .cluster.probe import Probe
-from .cluster.servers import count_servers, reconnect, server_of
-from .events import MESSAGE, PROCESS_GROUP, Event, stream_group
+from .counters import counters
+from .events import MESSAGE, PROBE, STREAM_EVENTS, Event, is_readable
 from .fanout import (
     EVENT_CONNECTIONS,
     TimeSlices,
     batched,
     deliver_messages,
     deliver_removal,
-    record_gap,
+    record_drop,
+    tell_gap,
 )
 from .gc import tune_collector
+from .membership import Membership
 from .queue import EventQueue
 from .subscriptions import Subscriptions, unavailable
 from .tasks import Tasks
-from .topic import Topic
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
 """Pause after the layer failed."""
+
+UNREADABLE = ValueError, TypeError, LookupError
+"""What layers raise for an event that cannot be read; their own errors share no base
+class. The connection that it came over is as good as before."""
+
+UNREADABLE_PAUSE_SECONDS = 0.01
+"""Pause after one, so that a flood of them leaves time for everything else."""
+
+REJECTED_LOG_SECONDS = 60
+"""Time between two lines in the log about events that could not be read."""
+
+RECOVERED = "server.recovered"
+"""An event of the hub's own: a server reaches this process again."""
 
 
 @dataclass(slots=True)
@@ -84,11 +94,15 @@ class Hub:
         self._start_failed = -RETRY_SECONDS
         self._receiver: asyncio.Task[None] | None = None
         self._slices = TimeSlices()
-        self._queue = EventQueue(self._record_gap)
-        self.probes = [
-            Probe(self, server=server, group=_own_group(self.layer, server))
-            for server in range(count_servers(self.layer))
-        ]
+        self._queue = EventQueue(self._drop)
+        self._rejected = float(-REJECTED_LOG_SECONDS)
+        self.membership = Membership(
+            self.layer,
+            self.subscriptions,
+            on_lost=self._lose,
+            on_recovered=self._recover,
+            on_give_up=self._give_up,
+        )
 
     @property
     def is_receiving(self) -> bool:
@@ -97,13 +111,13 @@ class Hub:
 
     @property
     def is_unreachable(self) -> bool:
-        """Whether it hears nothing from one of the layer's servers."""
-        return any(probe.is_unreachable for probe in self.probes)
+        """Whether nothing arrives from one of the layer's servers."""
+        return self.membership.is_unreachable
 
     @property
     def lag(self) -> float:
         """Seconds by which the event loop last was late."""
-        return max(probe.lag for probe in self.probes)
+        return self.membership.lag
 
     async def start(self) -> None:
         """Open the process's channel and receive from it; once.
@@ -116,7 +130,7 @@ class Hub:
                 return
             if self._receiver is not None:
                 # It was ended from outside, and nobody knows what it missed.
-                self._doubt()
+                self.membership.doubt()
                 self._receiver = asyncio.create_task(self._receive())
                 return
             # Those who waited for the lock do not wait for the layer one by one.
@@ -125,14 +139,14 @@ class Hub:
             try:
                 async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                     self.subscriptions.channel = await self.layer.new_channel()
-                    for server in range(len(self.probes)):
-                        await self._join_own_groups(server)
+                    for server in range(len(self.membership.probes)):
+                        await self.membership.join_own_groups(server)
             except Exception as error:
                 self._start_failed = monotonic()
                 raise unavailable(error) from error
             self._receiver = asyncio.create_task(self._receive())
             self.tasks.spawn(self._deliver())
-            for probe in self.probes:
+            for probe in self.membership.probes:
                 self.tasks.spawn(probe.watch())
             tune_collector()
             serve_on(asyncio.get_running_loop())
@@ -141,77 +155,63 @@ class Hub:
             for started in hooks.started:
                 started()
 
-    def _doubt(self) -> None:
-        for probe in self.probes:
-            probe.doubt()
-
-    async def rejoin(self, server: int) -> bool:
-        """Join every group that is on a server again; tell whether that went well."""
-        try:
-            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-                await self._join_own_groups(server)
-            for topic in self._topics_on(server):
-                await topic.join(self.layer, self.subscriptions.channel, again=True)
-        except Exception as error:
-            logger.warning("groups could not be joined again: %r", error)
-            return False
-        return True
-
-    async def reconnect(self, server: int) -> None:
-        """Listen to a server by new connections."""
-        try:
-            await reconnect(self.layer, server)
-        except Exception as error:
-            logger.warning("connections could not be broken: %r", error)
-
-    def lose(self, server: int) -> None:
-        """Take it that events from a server may be missing from now on."""
-        for lost in hooks.lost:
-            lost()
-
-    def give_up(self) -> None:
-        """Say that this process stays unreachable."""
-        logger.error("this process is unreachable: it receives no events")
-        for unreachable in hooks.unreachable:
-            unreachable()
-
-    def _topics_on(self, server: int) -> list[Topic]:
-        return [
-            topic
-            for sid, topic in self.subscriptions.topics.items()
-            if server_of(self.layer, stream_group(sid)) == server
-        ]
-
-    async def _join_own_groups(self, server: int) -> None:
-        channel = self.subscriptions.channel
-        if server_of(self.layer, PROCESS_GROUP) == server:
-            await self.layer.group_add(PROCESS_GROUP, channel)
-        await self.layer.group_add(self.probes[server].group, channel)
-
     async def _receive(self) -> None:
         while True:
             try:
-                self._queue.put(await self.layer.receive(self.subscriptions.channel))
+                self._accept(await self.layer.receive(self.subscriptions.channel))
+            except UNREADABLE as error:
+                self._reject(error)
+                await asyncio.sleep(UNREADABLE_PAUSE_SECONDS)
             except Exception:
                 logger.exception("channel layer failed; the hub goes on")
                 # What failed may have forgotten this process's groups.
-                self._doubt()
+                self.membership.doubt()
                 await asyncio.sleep(RETRY_SECONDS)
+
+    def _accept(self, event: object) -> None:
+        if not is_readable(event):
+            raise ValueError("an event of unknown shape")
+        self._queue.put(event)
+
+    def _reject(self, error: Exception) -> None:
+        counters.events_rejected += 1
+        if monotonic() - self._rejected > REJECTED_LOG_SECONDS:
+            self._rejected = monotonic()
+            logger.error(
+                "an event could not be read: %r (%d so far)",
+                *(type(error), counters.events_rejected),
+            )
+        # It may have been a Message of any Stream.
+        for server in range(len(self.membership.probes)):
+            self.membership.recover(server)
 
     async def _deliver(self) -> None:
         while True:
             for batch in batched(await self._queue.take()):
                 try:
-                    # First: who waits longer may find others subscribed, or nobody.
+                    # First: otherwise its subscribers may be others by then.
                     await self._slices.spend(EVENT_CONNECTIONS * len(batch))
                     await self._take(batch)
                 except Exception:
                     logger.exception("an event failed; the hub goes on")
 
-    def _record_gap(self, event: Event) -> None:
-        topic = self.subscriptions.topics.get(event["stream_sid"])
+    def _drop(self, event: Any) -> None:
+        topic = self.subscriptions.topics.get(event.get("stream_sid", ""))
         if topic is not None:
-            record_gap(topic, event)
+            record_drop(topic, event)
+
+    def _lose(self) -> None:
+        for lost in hooks.lost:
+            lost()
+
+    def _recover(self, server: int) -> None:
+        # In its place among the events: subscribers are told before the next one.
+        self._queue.put({"type": RECOVERED, "server": server})
+
+    def _give_up(self) -> None:
+        logger.error("this process stays unreachable; its connections are closed")
+        for unreachable in hooks.unreachable:
+            unreachable()
 
     async def _take(self, batch: list[Any]) -> None:
         event = batch[0]
@@ -219,11 +219,14 @@ class Hub:
             topic = self.subscriptions.topics.get(event["stream_sid"])
             if topic is not None and topic.is_joined:
                 await deliver_messages(topic, batch, self._slices)
-        elif event["type"] == "probe":
-            self.probes[event["server"]].confirm()
+        elif event["type"] == PROBE:
+            self.membership.probes[event["server"]].confirm()
+        elif event["type"] == RECOVERED:
+            for topic in self.membership.topics_on(event["server"]):
+                await tell_gap(topic, self._slices)
         elif event["type"] in hooks.handlers:
             self.tasks.spawn(hooks.handlers[event["type"]](self, event))
-        else:
+        elif event["type"] in STREAM_EVENTS:
             self._process_event(event)
 
     def _process_event(self, event: Event) -> None:
@@ -245,14 +248,6 @@ class Hub:
     def _expire(self, stream_sid: str) -> None:
         event: Event = {"type": "stream.removed", "stream_sid": stream_sid}
         self._process_event(event)
-
-
-def _own_group(layer: BaseChannelLayer, server: int) -> str:
-    """Return a name of a group, nobody else's, that is on a server."""
-    while True:
-        group = f"sync_streams.probe.{token_hex(8)}"
-        if server_of(layer, group) == server:
-            return group
 
 
 class _Latest:

@@ -1,4 +1,4 @@
-"""EventQueue: events that a hub has received and not yet delivered."""
+"""Queue: events that a hub has received and not yet delivered."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,44 +8,49 @@ from .cluster.backpressure import backpressure
 from .events import MESSAGE, Event
 
 MAX_TAKEN = 128
-"""Events taken together. While as many wait, publishers of this process wait, too, if
-they publish to Streams that are listened to here."""
+"""Events taken together. While as many wait, publishers of this process wait too, if
+they publish to Streams with subscribers here."""
 
 MAX_WAITING = 4_096
-"""Events that wait, of whatever process; above it the oldest Message is dropped. Layers
-have no bound of their own, or one that tells nobody."""
+"""Events that wait, from all processes; above it the oldest Message is dropped. Layers
+have no bound of their own, or drop without telling anybody."""
 
 
 class EventQueue:
     """What waits to be delivered, in order and bounded."""
 
     def __init__(self, on_drop: Callable[[Event], None]) -> None:
-        """Begin empty.
+        """Make an empty queue.
 
         Args:
-            on_drop: called with each Message that is dropped.
+            on_drop: called with each event that is dropped: the oldest Message, or,
+                where none waits, the oldest event.
         """
         self._on_drop = on_drop
         self._events: asyncio.Queue[Any] = asyncio.Queue()
 
     def put(self, event: Any) -> None:
-        """Let an event wait."""
+        """Add an event."""
         self._events.put_nowait(event)
-        if self._events.qsize() >= MAX_TAKEN:
+        waiting = self._events.qsize()
+        if waiting >= MAX_TAKEN:
             backpressure().fall_behind()
-        if self._events.qsize() > MAX_WAITING:
-            oldest = self._events.get_nowait()
-            if oldest.get("type") == MESSAGE:
-                self._on_drop(oldest)
-            else:
-                # Rare, and must not be lost: it waits once more.
-                self._events.put_nowait(oldest)
+        if waiting > MAX_WAITING:
+            self._drop_oldest(waiting)
+
+    def _drop_oldest(self, waiting: int) -> None:
+        oldest = self._events.get_nowait()
+        if oldest.get("type") == MESSAGE or waiting > 2 * MAX_WAITING:
+            self._on_drop(oldest)
+        else:
+            # Rare, and worth more than a Message: it waits once more.
+            self._events.put_nowait(oldest)
 
     async def take(self) -> list[Any]:
         """Wait for events and return as many as are to be delivered together."""
         events = [await self._events.get()]
         if self._events.empty():
-            # Whoever published it is answered first, by a process with time left.
+            # Its publisher is answered first, by a process with time to spare.
             await asyncio.sleep(0)
         while len(events) < MAX_TAKEN and not self._events.empty():
             events.append(self._events.get_nowait())

@@ -13,6 +13,9 @@ from channels.layers import BaseChannelLayer
 
 from sync_streams.errors import ServiceUnavailable
 
+from .cluster.backpressure import backpressure
+from .cluster.servers import server_of
+from .events import stream_group
 from .outbox.outbox import Outbox
 from .tasks import Tasks
 from .topic import Topic
@@ -50,8 +53,14 @@ class Subscriptions:
             expires_at: when the Stream expires, in seconds since 1970.
 
         Raises:
-            ServiceUnavailable: 20503, the layer does not answer.
+            ServiceUnavailable: 20503, the layer does not answer, or nothing that it
+                carries reaches this process.
         """
+        if (
+            server_of(self._layer, stream_group(stream_sid))
+            in backpressure().unreachable
+        ):
+            raise ServiceUnavailable
         # Membership first, group second: a leave in between sees a member and keeps
         # the topic, and nothing published after the answer can be missed.
         topic = self.topics.setdefault(stream_sid, Topic(stream_sid))

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 LINGER_SECONDS = 1
-"""Time for which a process stays in a Stream's group when nobody listens any more. What
-is underway then would reach whoever came next, and what follows would not."""
+"""Time for which a process stays in a Stream's group without subscribers. What is
+underway then would reach the next subscriber, and what follows would not."""
 
 
 class Topic:
-    """Who listens to a Stream here; in its group then, and ``LINGER_SECONDS`` more."""
+    """A Stream's subscribers here; in its group then, and ``LINGER_SECONDS`` more."""
 
     __slots__ = (
         "_departure",
@@ -30,6 +30,7 @@ class Topic:
         "_has_news",
         "_lock",
         "_observers",
+        "is_incomplete",
         "is_joined",
         "members",
         "stream_sid",
@@ -43,8 +44,10 @@ class Topic:
         self._observers = 0
         self._lock = asyncio.Lock()
         self.is_joined = False
-        """Whether this process is in the group: who subscribes before is not answered
-        yet."""
+        """Whether this process is in the group; no subscriber is answered before."""
+        self.is_incomplete = False
+        """Whether events may have been missed of which subscribers are still to be
+        told."""
         self._has_news = False
         self._expiry: asyncio.TimerHandle | None = None
         self._departure: asyncio.TimerHandle | None = None
@@ -55,14 +58,14 @@ class Topic:
         return sum(map(len, self.members.values())) - self._observers
 
     def add(self, outbox: Outbox) -> None:
-        """Take a connection in."""
+        """Add a connection."""
         members = self.members.setdefault(outbox.encoder, {})
         if outbox.is_observer and outbox.connection_id not in members:
             self._observers += 1
         members[outbox.connection_id] = outbox
 
     def discard(self, outbox: Outbox) -> bool:
-        """Let a connection go; tell whether it was the last one."""
+        """Remove a connection; tell whether it was the last one."""
         members = self.members.get(outbox.encoder, {})
         was_here = members.pop(outbox.connection_id, None) is not None
         self._observers -= was_here and outbox.is_observer
@@ -71,7 +74,7 @@ class Topic:
         return was_here and not self.members
 
     def leave_soon(self, callback: Callable[[], object]) -> None:
-        """Call back after ``LINGER_SECONDS``, to see whether anybody listens then."""
+        """Call back after ``LINGER_SECONDS``, to look for subscribers once more."""
         if self._departure is not None:
             self._departure.cancel()
         loop = asyncio.get_running_loop()
@@ -80,10 +83,10 @@ class Topic:
     def expire_at(
         self, moment: float | None, callback: Callable[[], None], *, is_news: bool
     ) -> None:
-        """Call back when the Stream lapses; ``None``: never.
+        """Call back when the Stream expires; ``None``: never.
 
-        What an event said (``is_news``) holds: a subscriber may have looked the Stream
-        up before.
+        What an event said (``is_news``) holds: a subscriber may have fetched the Stream
+        before it.
         """
         if self._has_news and not is_news:
             return
@@ -94,7 +97,7 @@ class Topic:
             self._expiry = loop.call_later(max(0.0, moment - time()), callback)
 
     def forget_expiry(self) -> None:
-        """Do not call back any more."""
+        """Cancel the callback."""
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
@@ -107,7 +110,7 @@ class Topic:
         Args:
             layer: the channel layer.
             channel: this process's channel.
-            again: if it is in it, rather, in case the layer forgot.
+            again: join although it is in it, in case the layer forgot.
         """
         async with self._lock:
             if self.is_joined is not again:
@@ -117,11 +120,11 @@ class Topic:
             self.is_joined = True
 
     async def leave(self, layer: BaseChannelLayer, channel: str) -> bool:
-        """Leave the Stream's group if nobody listens; tell whether that is so."""
+        """Leave the Stream's group if it has no subscribers; tell if that is so."""
         async with self._lock:
             if self.is_joined and not self.members:
                 self.is_joined = False
                 async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                     await layer.group_discard(stream_group(self.stream_sid), channel)
-        # Who subscribed while the layer was asked waits for the lock, to join again.
+        # A subscriber that came meanwhile waits for the lock, to join again.
         return not self.members

@@ -11,9 +11,9 @@ from django.test import override_settings
 
 from sync_streams.delivery import topic
 from sync_streams.delivery.cluster.backpressure import backpressure
-from sync_streams.delivery.cluster.broadcast import abroadcast
+from sync_streams.delivery.cluster.broadcast import abroadcast, send_to_group
 from sync_streams.delivery.counters import counters
-from sync_streams.delivery.events import Event
+from sync_streams.delivery.events import PROCESS_GROUP, Event, stream_group
 from sync_streams.delivery.fanout import MAX_BATCH, SLICE_CONNECTIONS
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.delivery.outbox.frames import Frame
@@ -21,6 +21,7 @@ from sync_streams.delivery.queue import MAX_TAKEN, MAX_WAITING
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.operations.data import Message
 from sync_streams.sids import new_stream_sid
+from sync_streams.twilsock.encoder import ENCODERS
 from sync_streams.websocket import protocol
 from sync_streams.websocket.protocol import JsonEncoder
 from tests.delivery.client import Client, published
@@ -506,7 +507,7 @@ async def test_a_gap_of_a_stream_that_was_left_bars_no_way(hub: Hub) -> None:
     for stream_sid in (left, kept):
         await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
-    client.outbox.record_gap(left)
+    client.outbox.record_drop(left)
     assert client.outbox.direct is None
     hub.subscriptions.unsubscribe(client.outbox, left)
     await publish(kept, 1)
@@ -655,7 +656,7 @@ async def test_publishers_that_waited_are_refused_by_a_deaf_process(hub: Hub) ->
     await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     tasks = await waiting_publishers(stream_sid, 2)
-    backpressure().unreachable |= set(range(len(hub.probes)))
+    backpressure().unreachable |= set(range(len(hub.membership.probes)))
     backpressure().catch_up()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     backpressure().unreachable.clear()
@@ -685,10 +686,150 @@ async def test_a_hub_whose_ear_was_ended_listens_again() -> None:
     await hub.start()
     await until(lambda: not hub.is_unreachable)
     await publish(stream_sid, 1)
-    await client.until(1)
+    await client.until(2)
     await stop(hub)
 
+    assert client.frames[0] == gap_of(stream_sid)
     assert client.numbers == [1]
+
+
+def gap_of(stream_sid: str) -> dict[str, Any]:
+    """Return the frame that tells of a loss whose size nobody knows."""
+    return {"type": "gap", "stream_sid": stream_sid, "dropped": None}
+
+
+async def test_subscribers_are_told_of_a_gap_before_the_next_message(hub: Hub) -> None:
+    sids = [new_stream_sid() for _ in range(2)]
+    clients = [Client(), Client(frame_path=True)]
+    for client, sid in zip(clients, sids, strict=True):
+        await hub.subscriptions.subscribe(client.outbox, sid, None)
+
+    hub.membership.doubt()
+    await until(lambda: not hub.is_unreachable)
+    for sid in sids:
+        await publish(sid, 1)
+
+    for client, sid in zip(clients, sids, strict=True):
+        await client.until(2)
+        assert client.frames[0] == gap_of(sid)
+        assert client.numbers == [1]
+
+
+async def test_a_message_that_comes_meanwhile_follows_a_gap_and_is_followed_by_one(
+    hub: Hub,
+) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+
+    hub.membership.lose(0)
+    hub._queue.put(published(Message.new(stream_sid, {"n": 1})))
+    await client.until(2)
+    for server in range(len(hub.membership.probes)):
+        hub.membership.recover(server)
+    await client.until(3)
+
+    kinds = [frame["type"] for frame in client.frames]
+    assert kinds == ["gap", "message", "gap"]
+
+
+async def test_a_slow_client_is_told_of_all_gaps_by_one_frame(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client, other, other_sid = Client(reads=False), Client(), new_stream_sid()
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    await hub.subscriptions.subscribe(other.outbox, other_sid, None)
+    for number in range(3):
+        hub._queue.put(published(Message.new(stream_sid, {"n": number})))
+    await until(lambda: client.outbox._backlog._messages == 2)
+    for _ in range(5):
+        hub.membership.recover(0)
+    hub._queue.put(published(Message.new(other_sid, {"n": 0})))
+    await until(lambda: other.numbers == [0])
+
+    client.reading.set()
+    await publish(stream_sid, 3)
+    await client.until(5)
+
+    assert client.numbers == [0, 1, 2, 3]
+    assert client.frames.count(gap_of(stream_sid)) == 1
+
+
+async def test_a_protocol_without_gaps_is_counted(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    client.outbox.encoder = ENCODERS[4]
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    before = counters.gaps_untold
+
+    for server in range(len(hub.membership.probes)):
+        hub.membership.recover(server)
+    await until(lambda: counters.gaps_untold > before)
+
+    assert counters.gaps_untold == before + 1
+    assert client.events == []
+
+
+async def test_nobody_is_subscribed_where_nothing_arrives(hub: Hub) -> None:
+    client, sid = Client(), new_stream_sid()
+    backpressure().unreachable |= set(range(len(hub.membership.probes)))
+
+    with pytest.raises(ServiceUnavailable):
+        await hub.subscriptions.subscribe(client.outbox, sid, None)
+    backpressure().unreachable.clear()
+
+    assert hub.subscriptions.count(sid) == 0
+
+
+POISON: list[dict[str, Any]] = [
+    {"type": "message.published", "stream_sid": ["TO"], "message_sid": "TZ"},
+    {"type": "message.published"},
+    {"type": "stream.removed", "stream_sid": None},
+    {"type": 7},
+    {},
+]
+
+
+@pytest.mark.parametrize("poison", POISON, ids=repr)
+async def test_an_event_of_no_known_shape_is_counted_and_told_as_a_gap(
+    hub: Hub, poison: dict[str, Any]
+) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    before = counters.events_rejected
+
+    await send_to_group(stream_group(stream_sid), poison)
+    await publish(stream_sid, 1)
+    await client.until(2)
+
+    assert counters.events_rejected == before + 1
+    assert not hub.is_unreachable
+    assert client.frames[0] == gap_of(stream_sid)
+    assert client.numbers == [1]
+
+
+async def test_events_of_a_later_version_are_ignored(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    before = counters.events_rejected
+
+    await send_to_group(stream_group(stream_sid), {"type": "message.edited", "v": 9})
+    await send_to_group(PROCESS_GROUP, {"type": "service.renamed", "name": 7})
+    await publish(stream_sid, 1)
+    await client.until(1)
+
+    assert counters.events_rejected == before
+    assert [frame["type"] for frame in client.frames] == ["message"]
+
+
+async def test_what_waits_is_bounded_whatever_it_is(hub: Hub) -> None:
+    event = {"type": "stream.updated", "stream_sid": new_stream_sid()}
+
+    for _ in range(3 * MAX_WAITING):
+        hub._queue.put(event)
+
+    assert hub._queue._events.qsize() == 2 * MAX_WAITING
 
 
 async def test_a_removal_is_told_by_a_process_that_is_behind(hub: Hub) -> None:

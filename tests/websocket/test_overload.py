@@ -84,7 +84,7 @@ async def test_so_many_are_let_in_each_second_and_the_next_refused(
 async def test_newcomers_are_refused_while_the_process_is_late(
     lag: float, is_admitted: bool
 ) -> None:
-    get_hub().probes[0].lag = lag
+    get_hub().membership.probes[0].lag = lag
 
     if is_admitted:
         Connections().accept_newcomer()

@@ -153,8 +153,8 @@ def test_the_example_of_a_gap_is_what_the_server_writes() -> None:
         block for info, block in BLOCK.findall(DOCUMENT.read_text()) if "gap" in info
     ]
 
-    event: Any = JsonEncoder().gap("<stream>", 7).event
-    assert examples == [f"< {event['text']}\n"]
+    gaps = [JsonEncoder().gap("<stream>", dropped) for dropped in (7, None)]
+    assert examples == [f"< {gap.event['text']}\n" for gap in gaps]
 
 
 @pytest.mark.parametrize("code", CloseCode, ids=lambda code: code.reason)

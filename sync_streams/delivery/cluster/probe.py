@@ -10,6 +10,7 @@ the connections so that their clients go to another process.
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Protocol
@@ -29,11 +30,14 @@ UNREACHABLE_PAUSE_SECONDS = 0.5
 """How often an unreachable process tries again."""
 
 
-class Membership(Protocol):
+class Groups(Protocol):
     """What a probe does about a server from which nothing arrives."""
 
     def lose(self, server: int) -> None:
         """Assume that events from the server have been missed."""
+
+    def recover(self, server: int) -> None:
+        """Act on a server that reaches this process again."""
 
     async def rejoin(self, server: int) -> bool:
         """Join every group on it again, the probe's included; tell if that worked."""
@@ -41,18 +45,19 @@ class Membership(Protocol):
     async def reconnect(self, server: int) -> None:
         """Receive from it over new connections."""
 
-    def give_up(self) -> None:
-        """Act on a process that stays unreachable."""
+    @property
+    def give_up(self) -> Callable[[], None]:
+        """Acts on a process that stays unreachable."""
 
 
 class Probe:
     """Watches whether one of the layer's servers reaches this process."""
 
-    def __init__(self, membership: Membership, *, server: int, group: str) -> None:
+    def __init__(self, groups: Groups, *, server: int, group: str) -> None:
         """Make a probe.
 
         Args:
-            membership: rejoins and reconnects where that is needed.
+            groups: rejoins and reconnects where that is needed.
             server: the number of the layer's server.
             group: a group on it that this process alone is in.
         """
@@ -60,10 +65,11 @@ class Probe:
         """The group that this process alone is in."""
         self.lag = 0.0
         """Seconds by which the event loop last was late."""
-        self._membership, self._server = membership, server
+        self._groups, self._server = groups, server
         self._returned = asyncio.Event()
         self._doubted = asyncio.Event()
         self._unreachable_since: float | None = None
+        self._gave_up = 0.0
         self._refreshed = monotonic()
 
     @property
@@ -75,9 +81,9 @@ class Probe:
         """Note that the probe returned."""
         self._returned.set()
 
-    def doubt(self) -> None:
+    def doubt(self, reason: str) -> None:
         """Count this process as unreachable until a probe, sent at once, returns."""
-        self._mark_unreachable()
+        self._mark_unreachable(reason)
         self._doubted.set()
 
     async def watch(self) -> None:
@@ -85,13 +91,12 @@ class Probe:
         while True:
             await self._pause()
             # Groups first: if the probe's own is lost, the probe cannot return.
-            is_joined = not self.is_unreachable or await self._membership.rejoin(
-                self._server
-            )
+            is_first = not self.is_unreachable
+            is_joined = is_first or await self._groups.rejoin(self._server)
             if is_joined and await self._returns():
                 await self._mark_reachable()
             else:
-                await self._recover()
+                await self._retry(is_first=is_first)
 
     async def _pause(self) -> None:
         # Processes that were started together do not probe together.
@@ -115,32 +120,42 @@ class Probe:
                 await self._returned.wait()
         except Exception as error:
             # Layers are pluggable and their errors share no base class.
-            logger.warning("the probe did not return: %r", error)
+            counters.probes_missed += 1
+            self._mark_unreachable(f"the probe did not return: {error!r}")
             return False
         return True
 
     async def _mark_reachable(self) -> None:
-        self._unreachable_since = None
+        if self._unreachable_since is not None:
+            seconds = monotonic() - self._unreachable_since
+            logger.warning(
+                "server %d reaches this process again, after %.1f s",
+                *(self._server, seconds),
+            )
+            self._unreachable_since = None
+            self._groups.recover(self._server)
         backpressure().unreachable.discard(self._server)
         if monotonic() - self._refreshed > REFRESH_SECONDS:
-            await self._membership.rejoin(self._server)
+            await self._groups.rejoin(self._server)
             self._refreshed = monotonic()
 
-    async def _recover(self) -> None:
-        counters.probes_missed += 1
-        if self.is_unreachable:
-            await self._membership.reconnect(self._server)
+    async def _retry(self, *, is_first: bool) -> None:
+        since = self._mark_unreachable("its groups could not be joined")
+        if not is_first:
+            await self._groups.reconnect(self._server)
         now = monotonic()
-        since = self._mark_unreachable()
-        if now - since > get_settings().unreachable_timeout_seconds:
-            self._unreachable_since = now
-            self._membership.give_up()
+        if now - max(since, self._gave_up) > get_settings().unreachable_timeout_seconds:
+            self._gave_up = now
+            self._groups.give_up()
 
-    def _mark_unreachable(self) -> float:
+    def _mark_unreachable(self, reason: str) -> float:
         if self._unreachable_since is None:
             self._unreachable_since = monotonic()
             counters.times_unreachable += 1
+            logger.warning(
+                "server %d does not reach this process: %s", self._server, reason
+            )
             # A Message that its own process would not receive is refused, not lost.
             backpressure().unreachable.add(self._server)
-            self._membership.lose(self._server)
+            self._groups.lose(self._server)
         return self._unreachable_since

@@ -1,7 +1,7 @@
 """Backlog: what waits for one connection, bounded in frames and bytes.
 
-Above a bound the oldest Message goes, is counted and, where the protocol can, told.
-Answers to the client's own requests are never dropped.
+Above a bound the oldest Message is dropped, counted and, where the protocol can, told
+as a gap. Replies to the client's own requests are never dropped.
 """
 
 from sync_streams.conf import Settings
@@ -16,12 +16,11 @@ class Backlog:
     __slots__ = ("_bytes", "_frames", "_gaps", "_limits", "_messages", "dropped")
 
     def __init__(self, limits: Settings) -> None:
-        """Begin empty."""
         self._limits = limits
         # A list: an empty deque takes ten times the room, and there are many of these.
         self._frames: list[Frame] = []
         self._bytes = self._messages = 0
-        self._gaps: dict[str, int] = {}
+        self._gaps: dict[str, int | None] = {}
         self.dropped = 0
         """Messages that the connection has lost."""
 
@@ -35,7 +34,7 @@ class Backlog:
 
     @property
     def is_overfull(self) -> bool:
-        """Whether answers alone are too much: their client asks and does not read."""
+        """Whether replies alone are too much: their client asks and does not read."""
         return self._bytes > self._limits.outbox_max_bytes
 
     def append(self, frame: Frame) -> None:
@@ -51,26 +50,34 @@ class Backlog:
         self._frames.insert(0, frame)
         self._bytes += frame.size
 
-    def record_gap(self, stream_sid: str) -> None:
-        """Take note of a Message that the connection is not sent."""
-        self._gaps[stream_sid] = self._gaps.get(stream_sid, 0) + 1
+    def record_drop(self, stream_sid: str) -> None:
+        """Count a Message that the connection is not sent, to be told as a gap."""
+        known = self._gaps.get(stream_sid, 0)
+        self._gaps[stream_sid] = None if known is None else known + 1
         self.dropped += 1
         counters.dropped += 1
 
+    def record_gap(self, stream_sid: str) -> None:
+        """Note that Messages of a Stream may have been lost, nobody knows how many."""
+        self._gaps[stream_sid] = None
+
     def forget_gap(self, stream_sid: str) -> None:
-        """Have nothing to tell of a Stream any more."""
+        """Tell no gap of a Stream any more."""
         self._gaps.pop(stream_sid, None)
 
     def take(self, encoder: Encoder) -> Frame:
-        """Return what is to be sent next: a frame, several in one, or word of a gap."""
+        """Return what is to be sent next: a frame, several in one, or a gap."""
         first = self._frames[0]
         if first.stream_sid is None:
             self._forget(1)
             return first
-        dropped = self._gaps.pop(first.stream_sid, 0)
-        gap = encoder.gap(first.stream_sid, dropped) if dropped else None
-        if gap is not None:
-            return gap
+        if first.stream_sid in self._gaps:
+            dropped = self._gaps.pop(first.stream_sid)
+            gap = encoder.gap(first.stream_sid, dropped)
+            if gap is not None:
+                counters.gaps_told += 1
+                return gap
+            counters.gaps_untold += 1
         frame = encoder.merge(self._frames)
         self._forget(frame.messages)
         return frame
@@ -90,7 +97,7 @@ class Backlog:
             if frame.stream_sid is not None:
                 self._let_go(frame)
                 del self._frames[place]
-                self.record_gap(frame.stream_sid)
+                self.record_drop(frame.stream_sid)
                 return
 
     def _let_go(self, frame: Frame) -> None:
@@ -100,5 +107,7 @@ class Backlog:
     def _forget(self, count: int) -> None:
         for frame in self._frames[:count]:
             self._let_go(frame)
-            self._gaps.pop(frame.stream_sid or "", None)
+            if frame.stream_sid in self._gaps:
+                del self._gaps[frame.stream_sid]
+                counters.gaps_untold += 1
         del self._frames[:count]

@@ -127,10 +127,26 @@ class Outbox:
         if self._state is State.OPEN:
             self._add(frame)
 
-    def record_gap(self, stream_sid: str) -> None:
-        """Count a Message that was dropped before it got here."""
-        self._backlog.record_gap(stream_sid)
+    def record_drop(self, stream_sid: str) -> None:
+        """Count a Message that was dropped before it got here, to be told as a gap."""
+        self._backlog.record_drop(stream_sid)
         self._set_direct()
+
+    def tell_gap(self, stream_sid: str, frame: Frame) -> None:
+        """Send a gap of unknown length: at once, or before the Stream's next Message.
+
+        Args:
+            stream_sid: the Stream.
+            frame: the gap as the encoder writes it, with ``None`` dropped.
+        """
+        if self._backlog:
+            # One for all that is lost while the client is slow.
+            self._backlog.record_gap(stream_sid)
+            return
+        counters.gaps_told += 1
+        self._backlog.forget_gap(stream_sid)
+        self._set_direct()
+        self.put(frame)
 
     def forget(self, stream_sid: str) -> None:
         """Tell no more gaps of a Stream: the client has left it."""

@@ -53,7 +53,12 @@ class Command(DestinationCommand):
         elif frame["type"] == "message":
             self._write(_line(frame["message"]))
         elif frame["type"] == "gap":
-            self._tell(f"{frame['dropped']} Messages were lost: too slow.")
+            dropped = frame["dropped"]
+            self._tell(
+                "Messages may have been lost on the server's side."
+                if dropped is None
+                else f"{dropped} Messages were lost: too slow."
+            )
 
     def _write(self, line: str) -> None:
         self.stdout.write(line)

@@ -1,0 +1,122 @@
+"""Membership: the groups that this process is in, on each of the layer's servers.
+
+They are those of the Streams with subscribers here, the group of all processes, and for
+each server one of the probe's own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from secrets import token_hex
+
+from channels.layers import BaseChannelLayer
+
+from sync_streams.conf import get_settings
+
+from .cluster import servers
+from .cluster.probe import Probe
+from .events import PROCESS_GROUP, stream_group
+from .subscriptions import Subscriptions
+from .topic import Topic
+
+logger = logging.getLogger(__name__)
+
+
+class Membership:
+    """Keeps one process in its groups, and says when events may have been missed."""
+
+    def __init__(
+        self,
+        layer: BaseChannelLayer,
+        subscriptions: Subscriptions,
+        *,
+        on_lost: Callable[[], None],
+        on_recovered: Callable[[int], None],
+        on_give_up: Callable[[], None],
+    ) -> None:
+        """Make it, with a probe for each server.
+
+        Args:
+            layer: the channel layer.
+            subscriptions: the Streams with subscribers here.
+            on_lost: called when events may have been missed.
+            on_recovered: called with a server's number when it reaches this process
+                again.
+            on_give_up: called when it has not for ``unreachable_timeout_seconds``.
+        """
+        self._layer, self._subscriptions = layer, subscriptions
+        self._on_lost, self._on_recovered = on_lost, on_recovered
+        self.give_up = on_give_up
+        self.probes = [
+            Probe(self, server=server, group=_own_group(layer, server))
+            for server in range(servers.count_servers(layer))
+        ]
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether nothing arrives from one of the layer's servers."""
+        return any(probe.is_unreachable for probe in self.probes)
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which the event loop last was late."""
+        return max(probe.lag for probe in self.probes)
+
+    def doubt(self) -> None:
+        """Count this process as unreachable until its probes return."""
+        for probe in self.probes:
+            probe.doubt("the channel layer failed")
+
+    def lose(self, server: int) -> None:
+        """Assume that events from a server have been missed."""
+        for topic in self.topics_on(server):
+            topic.is_incomplete = True
+        self._on_lost()
+
+    def recover(self, server: int) -> None:
+        """Act on a server that reaches this process again."""
+        # What arrived meanwhile may have been followed by what did not.
+        self.lose(server)
+        self._on_recovered(server)
+
+    async def join_own_groups(self, server: int) -> None:
+        """Join the groups on a server that stand for no Stream."""
+        channel = self._subscriptions.channel
+        if servers.server_of(self._layer, PROCESS_GROUP) == server:
+            await self._layer.group_add(PROCESS_GROUP, channel)
+        await self._layer.group_add(self.probes[server].group, channel)
+
+    async def rejoin(self, server: int) -> bool:
+        """Join every group that is on a server again; tell whether that went well."""
+        try:
+            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                await self.join_own_groups(server)
+            for topic in self.topics_on(server):
+                await topic.join(self._layer, self._subscriptions.channel, again=True)
+        except Exception as error:
+            logger.debug("groups could not be joined again: %r", error)
+            return False
+        return True
+
+    async def reconnect(self, server: int) -> None:
+        """Receive from a server over new connections."""
+        try:
+            await servers.reconnect(self._layer, server)
+        except Exception as error:
+            logger.debug("connections could not be broken: %r", error)
+
+    def topics_on(self, server: int) -> list[Topic]:
+        """Return the topics whose groups are on a server."""
+        return [
+            topic
+            for sid, topic in self._subscriptions.topics.items()
+            if servers.server_of(self._layer, stream_group(sid)) == server
+        ]
+
+
+def _own_group(layer: BaseChannelLayer, server: int) -> str:
+    """Return a name of a group, no other process's, that is on a server."""
+    while True:
+        group = f"sync_streams.probe.{token_hex(8)}"
+        if servers.server_of(layer, group) == server:
+            return group
