@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from sync_streams.connections.frame_path import FRAME_EXTENSION, FramePath
 from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.uvicorn import FramePathProtocol
+from tests.uvicorn_server import serving as serve_asgi
 
 SECONDS = 10
 SIZES = [0, 1, 125, 126, 65_535, 65_536, 300_000]
@@ -63,18 +63,6 @@ class Socket:
             pass
 
 
-class Server(uvicorn.Server):
-    """uvicorn that says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listens = asyncio.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.listens.set()
-
-
 @asynccontextmanager
 async def serving(serve: Serve, **options: Any) -> AsyncIterator[int]:
     """Serve one application; yields the port."""
@@ -82,21 +70,8 @@ async def serving(serve: Serve, **options: Any) -> AsyncIterator[int]:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await serve(Socket(scope, receive, send))
 
-    config = uvicorn.Config(
-        application,
-        port=0,
-        ws=FramePathProtocol,
-        lifespan="off",
-        log_level="critical",
-        ws_per_message_deflate=False,
-        **options,
-    )
-    server = Server(config)
-    task = asyncio.create_task(server.serve())
-    await asyncio.wait_for(server.listens.wait(), SECONDS)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await asyncio.wait_for(task, SECONDS)
+    async with serve_asgi(application, ws=FramePathProtocol, **options) as port:
+        yield port
 
 
 def client(port: int, **options: Any) -> connect:

@@ -142,6 +142,21 @@ class SocketConsumer(AsyncConsumer):
         """
         return False
 
+    def take_request(self, data: bytes, is_text: bool) -> bool:
+        """Answer a frame where it arrives, if nothing has to be waited for.
+
+        A server may call it while :meth:`websocket_receive` would be next.
+
+        Returns:
+            Whether it was answered; otherwise nothing was done.
+        """
+        return False
+
+    def has_frames_left(self) -> bool:
+        """Tell whether another inbound frame is within the connection's rate."""
+        limit = get_settings().max_frames_per_second * FRAME_RATE_WINDOW_SECONDS
+        return self._frames < limit or time.monotonic() >= self._window_ends
+
     def subprotocol(self) -> str | None:
         """Return the subprotocol to accept, if any."""
         return None
@@ -208,6 +223,7 @@ class SocketConsumer(AsyncConsumer):
         if path is not None:
             path.close = self._close_for_shutdown
             path.take = self.take
+            path.take_request = self.take_request
             path.set_writable = outbox.set_writable
         return outbox
 

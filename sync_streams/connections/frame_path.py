@@ -35,6 +35,10 @@ class FramePath:
     take: Callable[[bytes, bool], bool] = _decline
     """Offered each whole frame, and whether it is text; tells whether that was all."""
 
+    take_request: Callable[[bytes, bool], bool] = _decline
+    """Offered what ``take`` declines while the application waits for a frame, so that
+    every frame before has been answered; tells whether it has answered this one."""
+
     close: Callable[[], None] | None = None
     """Called when the server stops: end the connection, and say so first. Without it
     the server ends the connection itself."""

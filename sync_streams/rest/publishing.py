@@ -35,10 +35,11 @@ class PublishRequest:
 
     service_ref: str
     stream_ref: str
-    authorization: str
     content_type: str
 
-    body: bytes
+    # Neither secrets nor what is published stand in a log or an error report.
+    authorization: str = field(repr=False)
+    body: bytes = field(repr=False)
     """As sent; of one that exceeds ``MAX_BODY_BYTES``, at least a byte more."""
 
     started: float = field(default_factory=perf_counter)

@@ -67,6 +67,20 @@ class TwilsockConsumer(SubscriberConsumer):
         self.mark_alive()
         return True
 
+    def take_request(self, data: bytes, is_text: bool) -> bool:
+        """Publish in the turn in which the frame arrives."""
+        is_publish = not is_text and b"/Messages" in data
+        if not is_publish or self.service is None or not self.has_frames_left():
+            return False
+        try:
+            frame = frames.decode(_within_limit(data))
+            request = requests.read_request(frame)
+        except (FrameError, SyncError):
+            return False
+        if frame.method != "message":
+            return False
+        return self._publish_now(frame, Call(request, self, self.service))
+
     async def init(self, frame: frames.Frame) -> None:
         """Say who connects."""
         if self.identity is not None:
@@ -124,6 +138,19 @@ class TwilsockConsumer(SubscriberConsumer):
             await _handler(frame)(self, frame)
         except Exception as exception:
             self._refuse(frame, to_error(exception))
+
+    def _publish_now(self, frame: frames.Frame, call: Call) -> bool:
+        try:
+            answer = tunnel.answer_now(call)
+        except Exception as exception:
+            self._refuse(frame, to_error(exception))
+        else:
+            if answer is None:
+                return False
+            self._send_data(requests.write_reply(frame, answer))
+        self.mark_alive()
+        self.count_frame()
+        return True
 
     def _refuse(self, frame: frames.Frame, error: SyncError) -> None:
         if frame.method == "message" and self.identity is not None:

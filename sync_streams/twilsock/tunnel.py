@@ -22,7 +22,7 @@ from sync_streams.errors import (
     NotFound,
 )
 from sync_streams.models import Stream
-from sync_streams.operations.data import JSONObject
+from sync_streams.operations.data import JSONObject, Message
 
 from .frames import to_json
 from .requests import Call, TunnelReply
@@ -44,6 +44,24 @@ async def answer(call: Call) -> TunnelReply:
         raise NotFound from error
     handler = cast("Handler", match.func)
     return await handler(call, **match.kwargs)
+
+
+def answer_now(call: Call) -> TunnelReply | None:
+    """Publish what a request asks to publish, if nothing has to be waited for.
+
+    Returns:
+        The reply; ``None``: nothing was done, and :func:`answer` is to do it.
+    """
+    try:
+        match = resolve(call.request.path, urlconf=__name__)
+    except Resolver404:
+        return None
+    if match.url_name != "messages" or call.request.method != "POST":
+        return None
+    data = call.request.fields.get("data")
+    actor, ref = call.connection.actor, match.kwargs["ref"]
+    message = operations.publish_now(call.service, ref, data, actor=actor)
+    return None if message is None else _published(message)
 
 
 async def fetch_stream(call: Call, ref: str) -> TunnelReply:
@@ -92,8 +110,7 @@ async def publish(call: Call, ref: str) -> TunnelReply:
     message = await operations.apublish(
         call.service, ref, data, actor=call.connection.actor
     )
-    body = f'{{"sid":"{message.sid}","data":{message.text}}}'
-    return TunnelReply(201, body.encode())
+    return _published(message)
 
 
 async def refuse_object(call: Call) -> TunnelReply:
@@ -119,6 +136,11 @@ def describe_stream(stream: Stream, origin: str) -> bytes:
             "created_by": stream.created_by,
         }
     )
+
+
+def _published(message: Message) -> TunnelReply:
+    body = f'{{"sid":"{message.sid}","data":{message.text}}}'
+    return TunnelReply(201, body.encode())
 
 
 _ISO = "%Y-%m-%dT%H:%M:%SZ"
@@ -173,7 +195,7 @@ urlpatterns = [
         _STREAM,
         _methods(GET=fetch_stream, POST=update_stream, DELETE=remove_stream),
     ),
-    path(f"{_STREAM}/Messages", _methods(POST=publish)),
+    path(f"{_STREAM}/Messages", _methods(POST=publish), name="messages"),
     path("v4/Subscriptions", _methods(POST=change_subscriptions)),
     re_path("^v3/(?:Documents|Lists|Maps|Insights)", cast("Any", refuse_object)),
 ]

@@ -49,6 +49,11 @@ class _Inbox:
     def empty(self) -> bool:
         return not self._events
 
+    def is_awaited(self) -> bool:
+        """Tell whether the reader has nothing left to do but to wait here."""
+        reader = self._reader
+        return reader is not None and not reader.done()
+
     def put_nowait(self, event: "ASGIReceiveEvent") -> None:
         self._events.append(event)
         if self._reader is not None and not self._reader.done():
@@ -177,7 +182,10 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         path = self.frame_path
         if path is None or self.close_sent or not event.fin:
             return False
-        return path.take(bytes(event.data), is_text)
+        data = bytes(event.data)
+        if path.take(data, is_text):
+            return True
+        return self.queue.is_awaited() and path.take_request(data, is_text)
 
     def _tell(self, *, is_writable: bool) -> None:
         # uvicorn writes whole frames only, so a frame handed over while the path is

@@ -17,6 +17,7 @@ from sync_streams.errors import (
     UniqueNameTaken,
 )
 from sync_streams.models import Service, Stream
+from sync_streams.operations.data import Message
 
 from . import protocol
 from .protocol import Request, RequestId
@@ -44,10 +45,7 @@ class JsonConsumer(SubscriberConsumer):
             request_id = request.id
             await self._handler(request)(self, request)
         except Exception as exception:
-            error = to_error(exception)
-            self.outbox.put(protocol.error(error, request_id))
-            if self.identity is None:
-                self._turn_away(error)
+            self._refuse(to_error(exception), request_id)
 
     def take(self, data: bytes, is_text: bool) -> bool:
         """Take a pong that is due, as most clients write it."""
@@ -55,6 +53,16 @@ class JsonConsumer(SubscriberConsumer):
         if is_due:
             self.mark_alive()
         return is_due
+
+    def take_request(self, data: bytes, is_text: bool) -> bool:
+        """Publish in the turn in which the frame arrives."""
+        if not is_text or b'"publish"' not in data or not self.has_frames_left():
+            return False
+        try:
+            request = protocol.parse(data.decode())
+        except (SyncError, ValueError):
+            return False
+        return request.type == "publish" and self._publish_now(request)
 
     async def connect(self, request: Request) -> None:
         """Say who connects."""
@@ -99,12 +107,7 @@ class JsonConsumer(SubscriberConsumer):
             request.fields.get("data"),
             actor=self.actor,
         )
-        self._reply(
-            request,
-            "published",
-            message_sid=message.sid,
-            stream_sid=message.stream_sid,
-        )
+        self._tell_published(request, message)
 
     async def ping(self, request: Request) -> None:
         """Answer that the server lives."""
@@ -128,6 +131,37 @@ class JsonConsumer(SubscriberConsumer):
             reconnect_after=pause if code.may_reconnect else None,
         )
         await self.outbox.close(closing, code=code)
+
+    def _publish_now(self, request: Request) -> bool:
+        try:
+            message = operations.publish_now(
+                self._service(),
+                request.text("stream"),
+                request.fields.get("data"),
+                actor=self.actor,
+            )
+        except Exception as exception:
+            self._refuse(to_error(exception), request.id)
+        else:
+            if message is None:
+                return False
+            self._tell_published(request, message)
+        self.mark_alive()
+        self.count_frame()
+        return True
+
+    def _tell_published(self, request: Request, message: Message) -> None:
+        self._reply(
+            request,
+            "published",
+            message_sid=message.sid,
+            stream_sid=message.stream_sid,
+        )
+
+    def _refuse(self, error: SyncError, request_id: RequestId) -> None:
+        self.outbox.put(protocol.error(error, request_id))
+        if self.identity is None:
+            self._turn_away(error)
 
     def _turn_away(self, error: SyncError) -> None:
         if isinstance(error, InvalidToken):

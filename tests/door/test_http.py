@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from sync_streams import bounds
 from sync_streams.concurrency import BoundedRequests
 from sync_streams.uvicorn import BoundedHttpProtocol, FramePathProtocol
-from tests.test_uvicorn import Server
+from tests.uvicorn_server import Server
 
 SECONDS = 10
 SOON = 0.2
