@@ -18,7 +18,7 @@ ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version
 STALE := stale
 endif
 
-.PHONY: help run serve run-cluster soak test check docs bench lock clean stale
+.PHONY: help run serve run-cluster soak test check docs fuzz bench lock clean stale
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -56,6 +56,11 @@ docs: $(VENV)/.dev  ## build the documentation into site/
 	@$(PY) -m docs.generate
 	@$(VENV)/bin/zensical build --clean --strict
 
+fuzz: $(VENV)/.dev  ## try the REST API with what its description allows
+	@[ -x $(VENV)-fuzz/bin/schemathesis ] || { .ci/venv $(PYTHON) $(VENV)-fuzz && \
+		$(VENV)-fuzz/bin/python -m pip install --quiet --group fuzz; } # its pytest plug-in is not for us
+	@$(PY) -m tests.rest.fuzz $(VENV)-fuzz/bin/schemathesis
+
 bench: $(VENV)/.dev  ## measure deliveries per second and publish latency
 	@$(INSTALL) --group bench
 	@$(PY) -m bench
@@ -67,7 +72,7 @@ lock:  ## resolve every dependency anew and write down the versions
 	@mv $(LOCK).new $(LOCK)
 
 clean:  ## remove what was built; the demo site's .data stays
-	rm -rf $(VENV) build dist site .coverage htmlcov .*_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-fuzz build dist site .coverage htmlcov .*_cache .hypothesis
 
 $(PY): $(STALE)
 	@rm -rf $(VENV)

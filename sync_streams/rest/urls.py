@@ -7,6 +7,7 @@ from typing import Any
 
 from django.urls import re_path
 
+from .reference import ReferenceViewSet
 from .views import MessageViewSet, ServiceViewSet, StreamViewSet, UnknownViewSet
 
 _LIST: dict[str, Any] = {"get": "list", "post": "create"}
@@ -30,6 +31,8 @@ urlpatterns = [
     re_path(_SERVICE + _END, ServiceViewSet.as_view(_DETAIL)),
     re_path(_STREAMS + _END, StreamViewSet.as_view(_LIST)),
     re_path(_STREAM + _END, StreamViewSet.as_view(_DETAIL)),
+    re_path(r"^openapi\.json\Z", ReferenceViewSet.as_view({"get": "document"})),
+    re_path(r"^reference\Z", ReferenceViewSet.as_view({"get": "page"})),
     # Whatever else: a path that no route matched would get a redirect to one with a
     # slash, or a page in HTML.
     re_path("", unknown),

@@ -1,0 +1,92 @@
+"""The API's description: ``/v1/openapi.json``, and a page of it for people.
+
+Both are public and say nothing of a site but its address. The file is generated
+(``python -m docs.generate``), and changed in nothing but the server's URL.
+"""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.http import HttpResponse
+from django.template import Context, Engine
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from .links import root_url
+from .policies import SyncViewSet
+
+APP = Path(__file__).parents[1]
+PAGE = "sync_streams/reference.html"
+BOUNDS = (
+    ("minLength", "at least {} characters"),
+    ("maxLength", "at most {} characters"),
+    ("minimum", "at least {:,}"),
+    ("maximum", "at most {:,}"),
+)
+"""Keywords of JSON Schema, and how they read."""
+
+
+@lru_cache(maxsize=1)
+def read_document() -> dict[str, Any]:
+    """Return the description that ships with the app."""
+    document: dict[str, Any] = json.loads((APP / "openapi.json").read_text())
+    return document
+
+
+class ReferenceViewSet(SyncViewSet):
+    """``/v1/openapi.json`` and ``/v1/reference``."""
+
+    authentication_classes = ()
+
+    def document(self, request: Request) -> Response:
+        server = {"url": root_url(request).removesuffix("/v1")}
+        return Response(read_document() | {"servers": [server]})
+
+    def page(self, request: Request) -> HttpResponse:
+        # An engine of its own: a project that serves an API only may have none.
+        template = Engine(dirs=[str(APP / "templates")]).get_template(PAGE)
+        context = {"document": read_document(), "root": root_url(request)}
+        page = template.render(Context({**context, "operations": _operations()}))
+        return HttpResponse(page)
+
+
+def _operations() -> list[dict[str, Any]]:
+    components = read_document()["components"]
+    return [
+        {
+            "method": method.upper(),
+            "path": path,
+            "operation": operation,
+            "parameters": _parameters(operation),
+            "responses": {
+                status: components["responses"].get(status, response)["description"]
+                for status, response in operation["responses"].items()
+            },
+        }
+        for path, item in read_document()["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters"
+    ]
+
+
+def _parameters(operation: dict[str, Any]) -> list[dict[str, str]]:
+    query = operation.get("parameters", [])
+    contents = [*operation.get("requestBody", {}).get("content", {}).values()]
+    form: dict[str, Any] = contents[0]["schema"] if contents else {}
+    body = [
+        {"name": name, "in": "body", "schema": schema}
+        for name, schema in form.get("properties", {}).items()
+    ]
+    return [
+        {"name": one["name"], "in": one["in"], "value": _value(one)}
+        for one in (*query, *body)
+    ]
+
+
+def _value(parameter: dict[str, Any]) -> str:
+    schema: dict[str, Any] = parameter["schema"]
+    bounds = [text.format(schema[key]) for key, text in BOUNDS if key in schema]
+    described = schema.get("description", parameter.get("description", ""))
+    return f"{', '.join([schema['type'], *bounds])}. {described}"
