@@ -47,7 +47,12 @@ class Refusal:
     @property
     def body(self) -> bytes:
         """Return the body, as of any error of the API."""
-        fields = self.error.to_dict() | {"status": self.status}
+        fields = {
+            "code": self.error.code,
+            "message": self.error.text,
+            "more_info": self.error.more_info,
+            "status": self.status,
+        }
         return json.dumps(fields, separators=(",", ":")).encode()
 
     @property

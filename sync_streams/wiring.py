@@ -3,19 +3,20 @@
 Importing a module connects nothing; ``apps.ready()`` calls :func:`connect` once.
 """
 
-import os
+import atexit
 
 from django.core.checks import register
 from django.core.signals import request_started, setting_changed
 
-from . import checks, conf, signals
+from . import checks, conf, forks, signals
 from .cache import lookups
 from .connections import registry
 from .delivery.cluster import commands, stats
+from .delivery.cluster.event_loop import loops
 from .delivery.events import Event, ServiceEvent
-from .delivery.hub import Hub, hooks, is_receiving
+from .delivery.hub import Hub, hooks, is_receiving, receive_soon
 from .operations import announcements, sweeper
-from .webhooks import dispatcher, reachability, receivers
+from .webhooks import reachability, receivers, sender
 
 
 def connect() -> None:
@@ -26,11 +27,15 @@ def connect() -> None:
     _connect_hub()
     _connect_webhooks()
     request_started.connect(sweeper.on_first_request)
+    forks.connect()
+    atexit.register(loops.stop)
+    atexit.register(sender.close)
 
 
 def _connect_hub() -> None:
     # A process that begins to receive was not told of what changed before.
-    hooks.started += [lookups.forget_all, sweeper.start]
+    hooks.started.append(lookups.forget_all)
+    hooks.serving.append(sweeper.start)
     hooks.lost.append(lookups.forget_all)
     hooks.unreachable.append(registry.close_all_unreachable)
     hooks.stream_changed.append(_forget_stream)
@@ -40,7 +45,7 @@ def _connect_hub() -> None:
         commands.DISCONNECT: registry.disconnect,
         commands.DRAIN: registry.drain,
     }
-    lookups.keep_while(is_receiving)
+    lookups.keep_while(is_receiving, receive_soon)
     stats.figures |= registry.FIGURES
 
 
@@ -51,7 +56,6 @@ def _connect_webhooks() -> None:
     receivers.connect_messages()
     announcements.webhook_trials.append(receivers.try_webhook)
     announcements.endpoint_listeners.append(reachability.note)
-    os.register_at_fork(after_in_child=dispatcher.forget_after_fork)
 
 
 def _forget_stream(event: Event) -> None:

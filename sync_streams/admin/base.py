@@ -40,6 +40,7 @@ from sync_streams.errors import (
     InvalidUniqueName,
     InvalidWebhookUrl,
     NotFound,
+    RateLimited,
     SyncError,
     UniqueNameTaken,
 )
@@ -279,7 +280,10 @@ def answer_errors(view: View) -> View:
 
 
 def _body_of(error: SyncError) -> dict[str, Any]:
-    return error.to_dict() | {"retry_after": error.retry_after}
+    fields = {"code": error.code, "message": error.text}
+    if isinstance(error, RateLimited):
+        return {**fields, "retry_after": error.retry_after}
+    return fields
 
 
 def describe(error: SyncError) -> str:

@@ -10,8 +10,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 
+from django.db import connections, router
+
+from sync_streams.background import new_lock
 from sync_streams.conf import get_settings
 from sync_streams.models import Service, Stream
 from sync_streams.sids import is_sid
@@ -40,7 +42,7 @@ class _Streams:
     def __init__(self) -> None:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._sids: dict[tuple[str, str], str] = {}
-        self._lock = Lock()
+        self._lock = new_lock()
 
     def get(self, service_sid: str, ref: str, *, since: float = 0) -> Stream | None:
         sid = ref if is_sid(ref) else self._sids.get((service_sid, ref), "")
@@ -85,9 +87,15 @@ def _never() -> bool:
     return False
 
 
+def _nothing() -> None:
+    return
+
+
 class _State:
     is_told: Callable[[], bool] = staticmethod(_never)
+    ask_to_be_told: Callable[[], None] = staticmethod(_nothing)
     changes = 0
+    fetched = 0
 
 
 _state = _State()
@@ -96,9 +104,15 @@ _services: dict[tuple[str, str], tuple[Service, float]] = {}
 _breaker = Breaker()
 
 
-def keep_while(is_told: Callable[[], bool]) -> None:
-    """Keep things only while *is_told* says that this process is told of changes."""
-    _state.is_told = is_told
+def keep_while(is_told: Callable[[], bool], ask_to_be_told: Callable[[], None]) -> None:
+    """Keep things only while this process is told of changes.
+
+    Args:
+        is_told: says whether it is.
+        ask_to_be_told: called when a process that is not could do with it: it has asked
+            the database for a Stream more than once. Must not wait.
+    """
+    _state.is_told, _state.ask_to_be_told = is_told, ask_to_be_told
 
 
 def cached_service(account_sid: str, ref: str) -> Service | None:
@@ -118,7 +132,7 @@ def look_up_service(
     changes, until = _state.changes, _kept_until()
     kept, _ = _services.get((account_sid, ref), (None, 0.0))
     service = _breaker.call(fetch, kept if _state.is_told() else None)
-    if changes == _state.changes and _state.is_told():
+    if _may_keep(changes):
         if len(_services) >= MAX_SERVICES:
             _services.clear()
         _services[account_sid, ref] = service, until
@@ -140,16 +154,34 @@ def look_up_stream(service_sid: str, ref: str, fetch: Callable[[], Stream]) -> S
     changes = _state.changes
     kept = _streams.get(service_sid, ref) if _state.is_told() else None
     stream = _breaker.call(fetch, kept)
-    # A change while the database was asked may have been one of this Stream.
-    if changes == _state.changes and _state.is_told():
+    if _may_keep(changes):
         _streams.keep(stream)
+    _state.fetched += 1
+    if _state.fetched > 1 and not _state.is_told():
+        _state.ask_to_be_told()
     return stream
+
+
+def _may_keep(changes: int) -> bool:
+    # A change while the database was asked may have been one of what was fetched; and
+    # what was read in a transaction may be rolled back, of which nobody tells.
+    if changes != _state.changes or not _state.is_told():
+        return False
+    return not connections[router.db_for_read(Stream)].in_atomic_block
 
 
 def forget_stream(stream_sid: str) -> None:
     """Forget a Stream: it has changed or is gone."""
     _state.changes += 1
     _streams.drop(stream_sid)
+
+
+def forget_after_fork() -> None:
+    """Start anew in a forked child, which nobody tells of changes yet."""
+    global _streams, _breaker
+    _streams, _breaker = _Streams(), Breaker()
+    _services.clear()
+    _state.fetched = 0
 
 
 def forget_all() -> None:

@@ -28,7 +28,7 @@ from .timers import Timers
 
 FRAME_RATE_WINDOW_SECONDS = 2
 
-_PROCESS = token_hex(8)
+_prefix = token_hex(8)
 _numbers = count()
 
 
@@ -40,6 +40,12 @@ class State(Enum):
     OPEN = auto()
     CLOSING = auto()
     CLOSED = auto()
+
+
+def new_prefix() -> None:
+    """Let ids of connections differ from those of the process this was forked from."""
+    global _prefix
+    _prefix = token_hex(8)
 
 
 class SocketConsumer(AsyncConsumer):
@@ -215,7 +221,7 @@ class SocketConsumer(AsyncConsumer):
         self._abort = path.abort if path else None
         write = path.write if path else None
         outbox = Outbox(
-            f"{_PROCESS}.{next(_numbers)}",
+            f"{_prefix}.{next(_numbers)}",
             self.encoder,
             Writer(send=self._send, close=self._send_close, write=write),
             on_stuck=lambda: self.close_soon(CloseCode.TOO_SLOW),

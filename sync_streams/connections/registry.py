@@ -43,6 +43,10 @@ class Connections:
     """Every connection of this process."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Have no connections, and accept some."""
         self._live: WeakSet[Connection] = WeakSet()
         self._second, self._arrivals = 0, 0
         self._last_left: asyncio.Event | None = None

@@ -7,8 +7,6 @@ calls the methods here or an operation, and writes the answers into its outbox.
 import logging
 import time
 from collections.abc import Callable
-from itertools import count
-from secrets import token_hex
 from typing import ParamSpec, TypeVar
 
 from channels.db import database_sync_to_async
@@ -44,9 +42,6 @@ ABOUT_TO_EXPIRE_SECONDS = 180
 """How long before a token lapses the client is told (Twilio: 3 minutes)."""
 
 FRAME_RATE_WINDOW_SECONDS = 2
-
-_PROCESS = token_hex(8)
-_numbers = count()
 
 
 class SubscriberConsumer(SocketConsumer):

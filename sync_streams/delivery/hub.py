@@ -7,17 +7,20 @@ delivery a process, whatever the number of subscribers.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
-from weakref import WeakKeyDictionary
+
+from channels.layers import InMemoryChannelLayer
 
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
+from sync_streams.per_loop import PerLoop
 
 from .cluster.backpressure import backpressure
 from .cluster.broadcast import channel_layer
-from .cluster.event_loop import serve_on
+from .cluster.event_loop import call_soon, serve_on
 from .counters import counters
 from .events import MESSAGE, PROBE, STREAM_EVENTS, Event, is_readable
 from .fanout import (
@@ -54,6 +57,10 @@ RECOVERED = "server.recovered"
 """An event of the hub's own: a server reaches this process again."""
 
 
+RECEIVE_AGAIN_SECONDS = 10
+"""Pause before a process without connections tries again to receive."""
+
+
 @dataclass(slots=True)
 class Hooks:
     """What other parts want to be called for; ``wiring`` fills it.
@@ -62,7 +69,10 @@ class Hooks:
     """
 
     started: list[Callable[[], None]] = field(default_factory=list)
-    """Called when a hub starts."""
+    """Called when a hub begins to receive, before it is said to."""
+
+    serving: list[Callable[[], None]] = field(default_factory=list)
+    """Called when a hub begins to serve connections."""
 
     lost: list[Callable[[], None]] = field(default_factory=list)
     """Called when a hub may have missed events."""
@@ -88,6 +98,9 @@ class Hub:
     def __init__(self) -> None:
         """Make a hub for the running event loop."""
         self.layer = channel_layer()
+        self.is_serving = False
+        """Whether it was started for connections, not for the cache alone."""
+        self._loop = asyncio.get_running_loop()
         self.subscriptions = Subscriptions(self.layer, on_expired=self._expire)
         self.tasks = Tasks()
         self._starting = asyncio.Lock()
@@ -107,7 +120,8 @@ class Hub:
     @property
     def is_receiving(self) -> bool:
         """Whether this process receives from the layer."""
-        return self._receiver is not None and not self._receiver.done()
+        is_alive = self._receiver is not None and not self._receiver.done()
+        return is_alive and not self._loop.is_closed()
 
     @property
     def is_unreachable(self) -> bool:
@@ -120,6 +134,20 @@ class Hub:
         return self.membership.lag
 
     async def start(self) -> None:
+        """Receive, and serve connections; once.
+
+        Raises:
+            ServiceUnavailable: 20503, the layer does not answer.
+        """
+        await self.receive()
+        if not self.is_serving:
+            self.is_serving = True
+            tune_collector()
+            serve_on(self._loop)
+            for serving in hooks.serving:
+                serving()
+
+    async def receive(self) -> None:
         """Open the process's channel and receive from it; once.
 
         Raises:
@@ -148,12 +176,20 @@ class Hub:
             self.tasks.spawn(self._deliver())
             for probe in self.membership.probes:
                 self.tasks.spawn(probe.watch())
-            tune_collector()
-            serve_on(asyncio.get_running_loop())
             backpressure().streams = self.subscriptions.topics
-            _latest.hub = self
             for started in hooks.started:
                 started()
+            _latest.follow(self)
+
+    def stop(self) -> None:
+        """Receive no more; from any thread."""
+        with suppress(RuntimeError):  # its loop has ended, and all on it
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        for task in (self._receiver, *self.tasks):
+            if task is not None:
+                task.cancel()
 
     async def _receive(self) -> None:
         while True:
@@ -251,19 +287,33 @@ class Hub:
 
 
 class _Latest:
-    hub: Hub | None = None
+    """The hub by which this process is told of changes."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self.hub: Hub | None = None
+        self.tried = -float(RECEIVE_AGAIN_SECONDS)
+
+    def follow(self, hub: Hub) -> None:
+        previous, self.hub = self.hub, hub
+        if previous is not None and not previous.is_serving:
+            previous.stop()
 
 
 _latest = _Latest()
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+_hubs = PerLoop(Hub)
 
 
 def get_hub() -> Hub:
     """Return the hub of the running event loop."""
-    loop = asyncio.get_running_loop()
-    hub = _hubs.get(loop)
-    if hub is None:
-        hub = _hubs[loop] = Hub()
+    hub = _hubs.get()
+    if hub.layer is not channel_layer():
+        # As in tests: nothing of what is sent now would come over the old one.
+        hub.stop()
+        hub = Hub()
+        _hubs.set(hub)
     return hub
 
 
@@ -271,3 +321,34 @@ def is_receiving() -> bool:
     """Tell whether this process is told of removals, by the hub that started last."""
     hub = _latest.hub
     return hub is not None and hub.is_receiving and not hub.is_unreachable
+
+
+def receive_soon() -> None:
+    """Have a process without connections told of changes, too; waits for nothing.
+
+    It costs a connection to the layer and a probe. A layer in memory has nothing to
+    tell to such a process.
+    """
+    now, hub = monotonic(), _latest.hub
+    is_alive = hub is not None and hub.is_receiving
+    if is_alive or now - _latest.tried < RECEIVE_AGAIN_SECONDS:
+        return
+    _latest.tried = now
+    if not isinstance(channel_layer(), InMemoryChannelLayer):
+        call_soon(_receive)
+
+
+def _receive() -> None:
+    hub = get_hub()
+    hub.tasks.spawn(_try_to_receive(hub))
+
+
+async def _try_to_receive(hub: Hub) -> None:
+    with suppress(ServiceUnavailable):
+        await hub.receive()
+
+
+def forget_after_fork() -> None:
+    """Start anew in a forked child, where the parent's hubs receive nothing."""
+    _latest.forget()
+    _hubs.clear()

@@ -1,13 +1,70 @@
 """Addresses that a webhook may be sent to: public ones, however they are written.
 
-Registries: https://www.iana.org/assignments/iana-ipv4-special-registry and
-https://www.iana.org/assignments/iana-ipv6-special-registry.
+Registries: https://www.iana.org/assignments/iana-ipv4-special-registry,
+https://www.iana.org/assignments/iana-ipv6-special-registry and
+https://www.iana.org/assignments/ipv6-unicast-address-assignments.
 """
 
 import socket
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Address = IPv4Address | IPv6Address
+
+# Written down here, since Python's versions differ in what they call global.
+_CLOSED_V4 = tuple(
+    map(
+        IPv4Network,
+        (
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.88.99.0/24",  # 6to4's relays, withdrawn by RFC 7526
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "224.0.0.0/3",  # multicast, and what is reserved
+        ),
+    )
+)
+_OPEN_V4 = (IPv4Address("192.0.0.9"), IPv4Address("192.0.0.10"))
+"""Anycast addresses among those above."""
+
+_UNICAST = IPv6Network("2000::/3")
+"""All that has ever been given out for the open internet."""
+
+_CLOSED_V6 = tuple(
+    map(
+        IPv6Network,
+        ("2001::/23", "2001:db8::/32", "3fff::/20"),
+    )
+)
+_OPEN_V6 = tuple(
+    map(
+        IPv6Network,
+        (
+            "2001::/32",  # Teredo: what it carries is looked at for itself
+            "2001:1::1/128",
+            "2001:1::2/128",
+            "2001:1::3/128",
+            "2001:3::/32",
+            "2001:4:112::/48",
+            "2001:20::/28",
+            "2001:30::/28",
+        ),
+    )
+)
+"""Parts of those above that are reachable from everywhere."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+
+_ISATAP = {0x00005EFE, 0x02005EFE}
+"""First half of the lower 64 bits; the other half is an IPv4 address (RFC 5214)."""
 
 
 def is_public(host: str) -> bool:
@@ -16,7 +73,7 @@ def is_public(host: str) -> bool:
     Private, loopback, link-local, shared, multicast and reserved ones are not, nor is
     an IPv6 address that carries one of them. What is no IP address is not public.
     """
-    address = _read(host)
+    address = written_address(host)
     return address is not None and all(map(_is_global, _carried(address)))
 
 
@@ -25,10 +82,11 @@ def is_inside(host: str) -> bool:
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
-    return _read(host) is not None and not is_public(host)
+    return written_address(host) is not None and not is_public(host)
 
 
-def _read(host: str) -> IPv4Address | IPv6Address | None:
+def written_address(host: str) -> Address | None:
+    """Return the IP address that *host* is, in whichever spelling; a name: ``None``."""
     try:
         return ip_address(host.partition("%")[0])
     except ValueError:
@@ -40,24 +98,27 @@ def _read(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def _carried(
-    address: IPv4Address | IPv6Address,
-) -> list[IPv4Address | IPv6Address]:
+def _carried(address: Address) -> list[Address]:
+    """Return the address and those that a tunnel or a translator would send on to."""
     if isinstance(address, IPv4Address):
         return [address]
-    teredo = address.teredo
-    tunnelled = [address.ipv4_mapped, address.sixtofour, *(teredo or ())]
+    if address.ipv4_mapped is not None:
+        return [address.ipv4_mapped]
+    low = IPv4Address(int(address) & 0xFFFFFFFF)
     if address in _NAT64:
-        tunnelled.append(IPv4Address(int(address) & 0xFFFFFFFF))
-    inner = [carried for carried in tunnelled if carried is not None]
-    is_mapped = address.ipv4_mapped is not None or address in _NAT64
-    return [*inner] if is_mapped else [address, *inner]
+        return [low]
+    carried: list[Address] = [address, *(address.teredo or ())]
+    if address.sixtofour is not None:
+        carried.append(address.sixtofour)
+    if int(address) >> 32 & 0xFFFFFFFF in _ISATAP:
+        carried.append(low)
+    return carried
 
 
-def _is_global(address: IPv4Address | IPv6Address) -> bool:
-    return (
-        address.is_global
-        and not address.is_multicast
-        and not address.is_reserved
-        and not address.is_unspecified
-    )
+def _is_global(address: Address) -> bool:
+    if isinstance(address, IPv4Address):
+        is_closed = any(address in network for network in _CLOSED_V4)
+        return address in _OPEN_V4 or not is_closed
+    is_closed = any(address in network for network in _CLOSED_V6)
+    is_open = any(address in network for network in _OPEN_V6)
+    return address in _UNICAST and (is_open or not is_closed)

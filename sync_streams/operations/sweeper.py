@@ -10,26 +10,23 @@ import asyncio
 import logging
 import random
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 from django.core.signals import request_started
 
 from sync_streams import operations
 from sync_streams.conf import get_settings
+from sync_streams.per_loop import PerLoop
 
 logger = logging.getLogger(__name__)
 
-_tasks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]] = (
-    WeakKeyDictionary()
-)
+_tasks = PerLoop(lambda: asyncio.create_task(_sweep_for_ever()))
 
 
 def start() -> None:
     """Sweep in the running event loop from now on; once for each."""
-    loop = asyncio.get_running_loop()
-    if loop not in _tasks and get_settings().expiry_interval_seconds > 0:
-        _tasks[loop] = loop.create_task(_sweep_for_ever())
+    if get_settings().expiry_interval_seconds > 0:
+        _tasks.get()
 
 
 def pause(interval: float) -> float:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 from zlib import crc32
 
 import redis
@@ -24,6 +23,7 @@ from redis.retry import Retry
 
 from sync_streams.conf import get_settings
 from sync_streams.errors import RateLimited, ServiceUnavailable
+from sync_streams.per_loop import PerLoop
 
 from .urls import hosts
 
@@ -89,6 +89,9 @@ class Refusals:
     """How often this process refused a Stream's Messages; for who looks, not exact."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
         """Begin with none."""
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._lock = Lock()
@@ -108,9 +111,7 @@ class Refusals:
 
 _log = PublishLog()
 refusals = Refusals()
-_by_loop: WeakKeyDictionary[
-    asyncio.AbstractEventLoop, tuple[str, list[redis.asyncio.Redis]]
-] = WeakKeyDictionary()
+_AsyncClients = dict[str, list[redis.asyncio.Redis]]
 
 
 def spend(stream_sid: str) -> None:
@@ -160,6 +161,15 @@ def async_client(url: str, key: str) -> redis.asyncio.Redis:
     return _shard(_async_clients(url), key)
 
 
+def forget_after_fork() -> None:
+    """Begin anew in a process that was forked: it counts for itself."""
+    global _log
+    _log = PublishLog()
+    refusals.forget()
+    _by_loop.clear()
+    _clients.cache_clear()
+
+
 def _spend_here(stream_sid: str) -> None:
     limit, window = _limit()
     _check(stream_sid, _log.wait(stream_sid, limit, window))
@@ -190,12 +200,19 @@ def _clients(url: str) -> list[redis.Redis]:
 
 def _async_clients(url: str) -> list[redis.asyncio.Redis]:
     # A connection belongs to the event loop that opened it.
-    loop = asyncio.get_running_loop()
-    known = _by_loop.get(loop)
-    if known is None or known[0] != url:
-        clients = [_connect(redis.asyncio, host, AsyncRetry) for host in hosts(url)]
-        known = _by_loop[loop] = url, clients
-    return known[1]
+    known = _by_loop.get()
+    if url not in known:
+        known[url] = [_connect(redis.asyncio, host, AsyncRetry) for host in hosts(url)]
+    return known[url]
+
+
+async def _close(clients: _AsyncClients) -> None:
+    for several in clients.values():
+        for client in several:
+            await client.aclose(close_connection_pool=True)
+
+
+_by_loop: PerLoop[_AsyncClients] = PerLoop(dict, _close)
 
 
 def _shard(clients: list[T], key: str) -> T:

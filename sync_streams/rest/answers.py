@@ -28,6 +28,7 @@ from sync_streams.errors import (
     InvalidJSON,
     InvalidParameter,
     NotFound,
+    RateLimited,
     ServiceUnavailable,
     SyncError,
 )
@@ -69,14 +70,19 @@ def describe_error(error: SyncError, path: str) -> dict[str, object]:
     if isinstance(error, NotFound):
         resource = escape_uri_path(path).partition("/v1")[2] or "/"
         error = NotFound(f"The requested resource {resource} was not found")
-    return error.to_dict()
+    return {
+        "code": error.code,
+        "message": error.text,
+        "more_info": error.more_info,
+        "status": error.status,
+    }
 
 
 def error_headers(error: SyncError) -> dict[str, str]:
     """Return the headers that go with an error."""
     if isinstance(error, AuthenticationFailed):
         return {"WWW-Authenticate": CHALLENGE}
-    if error.retry_after is not None:
+    if isinstance(error, RateLimited):
         return {"Retry-After": str(max(1, ceil(error.retry_after)))}
     return {}
 

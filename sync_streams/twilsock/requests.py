@@ -105,7 +105,13 @@ def write_reply(frame: Frame, answer: TunnelReply) -> bytes:
 
 def refuse(error: SyncError) -> TunnelReply:
     """Write an error as the SDK reads it."""
-    return TunnelReply(error.status, to_json(error.to_dict()))
+    body = {
+        "status": error.status,
+        "code": error.code,
+        "message": error.text,
+        "more_info": error.more_info,
+    }
+    return TunnelReply(error.status, to_json(body))
 
 
 def _text(request: JSONObject, name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
 from sync_streams import __version__
 from sync_streams.conf import get_settings
@@ -32,14 +33,20 @@ HEADERS = {
 BLOCKED = "address is not public"
 
 
-def new_session() -> aiohttp.ClientSession:
+def new_session(resolver: AbstractResolver) -> aiohttp.ClientSession:
     """Return a session for the running event loop.
 
     It takes nothing from the environment, follows no redirect, keeps no cookie, and
     its connections are as many as there are endpoints: none waits for another's.
+
+    Args:
+        resolver: looks up names; it is closed after the session.
     """
     connector = aiohttp.TCPConnector(
-        limit=0, keepalive_timeout=KEEPALIVE_SECONDS, socket_factory=_open_socket
+        limit=0,
+        resolver=resolver,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        socket_factory=_open_socket,
     )
     return aiohttp.ClientSession(
         connector=connector,

@@ -2,24 +2,26 @@
 
 It serves callers of every kind, views, sockets, commands, tasks, and keeps the work off
 their event loop. Each Service has a few lanes of its own, in each of which one webhook
-goes after the other: an endpoint that does not answer delays its own webhooks only.
+goes after the other, and each account its share of the process: an endpoint that does
+not answer delays its own webhooks only.
 """
 
 import asyncio
 import logging
-from collections import Counter, deque
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Condition, Lock, Thread
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 from zlib import crc32
 
 import aiohttp
 
+from sync_streams.background import BackgroundLoop, new_lock
 from sync_streams.conf import get_settings
 
 from . import client
 from .outcomes import Outcome, outcomes
+from .resolver import Resolver
+from .shares import Flights, Queue
 from .webhook import Webhook
 
 logger = logging.getLogger(__name__)
@@ -29,11 +31,8 @@ T = TypeVar("T")
 LANES = 4
 """Webhooks of one Service that are on their way at once."""
 
-MAX_WAITING = 10_000
-"""Webhooks of all Services that wait in a process."""
-
-RESOLVER_THREADS = 32
-"""Names looked up at once: a domain whose servers are silent holds one for long."""
+MAX_WAITING = 20_000
+"""Webhooks of all accounts that wait in a process, half of them of one at most."""
 
 
 class DeliveryFailed(Exception):
@@ -53,31 +52,33 @@ class DeliveryFailed(Exception):
 class Dispatcher:
     """The thread, its loop, and what waits in it."""
 
-    def __init__(self) -> None:
-        """Start the thread."""
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(
-            ThreadPoolExecutor(RESOLVER_THREADS, "sync_streams_webhooks")
-        )
+    def __init__(self, nameservers: Sequence[str] | None = None) -> None:
+        """Start the thread.
+
+        Args:
+            nameservers: whom to ask for addresses, by default whom the machine asks.
+        """
+        self._nameservers = nameservers
+        self._background = BackgroundLoop("sync_streams_webhooks")
+        self._loop = self._background.loop
         self._session: aiohttp.ClientSession | None = None
+        self._resolver: Resolver | None = None
         self._lanes: dict[tuple[str, int], deque[Webhook]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: Counter[str] = Counter()
+        self._queue, self._flights = Queue(MAX_WAITING), Flights()
         self._begun = 0
-        self._changed = Condition(Lock())
-        self._thread = Thread(
-            target=self._loop.run_forever, name="sync_streams_webhooks", daemon=True
-        )
-        self._thread.start()
+        self._lock = new_lock()
+        self._changed = asyncio.Event()
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread runs; it does not survive a fork."""
-        return self._thread.is_alive()
+        """Whether the thread runs."""
+        return self._background.is_running
 
     def put(self, webhook: Webhook) -> None:
         """Send a webhook when its turn comes; never waits, never raises."""
-        if not self._reserve(webhook.service_sid):
+        size = get_settings().webhook_queue_size
+        if not self._queue.take(webhook.account_sid, webhook.service_sid, size):
             outcomes.note(webhook.service_sid, "overflow", self.call_later)
             return
         self._loop.call_soon_threadsafe(self._line_up, webhook)
@@ -90,9 +91,13 @@ class Dispatcher:
         """Call a function in the loop; from any thread."""
         self._loop.call_soon_threadsafe(callback, *args)
 
-    def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Run a coroutine in the loop; from any other thread."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+    def run(self, coroutine: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
+        """Run a coroutine in the loop and wait for it; from any other thread.
+
+        Raises:
+            TimeoutError: it took longer than *seconds*.
+        """
+        return self._background.run(coroutine, seconds)
 
     async def deliver(self, webhook: Webhook) -> None:
         """Send a webhook now; in the loop.
@@ -104,7 +109,8 @@ class Dispatcher:
         if account is None or not account.auth_token:
             raise DeliveryFailed("no auth token")
         if self._session is None:
-            self._session = client.new_session()
+            self._resolver = Resolver(self._nameservers)
+            self._session = client.new_session(self._resolver)
         try:
             status = await client.post(self._session, webhook, account.auth_token)
         except TimeoutError as error:
@@ -117,48 +123,35 @@ class Dispatcher:
             raise DeliveryFailed("refused", str(status))
 
     def begin(self) -> None:
-        """Count something that :meth:`flush` waits for."""
-        with self._changed:
+        """Count something that :meth:`flush` waits for; from any thread."""
+        with self._lock:
             self._begun += 1
 
     def end(self) -> None:
-        """Count that it is done."""
-        with self._changed:
+        """Count that it is done; in the loop."""
+        with self._lock:
             self._begun -= 1
-            self._changed.notify_all()
+        self._changed.set()
 
     def flush(self, seconds: float) -> bool:
         """Wait until nothing waits, at most so long; tell whether that is so."""
-        with self._changed:
-            return self._changed.wait_for(self._is_idle, seconds)
+        try:
+            self.run(self._idle(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     def close(self) -> int:
         """Stop, and return how many webhooks still waited and are lost."""
-        lost = self._waiting.total()
-        self.submit(self._close()).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        lost = len(self._queue)
+        self.run(self._close())
+        self._background.stop()
         return lost
 
-    def _is_idle(self) -> bool:
-        return not self._waiting and not self._begun
-
-    def _reserve(self, service_sid: str) -> bool:
-        with self._changed:
-            is_full = self._waiting.total() >= MAX_WAITING
-            size = get_settings().webhook_queue_size
-            if is_full or self._waiting[service_sid] >= size:
-                return False
-            self._waiting[service_sid] += 1
-            return True
-
-    def _release(self, service_sid: str) -> None:
-        with self._changed:
-            self._waiting[service_sid] -= 1
-            if not self._waiting[service_sid]:
-                del self._waiting[service_sid]
-                self._changed.notify_all()
+    async def _idle(self) -> None:
+        while self._queue or self._begun:
+            self._changed.clear()
+            await self._changed.wait()
 
     def _line_up(self, webhook: Webhook) -> None:
         key = webhook.service_sid, crc32(webhook.subject.encode()) % LANES
@@ -172,9 +165,13 @@ class Dispatcher:
 
     async def _empty(self, key: tuple[str, int], lane: deque[Webhook]) -> None:
         while lane:
-            outcome, detail = await self._outcome(lane.popleft())
+            webhook = lane.popleft()
+            await self._flights.begin(webhook.account_sid)
+            outcome, detail = await self._outcome(webhook)
+            self._flights.end(webhook.account_sid)
             outcomes.note(key[0], outcome, self.call_later, detail)
-            self._release(key[0])
+            self._queue.give_back(webhook.account_sid, webhook.service_sid)
+            self._changed.set()
         del self._lanes[key]
 
     async def _outcome(self, webhook: Webhook) -> tuple[Outcome, str]:
@@ -194,9 +191,11 @@ class Dispatcher:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
+        if self._resolver is not None:
+            await self._resolver.close()
 
 
-_lock = Lock()
+_lock = new_lock()
 _dispatchers: list[Dispatcher] = []
 
 
@@ -215,8 +214,8 @@ def peek_dispatcher() -> Dispatcher | None:
 
 
 def forget_after_fork() -> None:
-    """Start anew in a forked child, where the thread does not exist."""
+    """Begin anew in a forked process: the parent's thread does not run here."""
     # Another thread may have held the lock at that moment; it does not exist here.
     global _lock
-    _lock = Lock()
+    _lock = new_lock()
     _dispatchers.clear()

@@ -7,8 +7,9 @@ logged at once, those of the following minute together.
 import logging
 from collections import Counter
 from collections.abc import Callable
-from threading import Lock
 from typing import Literal
+
+from sync_streams.background import new_lock
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +38,9 @@ class Outcomes:
     """Outcomes of this process."""
 
     def __init__(self) -> None:
-        """Start at nought."""
         self.totals: Counter[Outcome] = Counter()
         """How many there were of each, since the process started."""
-        self._lock = Lock()
-        self._unreported: dict[str, Counter[Outcome]] = {}
+        self.forget()
 
     def note(
         self, service_sid: str, outcome: Outcome, later: Later, detail: str = ""
@@ -61,9 +60,10 @@ class Outcomes:
 
     def forget(self) -> None:
         """Start at nought again; what is not logged yet will not be."""
-        with self._lock:
-            self.totals.clear()
-            self._unreported.clear()
+        # The lock as well: at the moment of a fork another thread may have held it.
+        self._lock = new_lock()
+        self.totals.clear()
+        self._unreported: dict[str, Counter[Outcome]] = {}
 
     def report(self, service_sid: str, later: Later) -> None:
         """Log what failed since the last line; when nothing did, forget the Service."""

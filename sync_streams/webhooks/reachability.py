@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import islice
-from threading import Lock
 from typing import TypeVar
 
 from channels.db import database_sync_to_async
 
 from sync_streams import operations
+from sync_streams.background import new_lock
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceNotFound
 from sync_streams.models import Service
@@ -34,6 +34,7 @@ from .presence import (
 )
 from .receivers import describe
 from .sender import send
+from .shares import Queue
 
 POLL_SECONDS = 5
 """How often a process looks for identities whose own process has died."""
@@ -41,8 +42,8 @@ POLL_SECONDS = 5
 RENEW_EVERY = 4
 """Polls from one renewal of the leases to the next."""
 
-MAX_STEPS = 10_000
-"""Connections and disconnections that wait to be looked at."""
+MAX_STEPS = 20_000
+"""Connections and disconnections that wait to be looked at, of one account half."""
 
 EARLY_SECONDS = 0.01
 """By which a timer may be early, against Redis's clock."""
@@ -65,6 +66,7 @@ class Reachability:
         )
         self._tracked: dict[str, Endpoint] = {}
         self._steps: deque[tuple[str, Step]] = deque()
+        self._queue = Queue(MAX_STEPS)
         self._worker: asyncio.Task[None] | None = None
         self._survey: asyncio.Task[None] | None = None
         self._polls, self._is_closed = 0, False
@@ -77,27 +79,30 @@ class Reachability:
         if change == "disconnected":
             endpoint = self._tracked.pop(connection_id, None)
             if endpoint is not None:
-                self._add(service.sid, partial(self._disconnect, endpoint))
+                self._add(endpoint, partial(self._disconnect, endpoint))
         elif service.reachability_webhooks_enabled:
             endpoint = Endpoint(
                 service.sid, actor.identity, connection_id, service.account_sid
             )
             self._tracked[connection_id] = endpoint
-            self._add(service.sid, partial(self._connect, endpoint))
+            self._add(endpoint, partial(self._connect, endpoint))
 
     def close(self) -> None:
         """Tell nothing more; from any thread."""
         self._is_closed = True
 
-    def _add(self, service_sid: str, step: Step) -> None:
-        if len(self._steps) >= MAX_STEPS:
+    def _add(self, endpoint: Endpoint, step: Step) -> None:
+        service_sid = endpoint.service_sid
+        if not self._queue.take(endpoint.account_sid, service_sid, MAX_STEPS):
             outcomes.note(service_sid, "overflow", self.dispatcher.call_later)
             return
         self.dispatcher.begin()
-        self.dispatcher.call_soon(self._line_up, service_sid, self._counted(step))
+        counted = self._counted(endpoint, step)
+        self.dispatcher.call_soon(self._line_up, service_sid, counted)
 
-    def _counted(self, step: Step) -> Step:
+    def _counted(self, endpoint: Endpoint, step: Step) -> Step:
         async def take() -> None:
+            self._queue.give_back(endpoint.account_sid, endpoint.service_sid)
             try:
                 await step()
             finally:
@@ -204,8 +209,15 @@ def _cause(endpoint: Endpoint) -> Actor:
     return Actor(endpoint.identity, endpoint.connection_id)
 
 
-_lock = Lock()
+_lock = new_lock()
 _known: list[Reachability] = []
+
+
+def forget_after_fork() -> None:
+    """Start anew in a forked child, which holds no endpoint yet."""
+    global _lock
+    _lock = new_lock()
+    _known.clear()
 
 
 def note(change: EndpointChange, service: Service, actor: Actor) -> None:

@@ -1,6 +1,5 @@
 """Sender: the way out, by this process's dispatcher or the project's task queue."""
 
-import atexit
 import logging
 
 from sync_streams.conf import get_settings, imported
@@ -39,7 +38,7 @@ def deliver(webhook: dict[str, object]) -> None:
             connection was tried twice; whether to try later is the task's decision.
     """
     dispatcher = get_dispatcher()
-    dispatcher.submit(dispatcher.deliver(Webhook.from_dict(webhook))).result()
+    dispatcher.run(dispatcher.deliver(Webhook.from_dict(webhook)))
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> bool:
@@ -63,6 +62,3 @@ def close() -> None:
     dispatcher.flush(FLUSH_SECONDS)
     if lost := dispatcher.close():
         logger.warning("%s webhooks were not sent before the process ended", lost)
-
-
-atexit.register(close)

@@ -52,6 +52,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"\x00\xff what is this\r\n\r\n")
                 self.close_connection = True
                 return
+            case "informs":
+                self.inform_for_ever()
+                return
             case "hangs-up":
                 self.close_connection = True
                 return
@@ -79,6 +82,14 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(chunk)
                 self.wfile.flush()
                 time.sleep(pause)
+
+    def inform_for_ever(self) -> None:
+        """Send interim answers, and never the one that counts."""
+        self.close_connection = True
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+                time.sleep(TRICKLE_SECONDS)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Print nothing else."""

@@ -1,5 +1,6 @@
 """How webhooks are delivered, and what becomes of those that cannot be."""
 
+import asyncio
 import json
 import logging
 import multiprocessing
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -15,16 +17,19 @@ import pytest
 from sync_streams import operations
 from sync_streams.models import Service
 from sync_streams.operations.validators import check_service_fields
-from sync_streams.webhooks import client, dispatcher, sender
+from sync_streams.webhooks import client, dispatcher, resolver, sender
 from sync_streams.webhooks.dispatcher import Dispatcher
 from sync_streams.webhooks.outcomes import Outcomes
+from sync_streams.webhooks.resolver import CACHE_SECONDS
 from sync_streams.webhooks.sender import DeliveryFailed
+from sync_streams.webhooks.shares import MAX_IN_FLIGHT, MIN_IN_FLIGHT, Flights, Queue
 from sync_streams.webhooks.webhook import Webhook
 from tests.service.overrides import Override
 from tests.services import ROOT, free_port
-from tests.settings import ACCOUNT_SID, AUTH_TOKEN
+from tests.settings import ACCOUNT_SID, AUTH_TOKEN, OTHER_ACCOUNT_SID
 from tests.webhooks import hand_over
 from tests.webhooks.conftest import WAIT_SECONDS, Receiver
+from tests.webhooks.nameserver import Nameserver
 
 SERVICE_SID = "IS" + "0" * 32
 OTHER_SERVICE_SID = "IS" + "1" * 32
@@ -42,10 +47,16 @@ SSRF_HOSTS = [
 ]
 
 
-def webhook(url: str, *, service_sid: str = SERVICE_SID, n: int = 0) -> Webhook:
+def webhook(
+    url: str,
+    *,
+    account_sid: str = ACCOUNT_SID,
+    service_sid: str = SERVICE_SID,
+    n: int = 0,
+) -> Webhook:
     return Webhook(
         url=url,
-        account_sid=ACCOUNT_SID,
+        account_sid=account_sid,
         service_sid=service_sid,
         parameters={"EventType": "stream_created", "Number": str(n)},
     )
@@ -80,22 +91,48 @@ def test_opened_guard_lets_all_of_them_in(receiver: Receiver, host: str) -> None
     assert receiver.next()["is_valid"]
 
 
-def test_name_that_leads_inside_only_now_is_refused(
-    inside: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_name_that_leads_inside_only_now_is_refused(inside: Receiver) -> None:
     """The URL was accepted for the address that its name had then."""
-
-    def rebound(host: object, port: object, *_: object, **__: object) -> list[object]:
-        addresses = ["169.254.169.254", "10.0.0.1", "127.0.0.1"]
-        kind = socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, ""
-        return [(*kind, (address, port)) for address in addresses]
-
     url = f"http://hooks.example:{inside.port}/"
     check_service_fields({"webhook_url": url})
-    monkeypatch.setattr(socket, "getaddrinfo", rebound)
 
-    assert failure_of(url).outcome == "blocked"
+    with Nameserver("169.254.169.254", "10.0.0.1", "127.0.0.1") as nameserver:
+        own = Dispatcher([nameserver.address])
+        with pytest.raises(DeliveryFailed) as failure:
+            own.run(own.deliver(webhook(url)))
+        own.close()
+
+    assert nameserver.asked
+    assert failure.value.outcome == "blocked"
     assert inside.is_idle()
+
+
+def test_names_that_nobody_answers_delay_no_other_account(receiver: Receiver) -> None:
+    with Nameserver("127.0.0.1") as nameserver:
+        own = Dispatcher([nameserver.address])
+        for n in range(100):
+            own.put(webhook(f"http://{n}.silent/", service_sid=f"IS{n + 2:032x}"))
+        url = f"http://hooks.example:{receiver.port}/found"
+        own.put(webhook(url, account_sid=OTHER_ACCOUNT_SID))
+
+        found = receiver.next(CACHE_SECONDS)
+        waiting = own.close()
+
+    assert found["path"] == "/found"
+    assert waiting >= 100
+
+
+def test_name_that_nobody_answers_is_a_timeout(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolver, "CACHE_SECONDS", 0.1)
+    with Nameserver() as nameserver:
+        own = Dispatcher([nameserver.address])
+        with pytest.raises(DeliveryFailed) as failure:
+            own.run(own.deliver(webhook("http://hooks.silent/")))
+        own.close()
+
+    assert failure.value.outcome == "timeout"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +183,7 @@ def test_endless_answer_is_not_read_to_its_end(receiver: Receiver) -> None:
     sender.deliver(webhook(receiver.url("endless")).to_dict())
 
 
-@pytest.mark.parametrize("kind", ["never", "trickles"])
+@pytest.mark.parametrize("kind", ["never", "trickles", "informs"])
 def test_answer_that_does_not_end_in_time_is_a_timeout(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -168,11 +205,11 @@ def test_connection_that_is_not_taken_is_a_timeout_of_its_own(
             late = webhook("http://{}:{}/".format(*where))
 
             started = time.monotonic()
-            failure = own.submit(own.deliver(late)).exception()
+            with pytest.raises(DeliveryFailed) as failure:
+                own.run(own.deliver(late))
             own.close()
 
-    assert isinstance(failure, DeliveryFailed)
-    assert failure.outcome == "timeout"
+    assert failure.value.outcome == "timeout"
     # Twice, and long before the 15 seconds that everything may take.
     assert 0.4 <= time.monotonic() - started < client.TOTAL_SECONDS
 
@@ -224,20 +261,92 @@ def test_full_queue_loses_the_newest_and_counts_them(
 
 
 @pytest.mark.parametrize(("sent", "lost"), [(3, 0), (4, 1)])
-def test_all_services_together_have_a_bound_too(
+def test_services_of_one_account_have_half_of_the_process(
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
     totals: Outcomes,
     sent: int,
     lost: int,
 ) -> None:
-    monkeypatch.setattr(dispatcher, "MAX_WAITING", 3)
+    monkeypatch.setattr(dispatcher, "MAX_WAITING", 6)
+    own = Dispatcher()
 
     for n in range(sent):
-        sender.send(webhook(receiver.url("slow"), service_sid=f"IS{n:032x}"))
+        own.put(webhook(receiver.url("slow"), service_sid=f"IS{n + 2:032x}"))
 
-    assert sender.flush(WAIT_SECONDS)
+    assert own.flush(WAIT_SECONDS)
+    own.close()
     assert totals.totals == {"delivered": 3, **({"overflow": lost} if lost else {})}
+
+
+def test_account_that_fills_its_share_costs_another_one_nothing(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, totals: Outcomes
+) -> None:
+    monkeypatch.setattr(dispatcher, "MAX_WAITING", 6)
+    own = Dispatcher()
+    for n in range(100):
+        own.put(webhook(receiver.url("never"), service_sid=f"IS{n + 2:032x}"))
+
+    own.put(webhook(receiver.url("other"), account_sid=OTHER_ACCOUNT_SID))
+    paths = [receiver.next()["path"] for _ in range(4)]
+    own.close()
+
+    assert sorted(paths) == ["/never", "/never", "/never", "/other"]
+    assert totals.totals["overflow"] == 97
+
+
+@pytest.mark.parametrize("accounts", [1, 2, 3, 10])
+def test_there_always_is_a_place_for_one_more_account(accounts: int) -> None:
+    queue = Queue(100)
+    held = Counter[str]()
+    for _ in range(100):
+        for number in range(accounts):
+            held[str(number)] += queue.take(str(number), str(number), 1000)
+
+    assert queue.take("another", "another", 1000)
+    # Each has at least what all of them, and one more, would share alike.
+    assert min(held.values()) >= 100 // (accounts + 1) - 1
+
+
+def test_places_that_are_given_back_are_free_again() -> None:
+    queue = Queue(4)
+    taken = [queue.take("a", "s", 2) for _ in range(3)]
+    for _ in range(2):
+        queue.give_back("a", "s")
+
+    assert taken == [True, True, False]
+    assert len(queue) == 0
+    assert queue.take("a", "s", 2)
+
+
+async def test_account_has_its_share_on_its_way_and_the_others_wait(
+    override: Override,
+) -> None:
+    override(ACCOUNTS={f"AC{n:032x}": {} for n in range(MAX_IN_FLIGHT)})
+    flights = Flights()
+    for _ in range(MIN_IN_FLIGHT):
+        await flights.begin("AC1")
+
+    late = asyncio.create_task(flights.begin("AC1"))
+    await flights.begin("AC2")
+    assert not late.done()
+
+    flights.end("AC1")
+    await late
+
+
+async def test_who_gives_up_waiting_takes_no_turn() -> None:
+    flights = Flights()
+    for _ in range(MAX_IN_FLIGHT // 2):
+        await flights.begin("AC1")
+    late = asyncio.create_task(flights.begin("AC1"))
+    await asyncio.sleep(0)
+    late.cancel()
+    await asyncio.gather(late, return_exceptions=True)
+    for _ in range(MAX_IN_FLIGHT // 2):
+        flights.end("AC1")
+
+    await asyncio.wait_for(flights.begin("AC1"), 1)
 
 
 @pytest.mark.django_db(transaction=True)

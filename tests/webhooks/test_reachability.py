@@ -140,7 +140,7 @@ def _quick_polls(
     known = reachability._known.pop()
     known.close()
     assert known._survey
-    known.dispatcher.submit(asyncio.wait([known._survey])).result(WAIT_SECONDS)
+    known.dispatcher.run(asyncio.wait([known._survey]), WAIT_SECONDS)
 
 
 @pytest.mark.redis

@@ -6,7 +6,8 @@ subscribers here although its publisher was answered 201.
 
 import asyncio
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+
+from sync_streams.per_loop import PerLoop
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -44,15 +45,14 @@ class Backpressure:
                 await self._is_keeping_up.wait()
 
 
-_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Backpressure] = (
-    WeakKeyDictionary()
-)
+_by_loop = PerLoop(Backpressure)
 
 
 def backpressure() -> Backpressure:
     """Return the backpressure of the running loop's hub."""
-    loop = asyncio.get_running_loop()
-    known = _by_loop.get(loop)
-    if known is None:
-        known = _by_loop[loop] = Backpressure()
-    return known
+    return _by_loop.get()
+
+
+def forget() -> None:
+    """Forget all hubs: they are those of the process this one was forked from."""
+    _by_loop.clear()

@@ -13,7 +13,7 @@ from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.exceptions import ImproperlyConfigured
 
 from sync_streams.conf import get_settings
-from sync_streams.delivery.cluster.event_loop import run_on_loop
+from sync_streams.delivery.cluster.event_loop import LATEST, loops, run_on_loop
 from sync_streams.delivery.events import (
     MESSAGE,
     PROCESS_GROUP,
@@ -67,6 +67,9 @@ async def abroadcast(event: Event | ServiceEvent) -> None:
             ``broadcast_timeout_seconds``; or it is a Message, and this process has
             been behind for as long, or hears nothing from where it would go.
     """
+    if (serving := loops.elsewhere()) is not None:
+        await _hand_over(event, serving)
+        return
     group = PROCESS_GROUP
     if event["type"] == MESSAGE:
         group = stream_group(event["stream_sid"])
@@ -87,6 +90,7 @@ def can_broadcast_now(stream_sid: str) -> bool:
     layer, known = channel_layer(), backpressure()
     return (
         isinstance(layer, InMemoryChannelLayer)
+        and loops.elsewhere() is None
         and not known.unreachable
         and not known.is_behind(stream_sid)
         and layer.can_send_now(stream_group(stream_sid))
@@ -97,6 +101,18 @@ def broadcast_now(event: Event) -> None:
     """Broadcast a Message without waiting, where :func:`can_broadcast_now` says so."""
     layer = cast("InMemoryChannelLayer", channel_layer())
     layer.group_send_now(stream_group(event["stream_sid"]), dict(event))
+
+
+async def _hand_over(
+    event: Event | ServiceEvent, serving: asyncio.AbstractEventLoop
+) -> None:
+    # From here a layer in memory would not wake the loop that receives.
+    future = asyncio.run_coroutine_threadsafe(abroadcast(event), serving)
+    try:
+        async with asyncio.timeout(LATEST * get_settings().broadcast_timeout_seconds):
+            await asyncio.wrap_future(future)
+    except TimeoutError as error:
+        raise ServiceUnavailable from error
 
 
 async def _check_reachable(stream_sid: str, group: str) -> None:

@@ -1,13 +1,14 @@
 """The event loop that broadcasts for synchronous code."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
-from threading import Lock, Thread
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from django.core.exceptions import SynchronousOnlyOperation
 
+from sync_streams.background import BackgroundLoop, new_lock, run_on
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
 
@@ -24,15 +25,32 @@ def run_on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
         SynchronousOnlyOperation: an event loop runs in this thread.
         ServiceUnavailable: 20503, that loop stops, or is much too late.
     """
-    return _loops.run(coroutine)
+    if _is_in_event_loop():
+        coroutine.close()
+        raise SynchronousOnlyOperation("Use the async twin from async code.")
+    seconds = LATEST * get_settings().broadcast_timeout_seconds
+    try:
+        return run_on(loops.get(), coroutine, seconds)
+    except (TimeoutError, CancelledError) as error:
+        # The loop hangs, or its server stops: nobody would ever answer.
+        raise ServiceUnavailable from error
 
 
 def serve_on(loop: asyncio.AbstractEventLoop) -> None:
     """Let synchronous callers of this process broadcast through *loop*."""
-    _loops.serving = loop
+    loops.serving = loop
 
 
-class _Loops:
+def call_soon(callback: Callable[[], object]) -> None:
+    """Call a function on the loop that broadcasts; from any thread.
+
+    It is not called if that loop ends before.
+    """
+    with suppress(RuntimeError):
+        loops.get().call_soon_threadsafe(callback)
+
+
+class Loops:
     """The event loop that broadcasts for synchronous code.
 
     It is the one that serves this process's sockets. Elsewhere (a task queue, a
@@ -41,35 +59,35 @@ class _Loops:
     """
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew in a forked child, where the parent's loops do not run."""
         self.serving: asyncio.AbstractEventLoop | None = None
-        self._thread: Thread | None = None
-        self._own: asyncio.AbstractEventLoop | None = None
-        self._lock = Lock()
+        self._own: BackgroundLoop | None = None
+        # Another thread may have held it at the moment of a fork.
+        self._lock = new_lock()
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        if _is_in_event_loop():
-            coroutine.close()
-            raise SynchronousOnlyOperation("Use the async twin from async code.")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop())
-        try:
-            return future.result(LATEST * get_settings().broadcast_timeout_seconds)
-        except (TimeoutError, CancelledError) as error:
-            # The loop hangs, or its server stops: nobody would ever answer.
-            future.cancel()
-            raise ServiceUnavailable from error
-
-    def _loop(self) -> asyncio.AbstractEventLoop:
+    def get(self) -> asyncio.AbstractEventLoop:
+        """Return the loop."""
         if self.serving is not None and self.serving.is_running():
             return self.serving
         with self._lock:
-            # A thread does not survive a fork, hence the look at its life.
-            if self._own is None or self._thread is None or not self._thread.is_alive():
-                self._own = asyncio.new_event_loop()
-                self._thread = Thread(
-                    target=self._own.run_forever, name="sync_streams", daemon=True
-                )
-                self._thread.start()
-        return self._own
+            if self._own is None or not self._own.is_running:
+                self._own = BackgroundLoop("sync_streams")
+            return self._own.loop
+
+    def elsewhere(self) -> asyncio.AbstractEventLoop | None:
+        """Return the loop that serves this process's sockets, if it is not this one."""
+        serving = self.serving
+        if serving is None or serving is asyncio.get_running_loop():
+            return None
+        return serving if serving.is_running() else None
+
+    def stop(self) -> None:
+        """End this process's own loop, and its connections; at exit."""
+        if self._own is not None:
+            self._own.stop()
 
 
 def _is_in_event_loop() -> bool:
@@ -80,4 +98,4 @@ def _is_in_event_loop() -> bool:
     return True
 
 
-_loops = _Loops()
+loops = Loops()

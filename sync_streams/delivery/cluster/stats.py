@@ -105,7 +105,9 @@ async def _gather(stream_sids: list[str] | None, stats: Stats) -> None:
 
 
 async def answer(hub: Hub, question: Mapping[str, Any]) -> None:
-    """Answer a question of :func:`aask` for this process."""
+    """Answer a question of :func:`aask` for this process, if it has connections."""
+    if not hub.is_serving:
+        return
     sids, local = question["stream_sids"], hub.subscriptions
     subscribers = (
         local.busiest(MAX_BUSIEST)

@@ -1,0 +1,33 @@
+"""Forks: what a process that was forked from another one does not share with it.
+
+Threads, event loops and connections stay with the parent, although the child has a copy
+of all that refers to them; locks may have been held, for ever now. A server that loads
+the application before it forks, ``multiprocessing`` and task queues all do so. See
+https://docs.python.org/3/library/os.html#os.register_at_fork.
+"""
+
+import os
+
+from .cache import lookups
+from .connections import consumer, registry
+from .delivery import hub
+from .delivery.cluster import backpressure, event_loop
+from .redis import rate_limit
+from .webhooks import dispatcher, outcomes, reachability
+
+
+def connect() -> None:
+    """Start anew in each process that is forked from this one."""
+    for forget in (
+        event_loop.loops.forget,
+        backpressure.forget,
+        hub.forget_after_fork,
+        lookups.forget_after_fork,
+        rate_limit.forget_after_fork,
+        registry.connections.forget,
+        consumer.new_prefix,
+        outcomes.outcomes.forget,
+        dispatcher.forget_after_fork,
+        reachability.forget_after_fork,
+    ):
+        os.register_at_fork(after_in_child=forget)

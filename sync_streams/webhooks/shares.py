@@ -1,0 +1,102 @@
+"""Shares: how much of what a process has may be one account's, or one Service's."""
+
+import asyncio
+from collections import Counter
+
+from sync_streams.background import new_lock
+from sync_streams.conf import get_settings
+
+MAX_IN_FLIGHT = 512
+"""Webhooks of all accounts that are on their way at once: each may hold a socket."""
+
+MIN_IN_FLIGHT = 16
+"""Webhooks that each account may have on their way, however many accounts there are."""
+
+
+class Queue:
+    """Counts what waits, by account and Service; from any thread.
+
+    An account may hold as many places as are free: one alone at most half of them,
+    *n* of them at most 1/(*n* + 1) each. So there is always a place for another one,
+    whatever the others do. (Dynamic thresholds: https://doi.org/10.1109/90.664262.)
+    """
+
+    def __init__(self, places: int) -> None:
+        """Have nothing wait.
+
+        Args:
+            places: for all accounts together.
+        """
+        self._places = places
+        self._lock = new_lock()
+        self._services: Counter[str] = Counter()
+        self._accounts: Counter[str] = Counter()
+
+    def take(self, account_sid: str, service_sid: str, limit: int) -> bool:
+        """Take a place, if the account may have one more and the Service, too.
+
+        Args:
+            account_sid: the account.
+            service_sid: its Service.
+            limit: places that the Service may have.
+        """
+        with self._lock:
+            free = self._places - self._accounts.total()
+            if (
+                self._accounts[account_sid] >= free
+                or self._services[service_sid] >= limit
+            ):
+                return False
+            self._accounts[account_sid] += 1
+            self._services[service_sid] += 1
+            return True
+
+    def give_back(self, account_sid: str, service_sid: str) -> None:
+        """Give a place back."""
+        with self._lock:
+            _count_down(self._accounts, account_sid)
+            _count_down(self._services, service_sid)
+
+    def __len__(self) -> int:
+        """Return how many places are taken."""
+        return self._accounts.total()
+
+
+class Flights:
+    """How many webhooks of each account are on their way; on one event loop."""
+
+    def __init__(self) -> None:
+        """Have none on its way."""
+        self._slices: dict[str, asyncio.Semaphore] = {}
+        self._users: Counter[str] = Counter()
+
+    async def begin(self, account_sid: str) -> None:
+        """Wait until the account may have one more on its way."""
+        self._users[account_sid] += 1
+        if account_sid not in self._slices:
+            self._slices[account_sid] = asyncio.Semaphore(_share())
+        try:
+            await self._slices[account_sid].acquire()
+        except asyncio.CancelledError:
+            self._forget(account_sid)
+            raise
+
+    def end(self, account_sid: str) -> None:
+        """Let the account have another one on its way."""
+        self._slices[account_sid].release()
+        self._forget(account_sid)
+
+    def _forget(self, account_sid: str) -> None:
+        _count_down(self._users, account_sid)
+        if account_sid not in self._users:
+            del self._slices[account_sid]
+
+
+def _share() -> int:
+    return max(MIN_IN_FLIGHT, MAX_IN_FLIGHT // max(1, len(get_settings().accounts)))
+
+
+def _count_down(counts: Counter[str], sid: str) -> None:
+    counts[sid] -= 1
+    if not counts[sid]:
+        del counts[sid]

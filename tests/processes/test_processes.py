@@ -1,0 +1,96 @@
+"""Processes of every kind that publish: none is left worse than it was."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.services import ROOT
+from tests.webhooks.conftest import Receiver
+
+WAIT_SECONDS = 60
+
+pytestmark = pytest.mark.redis
+
+
+def run(
+    module: str, *arguments: str, redis_url: str, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of this folder as a process, which must end well."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.processes.{module}", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "REDIS_URL": redis_url, **environ},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+def test_greenlets_go_on_after_a_publish_and_a_webhook(
+    receiver: Receiver, redis_url: str, library: str
+) -> None:
+    hook = receiver.url("slow")
+    done = run("greenlets", library, redis_url=redis_url, HOOK=hook)
+
+    assert done.stdout.splitlines() == [
+        "streams: 1",
+        "published: 20",
+        "flushed: True",
+        "streams: 2",
+        "others went on: True",
+        "streams: 2",
+    ]
+    assert [receiver.parameters()["EventType"] for _ in range(2)] == [
+        "stream_created",
+        "webhook_test",
+    ]
+
+
+def test_child_forked_from_a_server_publishes_and_inherits_nothing(
+    redis_url: str,
+) -> None:
+    done = run("forks", redis_url=redis_url)
+
+    assert done.stdout.splitlines() == [
+        "parent",
+        "child",
+        "loop of the child",
+        "parent, again",
+        # It is told of no changes, has no cached Service, and no connection.
+        "default (False, None, 0) published",
+    ]
+
+
+def test_event_loop_for_each_task_leaves_nothing_behind(redis_url: str) -> None:
+    done = run("loops", redis_url=redis_url)
+
+    assert done.stdout.splitlines() == [
+        # The last one is let go of with the next.
+        "asyncio.run: 0 connections, 1 loops",
+        "async_to_sync: 0 connections, 1 loops",
+        "thread: 0 connections, 1 loops",
+    ]
+
+
+def test_process_that_only_publishes_keeps_what_it_has_looked_up(
+    redis_url: str,
+) -> None:
+    done = run("publisher", redis_url=redis_url)
+
+    assert done.stdout.splitlines() == [
+        "first: 2",
+        "receiving: False",
+        "second: 2",
+        "third: 2",
+        "fourth: 0",
+        # It has no connections, so it is none of the operator's.
+        "processes: 0",
+        "removed: 54300",
+    ]
