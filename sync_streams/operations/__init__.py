@@ -1,15 +1,15 @@
 """Operations on Services, Streams and Messages: the only place that decides.
 
-Every adapter (REST, sockets, admin, commands) translates its input, calls one function
-here and translates the result. The functions are synchronous and raise
-:class:`~sync_streams.errors.SyncError`; :func:`apublish` is the one twin for async
-code, because a Message over a socket may not cost a thread, and :func:`publish_now`
-does not even wait. Changes are announced once
-they are committed.
+Every transport (REST, sockets, admin, commands) parses its input, calls one function
+here and renders the result. The functions are synchronous and raise
+:class:`~sync_streams.errors.SyncError`. The names with an ``a`` are their twins for
+async code, for what may not cost a thread each time; :func:`publish_now` does not even
+wait. Changes are announced once they are committed.
 """
 
 from .connections import disconnect_identity, drain_process
-from .messages import afind_service, apublish, publish, publish_now
+from .finding import afind_service, afind_stream
+from .messages import apublish, publish, publish_now
 from .services import (
     create_service,
     find_service,
@@ -27,6 +27,7 @@ from .streams import (
     find_stream,
     get_stream,
     list_streams,
+    obtain_stream,
     occupancy,
     open_stream,
     remove_stream,
@@ -36,6 +37,7 @@ from .streams import (
 __all__ = [
     "EXPIRY_BATCH",
     "afind_service",
+    "afind_stream",
     "apublish",
     "create_service",
     "create_stream",
@@ -49,6 +51,7 @@ __all__ = [
     "list_services",
     "list_streams",
     "list_watched_services",
+    "obtain_stream",
     "occupancy",
     "open_stream",
     "publish",

@@ -3,15 +3,7 @@
 See https://www.twilio.com/docs/sync/api/stream-message-resource.
 """
 
-import asyncio
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
-
-from channels.db import database_sync_to_async
-
-from sync_streams.cache.lookups import cached_service, cached_stream
-from sync_streams.conf import get_settings
-from sync_streams.errors import ServiceUnavailable
+from sync_streams.cache.lookups import cached_stream
 from sync_streams.models import Service
 from sync_streams.redis import rate_limit
 
@@ -23,12 +15,9 @@ from .announcements import (
     can_announce_now,
 )
 from .data import Message
+from .finding import afind_stream
 from .permissions import aauthorize, authorize, check_may_change, is_asked
-from .services import find_service
 from .streams import find_stream
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def publish(
@@ -71,9 +60,7 @@ async def apublish(
 ) -> Message:
     """Do as :func:`publish` does, from async code and, as a rule, without a thread."""
     check_may_change(actor)
-    stream = cached_stream(service.sid, stream_ref)
-    if stream is None:
-        stream = await find_in_time(find_stream, service, stream_ref)
+    stream = await afind_stream(service, stream_ref)
     await aauthorize(actor, "publish", stream)
     message = Message.new(stream.sid, data)
     await rate_limit.aspend(stream.sid)
@@ -99,30 +86,3 @@ def publish_now(
     rate_limit.spend(stream.sid)
     announce_message_now(stream, message, actor)
     return message
-
-
-async def afind_service(account_sid: str, ref: str) -> Service:
-    """Do as :func:`find_service` does, from async code.
-
-    Raises:
-        ServiceNotFound: 54050.
-        ServiceUnavailable: 20503, the database did not answer in time.
-    """
-    service = cached_service(account_sid, ref)
-    if service is None:
-        service = await find_in_time(find_service, account_sid, ref)
-    return service
-
-
-async def find_in_time(find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Find something in a thread, within ``broadcast_timeout_seconds``.
-
-    Raises:
-        ServiceUnavailable: 20503, the database did not answer in time.
-    """
-    call = database_sync_to_async(find, thread_sensitive=False)
-    try:
-        async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-            return await call(*args, **kwargs)
-    except TimeoutError as error:
-        raise ServiceUnavailable from error

@@ -112,6 +112,21 @@ def open_stream(service: Service, ref: str, *, actor: Actor = SYSTEM_ACTOR) -> S
     return stream
 
 
+def obtain_stream(
+    service: Service, unique_name: str, *, actor: Actor = SYSTEM_ACTOR
+) -> Stream:
+    """Return the live Stream of that unique name, created if there is none.
+
+    Raises:
+        SyncError: as of :func:`create_stream`, but for 54301.
+    """
+    try:
+        return create_stream(service, unique_name=unique_name, actor=actor)
+    except UniqueNameTaken:
+        # It was there, or another caller was quicker.
+        return get_stream(service, unique_name)
+
+
 def find_stream(service: Service, ref: str) -> Stream:
     """Return the Service's live Stream as of a moment ago, at most.
 

@@ -28,7 +28,6 @@ from sync_streams.errors import (
     InvalidJSON,
     InvalidParameter,
     NotFound,
-    RateLimited,
     ServiceUnavailable,
     SyncError,
 )
@@ -70,19 +69,14 @@ def describe_error(error: SyncError, path: str) -> dict[str, object]:
     if isinstance(error, NotFound):
         resource = escape_uri_path(path).partition("/v1")[2] or "/"
         error = NotFound(f"The requested resource {resource} was not found")
-    return {
-        "code": error.code,
-        "message": error.text,
-        "more_info": error.more_info,
-        "status": error.status,
-    }
+    return error.to_dict()
 
 
 def error_headers(error: SyncError) -> dict[str, str]:
     """Return the headers that go with an error."""
     if isinstance(error, AuthenticationFailed):
         return {"WWW-Authenticate": CHALLENGE}
-    if isinstance(error, RateLimited):
+    if error.retry_after is not None:
         return {"Retry-After": str(max(1, ceil(error.retry_after)))}
     return {}
 

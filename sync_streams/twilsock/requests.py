@@ -105,13 +105,7 @@ def write_reply(frame: Frame, answer: TunnelReply) -> bytes:
 
 def refuse(error: SyncError) -> TunnelReply:
     """Write an error as the SDK reads it."""
-    body = {
-        "status": error.status,
-        "code": error.code,
-        "message": error.text,
-        "more_info": error.more_info,
-    }
-    return TunnelReply(error.status, to_json(body))
+    return TunnelReply(error.status, to_json(error.to_dict()))
 
 
 def _text(request: JSONObject, name: str) -> str:

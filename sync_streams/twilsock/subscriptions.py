@@ -7,8 +7,6 @@ became of each; every answer is therefore idempotent. See ``docs/wire-twilsock.m
 from dataclasses import dataclass
 
 from sync_streams import operations
-from sync_streams.cache.lookups import cached_stream
-from sync_streams.connections.subscriber import run
 from sync_streams.errors import (
     AccessForbidden,
     InvalidParameter,
@@ -127,9 +125,7 @@ async def _subscribe(item: JSONObject, call: Call) -> None:
     sid = item["object_sid"]
     if item["object_type"] != "stream" or not is_sid(sid, "TO"):
         raise StreamNotFound
-    stream = cached_stream(call.service.sid, sid)
-    if stream is None:
-        stream = await run(operations.find_stream, call.service, sid)
+    stream = await operations.afind_stream(call.service, sid)
     await call.connection.subscribe(stream)
 
 
@@ -140,7 +136,8 @@ def _cancel(batch: Batch, call: Call) -> None:
 
 
 def _describe(error: SyncError) -> JSONObject:
-    return {"status": error.status, "code": error.code, "message": error.text}
+    fields = error.to_dict()
+    return {name: fields[name] for name in ("status", "code", "message")}
 
 
 def _notify(batch: Batch, call: Call, **outcome: list[JSONObject]) -> None:

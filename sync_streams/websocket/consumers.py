@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 
 from sync_streams import operations
-from sync_streams.cache.lookups import cached_stream
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.registry import jitter
 from sync_streams.connections.subscriber import SubscriberConsumer, run, to_error
@@ -14,7 +13,6 @@ from sync_streams.errors import (
     SyncError,
     TooManyRequests,
     UniqueNameNotFound,
-    UniqueNameTaken,
 )
 from sync_streams.models import Service, Stream
 from sync_streams.operations.data import Message
@@ -95,7 +93,7 @@ class JsonConsumer(SubscriberConsumer):
     async def unsubscribe_stream(self, request: Request) -> None:
         """Unsubscribe from a Stream."""
         ref = request.text("stream")
-        stream = await run(operations.find_stream, self._service(), ref)
+        stream = await operations.afind_stream(self._service(), ref)
         self.unsubscribe(stream.sid)
         self._reply(request, "unsubscribed", stream_sid=stream.sid)
 
@@ -186,21 +184,12 @@ class JsonConsumer(SubscriberConsumer):
 
     async def _open(self, ref: str, *, may_create: bool) -> Stream:
         service = self._service()
-        stream = cached_stream(service.sid, ref)
-        if stream is not None:
-            return stream
         try:
-            return await run(operations.find_stream, service, ref)
+            return await operations.afind_stream(service, ref)
         except UniqueNameNotFound:
             if not may_create:
                 raise
-        try:
-            return await run(
-                operations.create_stream, service, unique_name=ref, actor=self.actor
-            )
-        except UniqueNameTaken:
-            # Another client was quicker, which is as good.
-            return await run(operations.get_stream, service, ref)
+        return await run(operations.obtain_stream, service, ref, actor=self.actor)
 
     def _reply(self, request: Request, type_: str, **fields: object) -> None:
         self.outbox.put(protocol.reply(type_, request.id, **fields))

@@ -18,7 +18,6 @@ from sync_streams.errors import (
     DataTooLarge,
     InvalidJSON,
     InvalidParameter,
-    RateLimited,
     SyncError,
 )
 from sync_streams.models import Stream
@@ -95,15 +94,8 @@ def reply(type_: str, request_id: RequestId = None, **fields: object) -> WebSock
 
 def error(fault: SyncError, request_id: RequestId) -> Frame:
     """Write an error; the socket stays open."""
-    fields: dict[str, object] = {
-        "type": "error",
-        "id": request_id,
-        "code": fault.code,
-        "status": fault.status,
-        "message": fault.text,
-        "more_info": fault.more_info,
-    }
-    if isinstance(fault, RateLimited):
+    fields = {"type": "error", "id": request_id, **fault.to_dict()}
+    if fault.retry_after is not None:
         fields["retry_after"] = round(fault.retry_after, 3)
     return WebSocketFrame(_to_text(fields))
 

@@ -49,6 +49,12 @@ class FakeSocket {
     return settle();
   }
 
+  /** Refuse the handshake: a socket's error event, then its end. */
+  refuseHandshake(event = {}) {
+    this.onerror(event);
+    return this.fail();
+  }
+
   async connect() {
     await this.open();
     await this.answer("connect", { type: "connected", identity: "ada" });
@@ -70,7 +76,9 @@ export class FakeServer {
       ...options,
     });
     client.states = [];
+    client.errors = [];
     client.addEventListener("state", ({ detail }) => client.states.push(detail));
+    client.addEventListener("error", ({ detail }) => client.errors.push(detail));
     return client;
   }
 
@@ -85,9 +93,10 @@ export class FakeServer {
     return client;
   }
 
-  async subscribed(options) {
+  /** A connected client and its Subscription, asked for with *hooks* and answered. */
+  async subscribed(options, hooks) {
     const client = await this.connected(options);
-    const subscription = client.subscribe("demo");
+    const subscription = client.subscribe("demo", hooks);
     const events = record(subscription);
     await this.socket.answer("subscribe", { type: "subscribed", stream: STREAM });
     return { client, subscription, events };

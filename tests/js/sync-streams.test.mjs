@@ -2,13 +2,17 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
+import { SyncStreamsError } from "../../sync_streams/static/sync_streams/sync-streams.js";
 import { FakeServer, STREAM, TOKEN, record, settle, tick } from "./fake-server.mjs";
 
 let server;
+let warnings;
 
 beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1 });
   mock.method(Math, "random", () => 0.5);
+  warnings = [];
+  mock.method(console, "warn", (text) => warnings.push(text));
   server = new FakeServer();
 });
 
@@ -22,6 +26,7 @@ const message = (data) => ({
   stream_sid: STREAM.sid,
   message: { sid: `TZ${"2".repeat(32)}`, data },
 });
+const gap = (dropped) => ({ type: "gap", stream_sid: STREAM.sid, dropped });
 const closing = (reconnect_after, code = 4008) => ({
   type: "closing",
   code,
@@ -83,6 +88,112 @@ test("a refused token ends the client when the server says so", async () => {
   await tick(60000);
   assert.equal(server.sockets.length, 1);
 });
+
+test("a refused token is asked for once more, with the refusal", async () => {
+  const refusals = [];
+  const client = server.client({ token: (refusal) => refusals.push(refusal?.code) });
+  for (let n = 0; n < 2; n += 1) {
+    await settle();
+    await server.socket.open();
+    await server.socket.refuse("connect", 20104, 401);
+    await server.socket.say({ ...closing(null, 4002), reason: "token invalid" });
+    await server.socket.fail();
+    await tick(500);
+  }
+  await tick(60000);
+
+  assert.deepEqual(refusals, [undefined, 20104]);
+  assert.equal(client.state, "closed");
+  assert.deepEqual([client.errors.length, client.errors[0].code], [1, 20104]);
+  assert.deepEqual(warnings, ["sync-streams: no connect"]);
+});
+
+test("a token that was withdrawn is asked for anew, each time after a connection", async () => {
+  const client = await server.connected({ token: () => TOKEN });
+  for (let n = 0; n < 3; n += 1) {
+    await server.socket.say({ ...closing(null, 4002), reason: "token invalid" });
+    await server.socket.fail();
+    await server.reconnected();
+  }
+
+  assert.equal(client.state, "connected");
+});
+
+test("a fixed token that was refused is not sent again", async () => {
+  const client = await server.connected();
+  await server.socket.say({ ...closing(null, 4002), reason: "token invalid" });
+  await server.socket.fail();
+
+  assert.deepEqual([client.state, client.states.at(-1).reason], ["closed", "token invalid"]);
+});
+
+test("a token function that says the user has left closes the client", async () => {
+  const error = new SyncStreamsError("Logged out", { temporary: false });
+  const client = server.client({ token: () => Promise.reject(error) });
+  await settle();
+
+  assert.deepEqual(client.states, [{ state: "closed", reason: "Logged out", error }]);
+  assert.equal(server.sockets.length, 0);
+});
+
+test("a refused handshake is told once, in the socket's words", async () => {
+  const client = server.client();
+  for (let n = 0; n < 3; n += 1) {
+    await settle();
+    await server.socket.refuseHandshake({ message: "Unexpected server response: 404" });
+    await tick(30000);
+  }
+
+  const text = "Cannot connect to ws://sync.test/v1/websocket: Unexpected server response: 404";
+  assert.deepEqual(warnings, [`sync-streams: ${text}`]);
+  assert.deepEqual(client.errors.map(({ message }) => message), [text]);
+  assert.equal(client.states.at(-1).reason, "Unexpected server response: 404");
+});
+
+for (const [event, words] of [[{}, /wrong path/], [{ message: "", error: { code: "ECONNREFUSED" } }, /ECONNREFUSED/]])
+  test(`a handshake that fails with ${JSON.stringify(event)} is told with words`, async () => {
+    server.client();
+    await settle();
+    await server.socket.refuseHandshake(event);
+
+    assert.match(warnings[0], words);
+  });
+
+test("a listener may keep the console quiet", async () => {
+  const client = server.client();
+  client.addEventListener("error", (event) => event.preventDefault());
+  await settle();
+  await server.socket.refuseHandshake();
+
+  assert.deepEqual([client.errors.length, warnings], [1, []]);
+});
+
+test("a server that was reached before is missed without a warning", async () => {
+  const client = await server.connected();
+  await server.socket.fail();
+  await tick(30000);
+  await server.socket.refuseHandshake();
+
+  assert.deepEqual([client.errors, warnings], [[], []]);
+});
+
+test("without a WebSocket the constructor says what to do", () => {
+  assert.throws(() => server.client({ WebSocket: undefined }), /No WebSocket here: pass one/);
+});
+
+for (const [href, url, wanted] of [
+  ["https://sync.test/static/worker.js", "/v1/websocket", "wss://sync.test/v1/websocket"],
+  ["https://sync.test/static/worker.js", "socket", "wss://sync.test/static/socket"],
+  ["blob:https://sync.test/0-1", "/v1/websocket", "wss://sync.test/v1/websocket"],
+  ["http://sync.test/", undefined, "ws://sync.test/v1/websocket"],
+  ["http://sync.test/", "wss://other.test/x", "wss://other.test/x"],
+])
+  test(`in a worker at ${href} the url ${url} is ${wanted}`, (context) => {
+    globalThis.location = new URL(href);
+    context.after(() => delete globalThis.location);
+
+    assert.equal(server.client({ url }).url.href, wanted);
+  });
 
 test("a server that is full is left alone as long as it says", async () => {
   const client = server.client();
@@ -229,11 +340,206 @@ test("a removed Stream ends its subscription", async () => {
   assert.equal(subscription.ended, true);
 });
 
-test("a gap tells how many Messages were dropped", async () => {
-  const { events } = await server.subscribed();
-  await server.socket.say({ type: "gap", stream_sid: STREAM.sid, dropped: 7 });
+for (const dropped of [7, null])
+  test(`a gap tells that ${dropped} Messages were dropped`, async () => {
+    const { events } = await server.subscribed();
+    await server.socket.say(gap(dropped));
 
-  assert.deepEqual(events.at(-1), ["gap", { dropped: 7 }]);
+    assert.deepEqual(events.at(-1), ["gap", { dropped }]);
+  });
+
+test("one that leaves does not end another that is being subscribed", async () => {
+  const { client, subscription } = await server.subscribed();
+  for (const ref of ["demo", STREAM.sid]) {
+    const second = client.subscribe(ref);
+    subscription.unsubscribe();
+
+    assert.equal(server.socket.sent("unsubscribe"), undefined);
+    second.unsubscribe();
+  }
+});
+
+test("one that left before its answer does not end the next", async () => {
+  const client = await server.connected();
+  client.subscribe("demo").unsubscribe();
+  const asked = server.socket.sent("subscribe").id;
+  const events = record(client.subscribe("demo"));
+  await server.socket.say({ id: asked, type: "subscribed", stream: STREAM });
+  await server.socket.answer("subscribe", { type: "subscribed", stream: STREAM });
+  await server.socket.say(message({ n: 1 }));
+
+  assert.equal(server.socket.sent("unsubscribe"), undefined);
+  assert.deepEqual(events.map(([type]) => type), ["subscribed", "message"]);
+});
+
+test("one that waits for a Stream created anew is not ended by another", async () => {
+  const { client, subscription } = await server.subscribed();
+  client.subscribe("demo");
+  await server.socket.answer("subscribe", { type: "subscribed", stream: STREAM });
+  await server.socket.fail();
+  await server.reconnected();
+  const [first] = server.socket.frames.filter(({ type }) => type === "subscribe");
+  const anew = { ...STREAM, sid: `TO${"9".repeat(32)}` };
+  await server.socket.say({ id: first.id, type: "subscribed", stream: anew });
+  subscription.unsubscribe();
+
+  assert.equal(server.socket.sent("unsubscribe"), undefined);
+});
+
+// -- catching up ------------------------------------------------------------------------
+
+/** A hook that the test ends: `hook.end()`. */
+function newHook() {
+  const hook = (detail) => {
+    hook.calls.push(detail.dropped);
+    return new Promise((resolve, reject) => Object.assign(hook, { end: resolve, fail: reject }));
+  };
+  return Object.assign(hook, { calls: [] });
+}
+
+const types = (events) => events.map(([type]) => type);
+const numbers = (events) => events.filter(([type]) => type === "message").map(([, { data }]) => data.n);
+
+test("Messages wait for onGap, in order", async () => {
+  const onGap = newHook();
+  const { events } = await server.subscribed({}, { onGap });
+  await server.socket.say(gap(3));
+  await server.socket.say(message({ n: 1 }));
+  await server.socket.say(message({ n: 2 }));
+  assert.deepEqual([types(events), onGap.calls], [["subscribed", "gap"], [3]]);
+
+  onGap.end();
+  await settle();
+  await server.socket.say(message({ n: 3 }));
+
+  assert.deepEqual(numbers(events), [1, 2, 3]);
+});
+
+test("onStart loads what was there before, once", async () => {
+  const onStart = newHook();
+  const { events } = await server.subscribed({}, { onStart });
+  await server.socket.say(message({ n: 1 }));
+  assert.deepEqual(types(events), ["subscribed"]);
+  onStart.end();
+  await settle();
+  assert.deepEqual(numbers(events), [1]);
+
+  await server.socket.fail();
+  await server.reconnected();
+  await server.socket.answer("subscribe", { type: "subscribed", stream: STREAM });
+
+  assert.deepEqual(onStart.calls, [0]);
+});
+
+test("a reconnection calls onGap", async () => {
+  const onGap = newHook();
+  await server.subscribed({}, { onGap });
+  await server.socket.fail();
+  await server.reconnected();
+  await server.socket.answer("subscribe", { type: "subscribed", stream: STREAM });
+
+  assert.deepEqual(onGap.calls, [null]);
+});
+
+test("a gap that comes while catching up calls onGap again", async () => {
+  const onGap = newHook();
+  const { events } = await server.subscribed({}, { onGap });
+  await server.socket.say(gap(1));
+  await server.socket.say(message({ n: 1 }));
+  await server.socket.say(gap(2));
+  await server.socket.say(message({ n: 2 }));
+  onGap.end();
+  await settle();
+  assert.deepEqual([onGap.calls, numbers(events)], [[1, 2], [1]]);
+
+  onGap.end();
+  await settle();
+
+  assert.deepEqual(numbers(events), [1, 2]);
+});
+
+for (const [count, wanted] of [[1000, 1000], [1001, 0]])
+  test(`of ${count} Messages that wait for onGap ${wanted} are delivered`, async () => {
+    const onGap = newHook();
+    const { events } = await server.subscribed({}, { onGap });
+    await server.socket.say(gap(1));
+    for (let n = 0; n < count; n += 1) await server.socket.say(message({ n }));
+    onGap.end();
+    await settle();
+
+    assert.equal(numbers(events).length, wanted);
+    assert.deepEqual(onGap.calls, wanted ? [1] : [1, null]);
+  });
+
+for (const [how, hook] of [
+  ["throws", () => { throw new Error("no network"); }],
+  ["rejects", async () => { throw new Error("no network"); }],
+])
+  test(`an onGap that ${how} is told, and Messages go on`, async () => {
+    const { client, events } = await server.subscribed({}, { onGap: hook });
+    await server.socket.say(gap(1));
+    await server.socket.say(message({ n: 1 }));
+
+    assert.deepEqual(client.errors.map(({ message: text }) => text), ["no network"]);
+    assert.deepEqual(numbers(events), [1]);
+  });
+
+test("an onGap that never ends is left after the timeout", async () => {
+  const { client, events } = await server.subscribed({}, { onGap: newHook() });
+  await server.socket.say(gap(1));
+  await server.socket.say(message({ n: 1 }));
+  await tick(10000);
+
+  assert.match(client.errors[0].message, /took too long/);
+  assert.deepEqual(numbers(events), [1]);
+});
+
+for (const count of [1, 1000])
+  test(`a Stream that is removed meanwhile is told after its ${count} Messages`, async () => {
+    const onGap = newHook();
+    const { events } = await server.subscribed({}, { onGap });
+    await server.socket.say(gap(1));
+    for (let n = 0; n < count; n += 1) await server.socket.say(message({ n }));
+    await server.socket.say({ type: "stream_removed", stream_sid: STREAM.sid });
+    onGap.end();
+    await settle();
+
+    assert.equal(numbers(events).length, count);
+    assert.equal(types(events).at(-1), "removed");
+  });
+
+test("an onGap need not be asynchronous", async () => {
+  const { client, events } = await server.subscribed({}, { onGap: () => {} });
+  await server.socket.say(gap(1));
+  await server.socket.say(message({ n: 1 }));
+
+  assert.deepEqual([client.errors, numbers(events)], [[], [1]]);
+});
+
+for (const leave of ["unsubscribe", "close"])
+  test(`nothing that waits is delivered after ${leave}()`, async () => {
+    const onGap = newHook();
+    const { client, subscription, events } = await server.subscribed({}, { onGap });
+    await server.socket.say(gap(1));
+    await server.socket.say(message({ n: 1 }));
+    (leave === "close" ? client : subscription)[leave]();
+    onGap.end();
+    await settle();
+
+    assert.deepEqual(numbers(events), []);
+  });
+
+test("a listener that unsubscribes hears nothing more of what waited", async () => {
+  const onGap = newHook();
+  const { subscription, events } = await server.subscribed({}, { onGap });
+  subscription.addEventListener("message", () => subscription.unsubscribe());
+  await server.socket.say(gap(1));
+  await server.socket.say(message({ n: 1 }));
+  await server.socket.say(message({ n: 2 }));
+  onGap.end();
+  await settle();
+
+  assert.deepEqual(numbers(events), [1]);
 });
 
 // -- publishing -------------------------------------------------------------------------
@@ -264,6 +570,92 @@ test("a publish before connecting waits for the connection", async () => {
 
   assert.deepEqual(server.socket.sent("publish").data, { n: 1 });
 });
+
+test("what was published before connecting follows the subscriptions, in order", async () => {
+  const client = server.client();
+  client.publish("demo", { n: 1 });
+  client.publish("demo", { n: 2 });
+  client.subscribe("demo", { mode: "open_or_create" });
+  assert.equal(client.pending, 2);
+  await settle();
+  await server.socket.connect();
+
+  const sent = server.socket.frames.slice(1).map(({ type, data }) => data?.n ?? type);
+  assert.deepEqual(sent, ["subscribe", 1, 2]);
+});
+
+test("a publish may wait longer for a connection than other requests", async () => {
+  const client = await server.connected();
+  await server.socket.fail();
+  const short = assert.rejects(client.publish("demo", {}), { message: "No answer in time" });
+  client.publish("demo", { n: 1 }, { timeout: 60000 });
+  server.sockets.push(server.socket);
+  await tick(20000);
+  await short;
+  await server.socket.connect();
+
+  assert.deepEqual(server.socket.sent("publish").data, { n: 1 });
+});
+
+test("a publish that was refused for its rate is sent again when the server says", async () => {
+  const client = await server.connected();
+  const published = client.publish("demo", {}, { retry: true });
+  await refuseForRate(0.5);
+  await tick(499);
+  assert.equal(publishes(), 1);
+  await tick(1);
+  assert.equal(publishes(), 2);
+  await server.socket.answer("publish", { type: "published", message_sid: "TZ1" });
+
+  assert.equal((await published).message_sid, "TZ1");
+});
+
+test("one that waits out the rate is sent once by the next connection", async () => {
+  const client = await server.connected({ backoff: 10 });
+  const published = client.publish("demo", {}, { retry: true });
+  await refuseForRate(5);
+  await server.socket.fail();
+  await server.reconnected(10);
+  assert.equal(publishes(), 1);
+  await tick(5000);
+  assert.equal(publishes(), 1);
+  await server.socket.answer("publish", { type: "published", message_sid: "TZ1" });
+
+  assert.equal((await published).message_sid, "TZ1");
+});
+
+test("one that waits out the rate counts among those that wait, and has its time", async () => {
+  const client = await server.connected({ maxPending: 1 });
+  const late = assert.rejects(client.publish("demo", {}, { retry: true }), { status: 0 });
+  await refuseForRate(60);
+  await assert.rejects(client.publish("demo", {}), /Too many requests/);
+  await tick(10000);
+  await late;
+  assert.equal(client.pending, 0);
+
+  await tick(50000);
+  assert.equal(publishes(), 1);
+});
+
+test("without retry a refusal for the rate rejects, with the time to wait", async () => {
+  const client = await server.connected();
+  const published = assert.rejects(client.publish("demo", {}), { code: 54009, retryAfter: 0.5 });
+  await refuseForRate(0.5);
+
+  await published;
+});
+
+test("no other refusal is tried again", async () => {
+  const client = await server.connected();
+  const published = assert.rejects(client.publish("demo", {}, { retry: true }), { code: 20503 });
+  await server.socket.refuse("publish", 20503, 503);
+
+  await published;
+});
+
+const refuseForRate = (retry_after) =>
+  server.socket.answer("publish", { type: "error", code: 54009, status: 429, message: "no", retry_after });
+const publishes = () => server.socket.frames.filter(({ type }) => type === "publish").length;
 
 test("a publish that loses its connection is rejected and never sent twice", async () => {
   const client = await server.connected();
@@ -466,6 +858,42 @@ test("closing rejects what waits, ends the socket and never comes back", async (
   assert.equal(server.socket.isClosed, true);
   assert.equal(server.sockets.length, 1);
   assert.throws(() => client.subscribe("demo"), { message: "The client is closed" });
+});
+
+test("what is asked of a closed client is refused for good", async () => {
+  const client = await server.connected();
+  client.close();
+
+  await assert.rejects(client.publish("demo", {}), { temporary: false });
+});
+
+test("the log tells of every frame, and neither tokens nor data", async () => {
+  const lines = [];
+  const { client } = await server.subscribed({ debug: (line) => lines.push(line) });
+  client.publish("demo", { secret: 1 }).catch(() => {});
+  await server.socket.say(message({ secret: 2 }));
+  await server.socket.refuse("publish", 54009, 429);
+  await server.socket.say(gap(7));
+
+  assert.deepEqual(lines, [
+    "> connect 1",
+    "< connected 1",
+    "connected",
+    "> subscribe 2 demo",
+    `< subscribed 2 ${STREAM.sid}`,
+    "> publish 3 demo",
+    `< message ${STREAM.sid}`,
+    "< error 3 54009",
+    `< gap ${STREAM.sid} 7`,
+  ]);
+});
+
+test("debug: true writes to the console", async () => {
+  const lines = [];
+  mock.method(console, "debug", (...words) => lines.push(words.join(" ")));
+  await server.connected({ debug: true });
+
+  assert.deepEqual(lines, ["sync-streams > connect 1", "sync-streams < connected 1", "sync-streams connected"]);
 });
 
 test("closing before the token is there opens no socket", async () => {

@@ -26,11 +26,16 @@ def rest(site: DemoSite, path: str, **fields: object) -> Any:
     return answer.json()
 
 
-def token_for(site: DemoSite, identity: str = "alice", service: str = "default") -> str:
-    """Return an access token as Twilio's library makes it."""
-    token = AccessToken(
-        site.account_sid, site.api_key_sid, site.api_key_secret, identity=identity
-    )
+def token_for(
+    site: DemoSite,
+    identity: str = "alice",
+    service: str = "default",
+    *,
+    ttl: int = 3600,
+) -> str:
+    """Return an access token as Twilio's library makes it; *ttl* is in seconds."""
+    account = site.account_sid, site.api_key_sid, site.api_key_secret
+    token = AccessToken(*account, identity=identity, ttl=ttl)
     token.add_grant(SyncGrant(service_sid=service))
     return str(token.to_jwt())
 

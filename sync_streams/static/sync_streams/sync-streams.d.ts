@@ -1,4 +1,4 @@
-/** Types of sync-streams.js, the browser client of the JSON socket. */
+/** Types of sync-streams.js, the client of the JSON socket. */
 
 export type JSONObject = { [key: string]: unknown };
 
@@ -10,14 +10,14 @@ export interface Stream {
   readonly date_expires: string | null;
 }
 
-export interface Message<Data extends JSONObject = JSONObject> {
+export interface Message<Data extends object = JSONObject> {
   /** SID, `TZ…`. */
   readonly sid: string;
   readonly data: Data;
 }
 
 export interface Gap {
-  /** Messages that were not delivered; null: unknown, the connection was interrupted. */
+  /** Messages that were not delivered; null: nobody knows how many. */
   readonly dropped: number | null;
 }
 
@@ -39,10 +39,19 @@ export interface StateChange {
 }
 
 export interface Options {
-  /** Address of the socket; a relative one starts at the page's. http(s) reads as ws(s). */
-  url: string | URL;
-  /** An access token, or what fetches one: called for each connection and renewal. */
-  token: string | (() => string | Promise<string>);
+  /**
+   * Address of the socket, `/v1/websocket`; a relative one starts at the page's or worker's.
+   * http(s) reads as ws(s).
+   */
+  url?: string | URL;
+  /**
+   * An access token, or what fetches one: called for each connection and renewal. It is given
+   * the refusal of the token before, if that was refused; throw an error whose `temporary` is
+   * false to close the client.
+   */
+  token: string | ((refusal?: SyncStreamsError) => string | Promise<string>);
+  /** Log each frame, without tokens and data: true for console.debug, or a function. */
+  debug?: boolean | ((line: string) => void);
   /** Milliseconds for an answer or a connection; 10,000. */
   timeout?: number;
   /** Milliseconds between two pings; 20,000. */
@@ -51,10 +60,30 @@ export interface Options {
   backoff?: number;
   /** Milliseconds: ceiling of every pause before reconnecting; 30,000. */
   maxBackoff?: number;
-  /** Requests that may wait for an answer; 1,000. */
+  /** Requests that may wait for a connection or an answer; 1,000. More are rejected. */
   maxPending?: number;
-  /** Where there is no global one. */
+  /** Where there is no global one: that of the package `ws`. */
   WebSocket?: new (url: string, protocol: string) => unknown;
+}
+
+export interface SubscribeOptions<Data extends object = JSONObject> {
+  /** Create the Stream if there is none of that name. */
+  mode?: "open_or_create";
+  /** Load what was there before, once subscribed; Messages wait as they do for `onGap`. */
+  onStart?: (gap: Gap, subscription: Subscription<Data>) => unknown;
+  /**
+   * Catch up after Messages were lost. Those that arrive meanwhile wait, in order: for at most
+   * the client's `timeout`, and at most 1,000; if there are more, they are dropped and that is
+   * another gap.
+   */
+  onGap?: (gap: Gap, subscription: Subscription<Data>) => unknown;
+}
+
+export interface PublishOptions {
+  /** Milliseconds to wait for a connection and an answer; the client's `timeout`. */
+  timeout?: number;
+  /** Send it again, as long as `timeout` allows, when refused for its rate (429). */
+  retry?: boolean;
 }
 
 export class SyncStreamsError extends Error {
@@ -69,7 +98,13 @@ export class SyncStreamsError extends Error {
   readonly temporary: boolean;
   constructor(
     message: string,
-    fields?: { code?: number; status?: number; more_info?: string; retry_after?: number },
+    fields?: {
+      code?: number;
+      status?: number;
+      more_info?: string;
+      retry_after?: number;
+      temporary?: boolean;
+    },
   );
 }
 
@@ -78,7 +113,7 @@ type Listener<Target, Detail> =
   | { handleEvent(event: CustomEvent<Detail>): unknown }
   | null;
 
-export interface SubscriptionEvents<Data extends JSONObject = JSONObject> {
+export interface SubscriptionEvents<Data extends object = JSONObject> {
   /** The server delivers from now on; again after each reconnection. */
   subscribed: Stream;
   message: Message<Data>;
@@ -89,7 +124,7 @@ export interface SubscriptionEvents<Data extends JSONObject = JSONObject> {
   error: SyncStreamsError;
 }
 
-export class Subscription<Data extends JSONObject = JSONObject> extends EventTarget {
+export class Subscription<Data extends object = JSONObject> extends EventTarget {
   private constructor();
   /** SID or unique name, as given. */
   readonly ref: string;
@@ -114,27 +149,34 @@ export interface ClientEvents {
   state: StateChange;
   /** Fetched tokens renew themselves; else set `token` in the listener. */
   token_about_to_expire: null;
-  /** An error that answers no request. */
-  error: SyncStreamsError;
+  /**
+   * What nobody waits for: the first attempt to connect failed, the token was refused, a hook
+   * failed, a late answer. The first three go to console.warn too, unless `preventDefault()`.
+   */
+  error: SyncStreamsError | Error;
 }
 
 export class SyncStreams extends EventTarget {
   constructor(options: Options);
   readonly url: URL;
   readonly state: State;
+  /** The last `state` event's detail. */
+  readonly change: StateChange;
   /** From the access token; null until connected. */
   readonly identity: string | null;
+  /** Requests that wait for a connection or an answer. */
+  readonly pending: number;
   /** Used for the next connection or renewal. */
   token: Options["token"];
   /** Subscribe to a Stream by SID or unique name. */
-  subscribe<Data extends JSONObject = JSONObject>(
+  subscribe<Data extends object = JSONObject>(
     ref: string,
-    options?: { mode?: "open_or_create" },
+    options?: SubscribeOptions<Data>,
   ): Subscription<Data>;
-  /** Publish at most once; waits for a connection as long as for an answer. */
-  publish(ref: string, data: JSONObject): Promise<Published>;
+  /** Publish at most once; without a connection it waits for one. */
+  publish(ref: string, data: object, options?: PublishOptions): Promise<Published>;
   /** End for good; what waits is rejected. */
-  close(): void;
+  close(reason?: string): void;
   addEventListener<Type extends keyof ClientEvents>(
     type: Type,
     listener: Listener<this, ClientEvents[Type]>,

@@ -1,75 +1,109 @@
 /**
- * Browser client of the JSON socket: Streams of Messages, live, over one WebSocket.
- * Obeys docs/wire-websocket.md. One module without imports, for pages and workers.
+ * Client of the JSON socket: Streams of Messages, live, over one WebSocket.
+ * One module without imports, for pages, workers and Node; clients/js packs it for npm.
+ * Speaks docs/wire-websocket.md; the guide is docs/browser-client.md.
  */
 
 const MAX_FRAME_BYTES = 65536;
 const MAX_ASKING = 8; // subscribe requests in flight: 2,000 at once would be refused
-const STEADY_MS = 10000; // a connection that lived this long starts the back-off anew
-const TIMES = { timeout: 10000, heartbeat: 20000, backoff: 500, maxBackoff: 30000 }; // ms
+const MAX_HELD = 1000; // Messages of one Subscription that wait for its onStart or onGap
+const STEADY_MS = 10000; // a connection that lived this long resets the back-off
+const TOKEN_INVALID = 4002; // close code
+const UNKNOWN = { dropped: null }; // a gap of Messages that nobody can count
+const REFUSED = "the handshake failed (wrong path, refused Origin, or a proxy without Upgrade?)";
+const DEFAULTS = {
+  timeout: 10000, // ms, as all here
+  heartbeat: 20000,
+  backoff: 500,
+  maxBackoff: 30000,
+  maxPending: 1000,
+};
 
-const emit = (target, type, detail) => target.dispatchEvent(new CustomEvent(type, { detail }));
+const emit = (target, type, detail) =>
+  target.dispatchEvent(new CustomEvent(type, { detail, cancelable: true }));
 
 /** A request that was refused, or (status 0) not answered. */
 export class SyncStreamsError extends Error {
-  constructor(message, { code = 0, status = 0, more_info, retry_after } = {}) {
+  constructor(message, { code = 0, status = 0, more_info, retry_after, temporary } = {}) {
     super(message);
     this.name = "SyncStreamsError";
     Object.assign(this, { code, status, moreInfo: more_info, retryAfter: retry_after });
+    this.temporary = temporary ?? (status === 0 || status === 429 || status >= 500);
   }
+}
 
-  get temporary() { return this.status === 0 || this.status === 429 || this.status >= 500; }
+const closed = () => new SyncStreamsError("The client is closed", { temporary: false });
+
+function toSocketUrl(url) {
+  const { href, origin } = globalThis.location ?? {};
+  const here = href?.startsWith("blob:") ? origin : href; // a Blob's worker has no path
+  const address = new URL(url, globalThis.document?.baseURI ?? here);
+  address.protocol = address.protocol.replace("http", "ws");
+  return address;
 }
 
 /** Interest in one Stream; events: subscribed, message, gap, removed, error. */
 export class Subscription extends EventTarget {
-  constructor(ref, mode, unsubscribe) {
+  constructor(ref, { mode, onStart, onGap }, unsubscribe) {
     super();
-    Object.assign(this, { ref, mode, stream: null, ended: false });
+    Object.assign(this, { ref, mode, onStart, onGap, stream: null, ended: false });
     this.unsubscribe = () => unsubscribe(this);
   }
 }
 
 /** One connection that keeps itself up; events: state, token_about_to_expire, error. */
 export class SyncStreams extends EventTarget {
-  state = "connecting";
+  change = { state: "connecting" }; // the last event "state"
   identity = null;
   #link = null; // the connection, or the attempt at one, that counts now
   #pending = new Map(); // request id -> request
   #subscriptions = new Set();
   #waiting = new Set(); // Subscriptions that the server has yet to hear of
+  #held = new WeakMap(); // Subscription -> events that wait for its onStart or onGap
   #asking = 0;
   #lastId = 0;
   #attempt = 0;
+  #refusal; // why the last token was refused, until one is accepted
+  #isKnown = false; // the address has answered, or was reported not to
+  #debug;
   #closed = new AbortController();
 
-  constructor({ url, token, WebSocket = globalThis.WebSocket, ...options }) {
+  constructor({ url = "/v1/websocket", token, debug, ...options } = {}) {
     super();
-    this.url = new URL(url, globalThis.document?.baseURI);
-    this.url.protocol = this.url.protocol.replace("http", "ws");
+    this.url = toSocketUrl(url);
     this.token = token;
-    this.options = { ...TIMES, maxPending: 1000, WebSocket, ...options };
+    this.options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...options };
+    if (!this.options.WebSocket)
+      throw new SyncStreamsError("No WebSocket here: pass one, as in { WebSocket } from 'ws'");
+    this.#debug = debug === true ? (line) => console.debug("sync-streams", line) : debug || null;
     for (const type of ["online", "offline", "pageshow", "visibilitychange"])
       globalThis.addEventListener?.(type, this.#wake, { signal: this.#closed.signal });
     this.#connect();
   }
 
-  subscribe(ref, { mode } = {}) {
-    if (this.state === "closed") throw new SyncStreamsError("The client is closed");
-    const subscription = new Subscription(ref, mode, (ended) => this.#unsubscribe(ended));
+  get state() { return this.change.state; }
+
+  /** Requests that wait for a connection or an answer. */
+  get pending() { return this.#pending.size; }
+
+  subscribe(ref, options = {}) {
+    if (this.state === "closed") throw closed();
+    const subscription = new Subscription(ref, options, (ended) => this.#unsubscribe(ended));
     this.#subscriptions.add(subscription);
     this.#ask(subscription);
     return subscription;
   }
 
-  publish(ref, data) { return this.#request({ type: "publish", stream: ref, data }); }
+  publish(ref, data, { timeout, retry } = {}) {
+    return this.#request({ type: "publish", stream: ref, data }, { timeout, retry });
+  }
 
   close(reason = "closed by the page", error = undefined) {
     if (this.state === "closed") return;
     clearTimeout(this.retry);
     this.#closed.abort();
     this.#drop(this.#link, reason, () => true);
-    for (const subscription of this.#subscriptions) this.#forget(subscription);
+    for (const subscription of this.#subscriptions) this.#leave(subscription);
     this.#setState("closed", { reason, error });
   }
 
@@ -86,38 +120,65 @@ export class SyncStreams extends EventTarget {
     }
   }
 
-  #currentToken = async () => (typeof this.token === "function" ? this.token() : this.token);
+  #currentToken = async () =>
+    typeof this.token === "function" ? this.token(this.#refusal) : this.token;
 
   async #open(link) {
     const socket = (link.socket = new this.options.WebSocket(this.url.href, "sync-streams.v1"));
     socket.onmessage = ({ data }) => link === this.#link && this.#receive(link, data);
-    socket.onclose = ({ reason }) => this.#lose(link, reason || "connection lost");
+    // In Node an error that nobody listens to would end the process.
+    socket.onerror = ({ message, error }) => (link.reason ??= message || error?.code);
+    socket.onclose = ({ reason }) =>
+      this.#lose(link, reason || link.reason || (link.isOpen ? "connection lost" : REFUSED));
     await new Promise((resolve) => (socket.onopen = resolve));
-    return this.#request({ type: "connect", token: link.token }, link);
+    this.#isKnown = link.isOpen = true;
+    return this.#request({ type: "connect", token: link.token }, { link });
   }
 
   #connected(link, { identity }) {
     clearTimeout(link.deadline);
     link.heartbeat = setInterval(() => this.#probe(link), this.options.heartbeat);
     link.since = Date.now();
+    this.#refusal = undefined;
     this.identity = identity;
     this.#setState("connected");
+    this.#ask(); // before what was published meanwhile, so that a Stream is there
     for (const request of this.#pending.values()) if (!request.link) this.#send(link, request);
-    this.#ask();
   }
 
   #lose(link, reason) {
     if (link !== this.#link) return undefined;
     this.#drop(link, reason, (request) => request.link);
     const { reconnect_after: pause, reason: why = reason } = link.closing ?? {};
-    const isUnlucky = link.since === Infinity && (link.error?.temporary ?? true);
-    if (pause === null && !isUnlucky) return this.close(why, link.error);
+    if (this.#isFinal(link) && !this.#asksOnceMore(link, why)) {
+      this.close(why, link.error);
+      return link.error && this.#warn(link.error);
+    }
+    if (!this.#isKnown) this.#warn(new SyncStreamsError(`Cannot connect to ${this.url}: ${why}`));
+    this.#isKnown = true; // the states tell of the next attempts
     if (Date.now() - link.since > STEADY_MS) this.#attempt = 0;
     const { backoff, maxBackoff } = this.options;
     const ceiling = Math.min(maxBackoff, backoff * 2 ** this.#attempt++);
     const retryIn = (pause ?? 0) * 1000 + Math.random() * ceiling;
     this.retry = setTimeout(() => this.#connect(), retryIn);
     return this.#setState("reconnecting", { reason: why, retryIn });
+  }
+
+  #isFinal({ closing, error, since, socket }) {
+    if (!socket) return error?.temporary === false; // thrown by the token function
+    const isUnlucky = since === Infinity && (error?.temporary ?? true);
+    return closing?.reconnect_after === null && !isUnlucky;
+  }
+
+  /** A refused token may come from a cache: ask the function for another, once. */
+  #asksOnceMore({ closing, error }, why) {
+    const isRenewable = closing?.code === TOKEN_INVALID && typeof this.token === "function";
+    if (!isRenewable || this.#refusal) return false;
+    return (this.#refusal = error ?? new SyncStreamsError(why, { status: 401 }));
+  }
+
+  #warn(error) {
+    if (emit(this, "error", error)) console.warn(`sync-streams: ${error.message}`);
   }
 
   #drop(link, reason, isLost) {
@@ -131,7 +192,8 @@ export class SyncStreams extends EventTarget {
   }
 
   #setState(state, detail) {
-    emit(this, "state", { state: (this.state = state), ...detail });
+    this.#log(state, { type: detail?.reason });
+    emit(this, "state", (this.change = { state, ...detail }));
   }
 
   #probe(link) {
@@ -153,25 +215,35 @@ export class SyncStreams extends EventTarget {
     link.token = token;
   }
 
-  #request(frame, link = this.state === "connected" ? this.#link : null) {
+  #request(fields, { link = null, timeout = this.options.timeout, retry = false } = {}) {
+    const via = this.state === "connected" ? this.#link : link;
     return new Promise((resolve, reject) => {
+      if (this.state === "closed") throw closed();
       const id = ++this.#lastId;
-      const text = JSON.stringify({ ...frame, id });
-      if (this.state === "closed") throw new SyncStreamsError("The client is closed");
+      const frame = { ...fields, id };
+      const text = JSON.stringify(frame);
       if (this.#pending.size >= this.options.maxPending)
         throw new SyncStreamsError("Too many requests wait for an answer");
       if (new TextEncoder().encode(text).length > MAX_FRAME_BYTES)
         throw new SyncStreamsError("Request entity too large", { code: 54006, status: 413 });
       const late = () => this.#refuse(id, new SyncStreamsError("No answer in time"));
-      const request = { text, resolve, reject, timer: setTimeout(late, this.options.timeout) };
+      const timer = setTimeout(late, timeout);
+      const request = { frame, text, retry, resolve, reject, timer, link: null };
       this.#pending.set(id, request);
-      if (link) this.#send(link, request);
+      if (via) this.#send(via, request);
     });
   }
 
   #send(link, request) {
     request.link = link;
+    this.#log(">", request.frame);
     link.socket.send(request.text);
+  }
+
+  /** Names only: neither tokens nor data belong into a log. */
+  #log(way, { type, id, stream, stream_sid, code, dropped }) {
+    const words = [way, type, id, stream?.sid ?? stream ?? stream_sid, code, dropped];
+    this.#debug?.(words.filter((word) => word !== undefined).join(" "));
   }
 
   #settle(id) {
@@ -179,6 +251,16 @@ export class SyncStreams extends EventTarget {
     this.#pending.delete(id);
     clearTimeout(request?.timer);
     return request;
+  }
+
+  #refused(link, frame) {
+    const error = new SyncStreamsError(frame.message, frame);
+    const request = this.#pending.get(frame.id);
+    if (!request?.retry || error.status !== 429) return this.#refuse(frame.id, error);
+    request.link = null; // it was not published: it waits as if for a connection
+    const again = () =>
+      link === this.#link && this.#pending.has(frame.id) && this.#send(link, request);
+    return setTimeout(again, (error.retryAfter ?? 1) * 1000);
   }
 
   #refuse(id, error) {
@@ -189,20 +271,49 @@ export class SyncStreams extends EventTarget {
   #receive(link, text) {
     const frame = JSON.parse(text);
     link.seen = Date.now();
+    this.#log("<", frame);
     switch (frame.type) {
-      case "message": return this.#tell(frame, (each) => emit(each, "message", frame.message));
-      case "gap": return this.#tell(frame, (each) => emit(each, "gap", { dropped: frame.dropped }));
-      case "stream_removed": return this.#tell(frame, (each) => this.#forget(each, "removed"));
+      case "message": return this.#tell(frame, "message", frame.message);
+      case "gap": return this.#tell(frame, "gap", { ...UNKNOWN, dropped: frame.dropped });
+      case "stream_removed": return this.#tell(frame, "removed");
       case "ping": return link.socket.send('{"type":"pong"}');
       case "token_about_to_expire": return this.#renew(link).catch(() => {}); // or it expires
       case "closing": return (link.closing = frame);
-      case "error": return this.#refuse(frame.id, new SyncStreamsError(frame.message, frame));
+      case "error": return this.#refused(link, frame);
       default: return this.#settle(frame.id)?.resolve(frame);
     }
   }
 
-  #tell({ stream_sid }, action) {
-    for (const each of this.#subscriptions) if (each.stream?.sid === stream_sid) action(each);
+  #tell({ stream_sid }, type, detail) {
+    for (const each of this.#subscriptions)
+      if (each.stream?.sid === stream_sid) this.#deliver(each, type, detail);
+  }
+
+  #deliver(each, type, detail) {
+    const held = this.#held.get(each);
+    if (type === "removed") this.#forget(each);
+    if (!held) {
+      emit(each, type, detail);
+      if (type === "gap") this.#catchUp(each, each.onGap, detail);
+    } else if (held.push([type, detail]) > MAX_HELD && type !== "removed") {
+      held.splice(0, Infinity, ["gap", UNKNOWN]);
+    }
+  }
+
+  /** Run onStart or onGap; what arrives meanwhile follows it, in order. */
+  async #catchUp(each, hook, gap) {
+    if (!hook) return;
+    const held = [];
+    this.#held.set(each, held);
+    await new Promise((resolve, reject) => {
+      const late = () => reject(new SyncStreamsError("onStart or onGap took too long"));
+      const timer = setTimeout(late, this.options.timeout);
+      const caughtUp = async () => hook(gap, each);
+      caughtUp().then(resolve, reject).finally(() => clearTimeout(timer));
+    }).catch((error) => this.#warn(error));
+    if (this.#held.get(each) !== held) return; // unsubscribed meanwhile
+    this.#held.delete(each);
+    for (const [type, detail] of held) this.#deliver(each, type, detail);
   }
 
   #ask(...more) {
@@ -223,27 +334,35 @@ export class SyncStreams extends EventTarget {
       subscription.stream = reply.stream;
       if (subscription.ended) return this.#unsubscribe(subscription);
       emit(subscription, "subscribed", reply.stream);
-      return before && emit(subscription, "gap", { dropped: null }); // nobody can count them
+      if (before) return this.#deliver(subscription, "gap", UNKNOWN);
+      return this.#catchUp(subscription, subscription.onStart, { dropped: 0 });
     } catch (error) {
       const again = () => link === this.#link && this.#ask(subscription);
       if (link !== this.#link || subscription.ended) return undefined;
       if (error.temporary) return setTimeout(again, (error.retryAfter ?? 1) * 1000);
-      if (before && error.status === 404) return this.#forget(subscription, "removed");
-      return this.#forget(subscription, "error", error);
+      if (before && error.status === 404) return this.#deliver(subscription, "removed");
+      this.#forget(subscription);
+      return emit(subscription, "error", error);
     }
   }
 
   #unsubscribe(subscription) {
-    this.#forget(subscription);
-    const sid = subscription.stream?.sid;
-    const isShared = [...this.#subscriptions].some(({ stream }) => stream?.sid === sid);
+    this.#leave(subscription);
+    const { sid, unique_name } = subscription.stream ?? {};
+    // One that the server has yet to answer for may be of the same Stream.
+    const isShared = [...this.#subscriptions].some(({ stream, ref }) =>
+      stream?.sid === sid || ref === sid || ref === unique_name);
     if (sid && !isShared && this.state === "connected")
       this.#request({ type: "unsubscribe", stream: sid }).catch(() => {});
   }
 
-  #forget(subscription, type, detail) {
+  #leave(subscription) {
+    this.#forget(subscription);
+    this.#held.set(subscription, []); // for ever: nothing is delivered any more
+  }
+
+  #forget(subscription) {
     subscription.ended = true;
     this.#subscriptions.delete(subscription);
-    if (type) emit(subscription, type, detail);
   }
 }

@@ -1,0 +1,11 @@
+// Copies into the package what the Django app serves, so that there is one source of it.
+
+import { copyFileSync, readdirSync } from "node:fs";
+
+const root = new URL("../../", import.meta.url);
+const source = new URL("sync_streams/static/sync_streams/", root);
+const here = new URL("./", import.meta.url);
+
+for (const name of readdirSync(source).filter((each) => each.startsWith("sync-streams")))
+  copyFileSync(new URL(name, source), new URL(name, here));
+copyFileSync(new URL("LICENSE", root), new URL("LICENSE", here));

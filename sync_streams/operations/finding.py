@@ -1,0 +1,54 @@
+"""Finding Services and Streams from async code: from the cache, or in a thread."""
+
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from channels.db import database_sync_to_async
+
+from sync_streams.cache.lookups import cached_service, cached_stream
+from sync_streams.conf import get_settings
+from sync_streams.errors import ServiceUnavailable
+from sync_streams.models import Service, Stream
+
+from .services import find_service
+from .streams import find_stream
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def afind_service(account_sid: str, ref: str) -> Service:
+    """Do as :func:`find_service` does, from async code.
+
+    Raises:
+        ServiceNotFound: 54050.
+        ServiceUnavailable: 20503, the database did not answer in time.
+    """
+    service = cached_service(account_sid, ref)
+    if service is None:
+        service = await _find_in_time(find_service, account_sid, ref)
+    return service
+
+
+async def afind_stream(service: Service, ref: str) -> Stream:
+    """Do as :func:`find_stream` does, from async code.
+
+    Raises:
+        StreamNotFound: 54250.
+        UniqueNameNotFound: 54300.
+        ServiceUnavailable: 20503, the database did not answer in time.
+    """
+    stream = cached_stream(service.sid, ref)
+    if stream is None:
+        stream = await _find_in_time(find_stream, service, ref)
+    return stream
+
+
+async def _find_in_time(find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    call = database_sync_to_async(find, thread_sensitive=False)
+    try:
+        async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+            return await call(*args, **kwargs)
+    except TimeoutError as error:
+        raise ServiceUnavailable from error

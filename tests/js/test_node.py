@@ -1,0 +1,243 @@
+"""The client in Node, with `ws` and with Node's own WebSocket, on a real server."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sync_streams.errors import TokenExpired
+from tests.conftest import StartSite
+from tests.js.tools import FOLDER, bundled_node, modules, remove, run, system_node
+from tests.service.client import WAIT_SECONDS, rest, token_for
+from tests.services import DemoSite, free_port
+
+SOCKET = "/v1/websocket"
+ORDERS = "/default/Streams/orders"
+
+
+class Client:
+    """A client in a process of Node's, which gets tokens from the test."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.give_token: Callable[[], str] = lambda: ""
+        self.heard: list[dict[str, Any]] = []
+
+    async def tell(self, action: str, **fields: object) -> None:
+        """Let the client do something."""
+        assert self.process.stdin is not None
+        line = json.dumps({"action": action, **fields})
+        self.process.stdin.write(f"{line}\n".encode())
+        await self.process.stdin.drain()
+
+    async def hears(self, event: str, seconds: float = 3 * WAIT_SECONDS) -> Any:
+        """Return the next event of a type; hand out tokens until then."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(seconds):
+            while line := await self.process.stdout.readline():
+                self.heard.append(json.loads(line))
+                if self.heard[-1]["event"] == "token":
+                    await self.tell("token", value=self.give_token())
+                if self.heard[-1]["event"] == event:
+                    return self.heard[-1]
+        pytest.fail(f"Node ended before {event!r}; it told {self.heard}")
+
+    def count(self, event: str) -> int:
+        """Return how many events of a type were heard."""
+        return sum(each["event"] == event for each in self.heard)
+
+    async def ends(self) -> int:
+        """Close the client; return the exit code of Node, left with nothing to do."""
+        await self.tell("close")
+        await self.hears("closed")
+        return await asyncio.wait_for(self.process.wait(), WAIT_SECONDS)
+
+
+StartClient = Callable[[str, Callable[[], str]], Awaitable[Client]]
+
+
+@pytest.fixture(params=["ws", "own WebSocket"])
+async def start(
+    request: pytest.FixtureRequest, package: Path
+) -> AsyncIterator[StartClient]:
+    """Start a client, ``start(url, give_token)``: Node 20 with ws, and a newer one."""
+    clients: list[Client] = []
+    uses_ws = request.param == "ws"
+    ws = [str(modules() / "ws/wrapper.mjs")] if uses_ws else []
+    node = system_node() if uses_ws else bundled_node()
+
+    async def start_one(url: str, give_token: Callable[[], str]) -> Client:
+        process = await asyncio.create_subprocess_exec(
+            node,
+            str(FOLDER / "driver.mjs"),
+            str(package / "sync-streams.js"),
+            url,
+            *ws,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        clients.append(Client(process))
+        clients[-1].give_token = give_token
+        return clients[-1]
+
+    yield start_one
+    for client in clients:
+        if client.process.returncode is None:
+            client.process.kill()
+        await client.process.wait()
+
+
+async def test_it_subscribes_publishes_and_leaves_nothing_behind(
+    start: StartClient, embedded: DemoSite
+) -> None:
+    client = await start(f"{embedded.base_url}{SOCKET}", lambda: token_for(embedded))
+    await client.tell("subscribe", ref="orders", mode="open_or_create")
+    await client.hears("subscribed")
+
+    await client.tell("publish", ref="orders", data={"id": 1})
+
+    assert (await client.hears("message"))["data"] == {"id": 1}
+    assert await client.ends() == 0
+
+
+async def test_a_server_that_is_killed_and_returns_costs_a_gap(
+    start: StartClient, start_site: StartSite
+) -> None:
+    site = start_site()
+    client = await start(f"{site.base_url}{SOCKET}", lambda: token_for(site))
+    await client.tell("subscribe", ref="orders", mode="open_or_create")
+    await client.hears("subscribed")
+
+    site.stop(signal.SIGKILL)
+    await client.hears("reconnecting")
+    await client.hears("reconnecting")
+    await asyncio.to_thread(site.start)
+
+    assert (await client.hears("gap"))["dropped"] is None
+    rest(site, f"{ORDERS}/Messages", Data='{"id": 2}')
+    assert (await client.hears("message"))["data"] == {"id": 2}
+    assert client.count("error") == 0, "the states tell of it"
+
+
+async def test_a_lapsed_token_is_asked_for_once_more(
+    start: StartClient, embedded: DemoSite
+) -> None:
+    tokens = iter([token_for(embedded, ttl=-60), token_for(embedded)])
+    client = await start(f"{embedded.base_url}{SOCKET}", lambda: next(tokens))
+
+    await client.hears("connected")
+
+    refusals = [
+        each.get("refusal") for each in client.heard if each["event"] == "token"
+    ]
+    assert refusals == [None, TokenExpired.code]
+
+
+async def test_two_lapsed_tokens_close_the_client_with_the_servers_words(
+    start: StartClient, embedded: DemoSite
+) -> None:
+    lapsed = token_for(embedded, ttl=-60)
+    client = await start(f"{embedded.base_url}{SOCKET}", lambda: lapsed)
+
+    assert (await client.hears("closed"))["reason"] == "token invalid"
+
+    assert await client.hears("error") == {
+        "event": "error",
+        "message": TokenExpired.message,
+        "code": TokenExpired.code,
+        "status": 401,
+        "temporary": False,
+    }
+    assert client.count("token") == 2
+
+
+async def test_a_token_that_ends_while_connected_is_renewed(
+    start: StartClient, embedded: DemoSite
+) -> None:
+    tokens = iter([token_for(embedded, ttl=4), token_for(embedded, ttl=4)])
+    client = await start(
+        f"{embedded.base_url}{SOCKET}", lambda: next(tokens, token_for(embedded))
+    )
+    await client.tell("subscribe", ref="orders", mode="open_or_create")
+    await client.hears("subscribed")
+
+    while client.count("token") < 3:
+        await client.hears("token")
+
+    await client.tell("publish", ref="orders", data={"id": 3})
+    await client.hears("published")
+    assert client.count("closed") == 0
+
+
+async def test_a_removed_stream_is_told(
+    start: StartClient, start_site: StartSite
+) -> None:
+    site = start_site()
+    client = await start(f"{site.base_url}{SOCKET}", lambda: token_for(site))
+    await client.tell("subscribe", ref="orders", mode="open_or_create")
+    await client.hears("subscribed")
+
+    remove(site, ORDERS)
+
+    await client.hears("removed")
+
+
+async def test_nobody_at_the_port_is_told_once_and_ends_no_process(
+    start: StartClient,
+) -> None:
+    client = await start(f"http://127.0.0.1:{free_port()}{SOCKET}", lambda: "token")
+
+    for _ in range(3):
+        await client.hears("reconnecting")
+
+    assert client.count("error") == 1
+    [error] = [each for each in client.heard if each["event"] == "error"]
+    assert error["message"].startswith("Cannot connect to ws://127.0.0.1:")
+    assert error["temporary"]
+    assert await client.ends() == 0
+
+
+async def test_a_wrong_path_is_told_once(
+    start: StartClient, embedded: DemoSite
+) -> None:
+    client = await start(f"{embedded.base_url}/elsewhere", lambda: "token")
+
+    for _ in range(3):
+        await client.hears("reconnecting")
+
+    assert client.count("error") == 1
+
+
+async def test_what_publishes_without_a_connection_is_refused_in_time(
+    start: StartClient, start_site: StartSite
+) -> None:
+    site = start_site()
+    client = await start(f"{site.base_url}{SOCKET}", lambda: token_for(site))
+    await client.hears("connected")
+    site.stop(signal.SIGKILL)
+    await client.hears("reconnecting")
+
+    await client.tell("publish", ref="orders", data={}, timeout=500)
+
+    refusal = await client.hears("refused")
+    assert (refusal["message"], refusal["status"]) == ("No answer in time", 0)
+
+
+def test_a_node_without_websocket_is_told_what_to_do(
+    package: Path, tmp_path: Path
+) -> None:
+    script = f"""
+      delete globalThis.WebSocket;
+      const {{ SyncStreams }} = await import("{package}/sync-streams.js");
+      try {{ new SyncStreams({{ url: "http://127.0.0.1/", token: "x" }}); }}
+      catch (error) {{ console.log(error.message); }}
+    """
+    (tmp_path / "script.mjs").write_text(script)
+
+    said = run(bundled_node(), str(tmp_path / "script.mjs"), cwd=tmp_path)
+
+    assert said.startswith("No WebSocket here: pass one")

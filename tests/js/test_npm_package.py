@@ -1,0 +1,110 @@
+"""The npm package: what is in it, its size, its types; see clients/js."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import sync_streams
+from tests.documents import ROOT, code_blocks
+from tests.js.tools import FOLDER, PACKAGE, STATIC, App
+
+GUIDE = "docs/browser-client.md"
+MAX_MINIFIED_BYTES = 4096
+MAX_SERVED_BYTES = 5120
+
+SHIMS = (
+    'declare module "*.vue" { const component: object; export default component; }\n'
+)
+NAMES = "declare const fetchToken: () => Promise<string>;\n"
+
+
+def test_the_package_holds_the_files_that_the_app_serves(package: Path) -> None:
+    served = sorted(STATIC.glob("sync-streams*"))
+
+    assert [path.name for path in served] == [
+        "sync-streams-htmx.d.ts",
+        "sync-streams-htmx.js",
+        "sync-streams.d.ts",
+        "sync-streams.js",
+    ]
+    for path in served:
+        assert (package / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_package_holds_nothing_else_but_hooks_readme_and_licence(
+    package: Path,
+) -> None:
+    names = {path.name for path in package.iterdir()}
+
+    own = {"react", "vue", "stream-view", "sync-streams", "sync-streams-htmx"}
+    modules = {f"{name}{suffix}" for name in own for suffix in (".js", ".d.ts")}
+    assert names == modules | {"package.json", "README.md", "LICENSE"}
+    assert (package / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_every_export_exists_and_has_types(package: Path) -> None:
+    exports = json.loads((package / "package.json").read_text())["exports"]
+    assert set(exports) == {".", "./react", "./vue", "./htmx", "./package.json"}
+
+    del exports["./package.json"]
+    for entry in exports.values():
+        assert (package / entry["types"]).is_file()
+        assert (package / entry["default"]).is_file()
+
+
+def test_the_package_has_the_apps_version() -> None:
+    version = json.loads((PACKAGE / "package.json").read_text())["version"]
+
+    assert version == sync_streams.__version__
+
+
+def test_the_client_is_small_minified_and_as_served(
+    tmp_path: Path, package: Path
+) -> None:
+    main = 'export * from "@sync-streams/client";'
+    options = (
+        'export default {root: import.meta.dirname, logLevel: "warn", build: {'
+        'minify: true, rolldownOptions: {input: "main.js", preserveEntrySignatures:'
+        '"strict", output: {minify: true, entryFileNames: "client.js"}}}}'
+    )
+    app = App(tmp_path, package, {"main.js": main, "vite.config.mjs": options})
+
+    minified = app.build() / "client.js"
+
+    assert "SyncStreamsError" in minified.read_text()
+    assert len(gzip.compress(minified.read_bytes())) <= MAX_MINIFIED_BYTES
+    served = (STATIC / "sync-streams.js").read_bytes()
+    assert len(gzip.compress(served)) <= MAX_SERVED_BYTES
+
+
+def test_the_types_take_interfaces_and_refuse_mistakes(
+    tmp_path: Path, package: Path
+) -> None:
+    files = {name: (FOLDER / name).read_text() for name in ("types.ts", "ws-types.ts")}
+
+    App(tmp_path, package, files).check_types()
+
+
+def test_the_guides_typescript_is_correct(tmp_path: Path, package: Path) -> None:
+    blocks = [*code_blocks(GUIDE, "ts"), *code_blocks(GUIDE, "tsx")]
+    files = dict([named(block) for block in blocks if "vite.config" not in block])
+    assert set(files) == {"main.ts", "main.tsx", "token.ts", "vue.ts"}
+
+    App(tmp_path, package, {"shims.d.ts": SHIMS, **files}).check_types()
+
+
+def test_the_readmes_code_is_correct(tmp_path: Path, package: Path) -> None:
+    [script] = code_blocks("clients/js/README.md", "js")
+    [component] = code_blocks("clients/js/README.md", "jsx")
+
+    typed = component.replace('useStream("', 'useStream<{ status: string }>("')
+    files = {"names.d.ts": NAMES, "script.ts": script, "component.tsx": typed}
+    App(tmp_path, package, files).check_types()
+
+
+def named(block: str) -> tuple[str, str]:
+    """Return the file's name that a block begins with, and the block."""
+    match = re.match(r"(?://|<!--) (\S+)", block)
+    assert match, f"no name of a file in the first line of:\n{block}"
+    return match[1], block
