@@ -32,7 +32,6 @@ FIXED = {
     "Friendly name of a Service": validators.MAX_FRIENDLY_NAME_LENGTH,
     "Webhook URL": validators.MAX_WEBHOOK_URL_LENGTH,
     "Reachability debouncing window": MAX_DEBOUNCING_WINDOW_MS,
-    "Request body": bodies.MAX_BODY_BYTES,
     "Parameters of a request": bodies.MAX_PARAMETERS,
     "Page size of a list": pagination.MAX_PAGE_SIZE,
     "Identity": MAX_IDENTITY_LENGTH,
