@@ -17,6 +17,7 @@ PAGES = {
 }
 """Files of the root that are pages of the site, and under which name."""
 
+_EXAMPLE = re.compile(r"^```(?:rest|websocket|twilsock|sse)\b.*$", re.MULTILINE)
 _LINK = re.compile(r"(\]\()([^)#: ]+)")
 
 
@@ -33,15 +34,19 @@ def assemble(folder: Path) -> None:
         ROOT / "docs", folder, ignore=shutil.ignore_patterns("*.py", "__pycache__")
     )
     for page in (ROOT / "docs").rglob("*.md"):
-        text = relinked(page.read_text(), page.parent)
+        text = for_site(page.read_text(), page.parent)
         (folder / page.relative_to(ROOT / "docs")).write_text(text)
     for source, page_name in PAGES.items():
-        (folder / page_name).write_text(relinked((ROOT / source).read_text(), ROOT))
+        (folder / page_name).write_text(for_site((ROOT / source).read_text(), ROOT))
 
 
-def relinked(markdown: str, folder: Path) -> str:
-    """Return a page of *folder* with its links as the site has them."""
-    return _LINK.sub(lambda link: link[1] + _target(link[2], folder), markdown)
+def for_site(markdown: str, folder: Path) -> str:
+    """Return a page of *folder* with its links as the site has them.
+
+    Examples of protocols, which tests replay, are plain text to the site.
+    """
+    text = _EXAMPLE.sub("```text", markdown)
+    return _LINK.sub(lambda link: link[1] + _target(link[2], folder), text)
 
 
 def _target(link: str, folder: Path) -> str:

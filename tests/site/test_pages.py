@@ -87,6 +87,11 @@ def test_site_is_built_without_a_warning(tmp_path: Path) -> None:
     )
 
     assert built.returncode == 0, built.stdout + built.stderr
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").with_suffix(".html")
+        html = (tmp_path / "site" / name).read_text()
+        shown = set(re.findall(r'<h[1-6] id="([^"]+)"', html))
+        assert anchors(str(page.relative_to(ROOT))) <= shown, name
     names = {path.name for path in (tmp_path / "site").rglob("*.html")}
     pages = {path.with_suffix(".html").name for path in (ROOT / "docs").rglob("*.md")}
     assert pages | {"index.html", "search.json"} <= names | {"search.json"}
