@@ -10,8 +10,8 @@ from django.core.signals import request_started, setting_changed
 
 from . import checks, conf, forks, signals
 from .cache import lookups
-from .connections import registry
-from .delivery.cluster import commands, stats
+from .connections import registry, report
+from .delivery.cluster import commands, listing, stats
 from .delivery.cluster.event_loop import loops
 from .delivery.events import Event, ServiceEvent
 from .delivery.hub import Hub, hooks, is_receiving, receive_soon
@@ -42,6 +42,7 @@ def _connect_hub() -> None:
     hooks.handlers |= {
         "service.changed": _forget_service,
         stats.ASKED: stats.answer,
+        listing.ASKED: report.answer,
         commands.DISCONNECT: registry.disconnect,
         commands.DRAIN: registry.drain,
     }

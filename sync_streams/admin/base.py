@@ -46,6 +46,7 @@ from sync_streams.errors import (
 from sync_streams.models import Service, Stream
 
 from .snippet import snippets
+from .text import visible
 
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]
@@ -56,6 +57,7 @@ else:  # Django's classes are generic to the type checker only.
 View = Callable[[Any, HttpRequest, Any], HttpResponse]
 
 MAY_MONITOR = "sync_streams.monitor_stream"
+MAY_VIEW_SERVICES = "sync_streams.view_service"
 MAY_PUBLISH = "sync_streams.publish_message"
 
 FAULT = "sync_streams.fault"
@@ -186,7 +188,16 @@ class ResourceAdmin(AnyAdmin):
         return {
             "pages": self.page_urls(request, resource),
             "snippets": snippets(request, resource),
+            "connections_url": self.connections_url(request, resource),
         }
+
+    def connections_url(self, request: HttpRequest, resource: Service | Stream) -> str:
+        """Return the address of those who are connected to it, if one may look."""
+        if not request.user.has_perms((MAY_MONITOR, MAY_VIEW_SERVICES)):
+            return ""
+        name = f"{self.admin_site.name}:{self.opts.app_label}_service_connections"
+        query = {str(self.opts.model_name): resource.sid}
+        return reverse(name, query=query)
 
     def page_urls(self, request: HttpRequest, resource: Any) -> dict[str, str]:
         """Return the addresses of the pages that the request's user may open."""
@@ -297,5 +308,6 @@ def relative_expiry(stream: Stream) -> str:
 
 
 def label(resource: Service | Stream) -> str:
-    """Return the name by which people know a resource, if it has one."""
-    return resource.unique_name or getattr(resource, "friendly_name", None) or "–"
+    """Return the name by which people know a resource, if it has one; it is visible."""
+    name = resource.unique_name or getattr(resource, "friendly_name", None)
+    return visible(name) if name else "–"

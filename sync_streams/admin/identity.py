@@ -1,10 +1,11 @@
-"""Identities: an operator disconnects one from a Service, on all processes."""
+"""Identities: an operator ends their connections and is told how many there were."""
 
 from django import forms
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from sync_streams import operations
 from sync_streams.errors import SyncError
@@ -12,6 +13,7 @@ from sync_streams.models import Service
 from sync_streams.tokens import MAX_IDENTITY_LENGTH
 
 from .base import Page, Question, ResourceAdmin, ask, describe
+from .text import visible
 
 MAY_DISCONNECT = "sync_streams.change_service"
 
@@ -20,7 +22,10 @@ class IdentityForm(forms.Form):
     """Whom to disconnect, as the access tokens spell it."""
 
     identity = forms.CharField(
-        label=gettext_lazy("Identity"), max_length=MAX_IDENTITY_LENGTH, strip=False
+        label=gettext_lazy("Identity"),
+        max_length=MAX_IDENTITY_LENGTH,
+        strip=False,
+        help_text=gettext_lazy("Exactly as your access tokens spell it."),
     )
 
 
@@ -29,21 +34,16 @@ def disconnect(
 ) -> HttpResponse:
     """Ask for the identity and disconnect it."""
     form = IdentityForm(request.POST or None)
-    if form.is_valid() and _is_done(form, service):
-        identity = form.cleaned_data["identity"]
-        note = _("Disconnected “%(identity)s”.") % {"identity": identity}
-        model_admin.log_change(request, service, note)
-        model_admin.message_user(request, note)
-        return redirect(model_admin.change_url(service))
+    if form.is_valid():
+        try:
+            end(model_admin, request, service, form.cleaned_data["identity"])
+        except SyncError as error:
+            form.add_error(None, describe(error))
+        else:
+            return redirect(model_admin.change_url(service))
     question = Question(
         title=_("Disconnect an identity"),
-        text=_(
-            "All connections of this identity to the service %(service)s are closed "
-            "now, on all processes, and its clients are told not to reconnect by "
-            "themselves. Its access tokens stay valid until they expire, so make sure "
-            "that your application does not issue a new one."
-        )
-        % {"service": service},
+        text=explain(service),
         button=_("Disconnect"),
         form=form,
         cancel_url=model_admin.change_url(service),
@@ -51,13 +51,46 @@ def disconnect(
     return ask(model_admin, request, question)
 
 
-def _is_done(form: IdentityForm, service: Service) -> bool:
-    try:
-        operations.disconnect_identity(service, form.cleaned_data["identity"])
-    except SyncError as error:
-        form.add_error(None, describe(error))
-        return False
-    return True
+def explain(service: Service) -> str:
+    """Return what disconnecting an identity of the Service does, and does not."""
+    text = _(
+        "All connections of this identity to the service %(service)s are closed "
+        "now, on all processes, and its clients are told not to reconnect by "
+        "themselves. Its access tokens stay valid until they expire, so make sure "
+        "that your application does not issue a new one."
+    )
+    return text % {"service": visible(str(service))}
+
+
+def end(
+    model_admin: ResourceAdmin,
+    request: HttpRequest,
+    service: Service,
+    identity: str,
+    *,
+    connection_id: str = "",
+) -> None:
+    """End the connections of an identity, or one of them; log it, say how many.
+
+    Raises:
+        SyncError: it could not be done.
+    """
+    count = operations.disconnect_identity(
+        service, identity, connection_id=connection_id
+    )
+    shown = {"identity": visible(identity), "count": count}
+    note = _("Disconnected “%(identity)s”.") % shown
+    model_admin.log_change(request, service, note)
+    if not count:
+        nobody = _("No process reported a connection of “%(identity)s” to end.")
+        model_admin.message_user(request, nobody % shown, messages.WARNING)
+        return
+    ended = ngettext(
+        "Ended %(count)d connection of “%(identity)s”.",
+        "Ended %(count)d connections of “%(identity)s”.",
+        count,
+    )
+    model_admin.message_user(request, ended % shown)
 
 
 PAGES = (Page("disconnect", disconnect, MAY_DISCONNECT, methods=("GET", "POST")),)

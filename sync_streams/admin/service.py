@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from sync_streams import operations
 from sync_streams.models import Service, Stream
 
-from . import identity, message, monitor, process, webhook
+from . import connection, identity, message, monitor, process, webhook
 from .base import ResourceAdmin, ResourceForm, label, relative_expiry
 from .filters import AccountFilter, account_choices
 
@@ -69,9 +69,19 @@ class ServiceAdmin(ResourceAdmin):
     readonly_fields = ("sid", "unique_name", "date_created", "date_updated")
 
     def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(partial(process.show_processes, self))
-        processes = path("processes/", view, name=f"{APP}_service_processes")
-        return [processes, *super().get_urls()]
+        views = {
+            "connections": connection.show_connections,
+            "processes": process.show_processes,
+        }
+        pages = [
+            path(
+                f"{name}/",
+                self.admin_site.admin_view(partial(view, self)),
+                name=f"{APP}_service_{name}",
+            )
+            for name, view in views.items()
+        ]
+        return [*pages, *super().get_urls()]
 
     def get_change_context(
         self, request: HttpRequest, resource: Service

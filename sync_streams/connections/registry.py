@@ -14,8 +14,8 @@ from typing import Protocol
 from weakref import WeakSet
 
 from sync_streams.conf import get_settings
+from sync_streams.delivery.cluster import survey
 from sync_streams.delivery.cluster.commands import DisconnectCommand, DrainCommand
-from sync_streams.delivery.cluster.stats import process_name
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.errors import TooManyRequests
@@ -34,6 +34,19 @@ class Connection(Protocol):
     identity: Identity | None
     service: Service | None
     outbox: Outbox
+    since: float
+    """When it began, in seconds since 1970."""
+
+    client: str
+    """What its client calls itself, at most 80 characters; nobody checks it."""
+
+    @property
+    def protocol_name(self) -> str:
+        """The protocol, as operators are shown it."""
+
+    @property
+    def address(self) -> str:
+        """IP address of the client or its last proxy; empty: the server said none."""
 
     def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
         """End the connection, at a random moment of the next *within* seconds."""
@@ -141,20 +154,27 @@ def close_all_unreachable() -> None:
 
 
 async def disconnect(_: Hub, command: DisconnectCommand) -> None:
-    """Carry out an operator's command to end the connections of an identity."""
-    target = command["service_sid"], command["identity"]
-    for connection in connections:
-        identity, service = connection.identity, connection.service
-        if identity is None or service is None:
-            continue
-        if (service.sid, identity.name) == target:
-            connection.close_soon(CloseCode.DISCONNECTED)
+    """Carry out an operator's command to end connections, and say how many."""
+    targets = [one for one in connections if _is_meant(one, command)]
+    for connection in targets:
+        connection.close_soon(CloseCode.DISCONNECTED)
+    await survey.reply(command, count=len(targets))
 
 
 async def drain(_: Hub, command: DrainCommand) -> None:
     """Carry out an operator's command to drain a process, if it names this one."""
-    if command["process"] == process_name():
+    if command["process"] == survey.process_name():
         await connections.drain()
+
+
+def _is_meant(connection: Connection, command: DisconnectCommand) -> bool:
+    identity, service = connection.identity, connection.service
+    if identity is None or service is None:
+        return False
+    target = command["service_sid"], command["identity"]
+    only = command.get("connection_id", connection.outbox.connection_id)
+    is_it = only == connection.outbox.connection_id
+    return is_it and (service.sid, identity.name) == target
 
 
 FIGURES: dict[str, Callable[[], int]] = {

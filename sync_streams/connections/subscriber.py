@@ -7,7 +7,7 @@ calls the methods here or an operation, and writes the answers into its outbox.
 import logging
 import time
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ClassVar, ParamSpec, TypeVar
 
 from channels.db import database_sync_to_async
 from django.db import InterfaceError, OperationalError
@@ -43,9 +43,15 @@ ABOUT_TO_EXPIRE_SECONDS = 180
 
 FRAME_RATE_WINDOW_SECONDS = 2
 
+MAX_CLIENT_LENGTH = 80
+"""Characters kept of what a client calls itself."""
+
 
 class SubscriberConsumer(SocketConsumer):
     """One connection: who it is, what it is subscribed to, how long it may stay."""
+
+    protocol_name: ClassVar[str]
+    """What operators call the adapter's protocol."""
 
     def begin(self) -> None:
         """Begin as a connection that has not said who it is."""
@@ -53,6 +59,7 @@ class SubscriberConsumer(SocketConsumer):
         self.hub = get_hub()
         self.identity: Identity | None = None
         self.service: Service | None = None
+        self.since, self.client = time.time(), ""
         connections.add(self)
 
     def end(self) -> None:
@@ -65,6 +72,15 @@ class SubscriberConsumer(SocketConsumer):
     def tell_token_about_to_expire(self) -> None:
         """Write that the access token lapses in 3 minutes; the adapter's."""
         raise NotImplementedError
+
+    @property
+    def address(self) -> str:
+        """The client's IP address, as far as the server knows it."""
+        return str((self.scope.get("client") or [""])[0])
+
+    def call_client(self, name: str) -> None:
+        """Keep what the client calls itself, for operators."""
+        self.client = name[:MAX_CLIENT_LENGTH]
 
     @property
     def actor(self) -> Actor:

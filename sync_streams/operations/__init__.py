@@ -7,7 +7,7 @@ async code, for what may not cost a thread each time; :func:`publish_now` does n
 wait. Changes are announced once they are committed.
 """
 
-from .connections import disconnect_identity, drain_process
+from .connections import disconnect_identity, drain_process, list_connections
 from .finding import afind_service, afind_stream
 from .messages import apublish, publish, publish_now
 from .services import (
@@ -48,6 +48,7 @@ __all__ = [
     "find_stream",
     "get_service",
     "get_stream",
+    "list_connections",
     "list_services",
     "list_streams",
     "list_watched_services",

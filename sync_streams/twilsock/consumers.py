@@ -44,6 +44,7 @@ class TwilsockConsumer(SubscriberConsumer):
     """A connection of an unmodified ``twilio-sync`` SDK."""
 
     encoder = ENCODERS[NEWEST_VERSION]
+    protocol_name = "Twilsock"
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
         """Answer one frame; one that cannot be read ends the connection."""
@@ -86,6 +87,7 @@ class TwilsockConsumer(SubscriberConsumer):
         if self.identity is not None:
             raise InvalidParameter("Already initialised")
         await self.authenticate(frame.header.get("token"))
+        self.call_client(sessions.client_of(frame))
         self._send_data(sessions.welcome(frame))
 
     async def update(self, frame: frames.Frame) -> None:

@@ -45,6 +45,15 @@ def welcome(frame: Frame) -> bytes:
     return reply(frame.id, fields=fields)
 
 
+def client_of(frame: Frame) -> str:
+    """Return what an ``init`` tells of its client: SDK, version, browser; unchecked."""
+    metadata = frame.header.get("metadata")
+    if not isinstance(metadata, dict):
+        return ""
+    words = (metadata.get(key) for key in ("sdk", "sdkv", "env", "envv"))
+    return " ".join(word for word in words if isinstance(word, str))
+
+
 def refuse(frame: Frame, error: SyncError) -> bytes:
     """Refuse any frame but a tunnelled request.
 

@@ -28,6 +28,7 @@ class JsonConsumer(SubscriberConsumer):
     """A connection that speaks the JSON protocol."""
 
     encoder = protocol.JsonEncoder()
+    protocol_name = "JSON"
 
     def subprotocol(self) -> str | None:
         """Accept our subprotocol where it is offered."""
@@ -67,6 +68,8 @@ class JsonConsumer(SubscriberConsumer):
         if self.identity is not None:
             raise InvalidParameter("Already connected")
         identity = await self.authenticate(request.fields.get("token"))
+        headers = dict(self.scope["headers"])
+        self.call_client(headers.get(b"user-agent", b"").decode("latin-1"))
         self._reply(
             request,
             "connected",

@@ -122,6 +122,7 @@ async def test_pinned_message_outlives_clearing_by_keyboard_alone(
     await watch(admin, embedded, {"keep": 1})
     await admin.locator("[data-part=rows] summary").first.focus()
     await admin.keyboard.press("Enter")
+    await expect(admin.get_by_role("button", name="Pin")).to_be_visible()
     await admin.keyboard.press("Tab")
     await admin.keyboard.press("Tab")
 

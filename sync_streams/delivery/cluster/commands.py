@@ -5,7 +5,7 @@
 
 import asyncio
 import logging
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -23,11 +23,19 @@ DRAIN: Literal["command.drain"] = "command.drain"
 
 
 class DisconnectCommand(TypedDict):
-    """End every connection of an identity to a Service."""
+    """End every connection of an identity to a Service, or one of them.
+
+    Processes reply with ``count``, the connections that they end.
+    """
 
     type: Literal["command.disconnect"]
     service_sid: str
     identity: str
+    connection_id: NotRequired[str]
+    """The one to end; without it all are."""
+
+    reply_to: NotRequired[str]
+    """Channel of the survey that carries the command."""
 
 
 class DrainCommand(TypedDict):
@@ -35,10 +43,10 @@ class DrainCommand(TypedDict):
 
     type: Literal["command.drain"]
     process: str
-    """Its name, as :func:`.stats.process_name` makes it."""
+    """Its name, as :func:`.survey.process_name` makes it."""
 
 
-def send(command: DisconnectCommand | DrainCommand) -> None:
+def send(command: DrainCommand) -> None:
     """Send a command, from synchronous code; no process confirms it.
 
     Raises:
@@ -48,7 +56,7 @@ def send(command: DisconnectCommand | DrainCommand) -> None:
     run_on_loop(_send(command))
 
 
-async def _send(command: DisconnectCommand | DrainCommand) -> None:
+async def _send(command: DrainCommand) -> None:
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
             await send_to_group(PROCESS_GROUP, command)

@@ -1,31 +1,18 @@
-"""Stats: what every process reports of itself when somebody asks.
+"""Stats: what every process reports of itself when somebody asks."""
 
-Nothing is stored: a question goes to the group of all processes, each answers on a
-channel made for the question, and the answers that come in time count. See
-https://channels.readthedocs.io/en/stable/topics/channel_layers.html#single-channels.
-"""
-
-import asyncio
-import logging
-import os
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sync_streams.delivery.counters import counters
-from sync_streams.delivery.events import PROCESS_GROUP
 from sync_streams.delivery.hub import Hub
+from sync_streams.errors import ServiceUnavailable
 from sync_streams.redis.rate_limit import refusals
 
-from .broadcast import channel_layer, send_to_group
+from . import survey
 from .event_loop import run_on_loop
 
-logger = logging.getLogger(__name__)
-
 ASKED = "stats.asked"
-GATHER_SECONDS = 0.25
-"""Time that the processes have to answer."""
 
 MAX_BUSIEST = 1000
 """Streams that one process names when it is asked for its busiest."""
@@ -69,39 +56,23 @@ class Stats:
 async def aask(stream_sids: Iterable[str] | None = None) -> Stats:
     """Ask every process about the Streams; without any, about its busiest ones.
 
-    Takes :data:`GATHER_SECONDS`. A process without a hub does not answer, one that
-    answers late is not counted, and if the layer fails, none is.
+    Takes :data:`.survey.GATHER_SECONDS`. A process without a hub does not answer, one
+    that answers late is not counted, and if the layer fails, none is.
     """
     stats = Stats()
     sids = None if stream_sids is None else list(stream_sids)
     try:
-        async with asyncio.timeout(GATHER_SECONDS):
-            await _gather(sids, stats)
-    except TimeoutError:
-        pass
-    except Exception as error:
-        # Layers are pluggable and their errors share no base class.
-        logger.warning("channel layer failed: %r", error)
+        answers = await survey.aask({"type": ASKED, "stream_sids": sids})
+    except ServiceUnavailable:
+        return stats
+    for answer in answers.values():
+        stats.add(answer)
     return stats
 
 
 def ask(stream_sids: Iterable[str] | None = None) -> Stats:
     """Do as :func:`aask` does, from synchronous code of any thread."""
     return run_on_loop(aask(stream_sids))
-
-
-def process_name() -> str:
-    """Return the name of this process among all: ``host:process id``."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-async def _gather(stream_sids: list[str] | None, stats: Stats) -> None:
-    layer = channel_layer()
-    channel = await layer.new_channel()
-    question = {"type": ASKED, "stream_sids": stream_sids, "reply_to": channel}
-    await send_to_group(PROCESS_GROUP, question)
-    while True:
-        stats.add(await layer.receive(channel))
 
 
 async def answer(hub: Hub, question: Mapping[str, Any]) -> None:
@@ -114,11 +85,9 @@ async def answer(hub: Hub, question: Mapping[str, Any]) -> None:
         if sids is None
         else {sid: local.count(sid) for sid in sids}
     )
-    report = {
-        "type": "stats.told",
-        "process": process_name(),
-        "subscribers": subscribers,
-        "refused": {sid: refusals.count(sid) for sid in subscribers},
-        "figures": {name: count() for name, count in figures.items()},
-    }
-    await channel_layer().send(question["reply_to"], report)
+    await survey.reply(
+        question,
+        subscribers=subscribers,
+        refused={sid: refusals.count(sid) for sid in subscribers},
+        figures={name: count() for name, count in figures.items()},
+    )

@@ -1,0 +1,70 @@
+"""Report: what this process tells an operator of each of its connections."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from sync_streams.delivery.cluster import survey
+from sync_streams.delivery.cluster.listing import MAX_ROWS, Row, Wanted, newest
+from sync_streams.delivery.hub import Hub
+
+from .registry import Connection, connections
+
+SLICE_CONNECTIONS = 500
+"""Connections looked at before others get a turn of the event loop."""
+
+
+async def answer(_: Hub, question: Mapping[str, Any]) -> None:
+    """Answer which connections of this process are as wanted, newest first."""
+    wanted, process = question["wanted"], survey.process_name()
+    rows: list[Row] = []
+    total = 0
+    if wanted.get("process", "") not in {"", process}:
+        return
+    for number, connection in enumerate(connections):
+        if number % SLICE_CONNECTIONS == 0:
+            await asyncio.sleep(0)
+        if _is_wanted(connection, wanted):
+            total += 1
+            rows.append(_describe(connection, process))
+        if len(rows) > 2 * MAX_ROWS:
+            rows = newest(rows)
+    await survey.reply(question, rows=newest(rows), total=total)
+
+
+def _is_wanted(connection: Connection, wanted: Wanted) -> bool:
+    identity, service = connection.identity, connection.service
+    if identity is None or service is None:
+        return False
+    streams = connection.outbox.streams
+    return (
+        wanted.get("service_sid", "") in {"", service.sid}
+        and (not wanted.get("stream_sid") or wanted["stream_sid"] in streams)
+        and wanted.get("identity", "").casefold() in identity.name.casefold()
+        and connection.address.startswith(wanted.get("address", ""))
+    )
+
+
+def _describe(connection: Connection, process: str) -> Row:
+    identity, service, outbox = (
+        connection.identity,
+        connection.service,
+        connection.outbox,
+    )
+    acknowledgements = outbox.acknowledgements
+    seconds = acknowledgements.seconds
+    return {
+        "id": outbox.connection_id,
+        "process": process,
+        "service_sid": service.sid if service else "",
+        "identity": identity.name if identity else "",
+        "address": connection.address,
+        "protocol": connection.protocol_name,
+        "client": connection.client,
+        "since": connection.since,
+        "subscriptions": len(outbox.streams),
+        "round_trip_ms": round(seconds * 1000) if seconds else -1,
+        "unacknowledged": acknowledgements.asked - acknowledgements.acknowledged,
+        "dropped": outbox.dropped,
+        "is_observer": outbox.is_observer,
+    }
