@@ -183,10 +183,11 @@ async def test_ended_session_is_told_and_leads_to_the_login(
 ) -> None:
     page = await log_in(context, embedded)
     sid = await watch(page, embedded)
+    login = page.locator("[data-part=login]")
+    await expect(login).to_be_hidden()
 
     await context.clear_cookies(name="sessionid")
 
-    login = page.locator("[data-part=login]")
     await expect(login).to_contain_text("Your session has ended")
     await expect(page.locator("[data-part=state]")).to_have_attribute(
         "data-state", "closed"
