@@ -13,7 +13,12 @@ from .process import ROOT, Server, python, run
 
 TUTORIAL = "bench.baselines.tutorial:application"
 PRODUCT = "project.asgi:application"
-FRAME_PATH = "sync_streams.uvicorn:FramePathProtocol"
+PROTOCOLS = (
+    *("--http", "sync_streams.uvicorn:BoundedHttpProtocol"),
+    *("--ws", "sync_streams.uvicorn:FramePathProtocol"),
+)
+"""uvicorn's options for the product's own protocol classes."""
+
 EVENTSTREAM = "bench.baselines.eventstream:application"
 
 Make = Callable[[int, dict[str, str]], Server]
@@ -32,6 +37,9 @@ class Contender:
     make: Make
     dialect: Callable[[int, int], Dialect]
     """Makes the dialect for a number of Streams and a size of data."""
+
+    http: Callable[[int, int], Dialect] | None = None
+    """Makes the one that publishes over HTTP, if it can be published to so."""
 
     env: Callable[[], dict[str, str]] = dict
     needs_redis: bool = False
@@ -108,6 +116,7 @@ def _product(server: str, make: Make) -> Contender:
         group="product",
         make=make,
         dialect=dialects.product,
+        http=dialects.rest,
         env=product_environment,
     )
 
@@ -122,12 +131,18 @@ def _twilsock(server: str, make: Make) -> Contender:
     )
 
 
-def _node(name: str, script: str, dialect: Callable[[int, int], Dialect]) -> Contender:
+def _node(
+    name: str,
+    script: str,
+    dialect: Callable[[int, int], Dialect],
+    http: Callable[[int, int], Dialect] | None = None,
+) -> Contender:
     return Contender(
         name=name,
         group="peer",
         make=lambda port, env: peers.node(script, port),
         dialect=dialect,
+        http=http,
         missing=peers.node_missing,
     )
 
@@ -147,17 +162,18 @@ CONTENDERS = [
     _product("daphne", daphne(PRODUCT)),
     _product("granian", granian(PRODUCT)),
     _product("uvicorn", uvicorn(PRODUCT)),
-    _product("frames", uvicorn(PRODUCT, "--ws", FRAME_PATH)),
+    _product("frames", uvicorn(PRODUCT, *PROTOCOLS)),
     _twilsock("daphne", daphne(PRODUCT)),
     _twilsock("uvicorn", uvicorn(PRODUCT)),
-    _twilsock("frames", uvicorn(PRODUCT, "--ws", FRAME_PATH)),
-    _node("node-ws", "ws.js", dialects.tutorial),
+    _twilsock("frames", uvicorn(PRODUCT, *PROTOCOLS)),
+    _node("node-ws", "ws.js", dialects.tutorial, dialects.tutorial_http),
     _node("node-socket.io", "socketio.js", dialects.socket_io),
     Contender(
         name="nchan",
         group="peer",
         make=lambda port, env: peers.nchan(port),
         dialect=dialects.nchan,
+        http=dialects.nchan,
         missing=peers.nchan_missing,
     ),
 ]

@@ -1,4 +1,8 @@
-"""Publishes a second: over a socket, over REST, and to an empty view for comparison."""
+"""Publishes a second: over a socket, over HTTP, and to an empty view for comparison.
+
+Over HTTP alone, as fast as answers come, and beside subscribers who hear a Stream at
+its full rate: there the time to the answer counts.
+"""
 
 from collections.abc import Iterator
 
@@ -9,8 +13,12 @@ from bench.plan import MakeDialect, Plan
 from bench.rows import Row, of_publishes
 
 PUBLISHERS = (1, 8)
+HTTP_PUBLISHERS = (1, 8, 64)
 PIPELINE = 32
 """Publishes that one socket has on their way."""
+
+LISTENERS = 1000
+FULL_RATE = 30
 
 
 def run(plan: Plan) -> Iterator[Row]:
@@ -18,14 +26,20 @@ def run(plan: Plan) -> Iterator[Row]:
     for publishers in PUBLISHERS:
         for contender in plan.contenders("product", "twilsock", "tutorial", "peer"):
             yield _measure(plan, contender, publishers, f"replies {PIPELINE}")
-    for publishers in PUBLISHERS:
+    for publishers in HTTP_PUBLISHERS:
+        for contender in plan.contenders("product", "peer"):
+            if contender.http is not None:
+                yield _over_http(plan, contender, publishers)
         for contender in plan.contenders("product"):
-            yield _rest(plan, contender, publishers)
             yield _empty(plan, contender, publishers)
+    for publishers in HTTP_PUBLISHERS[1:]:
+        for contender in plan.contenders("product", "peer"):
+            if contender.http is not None:
+                yield _beside_listeners(plan, contender, publishers)
 
 
-def _rest(plan: Plan, contender: Contender, publishers: int) -> Row:
-    row = _measure(plan, contender, publishers, "replies 1", dialects.rest)
+def _over_http(plan: Plan, contender: Contender, publishers: int) -> Row:
+    row = _measure(plan, contender, publishers, "replies 1", contender.http)
     row.case = f"REST, {_publishers(publishers)}"
     return row
 
@@ -35,6 +49,15 @@ def _empty(plan: Plan, contender: Contender, publishers: int) -> Row:
     row.case = f"REST, {_publishers(publishers)}"
     row.contender = f"empty-view-{contender.name.partition('-')[2]}"
     return row
+
+
+def _beside_listeners(plan: Plan, contender: Contender, publishers: int) -> Row:
+    load = Load(subscribers=LISTENERS, publishers=publishers)
+    (runs,) = plan.repeat(
+        contender, load, f"rate {FULL_RATE}", dialect=contender.http
+    )
+    case = f"REST, {_publishers(publishers)} beside {LISTENERS} subscribers at 30/s"
+    return of_publishes(runs, scenario="publish", case=case, contender=contender.name)
 
 
 def _measure(

@@ -1,5 +1,6 @@
 // Peer: a broadcast with Node's ws, https://github.com/websockets/ws.
 "use strict";
+const http = require("node:http");
 const { WebSocketServer } = require("ws");
 
 const streams = new Map();
@@ -10,21 +11,32 @@ function subscribe(socket, stream) {
   socket.on("close", () => streams.get(stream).delete(socket));
 }
 
-function publish(socket, text) {
+const PUBLISHED = '{"type":"published"}';
+
+function publish(text) {
   const { stream, data } = JSON.parse(text);
   const message = JSON.stringify({ data });
   for (const subscriber of streams.get(stream) ?? []) subscriber.send(message);
-  socket.send('{"type":"published"}');
 }
 
-const server = new WebSocketServer({
-  host: "127.0.0.1",
-  port: Number(process.argv[2]),
-  backlog: 1024,
-  perMessageDeflate: false,
+// The same over HTTP: a POST with the same text.
+const server = http.createServer((request, response) => {
+  const parts = [];
+  request.on("data", (part) => parts.push(part));
+  request.on("end", () => {
+    publish(Buffer.concat(parts));
+    response.writeHead(201, { "Content-Type": "application/json" }).end(PUBLISHED);
+  });
 });
-server.on("connection", (socket, request) => {
+server.listen({ host: "127.0.0.1", port: Number(process.argv[2]), backlog: 1024 });
+
+const sockets = new WebSocketServer({ server, perMessageDeflate: false });
+sockets.on("connection", (socket, request) => {
   const [, role, stream] = request.url.split("/");
   if (role === "ws") subscribe(socket, stream);
-  else socket.on("message", (text) => publish(socket, text));
+  else
+    socket.on("message", (text) => {
+      publish(text);
+      socket.send(PUBLISHED);
+    });
 });
