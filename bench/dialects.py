@@ -77,9 +77,7 @@ def tutorial(streams: int, size: int) -> Dialect:
 def tutorial_http(streams: int, size: int) -> Dialect:
     """Subscribe as :func:`tutorial` does, and post what is said to its socket."""
     data = wire.stamped_data(size)
-    bodies = {
-        n: wire.compact({"stream": str(n), "data": data}) for n in range(streams)
-    }
+    bodies = {n: wire.compact({"stream": str(n), "data": data}) for n in range(streams)}
     return Dialect(
         subscribe=tutorial(streams, size).subscribe,
         templates={n: _post("/publish/", body) for n, body in bodies.items()},

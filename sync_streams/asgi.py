@@ -40,6 +40,9 @@ Send = Callable[[Any], Awaitable[None]]
 Application = Callable[..., Awaitable[None]]
 """Called with a scope, and with what receives and what sends."""
 
+Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers and body."""
+
 Refs = tuple[str, str]
 """What stands for the Service and for the Stream in a path."""
 
@@ -103,6 +106,34 @@ class PublishEndpoint:
             reply = answer_now(request) or await answer(request)
         await self._send(scope, send, reply, added)
 
+    def answer_at_once(self, scope: Scope, body: bytes) -> Reply | None:
+        """Answer a publish on the event loop if nothing has to be waited for.
+
+        For a server that has read a whole request; it has nothing to add to the scope.
+
+        Returns:
+            Status, headers and body; ``None``: nothing was done, and the request is to
+            go the ordinary way.
+        """
+        found = self._find(scope)
+        if found is None:
+            return None
+        refs, headers, added = found
+        if b"x-forwarded-proto" in headers and not self._is_scheme_ignored(scope):
+            return None
+        started = perf_counter()
+        request = _request(scope, refs, headers, body=body, started=started)
+        reply = answer_now(request)
+        if reply is None:
+            return None
+        self._finish(scope, reply)
+        return reply.status, _encoded(reply, added), reply.body
+
+    def _is_scheme_ignored(self, scope: Scope) -> bool:
+        # The server may know better than the scope which scheme a proxy was asked by.
+        both = [self._find({**scope, "scheme": scheme}) for scheme in ("http", "https")]
+        return both[0] == both[1] and not (self._serves or self._on_answer)
+
     def _find(self, scope: Scope) -> tuple[Refs, dict[bytes, bytes], Headers] | None:
         path = scope["path"]
         if not path.endswith(("/Messages", "/Messages/")):
@@ -123,15 +154,14 @@ class PublishEndpoint:
     async def _send(
         self, scope: Scope, send: Send, reply: Answer, added: Headers
     ) -> None:
-        if reply.failure is not None:
-            _report(scope, reply, reply.failure)
-        headers = [
-            (name.lower().encode(), value.encode("latin-1"))
-            for name, value in (*reply.headers.items(), *added)
-        ]
-        start = {"status": reply.status, "headers": headers}
+        start = {"status": reply.status, "headers": _encoded(reply, added)}
         await send({"type": "http.response.start", **start})
         await send({"type": "http.response.body", "body": reply.body})
+        self._finish(scope, reply)
+
+    def _finish(self, scope: Scope, reply: Answer) -> None:
+        if reply.failure is not None:
+            _report(scope, reply, reply.failure)
         if self._on_answer is not None:
             self._on_answer(scope, reply.status, reply.seconds)
 
@@ -209,6 +239,13 @@ def _request(
         body=body,
         started=started,
     )
+
+
+def _encoded(reply: Answer, added: Headers) -> list[tuple[bytes, bytes]]:
+    return [
+        (name.lower().encode(), value.encode("latin-1"))
+        for name, value in (*reply.headers.items(), *added)
+    ]
 
 
 def _report(scope: Scope, reply: Answer, failure: Exception) -> None:

@@ -27,15 +27,18 @@ def run(plan: Plan) -> Iterator[Row]:
         for contender in plan.contenders("product", "twilsock", "tutorial", "peer"):
             yield _measure(plan, contender, publishers, f"replies {PIPELINE}")
     for publishers in HTTP_PUBLISHERS:
-        for contender in plan.contenders("product", "peer"):
-            if contender.http is not None:
-                yield _over_http(plan, contender, publishers)
+        for contender in _spoken_to_over_http(plan):
+            yield _over_http(plan, contender, publishers)
         for contender in plan.contenders("product"):
             yield _empty(plan, contender, publishers)
     for publishers in HTTP_PUBLISHERS[1:]:
-        for contender in plan.contenders("product", "peer"):
-            if contender.http is not None:
-                yield _beside_listeners(plan, contender, publishers)
+        for contender in _spoken_to_over_http(plan):
+            yield _beside_listeners(plan, contender, publishers)
+
+
+def _spoken_to_over_http(plan: Plan) -> Iterator[Contender]:
+    contenders = plan.contenders("product", "peer")
+    return (contender for contender in contenders if contender.http is not None)
 
 
 def _over_http(plan: Plan, contender: Contender, publishers: int) -> Row:
@@ -53,9 +56,7 @@ def _empty(plan: Plan, contender: Contender, publishers: int) -> Row:
 
 def _beside_listeners(plan: Plan, contender: Contender, publishers: int) -> Row:
     load = Load(subscribers=LISTENERS, publishers=publishers)
-    (runs,) = plan.repeat(
-        contender, load, f"rate {FULL_RATE}", dialect=contender.http
-    )
+    (runs,) = plan.repeat(contender, load, f"rate {FULL_RATE}", dialect=contender.http)
     case = f"REST, {_publishers(publishers)} beside {LISTENERS} subscribers at 30/s"
     return of_publishes(runs, scenario="publish", case=case, contender=contender.name)
 

@@ -7,6 +7,7 @@ queues every pipelined one, and drops the body of a request that offers an upgra
 """
 
 import asyncio
+import logging
 from enum import Enum
 from typing import Any, ClassVar, cast
 
@@ -21,6 +22,12 @@ from sync_streams import bounds
 from sync_streams.conf import get_settings
 
 from .frame_path import FramePathProtocol
+from .publish_path import (
+    decode_path,
+    find_answerer,
+    read_request,
+    write_reply,
+)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -74,12 +81,25 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._watched: object = None
         self._unread: asyncio.TimerHandle | None = None
+        self._answerer = find_answerer(self.config)
+        self._publish_scope: dict[str, Any] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection in; where all are taken, the longest idle one goes."""
         transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         self.flow = _Flow(transport)
+        self._publish_scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "POST",
+            "query_string": b"",
+            "root_path": self.root_path,
+            "scheme": self.scheme,
+            "server": self.server,
+            "client": self.client,
+        }
         self.total.add(self)
         self.owing[self] = None
         self._watch()
@@ -99,6 +119,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._linger(len(data))
             return
         self._unset_keepalive_if_required()
+        if self._is_idle() and self._answer_at_once(data):
+            return
         self._rest += data
         self._read()
 
@@ -181,6 +203,35 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._requests += 1
         self.owing.pop(self, None)
         super().on_message_complete()
+
+    # Publishing
+
+    def _is_idle(self) -> bool:
+        """Tell whether what comes next is the beginning of a request."""
+        is_begun = self._rest or self._head_bytes or self._phase is Phase.BODY
+        return not (is_begun or self.pipeline or self._is_busy())
+
+    def _answer_at_once(self, data: bytes) -> bool:
+        """Answer a request to publish, if that is all that came."""
+        is_logged = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
+        if self._answerer is None or is_logged or self.flow.write_paused:
+            return False
+        request = read_request(data)
+        if request is None:
+            return False
+        target, headers, body = request
+        path = self.root_path + decode_path(target)
+        scope = self._publish_scope | {"path": path, "headers": headers}
+        scope["raw_path"] = self.root_path.encode() + target
+        reply = self._answerer(scope, body)
+        if reply is None:
+            return False
+        self.transport.write(write_reply(reply, self.server_state.default_headers))
+        self._requests += 1
+        self.owing.pop(self, None)
+        self.on_response_complete()
+        self._watch()
+        return True
 
     # Reading
 

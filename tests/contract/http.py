@@ -81,11 +81,12 @@ class Answer:
     def comparable(self) -> "Answer":
         """Return it without what no two answers have in common, in any order."""
         pairs = ((name.lower(), value) for name, value in self.headers)
-        headers = frozenset((name, _without(value)) for name, value in pairs)
-        return Answer(self.status, headers, _without(self.body))
+        headers = frozenset((name, without_variation(value)) for name, value in pairs)
+        return Answer(self.status, headers, without_variation(self.body))
 
 
-def _without(value: bytes) -> bytes:
+def without_variation(value: bytes) -> bytes:
+    """Return a header's value, or a body, without what no two answers share."""
     for pattern, instead in _VARYING:
         value = pattern.sub(instead, value)
     return value

@@ -1,0 +1,95 @@
+"""Publish path: a request to publish, answered in the turn in which its bytes arrive.
+
+For a server, a request is a parser's callbacks, a task and two turns of the event loop,
+which cost more than publishing does. Where the application is a
+:class:`~sync_streams.asgi.PublishEndpoint`, with nothing around it but uvicorn's own
+and Channels' router, a whole and plain request is read here. Whatever is the least bit
+out of the ordinary is left to the parser, so nothing is understood in two ways.
+"""
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
+
+from channels.routing import ProtocolTypeRouter
+from uvicorn.config import Config
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+Headers = list[tuple[bytes, bytes]]
+Reply = tuple[int, Headers, bytes]
+AnswerAtOnce = Callable[[dict[str, Any], bytes], Reply | None]
+"""Answers a scope and its body, or does nothing and returns ``None``."""
+
+MAX_HEAD_BYTES = 4096
+END = b"\r\n\r\n"
+
+# RFC 9110 and RFC 9112, without what may be left out or put differently.
+_HEAD = re.compile(
+    rb"POST (/(?!/)[!\"$->@-~]*) HTTP/1\.1"
+    rb"((?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*)+)"
+)
+
+_UNUSUAL = frozenset(
+    {b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"http2-settings"}
+)
+
+_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    for status in HTTPStatus
+}
+
+
+def find_answerer(config: Config) -> AnswerAtOnce | None:
+    """Return what answers publishes in the application that uvicorn serves, if any."""
+    if config.limit_concurrency is not None or config.limit_max_requests is not None:
+        return None
+    application: Any = config.loaded_app
+    while application is not None:
+        answerer: AnswerAtOnce | None = getattr(application, "answer_at_once", None)
+        if answerer is not None:
+            return answerer
+        # Neither by a subclass: it may do something of its own.
+        if type(application) is ProtocolTypeRouter:
+            application = application.application_mapping.get("http")
+        elif type(application) is ProxyHeadersMiddleware:
+            application = application.app
+        else:
+            return None
+    return None
+
+
+def read_request(data: bytes) -> tuple[bytes, Headers, bytes] | None:
+    """Return target, headers and body if *data* is one whole plain request, no more."""
+    end = data.find(END, 0, MAX_HEAD_BYTES)
+    match = _HEAD.fullmatch(data, 0, end) if end > 0 else None
+    if match is None:
+        return None
+    headers, seen = [], set()
+    for line in match[2].split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b"\t ")
+        if name in seen or name in _UNUSUAL:
+            return None
+        seen.add(name)
+        headers.append((name, value))
+        if name == b"connection" and value.lower() != b"keep-alive":
+            return None
+    body = data[end + len(END) :]
+    length = dict(headers).get(b"content-length", b"")
+    is_whole = length.isdigit() and len(length) < 8 and int(length) == len(body)
+    return (match[1], headers, body) if is_whole else None
+
+
+def decode_path(target: bytes) -> str:
+    """Return the path of a target, as uvicorn decodes it."""
+    path = target.decode("ascii")
+    return unquote(path) if "%" in path else path
+
+
+def write_reply(reply: Reply, default_headers: Headers) -> bytes:
+    """Return the bytes of an answer."""
+    status, headers, body = reply
+    lines = [b"%b: %b\r\n" % header for header in (*default_headers, *headers)]
+    return b"".join((_LINES[status], *lines, b"\r\n", body))

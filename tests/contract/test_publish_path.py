@@ -1,0 +1,288 @@
+"""uvicorn's publish path: what it reads itself, and that nobody can tell."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httptools
+import pytest
+from asgiref.sync import sync_to_async
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+from hypothesis import example, given, strategies
+
+from sync_streams import operations
+from sync_streams.asgi import PublishEndpoint
+from sync_streams.cache import lookups
+from sync_streams.models import Service
+from sync_streams.uvicorn import BoundedHttpProtocol
+from sync_streams.uvicorn.publish_path import read_request
+from tests.contract.http import BASIC, FORM, without_variation
+from tests.overrides import sync_settings
+from tests.uvicorn_server import serving
+
+SECONDS = 20
+PATH = b"/v1/Services/default/Streams/news/Messages"
+BODY = b"Data=%7B%22n%22%3A1%7D"
+
+
+def raw(
+    *headers: bytes, path: bytes = PATH, body: bytes = BODY, method: bytes = b"POST"
+) -> bytes:
+    """Return a whole request as Twilio's clients send it, with more headers."""
+    lines = [
+        b"%b %b HTTP/1.1" % (method, path),
+        b"Host: testserver",
+        b"Authorization: " + BASIC,
+        b"Content-Type: " + FORM,
+        b"Content-Length: %d" % len(body),
+        *headers,
+    ]
+    return b"\r\n".join([*lines, b"", body])
+
+
+class Endpoint(PublishEndpoint):
+    """Counts the requests that come as ASGI calls."""
+
+    calls = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.calls += 1
+        await super().__call__(scope, receive, send)
+
+
+@pytest.fixture
+async def news(service: Service) -> AsyncIterator[None]:
+    lookups.forget_all()
+    create = sync_to_async(operations.create_stream)
+    await create(service, unique_name="news")
+    with sync_settings(publish_rate=1_000_000):
+        yield
+    lookups.forget_all()
+
+
+@pytest.fixture
+def endpoint(news: None) -> Endpoint:
+    return Endpoint(get_asgi_application())
+
+
+@pytest.fixture
+async def port(endpoint: Endpoint) -> AsyncIterator[int]:
+    application = ProtocolTypeRouter({"http": endpoint})
+    async with serving(application, http=BoundedHttpProtocol, access_log=False) as port:
+        yield port
+
+
+async def turns() -> None:
+    """Let the server, on this event loop, read what was written."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+class Client:
+    """One connection, and the answers that come over it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
+        self.reader, self.writer = reader, writer
+
+    async def ask(self, *pieces: bytes) -> bytes:
+        """Send a request in pieces, each of which the server reads alone."""
+        for piece in pieces:
+            self.writer.write(piece)
+            await self.writer.drain()
+            await turns()
+        return await self.answer()
+
+    async def answer(self) -> bytes:
+        async with asyncio.timeout(SECONDS):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            if b" 100 " in head:  # "go on"; the answer is still to come
+                head = await self.reader.readuntil(b"\r\n\r\n")
+            size = re.search(rb"(?i)content-length: (\d+)", head)
+            assert size
+            return head + await self.reader.readexactly(int(size[1]))
+
+
+@pytest.fixture
+async def client(port: int) -> AsyncIterator[Client]:
+    client = Client(*await asyncio.open_connection("127.0.0.1", port))
+    await client.ask(raw())
+    await client.ask(raw())
+    yield client
+    client.writer.close()
+    await client.writer.wait_closed()
+
+
+REQUESTS = {
+    "a Message": raw(),
+    "kept alive": raw(b"Connection: keep-alive"),
+    "behind a proxy": raw(b"X-Forwarded-Proto: https"),
+    "no body": raw(body=b""),
+    "no object": raw(body=b"Data=%5B%5D"),
+    "too large": raw(body=b"Data=" + b"x" * 5000),
+    "an escaped name": raw(path=PATH.replace(b"news", b"%6Eews")),
+    "another path": raw(path=PATH.replace(b"/v1", b"/v2")),
+    "two types": raw(b"Content-type:   text/plain \t"),
+}
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+async def test_an_answer_is_the_same_whichever_way_it_comes(
+    client: Client, endpoint: Endpoint, request_: bytes
+) -> None:
+    whole = await client.ask(request_)
+    in_pieces = await client.ask(request_[:9], request_[9:])
+
+    assert lines_of(whole) == lines_of(in_pieces)
+
+
+def lines_of(answer: bytes) -> list[bytes]:
+    lines = sorted(answer.replace(b"\r\n\r\n", b"\r\n").split(b"\r\n"))
+    lines = [line for line in lines if not line.startswith(b"date: ")]
+    return [without_variation(line.rpartition(b": ")[2]) for line in lines]
+
+
+async def test_a_plain_publish_is_no_asgi_call(
+    client: Client, endpoint: Endpoint
+) -> None:
+    endpoint.calls = 0
+
+    assert b" 201 " in await client.ask(raw())
+    assert b" 400 " in await client.ask(raw(body=b"Data=%5B%5D"))
+    assert endpoint.calls == 0
+    assert b" 404 " in await client.ask(raw(path=PATH.replace(b"news", b"missing")))
+    assert endpoint.calls == 1
+
+
+UNUSUAL = {
+    "another method": [raw(method=b"GET")],
+    "a question first": [raw(b"Expect: 100-continue")],
+    "an upgrade": [raw(b"Upgrade: h2c", b"Connection: Upgrade, HTTP2-Settings")],
+    "the last one": [raw(b"Connection: close")],
+    "a query": [raw(path=PATH + b"?x=1")],
+    "a header twice": [raw(b"Authorization: x")],
+    "an old version": [raw().replace(b"HTTP/1.1", b"HTTP/1.0")],
+    "two pieces": [raw()[:-1], raw()[-1:]],
+    "a long header": [raw(b"X: " + b"x" * 5000)],
+}
+
+
+@pytest.mark.parametrize("pieces", UNUSUAL.values(), ids=UNUSUAL)
+async def test_what_is_not_plain_is_an_asgi_call(
+    client: Client, endpoint: Endpoint, pieces: list[bytes]
+) -> None:
+    endpoint.calls = 0
+
+    for piece in pieces:
+        client.writer.write(piece)
+        await turns()
+    await client.answer()
+
+    assert endpoint.calls == 1
+
+
+async def test_pipelined_requests_are_answered_in_order(
+    client: Client, endpoint: Endpoint
+) -> None:
+    missing = raw(path=PATH.replace(b"news", b"missing"))
+    requests = [raw(), missing, raw(body=b""), missing, raw()]
+
+    client.writer.write(b"".join(requests))
+    await turns()
+    client.writer.write(raw(path=PATH.replace(b"news", b"other")))
+    answers = [await client.answer() for _ in range(6)]
+
+    statuses = [int(answer.split()[1]) for answer in answers]
+    assert statuses == [201, 404, 400, 404, 201, 404]
+    assert b"/Streams/other/" in answers[-1]
+
+
+async def test_one_request_in_pieces_of_one_byte_is_answered(client: Client) -> None:
+    request = raw()
+
+    for start in range(len(request)):
+        client.writer.write(request[start : start + 1])
+        await asyncio.sleep(0)
+
+    assert b" 201 " in await client.answer()
+
+
+class Parser:
+    """What uvicorn's parser makes of the same bytes."""
+
+    def __init__(self) -> None:
+        self.target = self.body = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.is_complete = False
+        self.parser = httptools.HttpRequestParser(self)
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+
+NAMES = strategies.sampled_from(
+    [b"X", b"Host", b"Connection", b"Content-Length", b"Transfer-Encoding", b"Upgrade"]
+) | strategies.binary(min_size=1, max_size=4)
+VALUES = strategies.sampled_from(
+    [b"keep-alive", b"close", b"3", b"0", b"chunked", b"h2c", b" a \t", b"\xff", b""]
+) | strategies.binary(max_size=6)
+LINES = strategies.tuples(
+    NAMES, strategies.sampled_from([b":", b": ", b" :"]), VALUES
+).map(b"".join)
+TARGETS = strategies.sampled_from([PATH, b"/", b"//x", b"/a?b", b"*"]) | (
+    strategies.binary(max_size=6).map(lambda tail: b"/" + tail)
+)
+ENDS = strategies.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"\r\n "])
+
+
+@strategies.composite
+def heads(draw: strategies.DrawFn) -> bytes:
+    """Draw requests that are nearly plain."""
+    body = draw(strategies.binary(max_size=4))
+    lines = [b"POST %b HTTP/1.1" % draw(TARGETS)]
+    lines += draw(strategies.lists(LINES, max_size=3))
+    lines.append(b"Content-Length: %d" % len(body))
+    head = b"".join(line + draw(ENDS) for line in lines)
+    return head + b"\r\n" + body
+
+
+@given(heads())
+@example(raw())
+@example(raw(b"Content-Length: 3"))
+@example(raw(b"Content-Length : 3"))
+@example(raw().replace(b"Content-Length: ", b"Content-Length: +"))
+@example(raw().replace(b"Content-Length: ", b"Content-Length: 0"))
+def test_what_is_read_here_is_what_the_parser_reads(data: bytes) -> None:
+    request = read_request(data)
+    if request is None:
+        return
+    parser = Parser()
+    parser.parser.feed_data(data)
+
+    assert parser.is_complete
+    assert (parser.target, parser.headers, parser.body) == request
+    assert parser.parser.get_method() == b"POST"
+    assert parser.parser.should_keep_alive()
+    assert not parser.parser.should_upgrade()
+
+
+@given(strategies.binary(max_size=300))
+def test_any_bytes_are_read_or_left(data: bytes) -> None:
+    assert read_request(data) is None or data.startswith(b"POST /")
+
+
+def test_an_ordinary_request_is_read() -> None:
+    target, headers, body = read_request(raw()) or (b"", [], b"")
+
+    assert (target, body) == (PATH, BODY)
+    assert (b"authorization", BASIC) in headers
