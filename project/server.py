@@ -7,8 +7,6 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from daphne.http_protocol import WebRequest
-from daphne.server import Server
 from twisted.internet.defer import Deferred
 from twisted.internet.tcp import Port
 from twisted.python.failure import Failure
@@ -18,6 +16,7 @@ from project.asgi import application
 from project.provision import provision
 from sync_streams.conf import get_settings
 from sync_streams.connections.registry import connections
+from sync_streams.daphne import BoundedServer
 
 BACKLOG = 1024  # sockets that may wait for accept, as when a whole site reconnects
 REQUEST_TIMEOUT_SECONDS = 30
@@ -25,7 +24,7 @@ ROOM_FOR_ANSWERS = 4
 HANDSHAKE_TIMEOUT_SECONDS = 5
 
 
-class DemoServer(Server):
+class DemoServer(BoundedServer):
     """Daphne that keeps why it could not listen, for one line instead of a log."""
 
     failure: Failure | None = None
@@ -33,12 +32,6 @@ class DemoServer(Server):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.ports: list[Port] = []
-
-    def protocol_connected(self, protocol: Any) -> None:
-        """Let a request keep of its body what is handed on; Daphne holds all of it."""
-        super().protocol_connected(protocol)
-        if isinstance(protocol, WebRequest):
-            protocol.handleContentChunk = partial(_keep, protocol)
 
     def listen_error(self, failure: Failure) -> None:
         self.failure = failure
@@ -60,11 +53,6 @@ class DemoServer(Server):
             application = details.get("application_instance")
             if application is not None:
                 application.cancel()
-
-
-def _keep(request: WebRequest, data: bytes) -> None:
-    if request.content.tell() <= get_settings().max_body_bytes:
-        request.content.write(data)
 
 
 def serve() -> None:

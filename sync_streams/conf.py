@@ -65,6 +65,10 @@ class Settings:
     max_frames_per_second: int = 500
     """Frames a second that one connection may send (Twilio: 500), in bursts of 2 s."""
 
+    max_bytes_per_second: int = 4_194_304
+    """Bytes a second that one connection may send, in bursts of 2 s, on the server
+    classes of this package; above it, it is closed (4004)."""
+
     max_http_connections: int = 1024
     """HTTP connections of one process, served by ``sync_streams.uvicorn``; above it the
     one is closed whose client has sent nothing whole for longest."""

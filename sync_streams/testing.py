@@ -73,8 +73,7 @@ class Refused(AssertionError):
 class Subscriber:
     """A client on a JSON socket, subscribed to one Stream, in the test's process.
 
-    In an asynchronous test of any Django ``TestCase``. Under pytest's own event loop
-    it needs a database that other threads see:
+    Needs a database that other threads see: ``TransactionTestCase`` or
     ``@pytest.mark.django_db(transaction=True)``.
 
     Example::

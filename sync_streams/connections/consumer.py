@@ -23,6 +23,7 @@ from sync_streams.errors import TooManyRequests
 
 from .close_codes import CloseCode
 from .frame_path import FRAME_EXTENSION, FramePath
+from .inbound import INBOUND_EXTENSION, InboundBudget
 from .registry import LAST_CLOSES_SECONDS, connections, jitter
 from .timers import Timers
 
@@ -126,7 +127,9 @@ class SocketConsumer(AsyncConsumer):
         return self._heard < time.monotonic() - seconds
 
     async def websocket_receive(self, message: Mapping[str, Any]) -> None:
-        """Read a frame."""
+        """Read a frame, unless the connection is ending anyway."""
+        if self.state is State.CLOSING:
+            return
         self.mark_alive()
         await self.receive_frame(message.get("text"), message.get("bytes"))
 
@@ -162,6 +165,13 @@ class SocketConsumer(AsyncConsumer):
         """Tell whether another inbound frame is within the connection's rate."""
         limit = get_settings().max_frames_per_second * FRAME_RATE_WINDOW_SECONDS
         return self._frames < limit or time.monotonic() >= self._window_ends
+
+    def take_answer(self, data: bytes, is_text: bool) -> bool:
+        """Take such a frame, and count it for nothing if it was one."""
+        is_taken = self.take(data, is_text)
+        if is_taken:
+            self.inbound.refund()
+        return is_taken
 
     def subprotocol(self) -> str | None:
         """Return the subprotocol to accept, if any."""
@@ -217,6 +227,7 @@ class SocketConsumer(AsyncConsumer):
 
     def _open_outbox(self) -> Outbox:
         extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
+        self.inbound = extensions.get(INBOUND_EXTENSION) or InboundBudget()
         path: FramePath | None = extensions.get(FRAME_EXTENSION)
         self._abort = path.abort if path else None
         write = path.write if path else None
@@ -228,7 +239,7 @@ class SocketConsumer(AsyncConsumer):
         )
         if path is not None:
             path.close = self._close_for_shutdown
-            path.take = self.take
+            path.take = self.take_answer
             path.take_request = self.take_request
             path.set_writable = outbox.set_writable
         return outbox

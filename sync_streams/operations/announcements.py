@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal
 
-from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 from django.dispatch import Signal
 
 from sync_streams import signals
 from sync_streams.cache.lookups import forget_all, forget_stream
-from sync_streams.databases import on_commit
 from sync_streams.delivery.cluster.broadcast import (
     abroadcast,
     broadcast,
@@ -91,7 +90,7 @@ def announce_removed(stream: Stream, actor: Actor) -> None:
 def announce_all_removed(streams: Iterable[Stream], actor: Actor) -> None:
     """Tell that Streams are gone, once the removal is committed."""
     for stream in streams:
-        on_commit(partial(announce_removed, stream, actor))
+        transaction.on_commit(partial(announce_removed, stream, actor))
 
 
 def announce_message(stream: Stream, message: Message, actor: Actor) -> None:
@@ -140,9 +139,9 @@ def _published(stream: Stream, message: Message, actor: Actor) -> Event:
 def _broadcast(event: Event | ServiceEvent) -> None:
     try:
         broadcast(event)
-    except (ServiceUnavailable, ImproperlyConfigured) as error:
+    except ServiceUnavailable:
         # The change is committed and stands; answering 503 would deny it.
-        logger.error("%s was not broadcast (%s): %s", event["type"], error, event)
+        logger.error("%s was not broadcast: %s", event["type"], event)
 
 
 def _send(signal: Signal, stream: Stream, actor: Actor) -> None:

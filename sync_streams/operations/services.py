@@ -3,9 +3,10 @@
 from functools import partial
 from typing import Unpack
 
-from sync_streams import utc
+from django.db import transaction
+from django.utils import timezone
+
 from sync_streams.cache.lookups import look_up_service
-from sync_streams.databases import atomic, on_commit, reading, written_alias
 from sync_streams.errors import InvalidWebhookUrl, ServiceNotFound
 from sync_streams.models import DEFAULT_SERVICE, Service, ServiceQuerySet
 
@@ -25,11 +26,10 @@ def create_service(account_sid: str, **fields: Unpack[ServiceFields]) -> Service
     See https://www.twilio.com/docs/sync/api/service.
     """
     check_service_fields(fields)
-    now = utc.now()
-    with atomic():
-        return Service.objects.create(
-            account_sid=account_sid, date_created=now, date_updated=now, **fields
-        )
+    now = timezone.now()
+    return Service.objects.create(
+        account_sid=account_sid, date_created=now, date_updated=now, **fields
+    )
 
 
 def get_service(account_sid: str, ref: str) -> Service:
@@ -40,10 +40,13 @@ def get_service(account_sid: str, ref: str) -> Service:
     """
     if not is_storable(ref):
         raise ServiceNotFound
-    with reading():
-        service = Service.objects.by_ref(account_sid, ref).first()
+    service = Service.objects.by_ref(account_sid, ref).first()
     if service is None and ref == DEFAULT_SERVICE:
-        return _create_default(account_sid)
+        service, _ = Service.objects.get_or_create(
+            account_sid=account_sid,
+            unique_name=DEFAULT_SERVICE,
+            defaults={"friendly_name": "Default Service"},
+        )
     if service is None:
         raise ServiceNotFound
     return service
@@ -67,8 +70,7 @@ def list_services(account_sid: str) -> ServiceQuerySet:
 def list_watched_services() -> list[Service]:
     """Return the Services of all accounts that want to hear of reachability."""
     watched = Service.objects.filter(reachability_webhooks_enabled=True)
-    with reading():
-        return list(watched.exclude(webhook_url=None))
+    return list(watched.exclude(webhook_url=None))
 
 
 def update_service(service: Service, **fields: Unpack[ServiceFields]) -> Service:
@@ -81,14 +83,12 @@ def update_service(service: Service, **fields: Unpack[ServiceFields]) -> Service
         ServiceNotFound: 54050, it was removed meanwhile.
     """
     check_service_fields(fields)
-    if not fields:
-        return service
-    changes = {**fields, "date_updated": utc.now()}
-    with atomic():
+    if fields:
+        changes = {**fields, "date_updated": timezone.now()}
         if not Service.objects.filter(sid=service.sid).update(**changes):
             raise ServiceNotFound
-        service.refresh_from_db(using=written_alias())
-        on_commit(partial(announce_service, service))
+        service.refresh_from_db()
+        transaction.on_commit(partial(announce_service, service))
     return service
 
 
@@ -98,30 +98,16 @@ def remove_service(service: Service, *, actor: Actor = SYSTEM_ACTOR) -> None:
     Raises:
         ServiceNotFound: 54050, it was removed meanwhile.
     """
-    with atomic():
+    with transaction.atomic():
         # Locked first: a Stream that is being created either stands in the list below
         # or finds the Service gone.
         Service.objects.select_for_update().filter(sid=service.sid).first()
-        streams = list(service.streams.using(written_alias()))
+        streams = list(service.streams.all())
         _, removed = Service.objects.filter(sid=service.sid).delete()
         if not removed.get(Service._meta.label):
             raise ServiceNotFound
-        on_commit(partial(announce_service, service))
+        transaction.on_commit(partial(announce_service, service))
         announce_all_removed(streams, actor)
-
-
-def _create_default(account_sid: str) -> Service:
-    now = utc.now()
-    fields = {
-        "friendly_name": "Default Service",
-        "date_created": now,
-        "date_updated": now,
-    }
-    with atomic():
-        service, _ = Service.objects.get_or_create(
-            account_sid=account_sid, unique_name=DEFAULT_SERVICE, defaults=fields
-        )
-    return service
 
 
 def try_webhook(service: Service) -> list[str]:

@@ -3,11 +3,10 @@
 from datetime import datetime
 from functools import partial
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
 
-from sync_streams import utc
 from sync_streams.cache.lookups import look_up_stream
-from sync_streams.databases import atomic, on_commit, reading, written_alias
 from sync_streams.delivery.cluster.stats import ask
 from sync_streams.errors import (
     AccessForbidden,
@@ -60,7 +59,7 @@ def create_stream(
         # A connection knows its Service as it was when the connection began.
         service = get_service(service.account_sid, service.sid)
         authorize_creation(actor, service, unique_name)
-    now = utc.now()
+    now = timezone.now()
     stream = Stream(
         account_sid=service.account_sid,
         service=service,
@@ -71,14 +70,13 @@ def create_stream(
         created_by=actor.identity,
     )
     try:
-        with atomic():
+        with transaction.atomic():
             _remove_expired(Stream.objects.filter(service=service).by_name(unique_name))
-            stream.save(force_insert=True, using=written_alias())
-            on_commit(partial(announce_created, stream, actor))
+            stream.save(force_insert=True)
+            transaction.on_commit(partial(announce_created, stream, actor))
     except IntegrityError as error:
-        services = Service.objects.using(written_alias())
-        is_service_there = services.filter(sid=service.sid).exists()
-        raise (UniqueNameTaken if is_service_there else ServiceNotFound) from error
+        is_service_gone = not Service.objects.filter(sid=service.sid).exists()
+        raise (ServiceNotFound if is_service_gone else UniqueNameTaken) from error
     return stream
 
 
@@ -92,8 +90,7 @@ def get_stream(service: Service, ref: str) -> Stream:
     stream = None
     if is_storable(ref):
         streams = list_streams(service).select_related("service")
-        with reading():
-            stream = streams.by_ref(ref).first()
+        stream = streams.by_ref(ref).first()
     if stream is None:
         raise _not_found(ref)
     return stream
@@ -161,15 +158,15 @@ def update_stream(
     authorize(actor, "remove", stream)
     if ttl is None:
         return stream
-    stream.date_updated = utc.now()
+    stream.date_updated = timezone.now()
     stream.date_expires = expiry(ttl, stream.date_updated)
-    with atomic():
+    with transaction.atomic():
         changed = Stream.objects.filter(sid=stream.sid).update(
             date_expires=stream.date_expires, date_updated=stream.date_updated
         )
         if not changed:
             raise _not_found(ref)
-        on_commit(partial(announce_updated, stream, actor))
+        transaction.on_commit(partial(announce_updated, stream, actor))
     return stream
 
 
@@ -184,7 +181,7 @@ def remove_stream(service: Service, ref: str, *, actor: Actor = SYSTEM_ACTOR) ->
     check_may_change(actor)
     stream = get_stream(service, ref)
     authorize(actor, "remove", stream)
-    with atomic():
+    with transaction.atomic():
         removed, _ = Stream.objects.filter(sid=stream.sid).delete()
         if not removed:
             raise _not_found(ref)
@@ -199,8 +196,8 @@ def expire_streams(now: datetime | None = None) -> int:
     """
     total = 0
     # As a rule there are none, and looking costs no lock.
-    while _has_expired(now):
-        with atomic():
+    while Stream.objects.lapsed(now).exists():
+        with transaction.atomic():
             removed = _remove_expired(Stream.objects.all(), now)
         if not removed:
             break  # somebody else removed them meanwhile
@@ -214,11 +211,6 @@ def occupancy(stream: Stream) -> int:
     Asks them now, which takes a quarter of a second.
     """
     return ask([stream.sid]).subscribers.get(stream.sid, 0)
-
-
-def _has_expired(now: datetime | None) -> bool:
-    with reading():
-        return Stream.objects.lapsed(now).exists()
 
 
 def _not_found(ref: str) -> StreamNotFound | UniqueNameNotFound:

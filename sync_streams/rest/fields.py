@@ -5,13 +5,12 @@ and not Django REST framework's list of complaints.
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework import serializers
 
 from sync_streams.errors import InvalidParameter, SyncError
-from sync_streams.utc import to_iso
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _BOOLEANS = {"true": True, "false": False}
@@ -77,4 +76,4 @@ class WireDate(serializers.Field[datetime, Any, str, Any]):
     """A moment in UTC to the second: Twilio's Python library reads no other form."""
 
     def to_representation(self, value: datetime) -> str:
-        return to_iso(value)
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -48,7 +48,7 @@ class TwilsockConsumer(SubscriberConsumer):
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
         """Answer one frame; one that cannot be read ends the connection."""
-        if data and self.take(data, is_text=False):
+        if data and self.take_answer(data, is_text=False):
             return
         try:
             frame = frames.decode(_within_limit(data))

@@ -15,14 +15,21 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
 from websockets.datastructures import Headers
+from websockets.frames import CTRL_OPCODES, Frame
 from websockets.protocol import State
 
 from sync_streams import bounds
+from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.frame_path import FRAME_EXTENSION, FramePath
+from sync_streams.connections.inbound import (
+    INBOUND_EXTENSION,
+    MAX_FRAGMENTS,
+    SLICE_BYTES,
+    InboundBudget,
+)
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
-    from websockets.frames import Frame as WebSocketFrame
     from websockets.http11 import Request
 
 
@@ -73,6 +80,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
     """
 
     frame_path: FramePath | None = None
+    inbound: InboundBudget | None = None
     headers: list[tuple[bytes, bytes]] | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -92,13 +100,48 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         return [header for header in headers if header[0] in HANDSHAKE_HEADERS]
 
     def data_received(self, data: bytes) -> None:
-        """Read; answer what is no handshake, on which uvicorn keeps silent."""
-        super().data_received(data)
+        """Read, one slice after the other while the client's budget lasts."""
+        for start in range(0, len(data), SLICE_BYTES):
+            part = data[start : start + SLICE_BYTES]
+            if self.transport.is_closing():
+                return
+            if self.inbound is not None and not self.inbound.spend(size=len(part)):
+                self._end_flood()
+                return
+            super().data_received(part)
+            self._answer_bad_handshake()
+
+    def _answer_bad_handshake(self) -> None:
+        # On which uvicorn keeps silent.
         if self.conn.handshake_exc is not None and not self.transport.is_closing():
             answer = b"".join(self.conn.data_to_send())
             self.transport.write(answer or bounds.BAD_REQUEST.wire)
             self.handshake_complete = self.close_sent = True
             self.transport.close()
+
+    def handle_events(self) -> None:
+        """Count what came, before any of it costs anything."""
+        frames = [event for event in self.conn.events if isinstance(event, Frame)]
+        control = sum(frame.opcode in CTRL_OPCODES for frame in frames)
+        if self.inbound is not None and not self.inbound.spend(
+            frames=len(frames), control=control
+        ):
+            self._end_flood()
+        else:
+            super().handle_events()
+
+    def handle_ping(self) -> None:
+        """Answer, unless the client does not read: its pongs would have no bound."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a fragment, up to a bound."""
+        super().handle_cont(event)
+        if len(self.frames) > MAX_FRAGMENTS:
+            self._end_flood()
 
     def handle_connect(self, event: "Request") -> None:
         """Add the extension before the application sees the scope."""
@@ -115,13 +158,14 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             )
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[FRAME_EXTENSION] = self.frame_path
+            self.inbound = extensions[INBOUND_EXTENSION] = InboundBudget()
 
-    def handle_bytes(self, event: "WebSocketFrame") -> None:
+    def handle_bytes(self, event: Frame) -> None:
         """Offer a frame to the application at once."""
         if not self._is_taken(event, is_text=False):
             super().handle_bytes(event)
 
-    def handle_text(self, event: "WebSocketFrame") -> None:
+    def handle_text(self, event: Frame) -> None:
         """Offer a frame to the application at once."""
         if not self._is_taken(event, is_text=True):
             super().handle_text(event)
@@ -147,7 +191,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         super().resume_writing()
         self._tell(is_writable=True)
 
-    def handle_close(self, event: "WebSocketFrame") -> None:
+    def handle_close(self, event: Frame) -> None:
         """Close the path: the peer says goodbye."""
         self._tell(is_writable=False)
         super().handle_close(event)
@@ -156,6 +200,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         """Close the path: the peer does not speak the protocol."""
         self._tell(is_writable=False)
         super().handle_parser_exception()
+        self.disconnected = True
 
     def keepalive_timeout(self) -> None:
         """Close the path: the peer is gone."""
@@ -176,7 +221,21 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             self._tell(is_writable=False)
             super().shutdown()
 
-    def _is_taken(self, event: "WebSocketFrame", *, is_text: bool) -> bool:
+    def _end_flood(self) -> None:
+        """End the connection; what else has come is never read."""
+        code = CloseCode.TOO_MANY_FRAMES
+        self._tell(is_writable=False)
+        self.stop_keepalive()
+        self.frames = []
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": int(code)})
+        self.conn.data_to_send()  # answers to pings that came with it
+        self.conn.fail(code, code.reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        # What the application sends now goes nowhere, as after any end of a client's.
+        self.close_sent = self.disconnected = True
+        self.transport.close()
+
+    def _is_taken(self, event: Frame, *, is_text: bool) -> bool:
         # Otherwise each costs a turn of the event loop, and two system calls since
         # uvicorn stops reading for it: too much for one that asks for nothing.
         path = self.frame_path

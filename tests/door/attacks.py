@@ -182,6 +182,21 @@ async def pings(report: Report) -> None:
             await pour(report, client, frame(9) * 500, 500)
 
 
+async def unread_pings(report: Report) -> None:
+    """Long pings, as many as may be, from clients that read nothing."""
+
+    async def one() -> None:
+        async with websocket(report, token=report.token) as client:
+            client.transport.pause_reading()
+            while report.is_time and not client.ended.is_set():
+                client.transport.write(frame(9, b"x" * 125) * 50)
+                report.inputs += 50
+                await asyncio.sleep(0.1)
+            client.transport.abort()
+
+    await asyncio.gather(*(one() for _ in range(30)))
+
+
 async def pings_of_a_client(report: Report) -> None:
     """Empty pings, from one whose token is good."""
     while report.is_time:
@@ -345,7 +360,14 @@ async def empty_lines(report: Report) -> None:
 ATTACKS: dict[str, Attack] = {
     attack.__name__: attack
     for attack in (
-        *(pings, pings_of_a_client, fragments, frames_of_nobody, frames_in_parts),
+        *(
+            pings,
+            unread_pings,
+            pings_of_a_client,
+            fragments,
+            frames_of_nobody,
+            frames_in_parts,
+        ),
         *(junk_tokens, request_line, headers, chunk_extensions, large_posts),
         *(half_sent, silent, posts, pipelined, empty_lines),
     )

@@ -1,0 +1,282 @@
+"""Daphne in which whatever a client sends has an end.
+
+``python -m sync_streams.daphne`` takes the options of ``daphne``. Its own classes read
+a request for as long as a byte a second comes, keep a body of any length in a file, and
+answer pings without counting them; here each has the bound that
+:mod:`sync_streams.bounds` and :mod:`sync_streams.connections.inbound` name.
+https://github.com/django/daphne
+"""
+
+from functools import partial
+from typing import Any, ClassVar
+
+from daphne.cli import CommandLineInterface
+from daphne.http_protocol import WebRequest
+from daphne.server import Server
+from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet import reactor
+from twisted.web.http import HTTPChannel
+
+from . import bounds
+from .conf import get_settings
+from .connections.close_codes import CloseCode
+from .connections.inbound import (
+    INBOUND_EXTENSION,
+    MAX_FRAGMENTS,
+    SLICE_BYTES,
+    InboundBudget,
+)
+
+
+class BoundedChannel(HTTPChannel):
+    """Twisted's HTTP connection, bounded in bytes, time and number.
+
+    Refuses with 400, 408, 413, 414, 431 or 503, always with Twilio's JSON body and
+    ``Connection: close``. A connection from which nothing came is closed without one.
+    """
+
+    MAX_LENGTH = totalHeadersSize = bounds.MAX_HEAD_BYTES
+    maxHeaders = bounds.MAX_HEADERS
+    abortTimeout = bounds.UNREAD_SECONDS
+
+    owing: ClassVar[dict["BoundedChannel", None]] = {}
+    """Connections whose client has to send something, the longest first."""
+
+    total: ClassVar[set["BoundedChannel"]] = set()
+    """Every connection that is not a WebSocket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_refused = self._has_sent = False
+        self._lingered = 0
+        self._body_bytes = self._wire_bytes = self._max_body_bytes = 0
+        self._deadline: Any = None
+
+    def connectionMade(self) -> None:
+        """Take a connection in; where all are taken, the longest idle one goes."""
+        super().connectionMade()
+        self.setTimeout(None)
+        self.total.add(self)
+        self._owe(bounds.HEAD_SECONDS)
+        if len(self.total) > get_settings().max_http_connections:
+            next(iter(self.owing)).end(bounds.NO_PLACE)
+
+    def connectionLost(self, reason: Any) -> None:
+        """Let go of everything."""
+        self._leave()
+        super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read what came, as far as the bounds go."""
+        if self._is_refused:
+            self._lingered += len(data)
+            if self._lingered > bounds.LINGER_BYTES:
+                self.transport.abortConnection()
+            return
+        self._has_sent = True
+        super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:
+        """Read a line of a head."""
+        if not self._is_refused:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Refuse a line that does not end."""
+        is_first = not self._receivedHeaderSize
+        self.refuse(bounds.LINE_TOO_LONG if is_first else bounds.HEADERS_TOO_LARGE)
+
+    def allHeadersReceived(self) -> None:
+        """Give the client its time for the body, if it may be that long."""
+        super().allHeadersReceived()
+        path = self._path.partition(b"?")[0].decode("latin-1")
+        self._max_body_bytes = bounds.max_body_bytes(path)
+        self._body_bytes = self._wire_bytes = 0
+        if (self.length or 0) > self._max_body_bytes:
+            self.refuse(bounds.BODY_TOO_LARGE)
+        elif self.length != 0:
+            self._owe(bounds.BODY_SECONDS)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Read a part of a body, or what waits until a request is answered."""
+        # Chunk sizes and their extensions are no body, and have no end.
+        self._wire_bytes += 0 if self._handlingRequest else len(data)
+        if self._wire_bytes > self._max_body_bytes + bounds.MAX_HEAD_BYTES:
+            self.refuse(bounds.BODY_TOO_LARGE)
+        if not self._is_refused:
+            super().rawDataReceived(data)
+
+    def allContentReceived(self) -> None:
+        """Have the request answered."""
+        if self._is_refused:
+            return
+        self._cancel_deadline()
+        self.owing.pop(self, None)
+        request = self.requests[-1]
+        super().allContentReceived()
+        if request.transport is None:
+            # It has become a WebSocket, which has the transport now.
+            self._leave()
+
+    def requestDone(self, request: Any) -> None:
+        """Wait for the next request."""
+        self._has_sent = False
+        self._savedTimeOut = None
+        if self.persistent:
+            self._owe(bounds.HEAD_SECONDS)
+        super().requestDone(request)
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        is_large = self._receivedHeaderSize > self.totalHeadersSize
+        is_many = self._receivedHeaderCount > self.maxHeaders
+        large = is_large or is_many
+        self.refuse(bounds.HEADERS_TOO_LARGE if large else bounds.BAD_REQUEST)
+
+    def end(self, refusal: bounds.Refusal) -> None:
+        """End a connection whose client owes something."""
+        if self._has_sent:
+            self.refuse(refusal)
+        else:
+            self._leave()
+            self.timeoutConnection()
+
+    def refuse(self, refusal: bounds.Refusal) -> None:
+        """Answer, and close when the client has had time to read it."""
+        if self._is_refused:
+            return
+        self._is_refused = True
+        self._leave()
+        self.clearLineBuffer()
+        self.setTimeout(None)
+        if self._handlingRequest:
+            # What came now would be taken for the answer to the one before.
+            self.transport.abortConnection()
+            return
+        self.transport.write(refusal.wire)
+        if hasattr(self.transport, "loseWriteConnection"):
+            self.transport.loseWriteConnection()
+        abort = self.transport.abortConnection
+        self._deadline = reactor.callLater(bounds.LINGER_SECONDS, abort)
+
+    def keep(self, request: WebRequest, data: bytes) -> None:
+        """Keep a part of a request's body; Twisted would keep any."""
+        if self._is_refused:
+            return
+        step = self._body_bytes // bounds.BODY_STEP_BYTES
+        self._body_bytes += len(data)
+        if self._body_bytes > self._max_body_bytes:
+            self.refuse(bounds.BODY_TOO_LARGE)
+            return
+        request.content.write(data)
+        if self._body_bytes // bounds.BODY_STEP_BYTES > step:
+            self._owe(bounds.BODY_SECONDS)
+
+    def _owe(self, seconds: float) -> None:
+        self._cancel_deadline()
+        self.owing[self] = None
+        end = partial(self.end, bounds.TIMED_OUT)
+        self._deadline = reactor.callLater(seconds, end)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+
+    def _leave(self) -> None:
+        """Be counted and watched no more."""
+        self._cancel_deadline()
+        self.total.discard(self)
+        self.owing.pop(self, None)
+
+
+class BoundedWebSocket(WebSocketProtocol):
+    """Daphne's WebSocket, which ends where a client exceeds its budget."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.inbound = InboundBudget()
+        self._is_over = False
+        self._fragments = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read, one slice after the other while the client's budget lasts."""
+        is_open = self.state != self.STATE_CONNECTING
+        for start in range(0, len(data), SLICE_BYTES):
+            part = data[start : start + SLICE_BYTES]
+            if is_open and not self.inbound.spend(size=len(part)):
+                self._end_flood()
+            if self._is_over:
+                return
+            super().dataReceived(part)
+
+    def onFrameBegin(self) -> None:
+        """Count a frame of any kind."""
+        is_control = self.current_frame.opcode > 7
+        self._fragments += not is_control
+        if (
+            not self.inbound.spend(frames=1, control=is_control)
+            or self._fragments > MAX_FRAGMENTS
+        ):
+            self._end_flood()
+            return
+        super().onFrameBegin()
+
+    def onMessageEnd(self) -> None:
+        """Take a whole message."""
+        self._fragments = 0
+        super().onMessageEnd()
+
+    def _end_flood(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            if self.state == self.STATE_OPEN:
+                code = CloseCode.TOO_MANY_FRAMES
+                self.sendCloseFrame(int(code), code.reason.encode())
+            self.dropConnection()
+            reactor.callLater(bounds.LINGER_SECONDS, self.transport.abortConnection)
+
+
+class BoundedServer(Server):
+    """Daphne's server, with the connections above."""
+
+    @property
+    def http_factory(self) -> Any:
+        """What makes HTTP connections."""
+        return self._http_factory
+
+    @http_factory.setter
+    def http_factory(self, factory: Any) -> None:
+        # Daphne makes it where nobody can step in.
+        factory.protocol = BoundedChannel
+        self._http_factory = factory
+
+    @property
+    def ws_factory(self) -> Any:
+        """What makes WebSockets."""
+        return self._ws_factory
+
+    @ws_factory.setter
+    def ws_factory(self, factory: Any) -> None:
+        factory.protocol = BoundedWebSocket
+        self._ws_factory = factory
+
+    def protocol_connected(self, protocol: Any) -> None:
+        """Let a request keep of its body what is within bounds."""
+        super().protocol_connected(protocol)
+        if isinstance(protocol, WebRequest):
+            protocol.handleContentChunk = partial(protocol.channel.keep, protocol)
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """Let the application know of a socket's budget."""
+        if isinstance(protocol, BoundedWebSocket):
+            scope["extensions"] = {INBOUND_EXTENSION: protocol.inbound}
+        return super().create_application(protocol, scope)
+
+
+class Command(CommandLineInterface):
+    """The command ``daphne``, with this server."""
+
+    server_class = BoundedServer
+
+
+if __name__ == "__main__":
+    Command.entrypoint()

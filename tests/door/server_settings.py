@@ -1,0 +1,10 @@
+"""The test site as a server of its own, with the limits of a socket as they are."""
+
+import os
+
+from tests.settings import *  # noqa: F403
+from tests.settings import DATABASES, SYNC_STREAMS
+
+DATABASES["default"]["NAME"] = os.environ["DATABASE_FILE"]
+
+SYNC_STREAMS |= {"MAX_LAG_SECONDS": 60}  # a busy machine is not what is tested

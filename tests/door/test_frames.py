@@ -1,0 +1,222 @@
+"""Inbound budgets of a socket, at both edges, on each server class."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from django.test import override_settings
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.inbound import (
+    BYTES_BEFORE_TOKEN,
+    FRAMES_BEFORE_TOKEN,
+    MAX_CONTROL_FRAMES,
+    MAX_FRAGMENTS,
+    InboundBudget,
+)
+from sync_streams.tokens import issue_token
+from tests.door.attacks import HANDSHAKE, frame, head, text
+from tests.services import ROOT, Program, free_port
+
+SECONDS = 10
+
+SERVERS = {
+    "uvicorn": (
+        *("uvicorn", "--lifespan", "off", "--ws-per-message-deflate", "false"),
+        *("--http", "sync_streams.uvicorn:BoundedHttpProtocol"),
+        *("--ws", "sync_streams.uvicorn:FramePathProtocol", "--port"),
+    ),
+    "daphne": ("sync_streams.daphne", "-p"),
+}
+
+FLOOD = 100
+"""Packets of 500 frames: far more than any budget."""
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def port(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[int]:
+    """Port of a test site, served by each server class."""
+    folder = tmp_path_factory.mktemp("door")
+    environ = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.door.server_settings",
+        "DATABASE_FILE": str(folder / "site.sqlite3"),
+    }
+    migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+    subprocess.run(migrate, env=environ, cwd=ROOT, check=True)
+    number = free_port()
+    command = [*SERVERS[request.param], str(number), "tests.asgi:application"]
+    ready = "istening on TCP" if request.param == "daphne" else "running on"
+    with Program(sys.executable, "-m", *command, ready=ready, environ=environ) as site:
+        yield number
+    assert "Traceback" not in site.output
+
+
+class RawSocket:
+    """A WebSocket of which a test sends every byte."""
+
+    def __init__(self, port: int, *, token: str = "") -> None:
+        self._port, self._token = port, token
+
+    async def __aenter__(self) -> "RawSocket":
+        streams = await asyncio.open_connection("127.0.0.1", self._port)
+        self.reader, self.writer = streams
+        try:
+            self.send(head(HANDSHAKE))
+            await self.until(b"\r\n\r\n")
+            if self._token:
+                self.send(text(type="connect", id=1, token=self._token))
+                await self.until(b'"connected"')
+        except BaseException:
+            self.writer.transport.abort()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.transport.abort()
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def until(self, mark: bytes) -> None:
+        await asyncio.wait_for(self.reader.readuntil(mark), SECONDS)
+
+    async def is_open(self) -> bool:
+        """Tell whether the server answers, after all that was sent before."""
+        try:
+            self.send(frame(9, b"there?"))
+            await self.until(b"there?")
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return False
+        return True
+
+    async def flood(self, data: bytes) -> None:
+        """Send until the server ends it; fail if it takes everything."""
+        reading = asyncio.ensure_future(self.reader.read(-1))
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(self._flood(data), SECONDS)
+        await asyncio.wait([reading])
+        reading.exception()
+
+    async def _flood(self, data: bytes) -> None:
+        for _ in range(100 * FLOOD):
+            self.send(data)
+            await self.writer.drain()
+
+
+def token() -> str:
+    return issue_token("alice", "default")
+
+
+@pytest.mark.parametrize("is_client", [False, True], ids=["nobody", "client"])
+@pytest.mark.parametrize(
+    "data",
+    [frame(9) * 500, frame(10) * 500, frame(0, b"x", is_final=False) * 500],
+    ids=["pings", "pongs", "fragments"],
+)
+async def test_a_flood_of_frames_that_are_no_messages_ends_the_connection(
+    port: int, data: bytes, is_client: bool
+) -> None:
+    async with RawSocket(port, token=token() if is_client else "") as flooder:
+        flooder.send(frame(1, b"x", is_final=False))
+        await flooder.flood(data)
+
+
+async def test_a_socket_that_has_shown_no_token_sends_so_many_frames(
+    port: int,
+) -> None:
+    async with RawSocket(port) as quiet:
+        quiet.send(frame(10) * (FRAMES_BEFORE_TOKEN - 1))
+        assert await quiet.is_open()
+
+    async with RawSocket(port) as loud:
+        loud.send(frame(10) * FRAMES_BEFORE_TOKEN)
+        assert not await loud.is_open()
+
+
+async def test_a_socket_that_has_shown_no_token_sends_so_many_bytes(
+    port: int,
+) -> None:
+    begun = frame(1, b"x" * 60_000)
+    ping = len(frame(9, b"there?"))
+
+    async with RawSocket(port) as quiet:
+        whole = frame(1, b"x" * (BYTES_BEFORE_TOKEN - ping - 8))
+        assert len(whole) == BYTES_BEFORE_TOKEN - ping
+        quiet.send(whole)
+        assert await quiet.is_open()
+
+    async with RawSocket(port) as loud:
+        loud.send(begun[: BYTES_BEFORE_TOKEN + 1])
+        await loud.reader.read(1000)
+        assert not await loud.is_open()
+
+
+async def test_who_floods_reads_why(port: int) -> None:
+    async with connect(f"ws://127.0.0.1:{port}/v1/websocket") as client:
+        for _ in range(FRAMES_BEFORE_TOKEN + 1):
+            await client.pong()
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(client.recv(), SECONDS)
+    assert client.close_code == CloseCode.TOO_MANY_FRAMES
+
+
+async def test_a_message_has_so_many_fragments(port: int) -> None:
+    parts = text(type="ping", id=1)[6:]
+    begin = frame(1, parts[:1], is_final=False)
+    middle = frame(0, b" ", is_final=False)
+
+    async with RawSocket(port, token=token()) as client:
+        client.send(begin + middle * (MAX_FRAGMENTS - 2) + frame(0, parts[1:]))
+        await client.until(b'"pong"')
+        client.send(begin + middle * (MAX_FRAGMENTS + 1))
+        assert not await client.is_open()
+
+
+@asynccontextmanager
+async def client_of(port: int) -> AsyncIterator[ClientConnection]:
+    async with connect(f"ws://127.0.0.1:{port}/v1/websocket") as client:
+        yield client
+
+
+async def test_a_healthy_client_with_many_requests_in_one_packet_is_served(
+    port: int,
+) -> None:
+    requests = [text(type="ping", id=number) for number in range(200)]
+
+    async with RawSocket(port) as client:
+        connecting = text(type="connect", id=1, token=token())
+        client.send(connecting + b"".join(requests))
+        for _ in requests:
+            await client.until(b'"pong"')
+
+
+def test_an_accepted_token_raises_the_budget_anew_in_each_window() -> None:
+    budget = InboundBudget()
+    values = {"MAX_FRAMES_PER_SECOND": 5, "MAX_BYTES_PER_SECOND": 100}
+    with override_settings(SYNC_STREAMS=values):
+        assert budget.spend(frames=FRAMES_BEFORE_TOKEN)
+        assert not budget.spend(frames=1)
+        budget.raise_for_token()
+        assert budget.spend(frames=20, size=200)
+        assert not budget.spend(frames=1)
+        budget.refund()
+        assert budget.spend()
+        assert not budget.spend(size=1)
+
+
+def test_pings_and_pongs_have_a_lower_bound_of_their_own() -> None:
+    budget = InboundBudget()
+    budget.raise_for_token()
+
+    assert budget.spend(frames=MAX_CONTROL_FRAMES, control=MAX_CONTROL_FRAMES)
+    assert budget.spend(frames=1)
+    assert not budget.spend(frames=1, control=1)
