@@ -67,8 +67,10 @@ class Stage:
 
     def _note_socket(self, socket: WebSocket) -> None:
         self.sockets.append(socket)
+        self._news.set()
         socket.on("framesent", lambda text: self._note_frame(self.sent, text))
         socket.on("framereceived", lambda text: self._note_frame(self.received, text))
+        socket.on("close", lambda _: self._news.set())
 
     def _note_frame(self, types: list[str], text: str | bytes) -> None:
         types.append(json.loads(text)["type"])

@@ -683,6 +683,28 @@ test("requests that wait are bounded", async () => {
   await assert.rejects(client.publish("demo", {}), { status: 0 });
 });
 
+test("a full queue of publishes hinders neither connecting nor heartbeats", async () => {
+  const client = server.client({ maxPending: 2, timeout: 60000 });
+  for (let n = 0; n < 2; n += 1) client.publish("demo", {}).catch(() => {});
+  client.subscribe("demo");
+  await settle();
+  await server.socket.connect();
+  await tick(20000);
+
+  assert.equal(client.state, "connected");
+  assert.equal(server.socket.sent("ping").type, "ping");
+  assert.equal(server.socket.sent("subscribe").stream, "demo");
+});
+
+test("a publish may wait for ever", async () => {
+  const client = server.client();
+  client.publish("demo", { n: 1 }, { timeout: Infinity });
+  await tick(9000);
+  await server.socket.connect();
+
+  assert.deepEqual(server.socket.sent("publish").data, { n: 1 });
+});
+
 test("a frame of 64 KiB is sent and one byte more is refused here", async () => {
   const client = await server.connected();
   const head = JSON.stringify({ type: "publish", stream: "demo", data: { text: "" }, id: 2 });

@@ -11,7 +11,7 @@ from playwright.async_api import expect
 from tests.conftest import StartSite
 from tests.documents import code_block
 from tests.js.conftest import Stage
-from tests.js.tools import STATIC, App, remove
+from tests.js.tools import FOLDER, STATIC, App, remove
 from tests.service.client import rest
 from tests.services import DemoSite
 
@@ -33,7 +33,19 @@ def react(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Path:
     files = {"main.tsx": guide("tsx", "main.tsx"), "token.ts": guide("ts", "token.ts")}
     files["index.html"] = PAGE.replace("app/client.js", "./main.tsx")
     app = App(tmp_path_factory.mktemp("react"), package, files)
-    return batch(app.build(mode="development"))
+    return with_script_named(app.build(mode="development"))
+
+
+@pytest.fixture(scope="session")
+def mounting(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Path:
+    """A React app whose parts come and go, built with StrictMode at work."""
+    files = {
+        "main.tsx": (FOLDER / "mounting.tsx").read_text(),
+        "index.html": PAGE.replace("app/client.js", "./main.tsx"),
+    }
+    app = App(tmp_path_factory.mktemp("mounting"), package, files)
+    app.check_types()
+    return with_script_named(app.build(mode="development"))
 
 
 @pytest.fixture(scope="session")
@@ -45,10 +57,12 @@ def vue(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Path:
         "Orders.vue": guide("vue", "Orders.vue"),
         "index.html": PAGE.replace("app/client.js", "./main.ts"),
     }
-    return batch(App(tmp_path_factory.mktemp("vue"), package, files).build())
+    return with_script_named(
+        App(tmp_path_factory.mktemp("vue"), package, files).build()
+    )
 
 
-def batch(dist: Path) -> Path:
+def with_script_named(dist: Path) -> Path:
     """Give the one script of a build the name that the page asks for."""
     [script] = (dist / "assets").glob("*.js")
     shutil.copy(script, dist / "client.js")
@@ -68,6 +82,52 @@ async def test_strict_mode_opens_one_connection_and_one_subscription(
     await expect(stage.page.locator("li")).to_have_text(["7: paid", "8: sent"])
     assert len(stage.sockets) == stage.sent.count("connect") == 1
     assert complaints == []
+
+
+async def test_what_react_mounts_is_subscribed_and_what_it_unmounts_is_closed(
+    stage: Stage, embedded: DemoSite, mounting: Path, complaints: list[str]
+) -> None:
+    page, shown = stage.page, stage.page.locator("#stream")
+    await stage.open(embedded, PAGE, mounting)
+    await expect(shown).to_have_text("connected  subscribing  ")
+
+    await page.get_by_text("first").click()
+    await expect(shown).to_have_text("connected first subscribed  ")
+    for number in (1, 2, 3):
+        rest(embedded, "/default/Streams/first/Messages", Data=f'{{"n": {number}}}')
+    await expect(shown).to_have_text("connected first subscribed 3 2+3")
+
+    await page.get_by_text("second").click()
+    await expect(shown).to_have_text("connected second subscribed  ")
+    await stage.sees(lambda: stage.received.count("unsubscribed") == 1)
+
+    await page.get_by_text("address").click()
+    await stage.sees(lambda: stage.received.count("subscribed") == 3)
+    await stage.sees(lambda: stage.sockets[0].is_closed())
+    assert len(stage.sockets) == 2
+
+    await page.get_by_text("toggle").click()
+    await stage.sees(lambda: all(socket.is_closed() for socket in stage.sockets))
+    await page.get_by_text("toggle").click()
+    await expect(shown).to_have_text("connected second subscribed  ")
+    assert len(stage.sockets) == 3
+    assert complaints == []
+
+
+async def test_what_strict_mode_mounts_twice_on_an_open_connection_gets_messages(
+    stage: Stage, embedded: DemoSite, mounting: Path
+) -> None:
+    shown = stage.page.locator("#stream")
+    await stage.open(embedded, PAGE, mounting)
+    await expect(shown).to_have_text("connected  subscribing  ")
+
+    await stage.page.get_by_text("late").click()
+    await expect(shown).to_have_text("connected late subscribed  ")
+
+    rest(embedded, "/default/Streams/late/Messages", Data='{"n": 1}')
+    await expect(shown).to_have_text("connected late subscribed 1 1")
+    assert stage.sent.count("subscribe") == 2
+    assert "unsubscribe" not in stage.sent
 
 
 async def test_a_react_app_returns_to_a_server_that_was_killed(

@@ -48,6 +48,20 @@ class TestInChromium:
 
         assert (await message.value).text == "{id: 1}"
 
+    async def test_a_wrong_path_is_told_once_in_the_console(
+        self, stage: Stage, embedded: DemoSite, complaints: list[str]
+    ) -> None:
+        page = page_of("session.js").replace(
+            "token: fetchToken", "token: fetchToken, url: '/nowhere', backoff: 1"
+        )
+        await stage.open(embedded, page, STATIC)
+        await stage.sees(lambda: len(stage.sockets) >= 4)
+
+        [text] = [each for each in complaints if each.startswith("sync-streams")]
+        place = f"{embedded.websocket_url}/nowhere"
+        assert text.startswith(f"sync-streams: Cannot connect to {place}: ")
+        assert "wrong path" in text
+
     async def test_the_worker_connects(self, stage: Stage, embedded: DemoSite) -> None:
         script = code_block(GUIDE, "js", "// worker.js")
         await stage.page.context.route(

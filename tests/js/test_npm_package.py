@@ -5,6 +5,8 @@ import json
 import re
 from pathlib import Path
 
+import yaml
+
 import sync_streams
 from tests.documents import ROOT, code_blocks
 from tests.js.tools import FOLDER, PACKAGE, STATIC, App
@@ -57,6 +59,16 @@ def test_the_package_has_the_apps_version() -> None:
     version = json.loads((PACKAGE / "package.json").read_text())["version"]
 
     assert version == sync_streams.__version__
+
+
+def test_the_release_is_published_from_pinned_actions_with_provenance() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/npm.yml").read_text())
+    steps = workflow["jobs"]["publish"]["steps"]
+
+    assert workflow["jobs"]["publish"]["permissions"]["id-token"] == "write"
+    assert "--provenance" in steps[-1]["run"]
+    for step in steps:
+        assert re.search(r"@[0-9a-f]{40}$", step.get("uses", "@" + "0" * 40))
 
 
 def test_the_client_is_small_minified_and_as_served(

@@ -40,8 +40,8 @@ export default {
 
 def bundled_node() -> str:
     """Return the Node of Playwright's wheel, newer than most distributions'."""
-    batched = Path(playwright.__file__).parent / "driver/node"
-    return str(batched) if batched.exists() else system_node()
+    bundled = Path(playwright.__file__).parent / "driver/node"
+    return str(bundled) if bundled.exists() else system_node()
 
 
 def system_node() -> str:

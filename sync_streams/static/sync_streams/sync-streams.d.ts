@@ -60,7 +60,7 @@ export interface Options {
   backoff?: number;
   /** Milliseconds: ceiling of every pause before reconnecting; 30,000. */
   maxBackoff?: number;
-  /** Requests that may wait for a connection or an answer; 1,000. More are rejected. */
+  /** A publish is rejected when so many requests wait for a connection or an answer; 1,000. */
   maxPending?: number;
   /** Where there is no global one: that of the package `ws`. */
   WebSocket?: new (url: string, protocol: string) => unknown;

@@ -9,6 +9,7 @@ const MAX_ASKING = 8; // subscribe requests in flight: 2,000 at once would be re
 const MAX_HELD = 1000; // Messages of one Subscription that wait for its onStart or onGap
 const STEADY_MS = 10000; // a connection that lived this long resets the back-off
 const TOKEN_INVALID = 4002; // close code
+const MAX_TIMEOUT = 2 ** 31 - 1; // ms; timers take no more
 const UNKNOWN = { dropped: null }; // a gap of Messages that nobody can count
 const REFUSED = "the handshake failed (wrong path, refused Origin, or a proxy without Upgrade?)";
 const DEFAULTS = {
@@ -94,7 +95,9 @@ export class SyncStreams extends EventTarget {
     return subscription;
   }
 
-  publish(ref, data, { timeout, retry } = {}) {
+  async publish(ref, data, { timeout, retry } = {}) {
+    if (this.#pending.size >= this.options.maxPending)
+      throw new SyncStreamsError("Too many requests wait for an answer");
     return this.#request({ type: "publish", stream: ref, data }, { timeout, retry });
   }
 
@@ -222,12 +225,10 @@ export class SyncStreams extends EventTarget {
       const id = ++this.#lastId;
       const frame = { ...fields, id };
       const text = JSON.stringify(frame);
-      if (this.#pending.size >= this.options.maxPending)
-        throw new SyncStreamsError("Too many requests wait for an answer");
       if (new TextEncoder().encode(text).length > MAX_FRAME_BYTES)
         throw new SyncStreamsError("Request entity too large", { code: 54006, status: 413 });
       const late = () => this.#refuse(id, new SyncStreamsError("No answer in time"));
-      const timer = setTimeout(late, timeout);
+      const timer = setTimeout(late, Math.min(timeout, MAX_TIMEOUT));
       const request = { frame, text, retry, resolve, reject, timer, link: null };
       this.#pending.set(id, request);
       if (via) this.#send(via, request);
