@@ -1,19 +1,27 @@
 """For the host project's own tests: what was published, and a subscriber.
 
-Both need no server and no mock: the channel layer of the test's settings carries what
-is published, ``sync_streams.layers.InMemoryChannelLayer`` as a rule.
+None needs a server, a mock, or the Redis that the settings may name: while one is in
+use, a channel layer in memory carries what is published, and this process counts the
+publish rate.
 """
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from channels.layers import InMemoryChannelLayer
 from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 
+from .conf import get_settings
+from .delivery.cluster.broadcast import channel_layer
 from .models import DEFAULT_SERVICE, Stream
 from .operations.data import JSONObject, Message
 from .signals import message_published
@@ -23,6 +31,58 @@ from .websocket.protocol import SUBPROTOCOL
 
 PATH = "/v1/websocket"
 ANSWER_SECONDS = 5
+
+
+IN_MEMORY = {
+    "BACKEND": "sync_streams.layers.InMemoryChannelLayer",
+    "CONFIG": {"capacity": 10_000},
+}
+
+
+class _InMemory:
+    """Settings without Redis, in force while anybody wants them."""
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._overrides = ExitStack()
+
+    def enter(self) -> None:
+        if not self._users and not _is_in_memory():
+            layers = {**getattr(settings, "CHANNEL_LAYERS", {}), "default": IN_MEMORY}
+            ours = {**getattr(settings, "SYNC_STREAMS", {}), "REDIS_URL": ""}
+            override = override_settings(CHANNEL_LAYERS=layers, SYNC_STREAMS=ours)
+            self._overrides.enter_context(override)
+        self._users += 1
+
+    def leave(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self._overrides.close()
+
+
+def _is_in_memory() -> bool:
+    try:
+        layer = channel_layer()
+    except ImproperlyConfigured:
+        return False
+    return isinstance(layer, InMemoryChannelLayer) and not get_settings().redis_url
+
+
+_in_memory = _InMemory()
+
+
+@contextmanager
+def in_memory() -> Iterator[None]:
+    """Need no Redis in this process, whatever the settings say.
+
+    What is published meanwhile reaches subscribers in this process only. May be nested;
+    in a test case: ``self.enterContext(in_memory())``.
+    """
+    _in_memory.enter()
+    try:
+        yield
+    finally:
+        _in_memory.leave()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +101,7 @@ class Published:
 
 @contextmanager
 def capture_published() -> Iterator[list[Published]]:
-    """Collect what this process publishes, in order.
+    """Collect what this process publishes, in order, :func:`in_memory`.
 
     Example::
 
@@ -56,24 +116,26 @@ def capture_published() -> Iterator[list[Published]]:
 
     message_published.connect(note)
     try:
-        yield captured
+        with in_memory():
+            yield captured
     finally:
         message_published.disconnect(note)
 
 
 class Refused(AssertionError):
-    """The subscriber was answered with an error frame."""
+    """The subscriber was answered with an error frame, or its connection was closed."""
 
     def __init__(self, frame: JSONObject) -> None:
         super().__init__(f"{frame.get('code')}: {frame.get('message')}")
         self.code = frame.get("code")
-        """Twilio's error code."""
+        """Twilio's error code, or the close code."""
 
 
 class Subscriber:
     """A client on a JSON socket, subscribed to one Stream, in the test's process.
 
-    Needs a database that other threads see: ``TransactionTestCase`` or
+    As long as it is connected, all in this process is :func:`in_memory`. Needs a
+    database that other threads see: ``TransactionTestCase`` or
     ``@pytest.mark.django_db(transaction=True)``.
 
     Example::
@@ -112,9 +174,14 @@ class Subscriber:
         Raises:
             Refused: the token or the subscription was.
         """
-        await self._socket.connect()
-        await self._ask("connect", token=self._token)
-        await self._ask("subscribe", stream=self._stream)
+        _in_memory.enter()
+        try:
+            await self._socket.connect()
+            await self._ask("connect", token=self._token)
+            await self._ask("subscribe", stream=self._stream)
+        except BaseException:
+            await self._leave()
+            raise
         return self
 
     async def __aexit__(
@@ -123,21 +190,27 @@ class Subscriber:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._socket.disconnect()
+        await self._leave()
 
     async def receive(self, within: float = 5) -> JSONObject:
         """Return the data of the next Message.
 
         Raises:
-            TimeoutError: none came within *within* seconds; the socket is closed.
+            TimeoutError: none came within *within* seconds; one may come later.
+            Refused: the connection was closed.
         """
-        while not self._messages:
-            await self._receive(within)
+        async with asyncio.timeout(within):
+            while not self._messages:
+                await self._receive()
         return self._messages.popleft()
 
     async def receive_nothing(self, within: float = 0.2) -> bool:
-        """Tell whether no Message waits and nothing comes for *within* seconds."""
-        return not self._messages and bool(await self._socket.receive_nothing(within))
+        """Tell whether no Message waits and none comes for *within* seconds."""
+        try:
+            self._messages.appendleft(await self.receive(within))
+        except TimeoutError:
+            return True
+        return False
 
     async def publish(self, data: JSONObject) -> str:
         """Publish to the Stream as this identity and return the Message's SID.
@@ -148,17 +221,28 @@ class Subscriber:
         answer = await self._ask("publish", stream=self._stream, data=data)
         return str(answer["message_sid"])
 
+    async def _leave(self) -> None:
+        try:
+            await self._socket.disconnect()
+        finally:
+            _in_memory.leave()
+
     async def _ask(self, type_: str, **fields: object) -> JSONObject:
         await self._send({"type": type_, "id": 1, **fields})
-        while "id" not in (frame := await self._receive(ANSWER_SECONDS)):
-            continue
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while "id" not in (frame := await self._receive()):
+                continue
         return frame
 
     async def _send(self, frame: JSONObject) -> None:
         await self._socket.send_to(text_data=json.dumps(frame))
 
-    async def _receive(self, within: float) -> JSONObject:
-        frame: JSONObject = json.loads(await self._socket.receive_from(within))
+    async def _receive(self) -> JSONObject:
+        # Not by the communicator's own method, which ends the socket after a timeout.
+        event = await self._socket.output_queue.get()
+        if event["type"] == "websocket.close":
+            raise Refused({"code": event.get("code"), "message": "closed"})
+        frame: JSONObject = json.loads(event["text"])
         match frame["type"]:
             case "message":
                 self._messages.append(frame["message"]["data"])

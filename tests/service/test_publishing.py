@@ -8,11 +8,22 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connection, transaction
+from pytest_django import Settings
 
 from sync_streams import operations
-from sync_streams.errors import ServiceNotFound, UniqueNameNotFound
+from sync_streams.errors import (
+    ServiceNotFound,
+    ServiceUnavailable,
+    UniqueNameNotFound,
+)
 from sync_streams.publishing import apublish, publish
-from sync_streams.testing import Published, Refused, Subscriber, capture_published
+from sync_streams.testing import (
+    Published,
+    Refused,
+    Subscriber,
+    capture_published,
+    in_memory,
+)
 from tests.settings import ACCOUNT_SID, OTHER_ACCOUNT_SID
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -132,3 +143,96 @@ def test_nothing_is_captured_afterwards() -> None:
     publish("orders", {"n": 1})
 
     assert published == []
+
+
+async def test_subscriber_goes_on_after_a_timeout_that_was_expected() -> None:
+    async with Subscriber("orders") as subscriber:
+        with pytest.raises(TimeoutError):
+            await subscriber.receive(within=0.05)
+        await apublish("orders", {"n": 1})
+
+        assert await subscriber.receive() == {"n": 1}
+
+
+async def test_subscriber_loses_nothing_by_looking_for_nothing() -> None:
+    async with Subscriber("orders") as subscriber:
+        await apublish("orders", {"n": 1})
+
+        assert not await subscriber.receive_nothing()
+        assert await subscriber.receive() == {"n": 1}
+        assert await subscriber.receive_nothing()
+
+
+async def test_subscriber_is_told_that_its_connection_was_closed() -> None:
+    service = await sync_to_async(operations.get_service)(ACCOUNT_SID, "default")
+    async with Subscriber("orders", identity="alice") as subscriber:
+        await sync_to_async(operations.disconnect_identity)(service, "alice")
+
+        with pytest.raises(Refused) as refusal:
+            await subscriber.receive()
+
+    assert refusal.value.code == 4007
+
+
+NOWHERE = "redis://127.0.0.1:1"
+PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
+
+
+@pytest.fixture
+def redis_is_away(settings: Settings) -> None:
+    settings.CHANNEL_LAYERS = {
+        "default": {"BACKEND": PUBSUB, "CONFIG": {"hosts": [NOWHERE]}}
+    }
+    settings.SYNC_STREAMS = {**settings.SYNC_STREAMS, "REDIS_URL": NOWHERE}
+
+
+@pytest.mark.usefixtures("redis_is_away")
+def test_capture_needs_no_redis() -> None:
+    with capture_published() as published:
+        publish("orders", {"n": 1})
+
+    assert data_of(published) == [{"n": 1}]
+    with pytest.raises(ServiceUnavailable):
+        publish("orders", {"n": 2})
+
+
+@pytest.mark.usefixtures("redis_is_away")
+def test_publishing_in_memory_needs_no_redis() -> None:
+    with in_memory(), in_memory():
+        publish("orders", {"n": 1})
+
+
+@pytest.mark.usefixtures("redis_is_away")
+async def test_subscribers_need_no_redis_and_may_overlap() -> None:
+    first, second = Subscriber("orders"), Subscriber("orders")
+    await first.__aenter__()
+    with capture_published() as published:
+        await apublish("orders", {"n": 1})
+        await second.__aenter__()
+        received = [await first.receive()]
+        await first.__aexit__(None, None, None)
+    await apublish("orders", {"n": 2})
+    received.append(await second.receive())
+    await second.__aexit__(None, None, None)
+
+    assert received == [{"n": 1}, {"n": 2}]
+    assert data_of(published) == [{"n": 1}]
+
+
+@pytest.mark.usefixtures("redis_is_away")
+async def test_subscribers_of_one_loop_may_follow_one_another() -> None:
+    for n in range(2):
+        async with Subscriber("orders") as subscriber:
+            await apublish("orders", {"n": n})
+
+            assert await subscriber.receive() == {"n": n}
+
+
+@pytest.mark.usefixtures("redis_is_away")
+async def test_refused_subscriber_leaves_the_settings_as_they_were() -> None:
+    with pytest.raises(Refused):
+        async with Subscriber("nowhere"):
+            pass
+
+    with pytest.raises(ServiceUnavailable):
+        await apublish("orders", {"n": 1})
