@@ -12,15 +12,16 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 from channels.layers import InMemoryChannelLayer
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from sync_streams.conf import get_settings
 from sync_streams.delivery.cluster.broadcast import channel_layer
-from sync_streams.errors import SyncError
 from sync_streams.models import DEFAULT_SERVICE
 from sync_streams.publishing import first_account
 from sync_streams.tokens import issue_token
+
+from .failures import in_words
+from .terminal import TerminalCommand
 
 ANSWER_SECONDS = 30
 NOT_SHARED = (
@@ -110,8 +111,7 @@ class Destination:
                     return {}
                 body: dict[str, Any] = await answer.json()
         except (aiohttp.ClientError, ValueError, TimeoutError) as error:
-            why = str(error) or repr(error)
-            raise CommandError(f"{self.url}: {why}") from error
+            raise CommandError(in_words(error, self.url)) from error
         if answer.status >= 400:
             raise CommandError(f"{body.get('code')}: {body.get('message')}")
         return body
@@ -136,8 +136,8 @@ def _is_origin(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
-class DestinationCommand(BaseCommand):
-    """A command with a :class:`Destination`; what is refused is one line."""
+class DestinationCommand(TerminalCommand):
+    """A command with a :class:`Destination`."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the options that :meth:`Destination.read` reads."""
@@ -162,11 +162,3 @@ class DestinationCommand(BaseCommand):
             "SYNC_ACCOUNT_SID and SYNC_AUTH_TOKEN or SYNC_TOKEN in the environment, "
             "or the settings",
         )
-
-    def execute(self, *args: Any, **options: Any) -> str | None:
-        try:
-            return super().execute(*args, **options)
-        except SyncError as error:
-            raise CommandError(f"{error.code}: {error.text}") from error
-        except ImproperlyConfigured as error:
-            raise CommandError(str(error)) from error

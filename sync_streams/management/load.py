@@ -52,20 +52,24 @@ class Result:
 
 
 async def run(
-    load: Load, destination: Destination, progress: Callable[[float], None]
-) -> Result:
+    load: Load,
+    destination: Destination,
+    progress: Callable[[float], None],
+    result: Result,
+) -> None:
     """Put the load on the destination.
 
     Args:
         load: what is to be done.
         destination: where the Streams are.
         progress: is told how much is done, 0 to 1.
+        result: what comes of it, also if it is cancelled.
 
     Raises:
         CommandError: the server refuses something.
         Disconnected: a connection has ended.
     """
-    result, heard = Result(), asyncio.Event()
+    heard = asyncio.Event()
     async with AsyncExitStack() as stack:
         sockets = [
             await _connected(stack, destination, number)
@@ -82,12 +86,11 @@ async def run(
         ]
         try:
             await _publish(load, publishers, result, progress)
-            await _finish(result, heard)
         finally:
+            await _finish(result, heard)
             for task in listening:
                 task.cancel()
             await asyncio.gather(*listening, return_exceptions=True)
-    return result
 
 
 async def _connected(

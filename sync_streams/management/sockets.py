@@ -18,6 +18,7 @@ from sync_streams.websocket.consumers import JsonConsumer
 from sync_streams.websocket.protocol import SUBPROTOCOL
 
 from .destination import Destination
+from .failures import in_words
 
 CONNECT_SECONDS = 10
 
@@ -179,4 +180,4 @@ async def _open_remote(url: str) -> AsyncIterator[Socket]:
         ):
             yield RemoteSocket(socket)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Disconnected(str(error)) from error
+        raise Disconnected(in_words(error, url)) from error

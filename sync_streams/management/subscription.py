@@ -48,7 +48,7 @@ async def follow(
         except Disconnected as error:
             failures += 1
             seconds = pause(failures)
-            tell(f"Disconnected ({error}); again in {seconds} s.")
+            tell(f"Disconnected. {error} Trying again in {seconds} s.")
             await asyncio.sleep(seconds)
 
 

@@ -1,6 +1,8 @@
 """Commands as people type them: real processes, a real server."""
 
+import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,9 +11,11 @@ from io import StringIO
 
 import jwt
 import pytest
-from django.core.management import CommandError, call_command
+import requests
+from django.core.management import CommandError, call_command, get_commands
 
 from sync_streams.management.commands.sync_bench import histogram
+from sync_streams.management.commands.sync_tail import Command as Tail
 from sync_streams.management.subscription import MAX_PAUSE_SECONDS, pause
 from sync_streams.tokens import MAX_LIFETIME_SECONDS
 from tests.commands.manage import environ_of, manage, running
@@ -270,6 +274,9 @@ def test_bench_that_wants_too_much_is_told_so(embedded: DemoSite) -> None:
     assert "54009" in done.stderr
 
 
+REFUSED = "Cannot connect to 127.0.0.1 port 1: connection refused."
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("arguments", "error"),
@@ -282,8 +289,13 @@ def test_bench_that_wants_too_much_is_told_so(embedded: DemoSite) -> None:
         ("issue_sync_token alice --account-sid ACx", "ACx has no API key"),
         ("issue_sync_token alice --ttl 0", "lives"),
         (f"issue_sync_token alice --ttl {MAX_LIFETIME_SECONDS + 1}", "lives"),
-        ("issue_sync_token alice --url http://127.0.0.1:1", "http://127.0.0.1:1: "),
-        ("sync_publish x {} --url http://127.0.0.1:1", "http://127.0.0.1:1: "),
+        ("issue_sync_token alice --url http://127.0.0.1:1", REFUSED),
+        ("sync_publish x {} --url http://127.0.0.1:1", REFUSED),
+        ("sync_bench --url http://127.0.0.1:1", REFUSED),
+        (
+            "sync_publish x {} --url http://nowhere.invalid",
+            "No address is known for the host nowhere.invalid.",
+        ),
         ("sync_publish x {}", "The in-memory channel layer"),
         ("sync_tail x", "The in-memory channel layer"),
         ("sync_tail x --url example.com", "--url"),
@@ -297,6 +309,131 @@ def test_bench_that_wants_too_much_is_told_so(embedded: DemoSite) -> None:
 def test_what_is_refused_is_an_error_of_the_command(arguments: str, error: str) -> None:
     with pytest.raises(CommandError, match=re.escape(error)):
         call_command(*arguments.split())
+
+
+def test_invalid_json_is_told_with_its_place(embedded: DemoSite, stream: str) -> None:
+    done = manage(
+        *("sync_publish", stream, '{"a": 1,\n"b" 2}', "--url", embedded.base_url),
+        environ=environ_of(embedded),
+    )
+
+    assert done.stderr == (
+        "CommandError: 54008: This is no JSON: Expecting ':' delimiter "
+        "(line 2, column 5).\n"
+    )
+
+
+def test_server_without_our_socket_is_told_so(embedded: DemoSite) -> None:
+    environ = environ_of(embedded)
+    url = f"{embedded.base_url}/elsewhere"
+
+    done = manage("issue_sync_token", "alice", "--url", url, environ=environ)
+
+    assert "is no WebSocket of Sync Streams: the answer is 403." in done.stderr
+
+
+def test_redis_that_is_away_is_told_with_host_and_port(embedded: DemoSite) -> None:
+    environ = environ_of(embedded, REDIS_URL="redis://127.0.0.1:1/0")
+
+    done = manage("sync_publish", "demo", "{}", environ=environ)
+
+    assert done.stderr.startswith("CommandError: 20503: ")
+    assert "127.0.0.1:1" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_terminal_without_utf_8_gets_all_messages(
+    embedded: DemoSite, stream: str
+) -> None:
+    environ = {**environ_of(embedded), "PYTHONIOENCODING": "ascii"}
+    with running(
+        "sync_tail", stream, "--url", embedded.base_url, environ=environ
+    ) as tail:
+        tail.wait_until_told("Subscribed")
+        rest(embedded, f"/default/Streams/{stream}/Messages", Data='{"é":"☕"}')
+
+        data = tail.line().split(" ", 2)[2]
+
+        assert json.loads(data) == {"é": "☕"}
+        assert tail.interrupt() == 0
+
+
+OURS = sorted(name for name, app in get_commands().items() if app == "sync_streams")
+
+
+@pytest.mark.parametrize("command", OURS)
+def test_help_has_examples_on_every_terminal(command: str) -> None:
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = manage(command, "--help", environ=environ)
+
+    assert done.returncode == 0
+    assert f"examples:\n  manage.py {command}" in done.stdout
+
+
+def test_bench_shows_its_figures_on_every_terminal(embedded: DemoSite) -> None:
+    done = manage(
+        *("sync_bench", "--subscribers", "1", "--seconds", "1"),
+        environ={**environ_of(embedded), "PYTHONIOENCODING": "ascii"},
+    )
+
+    assert done.returncode == 0
+    assert re.search(r"<= +\d+\.\d\d ms +\d+ #+", done.stdout)
+
+
+async def test_bench_keeps_its_figures_when_it_is_interrupted(
+    embedded: DemoSite,
+) -> None:
+    url = embedded.base_url
+    arguments = "--subscribers", "3", "--rate", "20", "--seconds", "60", "--url", url
+    with running("sync_bench", *arguments, environ=environ_of(embedded)) as bench:
+        async with Socket(embedded) as socket:
+            found = await asyncio.to_thread(first_stream_of_a_bench, embedded)
+            await socket.ask("subscribe", stream=found)
+            for _ in range(3):
+                await socket.receive()
+        code = bench.interrupt()
+
+        published, *_, lost, _ = bench.line().split()
+    assert int(published) >= 2
+    assert lost == "0"
+    assert code == 130
+    assert not streams_of_benches(embedded)
+
+
+def first_stream_of_a_bench(site: DemoSite) -> str:
+    while not (found := streams_of_benches(site)):
+        continue
+    return found[0]
+
+
+def streams_of_benches(site: DemoSite) -> list[str]:
+    answer = requests.get(
+        f"{site.base_url}/v1/Services/default/Streams?PageSize=1000",
+        auth=(site.account_sid, site.auth_token),
+        timeout=10,
+    )
+    return [
+        stream["sid"]
+        for stream in answer.json()["streams"]
+        if (stream["unique_name"] or "").startswith("sync-bench-")
+    ]
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_goes_on_is_not_red() -> None:
+    terminal = Terminal()
+    command = Tail(stderr=terminal, force_color=True)
+
+    command.tell("Subscribed.")
+    told = terminal.getvalue()
+    command.stderr.write("Failed.")
+
+    assert told == "Subscribed.\n"
+    assert command.style.ERROR("Failed.\n") == terminal.getvalue()[len(told) :]
 
 
 def test_histogram_has_a_line_for_each_doubling() -> None:

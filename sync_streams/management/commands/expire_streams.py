@@ -9,18 +9,23 @@ from contextlib import suppress
 from math import inf
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError, close_old_connections
 
 from sync_streams import operations
+from sync_streams.management.terminal import TerminalCommand
 from sync_streams.operations.sweeper import pause
 from sync_streams.webhooks import sender
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Removes lapsed Streams, once or for ever."""
 
-    help = "Remove lapsed Streams and tell webhooks; servers do it by themselves."
+    help = "Remove expired Streams and tell webhooks; servers do it by themselves."
+    examples = """\
+  manage.py expire_streams
+  manage.py expire_streams --interval 60
+"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

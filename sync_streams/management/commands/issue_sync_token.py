@@ -14,6 +14,11 @@ class Command(DestinationCommand):
     """Prints a token, and nothing else on standard output."""
 
     help = "Print an access token; with --url, once that server has accepted it."
+    examples = """\
+  manage.py issue_sync_token alice
+  manage.py issue_sync_token alice --ttl 600 --read-only
+  manage.py issue_sync_token alice --url https://sync.example
+"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("identity", help="who will be connected")
@@ -53,4 +58,4 @@ async def _present(destination: Destination, token: str) -> None:
         async with open_socket(destination) as socket:
             await ask(socket, "connect", token=token)
     except Disconnected as error:
-        raise CommandError(f"{destination.url}: {error}") from error
+        raise CommandError(str(error)) from error

@@ -27,6 +27,11 @@ class Command(DestinationCommand):
     """Publishes to Streams of its own and prints how long deliveries take."""
 
     help = "Publish at a steady rate to many subscribers; print latencies and losses."
+    examples = """\
+  manage.py sync_bench
+  manage.py sync_bench --streams 10 --subscribers 500 --rate 20 --seconds 30
+  manage.py sync_bench --url https://sync.example
+"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         for name, kind, default, text in (
@@ -49,13 +54,19 @@ class Command(DestinationCommand):
         if not all(0 < amount < inf for amount in amounts):
             raise CommandError(f"{', '.join(AMOUNTS)}: numbers above 0.")
         destination = Destination.read(options)
-        with suppress(KeyboardInterrupt):
-            try:
-                self._report(asyncio.run(self._bench(destination, options)))
-            except Disconnected as error:
-                raise CommandError(f"disconnected: {error}") from error
+        result = Result()
+        try:
+            asyncio.run(self._bench(destination, options, result))
+        except Disconnected as error:
+            raise CommandError(f"Disconnected. {error}") from error
+        finally:
+            # Also what there is of it when Ctrl-C, or a failure, has ended it early.
+            if result.published:
+                self._report(result)
 
-    async def _bench(self, destination: Destination, options: dict[str, Any]) -> Result:
+    async def _bench(
+        self, destination: Destination, options: dict[str, Any], result: Result
+    ) -> None:
         streams: list[str] = []
         try:
             for _ in range(options["streams"]):
@@ -66,17 +77,16 @@ class Command(DestinationCommand):
                 rate=options["rate"],
                 seconds=options["seconds"],
             )
-            return await load.run(what, destination, self._progress)
+            await load.run(what, destination, self._progress, result)
         finally:
             for sid in streams:
                 await _remove_stream(destination, sid)
 
     def _progress(self, done: float) -> None:
-        bar = "█" * round(done * BAR_WIDTH)
+        bar = ("█" if self.can_show("█") else "#") * round(done * BAR_WIDTH)
         end = "\n" if done >= 1 else ""
         if sys.stderr.isatty() or end:
-            self.stderr.write(f"\r{bar:<{BAR_WIDTH}} {done:4.0%}", ending=end)
-            self.stderr.flush()
+            self.tell(f"\r{bar:<{BAR_WIDTH}} {done:4.0%}", ending=end)
 
     def _report(self, result: Result) -> None:
         lost = result.expected - len(result.latencies)
@@ -88,7 +98,10 @@ class Command(DestinationCommand):
             shown = (f"p{p} {_ms(result.percentile(p))}" for p in (50, 95, 99))
             worst = _ms(max(result.latencies))
             self.stdout.write(f"latency {', '.join(shown)}, max {worst}")
-            self.stdout.write("\n".join(histogram(result.latencies)))
+            lines = "\n".join(histogram(result.latencies))
+            if not self.can_show(lines):
+                lines = lines.replace("≤", "<=").replace("█", "#")
+            self.stdout.write(lines)
 
 
 def histogram(latencies: list[float]) -> list[str]:

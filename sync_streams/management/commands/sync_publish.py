@@ -1,12 +1,14 @@
 """``manage.py sync_publish STREAM DATA``: publish a Message."""
 
 import asyncio
+import json
 import sys
 from typing import Any
 from urllib.parse import quote
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from sync_streams.errors import InvalidJSON
 from sync_streams.management.destination import Destination, DestinationCommand
 from sync_streams.operations.data import read_data
 from sync_streams.publishing import publish
@@ -17,6 +19,11 @@ class Command(DestinationCommand):
     """Publishes a Message and prints its SID."""
 
     help = "Publish a Message to a Stream and print its SID."
+    examples = """\
+  manage.py sync_publish orders '{"item": "tea"}'
+  echo '{"item": "tea"}' | manage.py sync_publish orders -
+  manage.py sync_publish orders '{"item": "tea"}' --url https://sync.example
+"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("stream", help="SID or unique name of the Stream")
@@ -26,12 +33,23 @@ class Command(DestinationCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         destination = Destination.read(options)
         text = sys.stdin.read() if options["data"] == "-" else options["data"]
+        _check_json(text)
         destination.check_shared()
         if destination.url:
             sid = asyncio.run(_publish_there(destination, options["stream"], text))
         else:
             sid = _publish_here(destination, options["stream"], text)
         self.stdout.write(sid)
+
+
+def _check_json(text: str) -> None:
+    # A person who types it wants to know where it is wrong.
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        code = InvalidJSON.code
+        raise CommandError(f"{code}: This is no JSON: {error.msg} ({where}).") from None
 
 
 async def _publish_there(destination: Destination, stream: str, text: str) -> str:

@@ -19,6 +19,11 @@ class Command(DestinationCommand):
     """Prints Messages on standard output, and what else happens on the other."""
 
     help = "Print a Stream's Messages as they come, until Ctrl-C."
+    examples = """\
+  manage.py sync_tail orders
+  manage.py sync_tail orders --url https://sync.example
+  manage.py sync_tail orders --json | jq .message.data
+"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("stream", help="SID or unique name of the Stream")
@@ -43,7 +48,7 @@ class Command(DestinationCommand):
 
     async def _tail(self, destination: Destination, options: dict[str, Any]) -> None:
         stream, identity = options["stream"], options["identity"]
-        async with aclosing(follow(destination, stream, identity, self._tell)) as all_:
+        async with aclosing(follow(destination, stream, identity, self.tell)) as all_:
             async for frame in all_:
                 self._print(frame, as_json=options["json"])
 
@@ -51,10 +56,10 @@ class Command(DestinationCommand):
         if as_json and frame["type"] in {"message", "gap"}:
             self._write(json.dumps(frame, separators=(",", ":")))
         elif frame["type"] == "message":
-            self._write(_line(frame["message"]))
+            self._write(self._line(frame["message"]))
         elif frame["type"] == "gap":
             dropped = frame["dropped"]
-            self._tell(
+            self.tell(
                 "Messages may have been lost on the server's side."
                 if dropped is None
                 else f"{dropped} Messages were lost: too slow."
@@ -64,11 +69,9 @@ class Command(DestinationCommand):
         self.stdout.write(line)
         self.stdout.flush()
 
-    def _tell(self, what: str) -> None:
-        self.stderr.write(what)
-
-
-def _line(message: JSONObject) -> str:
-    now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
-    data = json.dumps(message["data"], ensure_ascii=False, separators=(",", ":"))
-    return f"{now} {message['sid']} {data}"
+    def _line(self, message: JSONObject) -> str:
+        now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
+        data = json.dumps(message["data"], ensure_ascii=False, separators=(",", ":"))
+        if not self.can_show(data):
+            data = json.dumps(message["data"], separators=(",", ":"))
+        return f"{now} {message['sid']} {data}"
