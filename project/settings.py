@@ -178,7 +178,7 @@ def _redis_hosts(url: str) -> list[dict[str, Any]]:
 
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "BACKEND": "sync_streams.layers.RedisChannelLayer",
         "CONFIG": {"hosts": _redis_hosts(REDIS_URL)},
     }
     if REDIS_URL

@@ -4,6 +4,7 @@ See https://docs.djangoproject.com/en/stable/topics/checks/. Errors stop ``manag
 what is fine for one process on a developer's machine is told by ``check --deploy``.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
@@ -17,12 +18,16 @@ from .accounts import SETTING, Account
 from .conf import Settings, get_settings, has_users, imported
 from .delivery.cluster.broadcast import channel_layer
 from .mounts import APP_NAME, namespaces, services_path
+from .redis.layer import RedisChannelLayer
 from .redis.urls import hosts
 from .sids import is_sid
 
 TAG = "sync_streams"
 PLACEHOLDER = "change-me"
 """What the secrets of the documentation begin with; nobody else may know ours."""
+
+PREFIX = r"[A-Za-z0-9_.-]{1,40}"
+"""What a channel layer takes in the names of groups, and leaves room for the rest."""
 
 MIN_CAPACITY = 1000
 """Events that may wait for a process. Layers drop what exceeds it, without a word."""
@@ -88,6 +93,12 @@ def _address(settings: Settings) -> Iterator[CheckMessage]:
         yield Error(
             f"SYNC_STREAMS['REDIS_URL'] cannot be read: {error}",
             id="sync_streams.E006",
+        )
+    if not re.fullmatch(PREFIX, settings.prefix):
+        yield Error(
+            "SYNC_STREAMS['PREFIX'] is not 1 to 40 of letters, digits, _, - and full "
+            "stops.",
+            id="sync_streams.E010",
         )
 
 
@@ -176,11 +187,11 @@ def _sharing(settings: Settings, layer: BaseChannelLayer) -> Iterator[CheckMessa
     if isinstance(layer, InMemoryChannelLayer):
         yield Warning(
             "Messages reach the subscribers of one process only.",
-            hint="Use channels_redis.pubsub.RedisPubSubChannelLayer, unless this site "
-            "is one process and stays so.",
+            hint="Use sync_streams.layers.RedisChannelLayer, unless this site is one "
+            "process and stays so.",
             id="sync_streams.W003",
         )
-    elif not settings.redis_url:
+    elif not settings.redis_url and not isinstance(layer, RedisChannelLayer):
         yield Warning(
             "Each process counts a Stream's publish rate for itself.",
             hint='Set SYNC_STREAMS["REDIS_URL"].',

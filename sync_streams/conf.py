@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
@@ -33,6 +35,12 @@ class Settings:
 
     redis_url: str = field(default="", repr=False)
     """Redis that counts the publish rate for all processes; empty: each for itself."""
+
+    prefix: str = ""
+    """What the names of this site's groups and Redis keys begin with: letters, digits,
+    ``_``, ``-`` and full stops. Empty: derived from ``SECRET_KEY``, the name of the
+    default database and the database number in ``redis_url``. So sites that share a
+    Redis never meet, and processes do that agree in all three."""
 
     authorize: str | Callable[..., object] = ""
     """Dotted path of ``(identity, action, stream or unique_name) -> bool``, sync or
@@ -190,9 +198,11 @@ def get_settings() -> Settings:
     # A value under its new name comes last, and counts.
     keys = sorted(_given(), key=lambda key: key not in RENAMED)
     accounts = Given(imported(_given().get("ACCOUNTS", {})), SETTING)
+    redis_url = str(_given().get("REDIS_URL", ""))
+    prefix = _given().get("PREFIX") or _derived_prefix(redis_url)
     return Settings(
         **{known[RENAMED.get(key, key)]: _given()[key] for key in keys}
-        | {"accounts": read_accounts(accounts)}
+        | {"accounts": read_accounts(accounts), "prefix": prefix}
     )
 
 
@@ -210,7 +220,19 @@ def _given() -> Mapping[str, Any]:
     return Given(getattr(settings, "SYNC_STREAMS", {}), "SYNC_STREAMS").mapping()
 
 
+def _derived_prefix(redis_url: str) -> str:
+    # Publishing knows no numbers of databases, so the name has to tell them apart.
+    database = getattr(settings, "DATABASES", {}).get("default", {}).get("NAME", "")
+    number = urlsplit(redis_url).path
+    try:
+        secret = settings.SECRET_KEY
+    except ImproperlyConfigured:
+        secret = ""
+    parts = "\n".join((str(secret), str(database), number))
+    return f"sync_streams.{sha256(parts.encode()).hexdigest()[:12]}"
+
+
 def on_setting_changed(*, setting: str, **_: object) -> None:
     """Read the settings anew: a test overrides them."""
-    if setting == "SYNC_STREAMS":
+    if setting in {"SYNC_STREAMS", "SECRET_KEY", "DATABASES"}:
         get_settings.cache_clear()

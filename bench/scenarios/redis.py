@@ -17,7 +17,7 @@ from bench.plan import Plan
 from bench.process import Server
 from bench.rows import Row
 from sync_streams.delivery.events import Event, stream_group
-from sync_streams.redis import rate_limit
+from sync_streams.redis.scripts import SPEND
 
 PROCESSES = (1, 4, 16)
 MESSAGES = 4000
@@ -74,7 +74,7 @@ async def _spread(url: str, processes: int, count: int) -> float:
 
         async def publish(number: int) -> None:
             key = f"rate:{number % AT_ONCE}"
-            await client.eval(rate_limit._SPEND, 1, key, "1000000", "1000000")
+            await client.eval(SPEND.text, 1, key, "1000000", "1000000")
             await publisher.group_send(stream_group(STREAM_SID), _event(STREAM_SID))
 
         await _in_turns(publish, AT_ONCE)

@@ -2,15 +2,13 @@
 
 from typing import Any, Final, Literal, NotRequired, TypedDict, TypeGuard
 
-MESSAGE: Final = "message.published"
+from sync_streams.conf import get_settings
 
+MESSAGE: Final = "message.published"
 PROBE: Final = "probe"
 
 STREAM_EVENTS = frozenset({"stream.removed", "stream.updated"})
 """Events that tell every process that something happened to a Stream itself."""
-
-PROCESS_GROUP = "sync_streams.processes"
-"""Group of every process that holds sockets."""
 
 
 class Event(TypedDict):
@@ -56,4 +54,14 @@ def is_readable(event: object) -> TypeGuard[dict[str, Any]]:
 
 def stream_group(stream_sid: str) -> str:
     """Return the group of the processes that hold a Stream's subscribers."""
-    return f"sync_streams.stream.{stream_sid}"
+    return f"{get_settings().prefix}.stream.{stream_sid}"
+
+
+def process_group() -> str:
+    """Return the group of every process that holds sockets."""
+    return f"{get_settings().prefix}.processes"
+
+
+def probe_group(token: str) -> str:
+    """Return a group of one process, by whatever names it."""
+    return f"{get_settings().prefix}.probe.{token}"

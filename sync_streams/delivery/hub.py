@@ -19,8 +19,9 @@ from sync_streams.errors import ServiceUnavailable
 from sync_streams.per_loop import PerLoop
 
 from .cluster.backpressure import backpressure
-from .cluster.broadcast import channel_layer
+from .cluster.broadcast import channel_layer, unavailable
 from .cluster.event_loop import call_soon, serve_on
+from .cluster.servers import on_interruption, receive
 from .counters import counters
 from .events import MESSAGE, PROBE, STREAM_EVENTS, Event, is_readable
 from .fanout import (
@@ -35,7 +36,7 @@ from .fanout import (
 from .gc import tune_collector
 from .membership import Membership
 from .queue import EventQueue
-from .subscriptions import Subscriptions, unavailable
+from .subscriptions import Subscriptions
 from .tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -172,6 +173,7 @@ class Hub:
             except Exception as error:
                 self._start_failed = monotonic()
                 raise unavailable(error) from error
+            on_interruption(self.layer, self._note_interruption)
             self._receiver = asyncio.create_task(self._receive())
             self.tasks.spawn(self._deliver())
             for probe in self.membership.probes:
@@ -191,10 +193,14 @@ class Hub:
             if task is not None:
                 task.cancel()
 
+    def _note_interruption(self, server: int, since: float) -> None:
+        self.membership.probes[server].doubt("its connection broke")
+
     async def _receive(self) -> None:
+        channel = self.subscriptions.channel
         while True:
             try:
-                self._accept(await self.layer.receive(self.subscriptions.channel))
+                await receive(self.layer, channel, self._accept, self._reject)
             except UNREADABLE as error:
                 self._reject(error)
                 await asyncio.sleep(UNREADABLE_PAUSE_SECONDS)
@@ -205,9 +211,10 @@ class Hub:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _accept(self, event: object) -> None:
-        if not is_readable(event):
-            raise ValueError("an event of unknown shape")
-        self._queue.put(event)
+        if is_readable(event):
+            self._queue.put(event)
+        else:
+            self._reject(ValueError("an event of unknown shape"))
 
     def _reject(self, error: Exception) -> None:
         counters.events_rejected += 1

@@ -15,7 +15,7 @@ from sync_streams.conf import get_settings
 
 from .cluster import servers
 from .cluster.probe import Probe
-from .events import PROCESS_GROUP, stream_group
+from .events import probe_group, process_group, stream_group
 from .subscriptions import Subscriptions
 from .topic import Topic
 
@@ -82,8 +82,8 @@ class Membership:
     async def join_own_groups(self, server: int) -> None:
         """Join the groups on a server that stand for no Stream."""
         channel = self._subscriptions.channel
-        if servers.server_of(self._layer, PROCESS_GROUP) == server:
-            await self._layer.group_add(PROCESS_GROUP, channel)
+        if servers.server_of(self._layer, process_group()) == server:
+            await self._layer.group_add(process_group(), channel)
         await self._layer.group_add(self.probes[server].group, channel)
 
     async def rejoin(self, server: int) -> bool:
@@ -117,6 +117,6 @@ class Membership:
 def _own_group(layer: BaseChannelLayer, server: int) -> str:
     """Return a name of a group, no other process's, that is on a server."""
     while True:
-        group = f"sync_streams.probe.{token_hex(8)}"
+        group = probe_group(token_hex(8))
         if servers.server_of(layer, group) == server:
             return group

@@ -14,6 +14,7 @@ from channels.layers import BaseChannelLayer
 from sync_streams.errors import ServiceUnavailable
 
 from .cluster.backpressure import backpressure
+from .cluster.broadcast import unavailable
 from .cluster.servers import server_of
 from .events import stream_group
 from .outbox.outbox import Outbox
@@ -121,10 +122,3 @@ class Subscriptions:
         if is_empty and self.topics.get(topic.stream_sid) is topic:
             topic.forget_expiry()
             del self.topics[topic.stream_sid]
-
-
-def unavailable(error: Exception) -> ServiceUnavailable:
-    """Log what the layer raised; return what the caller is to raise."""
-    # Layers are pluggable and their errors share no base class.
-    logger.warning("channel layer failed: %r", error)
-    return ServiceUnavailable()

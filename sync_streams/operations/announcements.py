@@ -11,8 +11,9 @@ from django.dispatch import Signal
 from sync_streams import signals
 from sync_streams.cache.lookups import forget_all, forget_stream
 from sync_streams.delivery.cluster.broadcast import (
-    abroadcast,
+    abroadcast_message,
     broadcast,
+    broadcast_message,
     broadcast_now,
     can_broadcast_now,
 )
@@ -94,12 +95,13 @@ def announce_all_removed(streams: Iterable[Stream], actor: Actor) -> None:
 
 
 def announce_message(stream: Stream, message: Message, actor: Actor) -> None:
-    """Broadcast a Message.
+    """Broadcast a Message, if its Stream's rate allows that.
 
     Raises:
-        ServiceUnavailable: 20503, nobody was told.
+        RateLimited: 54009, nobody was told.
+        ServiceUnavailable: 20503, nobody was told, or the layer did not say so in time.
     """
-    broadcast(_published(stream, message, actor))
+    broadcast_message(_published(stream, message, actor))
     signals.message_published.send_robust(
         Stream, stream=stream, message=message, identity=actor.identity, actor=actor
     )
@@ -107,7 +109,7 @@ def announce_message(stream: Stream, message: Message, actor: Actor) -> None:
 
 async def aannounce_message(stream: Stream, message: Message, actor: Actor) -> None:
     """Do as :func:`announce_message` does, from async code."""
-    await abroadcast(_published(stream, message, actor))
+    await abroadcast_message(_published(stream, message, actor))
     # Receivers are synchronous as a rule, and a thread is paid only if there are any.
     if signals.message_published.has_listeners(Stream):
         await signals.message_published.asend_robust(

@@ -34,7 +34,9 @@ def disconnect_identity(
     }
     if connection_id:
         command["connection_id"] = connection_id
-    return sum(answer["count"] for answer in survey.ask(command).values())
+    return sum(
+        answer["count"] for answer in survey.ask(commands.signed(command)).values()
+    )
 
 
 def list_connections(**wanted: Unpack[Wanted]) -> Connections:

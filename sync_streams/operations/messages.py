@@ -50,7 +50,6 @@ def publish(
     stream = find_stream(service, stream_ref)
     authorize(actor, "publish", stream)
     message = Message.new(stream.sid, data)
-    rate_limit.spend(stream.sid)
     announce_message(stream, message, actor)
     return message
 
@@ -63,7 +62,6 @@ async def apublish(
     stream = await afind_stream(service, stream_ref)
     await aauthorize(actor, "publish", stream)
     message = Message.new(stream.sid, data)
-    await rate_limit.aspend(stream.sid)
     await aannounce_message(stream, message, actor)
     return message
 

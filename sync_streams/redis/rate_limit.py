@@ -10,44 +10,26 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from functools import lru_cache
+from itertools import chain
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 from zlib import crc32
 
 import redis
 import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from sync_streams.conf import get_settings
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.per_loop import PerLoop
 
+from .scripts import SPEND
 from .urls import hosts
 
-T = TypeVar("T")
-
 MAX_CONNECTIONS = 16
-"""Connections to Redis that one event loop, or all threads together, may open."""
-
-# Redis decides on its own clock: those of the publishers may differ. The log holds the
-# moments of the last admissions in microseconds, newest first.
-_SPEND = """
-local t = redis.call('TIME')
-local now = t[1] * 1000000 + t[2]
-local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
-local nth = redis.call('LINDEX', KEYS[1], limit - 1)
-if nth and now - tonumber(nth) < window then
-  return window - (now - tonumber(nth))
-end
-redis.call('LPUSH', KEYS[1], string.format('%.0f', now))
-redis.call('LTRIM', KEYS[1], 0, limit - 1)
-redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
-return 0
-"""
-
+"""Connections to Redis that one event loop may open."""
 
 MAX_REFUSED_STREAMS = 10_000
 """Streams whose refusals are counted."""
@@ -111,10 +93,9 @@ class Refusals:
 
 _log = PublishLog()
 refusals = Refusals()
-_AsyncClients = dict[str, list[redis.asyncio.Redis]]
 
 
-def spend(stream_sid: str) -> None:
+async def aspend(stream_sid: str) -> None:
     """Take one Message out of the Stream's rate.
 
     Raises:
@@ -123,27 +104,52 @@ def spend(stream_sid: str) -> None:
     """
     if url := get_settings().redis_url:
         try:
-            client = _shard(_clients(url), stream_sid)
-            wait = client.eval(_SPEND, 1, *_arguments(stream_sid))
-        except (redis.RedisError, OSError) as error:
-            raise ServiceUnavailable from error
-        _check(stream_sid, int(wait) / 1_000_000)
-    else:
-        _spend_here(stream_sid)
-
-
-async def aspend(stream_sid: str) -> None:
-    """Do as :func:`spend` does, without blocking the event loop."""
-    if url := get_settings().redis_url:
-        try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                 client = async_client(url, stream_sid)
-                wait = await client.eval(_SPEND, 1, *_arguments(stream_sid))
+                key, *arguments = rate(stream_sid)
+                wait = await client.eval(SPEND.text, 1, key, *map(str, arguments))
         except (redis.RedisError, OSError) as error:
             raise ServiceUnavailable from error
-        _check(stream_sid, int(wait) / 1_000_000)
+        check(stream_sid, int(wait) / 1_000_000)
     else:
-        _spend_here(stream_sid)
+        spend(stream_sid)
+
+
+def spend(stream_sid: str) -> None:
+    """Take one Message out of the Stream's rate, where this process alone counts it.
+
+    Raises:
+        RateLimited: 54009, with the seconds to wait.
+    """
+    limit, window = _limit()
+    check(stream_sid, _log.wait(stream_sid, limit, window))
+
+
+def rate(stream_sid: str) -> tuple[str, int, int]:
+    """Return a Stream's rate as Redis counts it.
+
+    Returns:
+        The key of its log, the Messages in a window, and that window in microseconds.
+    """
+    limit, window = _limit()
+    # Braces keep the key on the SID's own slot of a Redis Cluster.
+    key = f"{get_settings().prefix}:rate:{{{stream_sid}}}"
+    return key, limit, int(window * 1e6)
+
+
+def check(stream_sid: str, wait: float) -> None:
+    """Count a refusal, if it is one.
+
+    Args:
+        stream_sid: the Stream.
+        wait: seconds until its next Message would be admitted; 0: this one was.
+
+    Raises:
+        RateLimited: 54009, with the seconds to wait.
+    """
+    if wait > 0:
+        refusals.note(stream_sid)
+        raise RateLimited(stream_sid, wait)
 
 
 def is_local() -> bool:
@@ -158,7 +164,10 @@ def async_client(url: str, key: str) -> redis.asyncio.Redis:
         url: as in ``redis_url``.
         key: whatever is to be on one of them, a SID.
     """
-    return _shard(_async_clients(url), key)
+    clients = _by_loop.get()
+    if url not in clients:
+        clients[url] = [_connect(host) for host in hosts(url)]
+    return clients[url][crc32(key.encode()) % len(clients[url])]
 
 
 def forget_after_fork() -> None:
@@ -167,12 +176,6 @@ def forget_after_fork() -> None:
     _log = PublishLog()
     refusals.forget()
     _by_loop.clear()
-    _clients.cache_clear()
-
-
-def _spend_here(stream_sid: str) -> None:
-    limit, window = _limit()
-    _check(stream_sid, _log.wait(stream_sid, limit, window))
 
 
 def _limit() -> tuple[int, float]:
@@ -181,55 +184,36 @@ def _limit() -> tuple[int, float]:
     return max(1, int(settings.publish_rate * window)), window
 
 
-def _arguments(stream_sid: str) -> tuple[str, str, str]:
-    limit, window = _limit()
-    # Braces keep the key on the SID's own slot of a Redis Cluster.
-    return f"sync_streams:rate:{{{stream_sid}}}", str(limit), str(int(window * 1e6))
+_Clients = dict[str, list[redis.asyncio.Redis]]
+"""One event loop's clients, by the URL that names their servers."""
 
 
-def _check(stream_sid: str, wait: float) -> None:
-    if wait > 0:
-        refusals.note(stream_sid)
-        raise RateLimited(stream_sid, wait)
+async def _close(clients: _Clients) -> None:
+    for client in chain.from_iterable(clients.values()):
+        await client.aclose(close_connection_pool=True)
+        sentinels: Any = getattr(client.connection_pool, "sentinel_manager", None)
+        for sentinel in sentinels.sentinels if sentinels is not None else ():
+            await sentinel.aclose(close_connection_pool=True)
 
 
-@lru_cache(maxsize=4)
-def _clients(url: str) -> list[redis.Redis]:
-    return [_connect(redis, host, Retry) for host in hosts(url)]
+_by_loop: PerLoop[_Clients] = PerLoop(dict, _close)
 
 
-def _async_clients(url: str) -> list[redis.asyncio.Redis]:
-    # A connection belongs to the event loop that opened it.
-    known = _by_loop.get()
-    if url not in known:
-        known[url] = [_connect(redis.asyncio, host, AsyncRetry) for host in hosts(url)]
-    return known[url]
-
-
-async def _close(clients: _AsyncClients) -> None:
-    for several in clients.values():
-        for client in several:
-            await client.aclose(close_connection_pool=True)
-
-
-_by_loop: PerLoop[_AsyncClients] = PerLoop(dict, _close)
-
-
-def _shard(clients: list[T], key: str) -> T:
-    return clients[crc32(key.encode()) % len(clients)]
-
-
-def _connect(library: Any, host: dict[str, Any], retry: type) -> Any:
+def _connect(host: dict[str, Any]) -> Any:
     timeout = get_settings().broadcast_timeout_seconds
     # Once more where a connection broke, as all do when Redis starts anew, and never
     # where an answer does not come: that would double the time it takes to say so.
-    again = retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+    again = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
     options = host | {"socket_timeout": timeout, "retry": again}
+    if nodes := options.pop("cluster", None):
+        known = [ClusterNode(*address) for address in nodes]
+        return redis.asyncio.RedisCluster(startup_nodes=known, **options)
     if sentinels := options.pop("sentinels", None):
+        library: Any = redis.asyncio
         guards = library.Sentinel(sentinels, 0, options.pop("sentinel_kwargs"))
         return guards.master_for(options.pop("master_name"), **options)
     # A pool that is empty lets publishers wait; the ordinary one refuses them.
     options |= {"max_connections": MAX_CONNECTIONS, "timeout": timeout}
     address = options.pop("address")
-    pool = library.BlockingConnectionPool.from_url(address, **options)
-    return library.Redis(connection_pool=pool)
+    pool = redis.asyncio.BlockingConnectionPool.from_url(address, **options)
+    return redis.asyncio.Redis(connection_pool=pool)

@@ -1,17 +1,25 @@
-"""``REDIS_URL``: one Redis, several that share the Streams, or one behind Sentinels.
+"""``REDIS_URL``: one Redis, several, one behind Sentinels, or a Redis Cluster.
 
-- ``redis://host:6379/0`` or ``rediss://…``: https://www.iana.org/assignments/uri-schemes;
+- ``redis://host:6379/0``, ``rediss://…`` or ``unix:///path``, and ``valkey://…``,
+  ``valkeys://…``, with redis-py's options behind a ``?``:
+  https://redis.readthedocs.io/en/stable/connections.html#redis.Redis.from_url;
 - ``redis://one:6379/0 redis://two:6379/0``: each Stream is on one of them;
 - ``sentinel://:password@one:26379,two:26379/mymaster/0``: whichever the Sentinels name,
-  https://redis.io/docs/latest/develop/reference/sentinel-clients/.
+  https://redis.io/docs/latest/develop/reference/sentinel-clients/. Sentinels have names
+  and passwords of their own: ``?sentinel_username=…&sentinel_password=…``;
+- ``cluster://:password@one:6379,two:6379``: some servers of a Redis Cluster, which name
+  all others.
+
+The last two take ``tls=true`` behind the ``?``, and redis-py's ``ssl_…`` options.
 """
 
 import re
 import socket
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-SENTINEL_PORT = 26379
+SENTINEL_PORT, REDIS_PORT, MAX_PORT = 26379, 6379, 65_535
+SAME_AS = {"valkey": "redis", "valkeys": "rediss"}
 SCHEMES = {"redis", "rediss", "unix"}
 
 CONNECT_SECONDS = 2
@@ -56,40 +64,93 @@ def connection_options() -> dict[str, Any]:
 
 
 def _host(url: str) -> dict[str, Any]:
-    if url.startswith("sentinel://"):
+    scheme = urlsplit(url).scheme
+    if scheme == "sentinel":
         return _sentinel(url) | connection_options()
-    if urlsplit(url).scheme not in SCHEMES:
-        raise ValueError("it begins with none of redis, rediss, unix, sentinel")
+    if scheme == "cluster":
+        return _cluster(url) | connection_options()
+    if scheme in SAME_AS:
+        url = url.replace(scheme, SAME_AS[scheme], 1)
+    elif scheme not in SCHEMES:
+        schemes = "redis, rediss, valkey, valkeys, unix, sentinel, cluster"
+        raise ValueError(f"it begins with none of {schemes}")
     try:
         _ = urlsplit(url).port
     except ValueError:
         raise ValueError("its port is not a number below 65536") from None
+    if scheme == "unix":
+        return {"address": url, "socket_connect_timeout": CONNECT_SECONDS}
     return {"address": url} | connection_options()
 
 
 def _sentinel(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    credentials, _, addresses = parts.netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
-    master, _, database = parts.path.strip("/").partition("/")
+    master, _, database = urlsplit(url).path.strip("/").partition("/")
     if not master:
         raise ValueError("A sentinel:// URL names the master: sentinel://host/mymaster")
+    query = _query(url)
+    own = {
+        name: query.pop(f"sentinel_{name}")
+        for name in ("username", "password")
+        if f"sentinel_{name}" in query
+    }
+    options = _options(query)
+    # Sentinels that speak TLS do so with the same certificates as the servers.
+    own |= options
+    own |= {
+        "socket_connect_timeout": CONNECT_SECONDS / 4,
+        "socket_timeout": CONNECT_SECONDS / 4,
+    }
     return {
-        "sentinels": [_address(address) for address in addresses.split(",")],
+        "sentinels": _addresses(url, SENTINEL_PORT),
         "master_name": master,
-        "sentinel_kwargs": {
-            "socket_connect_timeout": CONNECT_SECONDS / 4,
-            "socket_timeout": CONNECT_SECONDS / 4,
-        },
+        "sentinel_kwargs": own,
         "db": _number(database or "0"),
-        "username": unquote(user) or None,
-        "password": unquote(password) or None,
+        **_credentials(url),
+        **options,
     }
 
 
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    return (host, _number(port)) if host else (text, SENTINEL_PORT)
+def _cluster(url: str) -> dict[str, Any]:
+    if urlsplit(url).path.strip("/") not in {"", "0"}:
+        raise ValueError("a cluster has no database but 0")
+    addresses = _addresses(url, REDIS_PORT)
+    return {"cluster": addresses, **_credentials(url), **_options(_query(url))}
+
+
+def _query(url: str) -> dict[str, Any]:
+    return dict(parse_qsl(urlsplit(url).query))
+
+
+def _options(query: dict[str, Any]) -> dict[str, Any]:
+    is_tls = query.pop("tls", "false")
+    if is_tls not in {"true", "false"}:
+        raise ValueError("tls is neither true nor false")
+    for name in query:
+        if not name.startswith("ssl_"):
+            raise ValueError("an option behind its ? is unknown")
+    return {"ssl": True, **query} if is_tls == "true" else {}
+
+
+def _credentials(url: str) -> dict[str, Any]:
+    credentials, _, _ = urlsplit(url).netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    return {"username": unquote(user) or None, "password": unquote(password) or None}
+
+
+def _addresses(url: str, port: int) -> list[tuple[str, int]]:
+    _, _, addresses = urlsplit(url).netloc.rpartition("@")
+    return [_address(address, port) for address in addresses.split(",")]
+
+
+def _address(text: str, default: int) -> tuple[str, int]:
+    # An IPv6 address stands in brackets, and has colons of its own.
+    host, _, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
+    if not host:
+        host, port = text, str(default)
+    number = _number(port or str(default))
+    if number > MAX_PORT:
+        raise ValueError("its port is not a number below 65536")
+    return host.strip("[]"), number
 
 
 def _number(text: str) -> int:

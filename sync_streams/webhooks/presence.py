@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from sync_streams.conf import get_settings
 from sync_streams.redis import rate_limit
 
 LEASE_SECONDS = 60
@@ -198,8 +199,8 @@ def _keys(endpoint: Endpoint) -> list[str]:
 
 
 def _online_key(service_sid: str) -> str:
-    return f"sync_streams:online:{{{service_sid}}}"
+    return f"{get_settings().prefix}:online:{{{service_sid}}}"
 
 
 def _endpoints_key(service_sid: str, identity: str) -> str:
-    return f"sync_streams:endpoints:{{{service_sid}}}:{identity}"
+    return f"{get_settings().prefix}:endpoints:{{{service_sid}}}:{identity}"

@@ -14,7 +14,7 @@ from django.utils import timezone
 from sync_streams import operations
 from sync_streams.cache import lookups
 from sync_streams.delivery.cluster.broadcast import abroadcast
-from sync_streams.delivery.events import PROCESS_GROUP
+from sync_streams.delivery.events import process_group
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.errors import StreamNotFound, UniqueNameNotFound
 from sync_streams.models import Service, Stream
@@ -142,7 +142,7 @@ async def test_what_another_process_changed_of_a_service_is_heard(hub: Hub) -> N
 async def test_other_processes_are_told_of_a_service_that_changes(hub: Hub) -> None:
     service, _ = await create()
     other = await hub.layer.new_channel()
-    await hub.layer.group_add(PROCESS_GROUP, other)
+    await hub.layer.group_add(process_group(), other)
 
     await sync_to_async(operations.update_service)(service, friendly_name="News")
     await sync_to_async(operations.remove_service)(service)

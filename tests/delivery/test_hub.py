@@ -13,7 +13,7 @@ from sync_streams.delivery import topic
 from sync_streams.delivery.cluster.backpressure import backpressure
 from sync_streams.delivery.cluster.broadcast import abroadcast, send_to_group
 from sync_streams.delivery.counters import counters
-from sync_streams.delivery.events import PROCESS_GROUP, Event, stream_group
+from sync_streams.delivery.events import Event, process_group, stream_group
 from sync_streams.delivery.fanout import MAX_BATCH, SLICE_CONNECTIONS
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.delivery.outbox.frames import Frame
@@ -32,6 +32,7 @@ MEMORY_LAYERS = {
     "channels": "channels.layers.InMemoryChannelLayer",
 }
 REDIS_LAYERS = {
+    "redis": "sync_streams.layers.RedisChannelLayer",
     "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
     "core": "channels_redis.core.RedisChannelLayer",
 }
@@ -815,7 +816,7 @@ async def test_events_of_a_later_version_are_ignored(hub: Hub) -> None:
     before = counters.events_rejected
 
     await send_to_group(stream_group(stream_sid), {"type": "message.edited", "v": 9})
-    await send_to_group(PROCESS_GROUP, {"type": "service.renamed", "name": 7})
+    await send_to_group(process_group(), {"type": "service.renamed", "name": 7})
     await publish(stream_sid, 1)
     await client.until(1)
 

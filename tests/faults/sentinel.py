@@ -27,7 +27,8 @@ sentinel failover-timeout {MASTER} 5000
 class Guarded:
     """Two Redis servers under Sentinels; ``url`` names whichever is the master."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, password: str = "") -> None:
+        self._password = password
         options = "--repl-diskless-sync-delay", "0", "--dir", str(folder)
         self.master = RedisServer(*options)
         follow = f"--replicaof 127.0.0.1 {self.master.port}".split()
@@ -49,12 +50,15 @@ class Guarded:
     def _guard(self, folder: Path, port: int) -> Program:
         path = folder / f"sentinel-{port}.conf"
         values = {"port": port, "folder": folder, "master": self.master.port}
-        path.write_text(CONFIGURATION.format(**values))
+        text = CONFIGURATION.format(**values)
+        if self._password:
+            text += f"requirepass {self._password}\n"
+        path.write_text(text)
         return Program(redis_binary(), str(path), "--sentinel", ready="+monitor master")
 
-    @staticmethod
-    def _is_ready(port: int) -> bool:
-        with redis.Redis(port=port, decode_responses=True) as client:
+    def _is_ready(self, port: int) -> bool:
+        password = self._password or None
+        with redis.Redis(port=port, password=password, decode_responses=True) as client:
             known = client.sentinel_master(MASTER)
         others = known["num-other-sentinels"], known["num-slaves"]
         return tuple(map(int, others)) == (SENTINELS - 1, 1)

@@ -9,8 +9,18 @@ from sync_streams.redis import urls
 
 SYNC_STREAMS |= json.loads(os.environ.get("FAULT_SETTINGS", "{}"))
 
-if os.environ.get("FAULT_LAYER") == "core":
-    CHANNEL_LAYERS["default"] = {
+LAYERS = {
+    "pubsub": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": urls.hosts(REDIS_URL) if REDIS_URL else []},
+    },
+    "core": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": urls.hosts(REDIS_URL), "capacity": 10_000},
-    }
+        "CONFIG": {
+            "hosts": urls.hosts(REDIS_URL) if REDIS_URL else [],
+            "capacity": 10_000,
+        },
+    },
+}
+if layer := os.environ.get("FAULT_LAYER"):
+    CHANNEL_LAYERS["default"] = LAYERS.get(layer, CHANNEL_LAYERS["default"])

@@ -43,7 +43,7 @@ class Log:
 
     def note(self, moment: int, command: str) -> None:
         """Take one line of Redis' MONITOR: a script, or what a script does."""
-        if command.startswith("EVAL "):
+        if command.startswith(("EVAL ", "EVALSHA ")):
             self._settle()
             self.asked = moment
         elif command.startswith("LPUSH "):
@@ -63,7 +63,7 @@ async def watch(server: RedisServer, sid: str, ready: asyncio.Event, log: Log) -
     ):
         ready.set()
         async for line in monitor.listen():
-            if f"sync_streams:rate:{{{sid}}}" in line["command"]:
+            if f":rate:{{{sid}}}" in line["command"]:
                 log.note(int(line["time"] * 1e6), line["command"])
 
 

@@ -17,7 +17,7 @@ ANSWER_SECONDS = 5
 """Whoever asks in the last ones of a freeze may be answered after it."""
 
 
-@pytest.mark.parametrize("layer", ["pubsub", "core"])
+@pytest.mark.parametrize("layer", ["redis", "pubsub", "core"])
 async def test_redis_killed_and_restarted(
     layer: str, redis_server: RedisServer, start_worker: StartWorker, figures: Figures
 ) -> None:
@@ -42,7 +42,7 @@ async def test_redis_killed_and_restarted(
     )
 
 
-@pytest.mark.parametrize("layer", ["pubsub", "core"])
+@pytest.mark.parametrize("layer", ["redis", "pubsub", "core"])
 async def test_redis_frozen(
     layer: str, redis_server: RedisServer, start_worker: StartWorker, figures: Figures
 ) -> None:

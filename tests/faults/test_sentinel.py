@@ -29,7 +29,7 @@ async def test_publishing_and_delivery_go_to_the_new_master(
     with redis.Redis(port=guarded.replica.port) as client:
         assert client.info("replication")["role"] == "master"
         # The publish rate is counted there, too.
-        assert client.info("commandstats")["cmdstat_eval"]["calls"] > 0
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] > 0
     report(
         figures,
         f"master Redis {fault}, Sentinels name another",

@@ -54,7 +54,7 @@ async def all_arrive(attempts: list[Attempt], *subscribers: Subscriber) -> None:
         await one.until(lambda one=one: numbers <= set(one.received))  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("layer", ["pubsub", "core"])
+@pytest.mark.parametrize("layer", ["redis", "pubsub", "core"])
 async def test_streams_of_the_other_server_go_on(
     layer: str,
     servers: list[RedisServer],

@@ -5,8 +5,8 @@ See https://channels.readthedocs.io/en/stable/topics/channel_layers.html.
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Coroutine, Mapping
+from typing import Any, cast
 
 from channels.exceptions import InvalidChannelLayerError
 from channels.layers import BaseChannelLayer, get_channel_layer
@@ -16,13 +16,15 @@ from sync_streams.conf import get_settings
 from sync_streams.delivery.cluster.event_loop import LATEST, loops, run_on_loop
 from sync_streams.delivery.events import (
     MESSAGE,
-    PROCESS_GROUP,
     Event,
     ServiceEvent,
+    process_group,
     stream_group,
 )
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.layers import InMemoryChannelLayer
+from sync_streams.redis import rate_limit
+from sync_streams.redis.layer import RedisChannelLayer
 
 from .backpressure import backpressure
 from .servers import server_of
@@ -68,21 +70,58 @@ async def abroadcast(event: Event | ServiceEvent) -> None:
             been behind for as long, or hears nothing from where it would go.
     """
     if (serving := loops.elsewhere()) is not None:
-        await _hand_over(event, serving)
+        await _hand_over(abroadcast(event), serving)
         return
-    group = PROCESS_GROUP
+    group = process_group()
     if event["type"] == MESSAGE:
         group = stream_group(event["stream_sid"])
         await _check_reachable(event["stream_sid"], group)
+    await _send_in_time(group, event)
+
+
+async def abroadcast_message(event: Event) -> None:
+    """Take a Message out of its Stream's rate and send it to who has subscribers.
+
+    Our own layer on Redis does both in one step; with any other one, a Message that
+    could be counted and not sent is lost to the rate.
+
+    Raises:
+        RateLimited: 54009, with the seconds to wait; nobody was told.
+        ServiceUnavailable: 20503, as of :func:`abroadcast`, or what counts the rate
+            does not answer.
+    """
+    if (serving := loops.elsewhere()) is not None:
+        await _hand_over(abroadcast_message(event), serving)
+        return
+    stream_sid = event["stream_sid"]
+    group, layer = stream_group(stream_sid), channel_layer()
+    await _check_reachable(stream_sid, group)
+    if isinstance(layer, RedisChannelLayer):
+        rate = rate_limit.rate(stream_sid)
+        wait = await layer.group_send_in_rate(group, event, rate)
+        rate_limit.check(stream_sid, wait)
+    else:
+        await rate_limit.aspend(stream_sid)
+        await _send_in_time(group, event)
+
+
+async def _send_in_time(group: str, event: Mapping[str, object]) -> None:
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
             await send_to_group(group, event)
     except ImproperlyConfigured:
         raise
     except Exception as error:
-        # Layers are pluggable and their errors share no base class.
-        logger.warning("an event could not be broadcast: %r", error)
-        raise ServiceUnavailable from error
+        raise unavailable(error) from error
+
+
+def unavailable(error: Exception) -> ServiceUnavailable:
+    """Return what to raise where the layer has failed, which is logged."""
+    if isinstance(error, ServiceUnavailable):
+        return error  # by our own layer, which logs what changes, not each error
+    # Layers are pluggable and their errors share no base class.
+    logger.warning("channel layer failed: %r", error)
+    return ServiceUnavailable()
 
 
 def can_broadcast_now(stream_sid: str) -> bool:
@@ -104,10 +143,10 @@ def broadcast_now(event: Event) -> None:
 
 
 async def _hand_over(
-    event: Event | ServiceEvent, serving: asyncio.AbstractEventLoop
+    broadcasting: Coroutine[Any, Any, None], serving: asyncio.AbstractEventLoop
 ) -> None:
     # From here a layer in memory would not wake the loop that receives.
-    future = asyncio.run_coroutine_threadsafe(abroadcast(event), serving)
+    future = asyncio.run_coroutine_threadsafe(broadcasting, serving)
     try:
         async with asyncio.timeout(LATEST * get_settings().broadcast_timeout_seconds):
             await asyncio.wrap_future(future)
@@ -130,3 +169,8 @@ async def _check_reachable(stream_sid: str, group: str) -> None:
 def broadcast(event: Event | ServiceEvent) -> None:
     """Do as :func:`abroadcast` does, from synchronous code of any thread."""
     run_on_loop(abroadcast(event))
+
+
+def broadcast_message(event: Event) -> None:
+    """Do as :func:`abroadcast_message` does, from synchronous code of any thread."""
+    run_on_loop(abroadcast_message(event))

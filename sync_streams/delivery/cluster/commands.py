@@ -1,22 +1,32 @@
 """Commands: what an operator tells every process to do with its connections.
 
-``connections.registry`` carries them out.
+``connections.registry`` carries them out. They are signed with a key that Django
+derives from ``SECRET_KEY``: a channel layer may be shared with others, and only the
+site's own commands are carried out.
+https://docs.djangoproject.com/en/stable/topics/signing/.
 """
 
 import asyncio
 import logging
-from typing import Literal, NotRequired, TypedDict
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
+from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
 
 from sync_streams.conf import get_settings
-from sync_streams.delivery.events import PROCESS_GROUP
-from sync_streams.errors import ServiceUnavailable
+from sync_streams.delivery.events import process_group
 
-from .broadcast import send_to_group
+from .broadcast import send_to_group, unavailable
 from .event_loop import run_on_loop
 
 logger = logging.getLogger(__name__)
+
+Receiver = TypeVar("Receiver")
+
+MAX_AGE_SECONDS = 300
+"""Time for which a command holds: somebody may have recorded it. The clocks of the
+machines may differ by as much."""
 
 DISCONNECT: Literal["command.disconnect"] = "command.disconnect"
 DRAIN: Literal["command.drain"] = "command.drain"
@@ -34,7 +44,7 @@ class DisconnectCommand(TypedDict):
     connection_id: NotRequired[str]
     """The one to end; without it all are."""
 
-    reply_to: NotRequired[str]
+    reply_to: NotRequired[str | None]
     """Channel of the survey that carries the command."""
 
 
@@ -53,16 +63,48 @@ def send(command: DrainCommand) -> None:
         ServiceUnavailable: 20503, the layer did not take it within
             ``broadcast_timeout_seconds``.
     """
-    run_on_loop(_send(command))
+    run_on_loop(_send(signed(command)))
 
 
-async def _send(command: DrainCommand) -> None:
+def authenticated(
+    handle: Callable[[Receiver, Any], Awaitable[None]],
+) -> Callable[[Receiver, Any], Coroutine[Any, Any, None]]:
+    """Return a handler that hands over what this site has signed, and logs the rest."""
+
+    async def handle_signed(receiver: Receiver, event: Mapping[str, Any]) -> None:
+        try:
+            command = signing.loads(
+                event["signed"], salt=_salt(), max_age=MAX_AGE_SECONDS
+            )
+            is_ours = command["type"] == event["type"]
+        except (KeyError, TypeError, AttributeError, signing.BadSignature):
+            is_ours, command = False, {}
+        if is_ours:
+            await handle(receiver, command | {"reply_to": event.get("reply_to")})
+        else:
+            logger.error("%s was refused: not signed by this site", event["type"])
+
+    return handle_signed
+
+
+async def _send(event: Mapping[str, object]) -> None:
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-            await send_to_group(PROCESS_GROUP, command)
+            await send_to_group(process_group(), event)
     except ImproperlyConfigured:
         raise
     except Exception as error:
-        # Layers are pluggable and their errors share no base class.
-        logger.warning("channel layer failed: %r", error)
-        raise ServiceUnavailable from error
+        raise unavailable(error) from error
+
+
+def signed(command: DisconnectCommand | DrainCommand) -> dict[str, object]:
+    """Return the event that carries a command."""
+    return {
+        "type": command["type"],
+        "signed": signing.dumps(dict(command), salt=_salt()),
+    }
+
+
+def _salt() -> str:
+    # Sites that differ by their prefix alone are different sites.
+    return f"{get_settings().prefix}.commands"

@@ -6,7 +6,6 @@ https://channels.readthedocs.io/en/stable/topics/channel_layers.html#single-chan
 """
 
 import asyncio
-import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -14,13 +13,10 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from sync_streams.delivery.events import PROCESS_GROUP
-from sync_streams.errors import ServiceUnavailable
+from sync_streams.delivery.events import process_group
 
-from .broadcast import channel_layer, send_to_group
+from .broadcast import channel_layer, send_to_group, unavailable
 from .event_loop import run_on_loop
-
-logger = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.25
 """Time that the processes have to answer."""
@@ -51,9 +47,7 @@ async def aask(question: Mapping[str, Any]) -> Answers:
     except ImproperlyConfigured:
         raise
     except Exception as error:
-        # Layers are pluggable and their errors share no base class.
-        logger.warning("channel layer failed: %r", error)
-        raise ServiceUnavailable from error
+        raise unavailable(error) from error
     return answers
 
 
@@ -78,7 +72,7 @@ def process_name() -> str:
 async def _gather(question: Mapping[str, Any], answers: Answers) -> None:
     layer = channel_layer()
     channel = await layer.new_channel()
-    await send_to_group(PROCESS_GROUP, {**question, "reply_to": channel})
+    await send_to_group(process_group(), {**question, "reply_to": channel})
     while True:
         answer = await layer.receive(channel)
         answers[answer["process"]] = answer

@@ -1,0 +1,100 @@
+"""One connection to a Redis server: commands out, replies in, in order."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, cast
+
+from .health import RedisUnavailable, describe
+from .protocol import ReplyError, Word, new_reader, pack, protocol_error
+
+Waiting: TypeAlias = tuple["asyncio.Future[Any]", float]
+"""A reply that is due, and when its command was given."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection; everything that is sent in one turn of the loop goes together."""
+
+    def __init__(self) -> None:
+        """Wait to be opened, on the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._reader = new_reader()
+        self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        self._reason = ""
+        self.waiting: deque[Waiting] = deque()
+        """Replies that are due."""
+        self.take: Callable[[Any], None] = self._answer
+        """Called with each reply; an error is a value like others."""
+        self.on_lost: Callable[[str], None] = lambda reason: None
+        """Called with the reason, once, when the connection is lost."""
+        self.is_lost = False
+        self.heard_at = self._loop.time()
+        """When something was last read, by the loop's clock."""
+
+    def request(self, *words: Word) -> "asyncio.Future[Any]":
+        """Send a command; return its reply, which may be an error, or ``None``."""
+        reply = self._loop.create_future()
+        self.forward(words, reply, self._loop.time())
+        return reply
+
+    def forward(
+        self, words: Sequence[Word], reply: "asyncio.Future[Any]", asked_at: float
+    ) -> None:
+        """Send a command; *reply* gets what comes back."""
+        if self.is_lost:
+            reply.set_exception(RedisUnavailable(self._reason))
+            return
+        self.waiting.append((reply, asked_at))
+        self.send(pack(*words))
+
+    def send(self, data: bytes) -> None:
+        """Send bytes, together with whatever else is sent in this turn of the loop."""
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(data)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if self._transport is not None and not self.is_lost:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def abort(self, reason: str) -> None:
+        """Break the connection; ``on_lost`` is called before long."""
+        self._reason = self._reason or reason
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self._loop.time()
+        reader = self._reader
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not False:
+                self.take(reply)
+        except protocol_error() as error:
+            self.abort(f"not Redis' protocol: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+        self._reason = self._reason or (describe(exc) if exc else "connection closed")
+        while self.waiting:
+            reply, _ = self.waiting.popleft()
+            if not reply.done():
+                reply.set_exception(RedisUnavailable(self._reason))
+        self.on_lost(self._reason)
+
+    def _answer(self, value: Any) -> None:
+        if not self.waiting:
+            self.abort(f"a reply to nothing: {value!r:.200}")
+            return
+        reply, _ = self.waiting.popleft()
+        if reply.done():
+            return
+        if isinstance(value, ReplyError):
+            reply.set_exception(value)
+        else:
+            reply.set_result(value)

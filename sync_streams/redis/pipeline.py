@@ -1,0 +1,173 @@
+"""Commands to one server: over one connection, many at once, each answered in time.
+
+What is asked for in one turn of the event loop is written together, and nothing waits
+for the reply to what was asked before. A command that was written is never written
+again: where its connection breaks, nobody knows whether it was carried out.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from sync_streams.conf import get_settings
+
+from .connection import Connection
+from .endpoint import Opener
+from .health import Backoff, Health, RedisUnavailable, describe
+from .protocol import Word
+
+MAX_WAITING = 8_192
+"""Commands that wait for a reply, or for a connection; further ones are refused."""
+
+PART = "commands"
+
+
+class Pipeline:
+    """Commands to one server, in order."""
+
+    def __init__(
+        self, opener: Opener, health: Health, *preparations: Sequence[Word]
+    ) -> None:
+        """Connect when there is something to ask.
+
+        Args:
+            opener: opens connections to the server.
+            health: what is known of the server.
+            preparations: commands that are given first on each connection.
+        """
+        self._opener, self._health = opener, health
+        self._preparations = preparations
+        self._loop = asyncio.get_running_loop()
+        self._connection: Connection | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._unsent: list[tuple[Sequence[Word], asyncio.Future[Any], float]] = []
+        self._watch: asyncio.TimerHandle | None = None
+        self._backoff, self._retry_at = Backoff(), 0.0
+        self._was_lost = False
+
+    def request(self, *words: Word) -> "asyncio.Future[Any]":
+        """Give a command.
+
+        Returns:
+            The reply, within ``broadcast_timeout_seconds``: an exception if it is an
+            error (ReplyError), or if there is none (RedisUnavailable).
+        """
+        connection = self._connection
+        if connection is None:
+            return self._wait_to_send(words)
+        if len(connection.waiting) >= MAX_WAITING:
+            return self._refusal("too many commands wait")
+        reply = connection.request(*words)
+        if self._watch is None:
+            self._look_after(get_settings().broadcast_timeout_seconds)
+        return reply
+
+    def reset(self, reason: str) -> None:
+        """Break the connection, so that the next command opens another one."""
+        if self._connection is not None:
+            self._connection.abort(reason)
+
+    def retry(self) -> None:
+        """Connect again, if the connection was lost: the server is back."""
+        self._retry_at = 0.0
+        if self._was_lost and self._connection is None and self._opening is None:
+            self._opening = self._loop.create_task(self._open())
+
+    async def close(self) -> None:
+        """Break the connection, and refuse what waits for one."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+            self._opening = None
+        self._refuse_unsent("closed")
+        if self._connection is not None:
+            self._connection.on_lost = lambda reason: None
+            self._connection.abort("closed")
+            self._connection = None
+
+    def _wait_to_send(self, words: Sequence[Word]) -> "asyncio.Future[Any]":
+        now = self._loop.time()
+        if self._opening is None and now < self._retry_at:
+            return self._refusal(self._health.reason)
+        if len(self._unsent) >= MAX_WAITING:
+            return self._refusal("too many commands wait")
+        reply = self._loop.create_future()
+        self._unsent.append((words, reply, now))
+        if self._opening is None:
+            self._opening = self._loop.create_task(self._open())
+        if self._watch is None:
+            self._look_after(get_settings().broadcast_timeout_seconds)
+        return reply
+
+    def _refusal(self, reason: str) -> "asyncio.Future[Any]":
+        refusal = self._loop.create_future()
+        refusal.set_exception(RedisUnavailable(reason))
+        return refusal
+
+    async def _open(self) -> None:
+        try:
+            connection = await self._opener.open(*self._preparations)
+        except RedisUnavailable as error:
+            self._retry_at = self._loop.time() + self._backoff.pause()
+            self._health.fail(PART, error.reason)
+            self._refuse_unsent(error.reason)
+        except Exception as error:  # what is wrong with the options, say
+            self._retry_at = self._loop.time() + self._backoff.pause()
+            self._health.fail(PART, describe(error))
+            self._refuse_unsent(describe(error))
+        else:
+            self._start(connection)
+        finally:
+            self._opening = None
+
+    def _start(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.on_lost = self._lose
+        if connection.is_lost:
+            connection.on_lost("connection closed")
+            return
+        self._backoff.reset()
+        self._was_lost = False
+        self._health.recover(PART)
+        unsent, self._unsent = self._unsent, []
+        for words, reply, asked_at in unsent:
+            # Whoever gave up meanwhile asks for nothing any more.
+            if not reply.done():
+                connection.forward(words, reply, asked_at)
+
+    def _lose(self, reason: str) -> None:
+        self._connection, self._was_lost = None, True
+        self._health.fail(PART, reason)
+        self._refuse_unsent(reason)
+
+    def _refuse_unsent(self, reason: str) -> None:
+        unsent, self._unsent = self._unsent, []
+        for _, reply, _ in unsent:
+            if not reply.done():
+                reply.set_exception(RedisUnavailable(reason))
+
+    def _look_after(self, seconds: float) -> None:
+        self._watch = self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """Give up what has waited too long; one timer serves all commands."""
+        self._watch = None
+        timeout, now = get_settings().broadcast_timeout_seconds, self._loop.time()
+        oldest = self._oldest()
+        if oldest is None:
+            return
+        if oldest + timeout > now:
+            self._look_after(oldest + timeout - now)
+        elif self._connection is not None:
+            self._health.fail(PART, "no answer", silent_for=now - oldest)
+            self._connection.abort("no answer")
+        else:
+            self._refuse_unsent(self._health.reason or "no connection")
+
+    def _oldest(self) -> float | None:
+        if self._connection is not None and self._connection.waiting:
+            return self._connection.waiting[0][1]
+        return self._unsent[0][2] if self._unsent else None

@@ -1,0 +1,168 @@
+"""One Redis server: what it is told, what it tells, and whether it is of use."""
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+from .endpoint import Opener
+from .health import Health, RedisUnavailable
+from .pipeline import Pipeline
+from .protocol import ReplyError, Word
+from .scripts import SPEND_AND_PUBLISH, SPEND_AND_PUBLISH_SHARDED, Script
+from .subscription import PLAIN, SHARDED, Listener, Subscription
+
+PART = "publishing"
+
+
+class Shard(Protocol):
+    """What a part of the groups is on: a server, or a cluster of them."""
+
+    is_sharded: bool
+    """Whether names carry a hash tag, which says on which server they are."""
+
+    async def publish(self, channel: bytes, payload: bytes) -> None:
+        """Publish to a channel.
+
+        Raises:
+            RedisUnavailable: with the reason.
+        """
+
+    async def publish_in_rate(
+        self, channel: bytes, payload: bytes, rate: tuple[str, int, int]
+    ) -> int:
+        """Publish to a channel if its rate allows that, in one step.
+
+        Args:
+            channel: where to.
+            payload: what.
+            rate: the key that it is counted under, Messages in a window, and that
+                window in microseconds.
+
+        Returns:
+            0 if it was published, or else the microseconds to wait.
+
+        Raises:
+            RedisUnavailable: with the reason.
+        """
+
+    async def subscribe(self, channel: bytes) -> None:
+        """Listen to a channel, from before this returns.
+
+        Raises:
+            RedisUnavailable: with the reason.
+        """
+
+    def unsubscribe(self, channel: bytes) -> None:
+        """Listen to a channel no more."""
+
+    def reconnect(self) -> None:
+        """Replace the connections, which others may have to be told of."""
+
+    async def close(self) -> None:
+        """Break the connections, and forget what is listened to."""
+
+
+class Node:
+    """One server at the level of its replies."""
+
+    def __init__(
+        self, opener: Opener, listener: Listener, *, is_sharded: bool = False
+    ) -> None:
+        """Connect when there is something to do."""
+        name = f"Redis {opener.name}"
+        health = Health(name, "unreachable", "reachable again")
+        self._publishing = Health(name, "refuses to publish", "publishes again")
+        if is_sharded:
+            self._verb, self._script = b"SPUBLISH", SPEND_AND_PUBLISH_SHARDED
+        else:
+            self._verb, self._script = b"PUBLISH", SPEND_AND_PUBLISH
+        loading = "SCRIPT", "LOAD", self._script.text
+        self.pipeline = Pipeline(opener, health, loading)
+        verbs = SHARDED if is_sharded else PLAIN
+
+        def restored() -> None:
+            self.pipeline.retry()
+            listener.restored()
+
+        listening = replace(listener, restored=restored)
+        self.subscription = Subscription(opener, health, listening, verbs)
+
+    async def publish(self, channel: bytes, payload: bytes) -> None:
+        """Publish to a channel."""
+        await self.pipeline.request(self._verb, channel, payload)
+
+    async def publish_in_rate(
+        self, channel: bytes, payload: bytes, rate: tuple[str, int, int]
+    ) -> int:
+        """Publish to a channel if its rate allows that."""
+        waited = await self._evaluate(self._script, *rate, channel, payload)
+        if self._publishing.reason:
+            self._publishing.recover(PART)
+        return int(waited)
+
+    async def _evaluate(self, script: Script, key: str, *arguments: Word) -> Any:
+        request = self.pipeline.request
+        try:
+            return await request(b"EVALSHA", script.sha, 1, key, *arguments)
+        except ReplyError as error:
+            # The server has forgotten the script; so it has done nothing.
+            if error.code != "NOSCRIPT":
+                raise
+        return await request(b"EVAL", script.text, 1, key, *arguments)
+
+    def refuse(self, error: ReplyError) -> RedisUnavailable:
+        """Note that the server refuses what it was told; return what to raise."""
+        reason = str(error)
+        self._publishing.fail(PART, reason)
+        if error.code == "READONLY":
+            # It was the master: the next connection goes to the one that is now.
+            self.reconnect(reason)
+        return RedisUnavailable(reason)
+
+    def reconnect(self, reason: str) -> None:
+        """Replace both connections."""
+        self.pipeline.reset(reason)
+        self.subscription.reset(reason)
+
+    async def close(self) -> None:
+        """Break both connections."""
+        await self.pipeline.close()
+        await self.subscription.close()
+
+
+class Server:
+    """One server for all that is on it, alone or behind Sentinels."""
+
+    is_sharded = False
+
+    def __init__(self, opener: Opener, listener: Listener) -> None:
+        """Connect when there is something to do."""
+        self._node = Node(opener, listener)
+
+    async def publish(self, channel: bytes, payload: bytes) -> None:
+        try:
+            await self._node.publish(channel, payload)
+        except ReplyError as error:
+            raise self._node.refuse(error) from error
+
+    async def publish_in_rate(
+        self, channel: bytes, payload: bytes, rate: tuple[str, int, int]
+    ) -> int:
+        try:
+            return await self._node.publish_in_rate(channel, payload, rate)
+        except ReplyError as error:
+            raise self._node.refuse(error) from error
+
+    async def subscribe(self, channel: bytes) -> None:
+        try:
+            await self._node.subscription.add(channel)
+        except ReplyError as error:
+            raise self._node.refuse(error) from error
+
+    def unsubscribe(self, channel: bytes) -> None:
+        self._node.subscription.discard(channel)
+
+    def reconnect(self) -> None:
+        self._node.reconnect("it seems to be silent")
+
+    async def close(self) -> None:
+        await self._node.close()

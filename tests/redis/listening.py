@@ -1,0 +1,57 @@
+"""What tests of the channel layer do again and again."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from sync_streams.layers import RedisChannelLayer
+
+GROUP = "sync_streams.stream.TO0"
+FREE = ("rate:{TO0}", 1_000_000, 1_000_000)
+"""A rate that refuses nothing."""
+
+
+def event(number: int) -> dict[str, Any]:
+    return {"type": "test", "n": number}
+
+
+async def publish(layer: RedisChannelLayer, number: int = 0) -> float:
+    """Publish within a rate that refuses nothing."""
+    return await layer.group_send_in_rate(GROUP, event(number), FREE)
+
+
+async def until(condition: Callable[[], object], within: float = 10) -> None:
+    """Wait until it holds: for what nobody announces."""
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.005)
+
+
+class Ear:
+    """Collects the numbers that a group is sent."""
+
+    def __init__(self, layer: RedisChannelLayer, *groups: str) -> None:
+        self._layer, self._groups = layer, groups or (GROUP,)
+        self.numbers: list[int] = []
+        self.channel = ""
+        self._task: asyncio.Task[Any]
+
+    async def __aenter__(self) -> "Ear":
+        self.channel = await self._layer.new_channel()
+        for group in self._groups:
+            await self._layer.group_add(group, self.channel)
+        listening = self._layer.listen(self.channel, self._note)
+        self._task = asyncio.create_task(listening)
+        await asyncio.sleep(0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def _note(self, message: Any) -> None:
+        self.numbers.append(message["n"])
+
+    async def until(self, count: int) -> None:
+        """Wait until that many have arrived."""
+        await until(lambda: len(self.numbers) >= count)

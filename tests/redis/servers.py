@@ -1,0 +1,157 @@
+"""Redis servers in all shapes: behind TLS, on a Unix socket, as a cluster."""
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from tests.services import RedisServer, free_port
+
+SLOTS = 16_384
+SETTLE_SECONDS = 30
+
+
+class TlsServer:
+    """A Redis that speaks TLS alone, with a certificate of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.certificate = folder / "redis.crt"
+        key = folder / "redis.key"
+        command = (
+            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+        )
+        names = "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"
+        files = "-keyout", str(key), "-out", str(self.certificate)
+        subprocess.run(
+            [*command.split(), *names, *files], check=True, capture_output=True
+        )
+        port = free_port()
+        self.server = RedisServer(
+            *("--tls-port", str(port), "--tls-auth-clients", "no"),
+            *("--tls-cert-file", str(self.certificate), "--tls-key-file", str(key)),
+        )
+        self.address = f"localhost:{port}"
+
+    def stop(self) -> None:
+        """End it."""
+        self.server.stop()
+
+
+class UnixServer:
+    """A Redis on a Unix socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "redis.sock"
+        self.server = RedisServer("--unixsocket", str(self.path))
+
+    def stop(self) -> None:
+        """End it."""
+        self.server.stop()
+
+
+class Cluster:
+    """A Redis Cluster of three masters, the last of which may have a replica."""
+
+    def __init__(
+        self, folder: Path, *options: str, replicas: int = 0, password: str = ""
+    ) -> None:
+        if password:
+            options += "--requirepass", password, "--masterauth", password
+        self._password = password or None
+        self.servers = [
+            self._start(folder / str(number), options) for number in range(3 + replicas)
+        ]
+        self.masters, self.replicas = self.servers[:3], self.servers[3:]
+        self._meet()
+        ends = [0, SLOTS // 3, 2 * SLOTS // 3, SLOTS]
+        for server, first, end in zip(self.masters, ends, ends[1:], strict=False):
+            self._run(server, "CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+        self.settle()
+        for server in self.replicas:
+            node = self._run(self.masters[-1], "CLUSTER", "MYID")
+            _wait(lambda server=server, node=node: self._follows(server, node))
+        self.settle()
+
+    @property
+    def url(self) -> str:
+        """Its ``REDIS_URL``, which names two of its servers."""
+        addresses = ",".join(f"127.0.0.1:{one.port}" for one in self.masters[:2])
+        return f"cluster://{addresses}"
+
+    def settle(self) -> None:
+        """Wait until all servers that answer agree."""
+        for server in self.servers:
+            _wait(lambda server=server: self._is_well(server))
+
+    def owner(self, slot: int) -> RedisServer:
+        """Return the server that has a slot."""
+        slots = self._run(self.servers[0], "CLUSTER", "SLOTS")
+        for first, last, (_, port, *_), *_ in slots:
+            if first <= slot <= last:
+                return next(one for one in self.servers if one.port == port)
+        raise LookupError(slot)
+
+    def move(self, slot: int, target: RedisServer) -> None:
+        """Give a slot, whose keys are lost, to another server."""
+        node = self._run(target, "CLUSTER", "MYID")
+        source = self.owner(slot)
+        for key in self._run(source, "CLUSTER", "GETKEYSINSLOT", slot, 1000):
+            self._run(source, "DEL", key)
+        for server in (target, source, *self.masters):
+            self._run(server, "CLUSTER", "SETSLOT", slot, "NODE", node)
+
+    def stop(self) -> None:
+        """End all servers."""
+        for server in self.servers:
+            server.stop()
+
+    def _start(self, folder: Path, options: tuple[str, ...]) -> RedisServer:
+        folder.mkdir()
+        return RedisServer(
+            *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
+            *("--cluster-node-timeout", "1000", "--dir", str(folder)),
+            *("--repl-diskless-sync-delay", "0", *options),
+        )
+
+    def _meet(self) -> None:
+        first = self.servers[0]
+        for server in self.servers[1:]:
+            bus = self._run(server, "CONFIG", "GET", "cluster-port")[1]
+            self._run(first, "CLUSTER", "MEET", "127.0.0.1", server.port, bus)
+        count = len(self.servers)
+        for server in self.servers:
+            _wait(lambda server=server: self._known(server) == count)
+
+    def _run(self, server: RedisServer, *words: Any) -> Any:
+        with redis.Redis(
+            port=server.port,
+            password=self._password,
+            decode_responses=True,
+            protocol=2,
+        ) as client:
+            # No parsing: what the server says.
+            client.response_callbacks.clear()
+            return client.execute_command(*words)
+
+    def _known(self, server: RedisServer) -> int:
+        return len(str(self._run(server, "CLUSTER", "NODES")).splitlines())
+
+    def _is_well(self, server: RedisServer) -> bool:
+        return "cluster_state:ok" in str(self._run(server, "CLUSTER", "INFO"))
+
+    def _follows(self, server: RedisServer, node: str) -> bool:
+        try:
+            self._run(server, "CLUSTER", "REPLICATE", node)
+        except redis.ResponseError:
+            return False
+        found = str(self._run(server, "INFO", "replication"))
+        return "master_link_status:up" in found
+
+
+def _wait(condition: Any) -> None:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,162 @@
+"""A Redis Cluster: sharded pub/sub, each Stream's rate and group on one server."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from sync_streams.layers import RedisChannelLayer
+from sync_streams.redis.health import RedisUnavailable
+from sync_streams.redis.urls import hosts
+from sync_streams.sids import new_stream_sid
+from tests.redis.conftest import NewLayer
+from tests.redis.listening import Ear, event, until
+from tests.redis.servers import Cluster
+
+pytestmark = pytest.mark.redis
+
+STREAMS = 30
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def layer(cluster: Cluster, new_layer: NewLayer) -> RedisChannelLayer:
+    return new_layer(*hosts(cluster.url))
+
+
+def group(sid: str) -> str:
+    return f"sync_streams.stream.{sid}"
+
+
+async def publish(layer: RedisChannelLayer, sid: str, number: int = 0) -> float:
+    rate = (f"rate:{{{sid}}}", 1_000_000, 1_000_000)
+    return await layer.group_send_in_rate(group(sid), event(number), rate)
+
+
+async def publish_at_last(layer: RedisChannelLayer, sid: str, number: int) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await publish(layer, sid, number)
+            except RedisUnavailable:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def test_streams_are_spread_and_each_message_arrives_once(
+    cluster: Cluster, layer: RedisChannelLayer, new_layer: NewLayer
+) -> None:
+    sids = [new_stream_sid() for _ in range(STREAMS)]
+    other = new_layer(*hosts(cluster.url))
+    async with Ear(layer, *map(group, sids)) as ear:
+        await asyncio.gather(
+            *(publish(other, sid, number) for number, sid in enumerate(sids))
+        )
+        await ear.until(STREAMS)
+
+    assert sorted(ear.numbers) == [*range(STREAMS)]
+    for server in cluster.masters:
+        with redis.Redis(port=server.port) as client:
+            assert int(str(client.dbsize())) > 0
+
+
+async def test_a_refused_message_is_not_published(layer: RedisChannelLayer) -> None:
+    sid = new_stream_sid()
+    rate = (f"rate:{{{sid}}}", 30, 60_000_000)
+    async with Ear(layer, group(sid)) as ear:
+        waits = [
+            await layer.group_send_in_rate(group(sid), event(number), rate)
+            for number in range(31)
+        ]
+        await publish(layer, sid, 99)
+        await ear.until(31)
+
+    assert waits[:30] == [0] * 30
+    assert 59 < waits[30] <= 60
+    assert ear.numbers == [*range(30), 99]
+
+
+async def test_a_channel_of_one_process_is_reached(layer: RedisChannelLayer) -> None:
+    channels = [await layer.new_channel() for _ in range(10)]
+
+    for number, channel in enumerate(channels):
+        await layer.send(channel, event(number))
+
+    received = [(await layer.receive(channel))["n"] for channel in channels]
+    assert received == [*range(10)]
+
+
+async def test_a_slot_that_moves_takes_its_stream_along(
+    cluster: Cluster, layer: RedisChannelLayer, new_layer: NewLayer
+) -> None:
+    interruptions: list[int] = []
+    layer.on_interruption(lambda server, since: interruptions.append(server))
+    sid = new_stream_sid()
+    slot = key_slot(sid.encode())
+    publisher = new_layer(*hosts(cluster.url))
+    async with Ear(layer, group(sid)) as ear:
+        await publish(publisher, sid, 1)
+        await ear.until(1)
+        source = cluster.owner(slot)
+        target = next(one for one in cluster.masters if one is not source)
+
+        cluster.move(slot, target)
+        await until(lambda: interruptions)
+        await until(lambda: is_heard(target.port, sid))
+        await publish_at_last(publisher, sid, 2)
+        await ear.until(2)
+
+    assert ear.numbers == [1, 2]
+    assert not is_heard(source.port, sid)
+
+
+def is_heard(port: int, sid: str) -> bool:
+    with redis.Redis(port=port) as client:
+        return bool(client.pubsub_shardchannels(f"*{sid}*"))
+
+
+async def test_a_server_that_is_gone_is_replaced_by_its_replica(
+    tmp_path: Path, new_layer: NewLayer
+) -> None:
+    cluster = Cluster(tmp_path, replicas=1)
+    layer = new_layer(*hosts(cluster.url))
+    sids = [new_stream_sid() for _ in range(STREAMS)]
+    try:
+        async with Ear(layer, *map(group, sids)) as ear:
+            await asyncio.gather(*(publish(layer, sid) for sid in sids))
+            await asyncio.to_thread(cluster.masters[-1].kill)
+            for number, sid in enumerate(sids, start=1):
+                await publish_at_last(layer, sid, number)
+            await until(lambda: all_heard(cluster, sids))
+            await asyncio.gather(
+                *(publish(layer, sid, 1000 + n) for n, sid in enumerate(sids))
+            )
+            await until(lambda: {*range(1000, 1000 + STREAMS)} <= {*ear.numbers})
+    finally:
+        cluster.stop()
+
+
+def all_heard(cluster: Cluster, sids: list[str]) -> bool:
+    ports = [server.port for server in (*cluster.masters[:-1], *cluster.replicas)]
+    return all(any(is_heard(port, sid) for port in ports) for sid in sids)
+
+
+async def test_a_cluster_that_is_away_is_said_to_be(new_layer: NewLayer) -> None:
+    layer = new_layer(*hosts("cluster://127.0.0.1:1,127.0.0.1:2"))
+
+    with pytest.raises(RedisUnavailable) as refused:
+        await publish(layer, new_stream_sid())
+    with pytest.raises(RedisUnavailable):
+        await layer.new_channel()
+
+    assert refused.value.reason == "connection refused"

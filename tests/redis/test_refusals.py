@@ -1,0 +1,315 @@
+"""Redis refuses, or says nothing: 503/20503 in time, and one line in the log."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from sync_streams.errors import ServiceUnavailable
+from sync_streams.layers import RedisChannelLayer
+from sync_streams.redis.health import RedisUnavailable
+from tests.overrides import sync_settings
+from tests.redis.conftest import NewLayer
+from tests.redis.listening import GROUP, Ear, event, publish, until
+from tests.services import RedisServer, free_port
+
+pytestmark = pytest.mark.redis
+
+FULL = ("rate:{TO1}", 1, 60_000_000)
+"""A rate that admits one Message a minute."""
+
+
+@pytest.fixture
+async def layer(server: RedisServer, new_layer: NewLayer) -> RedisChannelLayer:
+    layer = new_layer(server.url)
+    await publish(layer)
+    return layer
+
+
+@contextmanager
+def logged(caplog: pytest.LogCaptureFixture, *texts: str) -> Iterator[None]:
+    """Expect these lines of Redis' health, each once and in this order."""
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "sync_streams.redis"):
+        yield
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == len(texts), lines
+    for text, line in zip(texts, lines, strict=True):
+        assert text in line
+
+
+async def refused(layer: RedisChannelLayer, times: int = 5) -> str:
+    """Publish in vain, at once and together; return the reason."""
+    publishing = [publish(layer, n) for n in range(times)]
+    answers = await asyncio.gather(*publishing, return_exceptions=True)
+    assert all(isinstance(answer, RedisUnavailable) for answer in answers), answers
+    assert isinstance(answers[0], ServiceUnavailable)
+    assert str(answers[0]) == "Service unavailable"
+    return str(getattr(answers[0], "reason", ""))
+
+
+def admin(server: RedisServer) -> Any:
+    return redis.Redis.from_url(server.url)
+
+
+async def test_a_message_over_the_rate_is_not_published(
+    layer: RedisChannelLayer,
+) -> None:
+    async with Ear(layer) as ear:
+        admitted = await layer.group_send_in_rate(GROUP, event(1), FULL)
+        wait = await layer.group_send_in_rate(GROUP, event(2), FULL)
+        await publish(layer, 3)
+        await ear.until(2)
+
+    assert admitted == 0
+    assert 59 < wait <= 60
+    assert ear.numbers == [1, 3]
+
+
+async def test_a_replica_refuses_and_counts_nothing(
+    server: RedisServer, layer: RedisChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = f"Redis 127.0.0.1:{server.port} refuses to publish for 0.0 s: READONLY"
+    async with Ear(layer) as ear:
+        # The connections are broken, to look for the master; this one stays what it is.
+        with logged(caplog, line, "unreachable", "reachable again"):
+            admin(server).replicaof("127.0.0.1", free_port())
+            assert (await refused(layer)).startswith("READONLY")
+            await until(lambda: "reachable again" in caplog.text)
+        assert (await refused(layer)).startswith("READONLY")
+        await until(lambda: caplog.text.count("reachable again") == 2)
+        admin(server).replicaof("no", "one")
+        with logged(caplog, "publishes again"):
+            await until_published(layer, 7)
+        await ear.until(1)
+
+    assert set(ear.numbers) == {7}
+
+
+async def until_published(layer: RedisChannelLayer, number: int) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await publish(layer, number)
+            except RedisUnavailable:
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+
+async def test_a_full_redis_publishes_nothing_that_it_cannot_count(
+    server: RedisServer, layer: RedisChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Ear(layer) as ear:
+        with logged(caplog, "refuses to publish for 0.0 s: OOM", "publishes again"):
+            admin(server).config_set("maxmemory", 1)
+            assert (await refused(layer)).startswith("OOM")
+            assert (await refused(layer)).startswith("OOM")
+            admin(server).config_set("maxmemory", 0)
+            await publish(layer, 7)
+        await ear.until(1)
+
+    assert ear.numbers == [7]
+
+
+async def test_a_script_that_redis_forgot_is_told_again(
+    server: RedisServer, layer: RedisChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Ear(layer) as ear:
+        with logged(caplog):
+            admin(server).script_flush()
+            await asyncio.gather(*(publish(layer, number) for number in range(20)))
+        await ear.until(20)
+
+    assert sorted(ear.numbers) == [*range(20)]
+
+
+@pytest.mark.parametrize("right", ["-evalsha", "-publish", "-time", "-lpush"])
+async def test_a_user_without_a_right_publishes_nothing(
+    right: str, server: RedisServer, new_layer: NewLayer
+) -> None:
+    admin(server).execute_command(
+        *("ACL", "SETUSER", "site", "on", ">secret", "~*", "&*", "+@all", right)
+    )
+    layer = new_layer(server.url.replace("//", "//site:secret@"))
+
+    async with Ear(new_layer(server.url)) as ear:
+        reason = await refused(layer)
+        await publish(new_layer(server.url), 9)
+        await ear.until(1)
+
+    assert "NOPERM" in reason or "user executing the script can't run" in reason
+    assert ear.numbers == [9]
+
+
+async def test_a_user_that_may_not_load_scripts_publishes_all_the_same(
+    server: RedisServer, new_layer: NewLayer
+) -> None:
+    admin(server).execute_command(
+        *("ACL", "SETUSER", "site", "on", ">secret", "~*", "&*", "+@all", "-script")
+    )
+    layer = new_layer(server.url.replace("//", "//site:secret@"))
+
+    assert await publish(layer) == 0
+
+
+async def test_a_user_that_may_not_hear_is_refused_its_channel(
+    server: RedisServer, new_layer: NewLayer
+) -> None:
+    admin(server).execute_command(
+        *("ACL", "SETUSER", "site", "on", ">secret", "~*", "&theirs*", "+@all")
+    )
+    url = server.url.replace("//", "//site:secret@")
+
+    with pytest.raises(RedisUnavailable):
+        await new_layer(url).new_channel()
+    assert await new_layer(url, prefix="theirs").new_channel()
+
+
+async def test_a_wrong_password_is_said_and_not_shown(
+    server: RedisServer, new_layer: NewLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    layer = new_layer(server.url.replace("//", "//site:wrong-secret@"))
+
+    with logged(caplog, "unreachable for 0.0 s: WRONGPASS"):
+        assert "WRONGPASS" in await refused(layer)
+        assert "WRONGPASS" in await refused(layer)
+
+    assert "wrong-secret" not in caplog.text
+
+
+async def test_a_redis_that_loads_refuses_until_it_has_loaded(
+    server: RedisServer,
+    new_layer: NewLayer,
+    tmp_path: Path,
+) -> None:
+    saving = RedisServer("--dir", str(tmp_path))
+    admin(saving).mset({f"key:{number}": "x" * 100 for number in range(2_000)})
+    admin(saving).save()
+    saving.kill()
+    slowly = "--key-load-delay 500 --loading-process-events-interval-bytes 1024"
+    options = "--dir", str(tmp_path), *slowly.split()
+    loading = RedisServer(*options, ready="Running mode")
+    layer = new_layer(loading.url)
+
+    async with asyncio.timeout(20):
+        reason = await refused(layer)
+        await until_published(layer, 1)
+
+    assert "LOADING" in reason or "refused" in reason
+    loading.stop()
+
+
+async def test_one_server_of_a_cluster_says_that_it_is_not_alone(
+    new_layer: NewLayer, tmp_path: Path
+) -> None:
+    bus = "--cluster-port", str(free_port()), "--dir", str(tmp_path)
+    alone = RedisServer("--cluster-enabled", "yes", *bus)
+    try:
+        reason = await refused(new_layer(alone.url))
+    finally:
+        alone.stop()
+
+    assert "CLUSTERDOWN" in reason
+
+
+async def test_a_redis_that_is_away_is_said_to_be_at_once(
+    new_layer: NewLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    layer = new_layer(f"redis://127.0.0.1:{port}/0")
+    line = f"Redis 127.0.0.1:{port} unreachable for 0.0 s: connection refused"
+    started = time.monotonic()
+
+    with logged(caplog, line):
+        for _ in range(10):
+            assert await refused(layer) == "connection refused"
+
+    assert time.monotonic() - started < 1
+
+
+async def test_a_silent_redis_is_given_up_in_time_and_found_again(
+    server: RedisServer, new_layer: NewLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with sync_settings(broadcast_timeout_seconds=0.3):
+        layer = new_layer(server.url)
+        await publish(layer)
+        async with Ear(layer) as ear:
+            server.freeze()
+            for _ in range(3):
+                started = time.monotonic()
+                await refused(layer)
+                assert time.monotonic() - started < 1
+            server.thaw()
+            await until_published(layer, 7)
+            while 7 not in ear.numbers:
+                await ear.until(len(ear.numbers) + 1)
+
+    assert "unreachable for 0.3 s: no answer" in caplog.text
+
+
+async def test_a_peer_that_takes_connections_and_says_nothing_is_given_up(
+    new_layer: NewLayer,
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        sync_settings(broadcast_timeout_seconds=0.3),
+    ):
+        layer = new_layer(f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
+        started = time.monotonic()
+
+        await refused(layer)
+        with pytest.raises(RedisUnavailable):
+            await layer.new_channel()
+
+        assert time.monotonic() - started < 2
+
+
+async def test_a_peer_that_speaks_another_protocol_is_no_redis(
+    new_layer: NewLayer,
+) -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as peer:
+        port = peer.sockets[0].getsockname()[1]
+        reason = await refused(new_layer(f"redis://127.0.0.1:{port}/0"))
+
+    assert "not Redis' protocol" in reason
+
+
+async def test_a_redis_that_came_back_is_used_at_once(
+    server: RedisServer, layer: RedisChannelLayer
+) -> None:
+    async with Ear(layer) as ear:
+        await asyncio.to_thread(server.kill)
+        await refused(layer)
+        await asyncio.to_thread(server.start)
+        back = time.monotonic()
+        while not ear.numbers:
+            await until_published(layer, 1)
+            await asyncio.sleep(0.01)
+
+    assert time.monotonic() - back < 2
+
+
+async def test_a_crowd_of_commands_is_bounded(
+    server: RedisServer, layer: RedisChannelLayer
+) -> None:
+    with sync_settings(broadcast_timeout_seconds=0.5):
+        server.freeze()
+        publishing = [publish(layer, number) for number in range(10_000)]
+        answers = await asyncio.gather(*publishing, return_exceptions=True)
+        server.thaw()
+
+    reasons = {getattr(answer, "reason", "") for answer in answers}
+    assert "too many commands wait" in reasons
+    assert all(isinstance(answer, RedisUnavailable) for answer in answers)
