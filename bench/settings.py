@@ -10,6 +10,7 @@ from project.settings import *  # noqa: F403
 ROOT_URLCONF = "bench.urls"
 SYNC_STREAMS = {
     **_project.SYNC_STREAMS,
+    "PREFIX": "sync_streams",
     "PUBLISH_RATE": 1_000_000,
     "MAX_FRAMES_PER_SECOND": 1_000_000,
     "MAX_CONNECTS_PER_SECOND": 1_000_000,

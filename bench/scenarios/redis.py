@@ -16,7 +16,7 @@ from bench import accounts, machine, wire
 from bench.plan import Plan
 from bench.process import Server
 from bench.rows import Row
-from sync_streams.delivery.events import Event, stream_group
+from sync_streams.delivery.events import Event
 from sync_streams.redis.scripts import SPEND
 
 PROCESSES = (1, 4, 16)
@@ -68,14 +68,14 @@ async def _spread(url: str, processes: int, count: int) -> float:
     channels = []
     for layer in listeners:
         channels.append(await layer.new_channel())
-        await layer.group_add(stream_group(STREAM_SID), channels[-1])
+        await layer.group_add(_group(STREAM_SID), channels[-1])
     publisher = RedisPubSubChannelLayer(hosts=[url])
     async with redis.asyncio.Redis.from_url(url) as client:
 
         async def publish(number: int) -> None:
             key = f"rate:{number % AT_ONCE}"
             await client.eval(SPEND.text, 1, key, "1000000", "1000000")
-            await publisher.group_send(stream_group(STREAM_SID), _event(STREAM_SID))
+            await publisher.group_send(_group(STREAM_SID), _event(STREAM_SID))
 
         await _in_turns(publish, AT_ONCE)
         before = await _cpu_seconds(client)
@@ -98,7 +98,7 @@ async def _hear(server: Server, url: str, count: int) -> float:
         stream_sid = (await _ask(socket, **asked))["stream"]["sid"]
 
         async def publish(_number: int) -> None:
-            await layer.group_send(stream_group(stream_sid), _event(stream_sid))
+            await layer.group_send(_group(stream_sid), _event(stream_sid))
 
         before = machine.cpu_seconds(server.pids)
         for _ in range(count // AT_ONCE):
@@ -132,6 +132,11 @@ async def _in_turns(publish: Callable[[int], Awaitable[None]], count: int) -> No
 async def _cpu_seconds(client: redis.asyncio.Redis) -> float:
     info = await client.info("cpu")
     return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+
+
+def _group(stream_sid: str) -> str:
+    # As bench/settings.py has the prefix.
+    return f"sync_streams.stream.{stream_sid}"
 
 
 def _event(stream_sid: str) -> dict[str, object]:

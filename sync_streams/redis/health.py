@@ -6,8 +6,6 @@ import random
 import ssl
 from time import monotonic
 
-from sync_streams.errors import ServiceUnavailable
-
 logger = logging.getLogger(__name__)
 
 REMIND_SECONDS = 10
@@ -17,14 +15,14 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 """Pauses between attempts to connect: doubled each time, with jitter."""
 
 
-class RedisUnavailable(ServiceUnavailable):
-    """20503: Redis did not do what it was told; its health says why, and has logged it.
+class RedisUnavailable(Exception):
+    """Redis did not do what it was told; its health says why, and has logged it.
 
     Where no answer came, a command may have been carried out all the same.
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__()
+        super().__init__(reason)
         self.reason = reason
         """Why, in words, without secrets."""
 

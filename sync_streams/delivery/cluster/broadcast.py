@@ -24,6 +24,7 @@ from sync_streams.delivery.events import (
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.redis import rate_limit
+from sync_streams.redis.health import RedisUnavailable
 from sync_streams.redis.layer import RedisChannelLayer
 
 from .backpressure import backpressure
@@ -98,7 +99,10 @@ async def abroadcast_message(event: Event) -> None:
     await _check_reachable(stream_sid, group)
     if isinstance(layer, RedisChannelLayer):
         rate = rate_limit.rate(stream_sid)
-        wait = await layer.group_send_in_rate(group, event, rate)
+        try:
+            wait = await layer.group_send_in_rate(group, event, rate)
+        except RedisUnavailable as error:
+            raise ServiceUnavailable from error
         rate_limit.check(stream_sid, wait)
     else:
         await rate_limit.aspend(stream_sid)
@@ -117,10 +121,10 @@ async def _send_in_time(group: str, event: Mapping[str, object]) -> None:
 
 def unavailable(error: Exception) -> ServiceUnavailable:
     """Return what to raise where the layer has failed, which is logged."""
-    if isinstance(error, ServiceUnavailable):
-        return error  # by our own layer, which logs what changes, not each error
-    # Layers are pluggable and their errors share no base class.
-    logger.warning("channel layer failed: %r", error)
+    # Our own layer logs what changes, not each error. Others are pluggable and their
+    # errors share no base class.
+    if not isinstance(error, RedisUnavailable):
+        logger.warning("channel layer failed: %r", error)
     return ServiceUnavailable()
 
 
