@@ -6,7 +6,7 @@ Redis tells its own CPU time, so it does not matter how fast it is asked.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
 from channels_redis.pubsub import RedisPubSubChannelLayer
@@ -16,8 +16,10 @@ from bench import accounts, machine, wire
 from bench.plan import Plan
 from bench.process import Server
 from bench.rows import Row
-from sync_streams.delivery.events import Event
 from sync_streams.redis.scripts import SPEND
+
+if TYPE_CHECKING:
+    from sync_streams.delivery.events import Event
 
 PROCESSES = (1, 4, 16)
 MESSAGES = 4000
