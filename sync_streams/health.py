@@ -11,17 +11,18 @@ connection.
 import asyncio
 from collections.abc import Awaitable
 
-from channels.db import database_sync_to_async
 from django.contrib.auth.decorators import login_not_required
-from django.db import connection
+from django.db import connections as databases
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 
 from .conf import get_settings
 from .connections.registry import connections
+from .databases import run, without_transaction, written_alias
 from .delivery.hub import get_hub
 
 
+@without_transaction
 @never_cache
 @login_not_required
 async def live(request: HttpRequest) -> HttpResponse:
@@ -29,6 +30,7 @@ async def live(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ok"})
 
 
+@without_transaction
 @never_cache
 @login_not_required
 async def ready(request: HttpRequest) -> HttpResponse:
@@ -37,7 +39,7 @@ async def ready(request: HttpRequest) -> HttpResponse:
     The channel layer counts as well while the hub's probes come back.
     """
     parts = {
-        "database": await _holds(_ask_database()),
+        "database": await _holds(run(_ask_database)),
         "channel_layer": await _holds(_start_hub()) and not get_hub().is_unreachable,
         "accepting": not connections.is_draining,
     }
@@ -58,7 +60,6 @@ async def _start_hub() -> None:
     await get_hub().start()
 
 
-@database_sync_to_async
 def _ask_database() -> None:
-    with connection.cursor() as cursor:
+    with databases[written_alias()].cursor() as cursor:
         cursor.execute("SELECT 1")

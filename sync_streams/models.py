@@ -13,7 +13,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from . import utc
 from .sids import is_sid, new_service_sid, new_stream_sid
+from .utc import UTCDateTimeField
 
 DEFAULT_SERVICE = "default"
 """Unique name and alias of an account's first Service."""
@@ -71,12 +73,8 @@ class Service(models.Model):
             MaxValueValidator(MAX_DEBOUNCING_WINDOW_MS),
         ],
     )
-    date_created = models.DateTimeField(
-        _("created"), default=timezone.now, editable=False
-    )
-    date_updated = models.DateTimeField(
-        _("updated"), default=timezone.now, editable=False
-    )
+    date_created = UTCDateTimeField(_("created"), default=timezone.now, editable=False)
+    date_updated = UTCDateTimeField(_("updated"), default=timezone.now, editable=False)
 
     objects = ServiceQuerySet.as_manager()
 
@@ -100,12 +98,12 @@ class StreamQuerySet(models.QuerySet["Stream"]):
 
     def live(self, now: datetime | None = None) -> Self:
         """Leave out lapsed Streams: they are gone, even while their row is there."""
-        moment = now or timezone.now()
+        moment = now or utc.now()
         return self.filter(Q(date_expires=None) | Q(date_expires__gt=moment))
 
     def lapsed(self, now: datetime | None = None) -> Self:
         """Keep only Streams whose time is over."""
-        return self.filter(date_expires__lte=now or timezone.now())
+        return self.filter(date_expires__lte=now or utc.now())
 
     def by_name(self, unique_name: str | None) -> Self:
         """Narrow to the Stream with that unique name; none has none."""
@@ -138,15 +136,9 @@ class Stream(models.Model):
     unique_name = models.CharField(
         _("unique name"), max_length=320, null=True, blank=True
     )
-    date_expires = models.DateTimeField(
-        _("expires"), null=True, blank=True, db_index=True
-    )
-    date_created = models.DateTimeField(
-        _("created"), default=timezone.now, editable=False
-    )
-    date_updated = models.DateTimeField(
-        _("updated"), default=timezone.now, editable=False
-    )
+    date_expires = UTCDateTimeField(_("expires"), null=True, blank=True, db_index=True)
+    date_created = UTCDateTimeField(_("created"), default=timezone.now, editable=False)
+    date_updated = UTCDateTimeField(_("updated"), default=timezone.now, editable=False)
     created_by = models.CharField(
         _("created by"), max_length=256, default=SYSTEM, editable=False
     )
@@ -179,4 +171,4 @@ class Stream(models.Model):
 
     def is_live(self, now: datetime | None = None) -> bool:
         """Tell whether the Stream's time is not over."""
-        return self.date_expires is None or self.date_expires > (now or timezone.now())
+        return self.date_expires is None or self.date_expires > (now or utc.now())

@@ -8,9 +8,9 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from sync_streams import utc
 from sync_streams.conf import get_settings
 from sync_streams.delivery.cluster import stats
 
@@ -43,7 +43,7 @@ class ExpiryFilter(admin.SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        now = timezone.now()
+        now = utc.now()
         match self.value():
             case "hour":
                 return queryset.filter(date_expires__lte=now + timedelta(hours=1))

@@ -11,11 +11,10 @@ from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import path, reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from sync_streams import operations
+from sync_streams import operations, utc
 from sync_streams.models import Service, Stream
 
 from . import connection, identity, message, monitor, process, webhook
@@ -94,9 +93,7 @@ class ServiceAdmin(ResourceAdmin):
         }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        is_live = Q(streams__date_expires=None) | Q(
-            streams__date_expires__gt=timezone.now()
-        )
+        is_live = Q(streams__date_expires=None) | Q(streams__date_expires__gt=utc.now())
         return Service.objects.annotate(stream_count=Count("streams", filter=is_live))
 
     def get_readonly_fields(

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal
 
-from django.db import transaction
+from django.core.exceptions import ImproperlyConfigured
 from django.dispatch import Signal
 
 from sync_streams import signals
 from sync_streams.cache.lookups import forget_all, forget_stream
+from sync_streams.databases import on_commit
 from sync_streams.delivery.cluster.broadcast import (
     abroadcast_message,
     broadcast,
@@ -91,7 +92,7 @@ def announce_removed(stream: Stream, actor: Actor) -> None:
 def announce_all_removed(streams: Iterable[Stream], actor: Actor) -> None:
     """Tell that Streams are gone, once the removal is committed."""
     for stream in streams:
-        transaction.on_commit(partial(announce_removed, stream, actor))
+        on_commit(partial(announce_removed, stream, actor))
 
 
 def announce_message(stream: Stream, message: Message, actor: Actor) -> None:
@@ -141,9 +142,9 @@ def _published(stream: Stream, message: Message, actor: Actor) -> Event:
 def _broadcast(event: Event | ServiceEvent) -> None:
     try:
         broadcast(event)
-    except ServiceUnavailable:
+    except (ServiceUnavailable, ImproperlyConfigured) as error:
         # The change is committed and stands; answering 503 would deny it.
-        logger.error("%s was not broadcast: %s", event["type"], event)
+        logger.error("%s was not broadcast (%s): %s", event["type"], error, event)
 
 
 def _send(signal: Signal, stream: Stream, actor: Actor) -> None:

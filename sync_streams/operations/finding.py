@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from channels.db import database_sync_to_async
-
 from sync_streams.cache.lookups import cached_service, cached_stream
 from sync_streams.conf import get_settings
+from sync_streams.databases import run
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.models import Service, Stream
 
@@ -46,9 +45,8 @@ async def afind_stream(service: Service, ref: str) -> Stream:
 
 
 async def _find_in_time(find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    call = database_sync_to_async(find, thread_sensitive=False)
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-            return await call(*args, **kwargs)
+            return await run(find, *args, **kwargs)
     except TimeoutError as error:
         raise ServiceUnavailable from error

@@ -9,13 +9,14 @@ https://www.twilio.com/docs/sync/identity-and-access-control.
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from inspect import isawaitable
 from typing import Any, Literal
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
-from channels.db import database_sync_to_async
 
 from sync_streams.conf import get_settings, imported
+from sync_streams.databases import run
 from sync_streams.errors import AccessForbidden
 from sync_streams.models import Service, Stream
 
@@ -61,9 +62,8 @@ async def aauthorize(actor: Actor, action: Action, target: Target) -> None:
         return
     with _failing_closed(action):
         hook = _hook()
-        if not iscoroutinefunction(hook):
-            hook = database_sync_to_async(hook, thread_sensitive=False)
-        answer = await hook(actor.identity, action, target)
+        call = hook if iscoroutinefunction(hook) else partial(run, hook)
+        answer = await call(actor.identity, action, target)
         _check(await answer if isawaitable(answer) else answer)
 
 

@@ -3,10 +3,9 @@
 from functools import partial
 from typing import Unpack
 
-from django.db import transaction
-from django.utils import timezone
-
+from sync_streams import utc
 from sync_streams.cache.lookups import look_up_service
+from sync_streams.databases import atomic, on_commit, reading, written_alias
 from sync_streams.errors import InvalidWebhookUrl, ServiceNotFound
 from sync_streams.models import DEFAULT_SERVICE, Service, ServiceQuerySet
 
@@ -26,10 +25,11 @@ def create_service(account_sid: str, **fields: Unpack[ServiceFields]) -> Service
     See https://www.twilio.com/docs/sync/api/service.
     """
     check_service_fields(fields)
-    now = timezone.now()
-    return Service.objects.create(
-        account_sid=account_sid, date_created=now, date_updated=now, **fields
-    )
+    now = utc.now()
+    with atomic():
+        return Service.objects.create(
+            account_sid=account_sid, date_created=now, date_updated=now, **fields
+        )
 
 
 def get_service(account_sid: str, ref: str) -> Service:
@@ -40,13 +40,10 @@ def get_service(account_sid: str, ref: str) -> Service:
     """
     if not is_storable(ref):
         raise ServiceNotFound
-    service = Service.objects.by_ref(account_sid, ref).first()
+    with reading():
+        service = Service.objects.by_ref(account_sid, ref).first()
     if service is None and ref == DEFAULT_SERVICE:
-        service, _ = Service.objects.get_or_create(
-            account_sid=account_sid,
-            unique_name=DEFAULT_SERVICE,
-            defaults={"friendly_name": "Default Service"},
-        )
+        return _create_default(account_sid)
     if service is None:
         raise ServiceNotFound
     return service
@@ -70,7 +67,8 @@ def list_services(account_sid: str) -> ServiceQuerySet:
 def list_watched_services() -> list[Service]:
     """Return the Services of all accounts that want to hear of reachability."""
     watched = Service.objects.filter(reachability_webhooks_enabled=True)
-    return list(watched.exclude(webhook_url=None))
+    with reading():
+        return list(watched.exclude(webhook_url=None))
 
 
 def update_service(service: Service, **fields: Unpack[ServiceFields]) -> Service:
@@ -83,12 +81,14 @@ def update_service(service: Service, **fields: Unpack[ServiceFields]) -> Service
         ServiceNotFound: 54050, it was removed meanwhile.
     """
     check_service_fields(fields)
-    if fields:
-        changes = {**fields, "date_updated": timezone.now()}
+    if not fields:
+        return service
+    changes = {**fields, "date_updated": utc.now()}
+    with atomic():
         if not Service.objects.filter(sid=service.sid).update(**changes):
             raise ServiceNotFound
-        service.refresh_from_db()
-        transaction.on_commit(partial(announce_service, service))
+        service.refresh_from_db(using=written_alias())
+        on_commit(partial(announce_service, service))
     return service
 
 
@@ -98,16 +98,30 @@ def remove_service(service: Service, *, actor: Actor = SYSTEM_ACTOR) -> None:
     Raises:
         ServiceNotFound: 54050, it was removed meanwhile.
     """
-    with transaction.atomic():
+    with atomic():
         # Locked first: a Stream that is being created either stands in the list below
         # or finds the Service gone.
         Service.objects.select_for_update().filter(sid=service.sid).first()
-        streams = list(service.streams.all())
+        streams = list(service.streams.using(written_alias()))
         _, removed = Service.objects.filter(sid=service.sid).delete()
         if not removed.get(Service._meta.label):
             raise ServiceNotFound
-        transaction.on_commit(partial(announce_service, service))
+        on_commit(partial(announce_service, service))
         announce_all_removed(streams, actor)
+
+
+def _create_default(account_sid: str) -> Service:
+    now = utc.now()
+    fields = {
+        "friendly_name": "Default Service",
+        "date_created": now,
+        "date_updated": now,
+    }
+    with atomic():
+        service, _ = Service.objects.get_or_create(
+            account_sid=account_sid, unique_name=DEFAULT_SERVICE, defaults=fields
+        )
+    return service
 
 
 def try_webhook(service: Service) -> list[str]:

@@ -3,10 +3,11 @@
 from datetime import datetime
 from functools import partial
 
-from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.db import IntegrityError
 
+from sync_streams import utc
 from sync_streams.cache.lookups import look_up_stream
+from sync_streams.databases import atomic, on_commit, reading, written_alias
 from sync_streams.delivery.cluster.stats import ask
 from sync_streams.errors import (
     AccessForbidden,
@@ -59,7 +60,7 @@ def create_stream(
         # A connection knows its Service as it was when the connection began.
         service = get_service(service.account_sid, service.sid)
         authorize_creation(actor, service, unique_name)
-    now = timezone.now()
+    now = utc.now()
     stream = Stream(
         account_sid=service.account_sid,
         service=service,
@@ -70,13 +71,14 @@ def create_stream(
         created_by=actor.identity,
     )
     try:
-        with transaction.atomic():
+        with atomic():
             _remove_expired(Stream.objects.filter(service=service).by_name(unique_name))
-            stream.save(force_insert=True)
-            transaction.on_commit(partial(announce_created, stream, actor))
+            stream.save(force_insert=True, using=written_alias())
+            on_commit(partial(announce_created, stream, actor))
     except IntegrityError as error:
-        is_service_gone = not Service.objects.filter(sid=service.sid).exists()
-        raise (ServiceNotFound if is_service_gone else UniqueNameTaken) from error
+        services = Service.objects.using(written_alias())
+        is_service_there = services.filter(sid=service.sid).exists()
+        raise (UniqueNameTaken if is_service_there else ServiceNotFound) from error
     return stream
 
 
@@ -90,7 +92,8 @@ def get_stream(service: Service, ref: str) -> Stream:
     stream = None
     if is_storable(ref):
         streams = list_streams(service).select_related("service")
-        stream = streams.by_ref(ref).first()
+        with reading():
+            stream = streams.by_ref(ref).first()
     if stream is None:
         raise _not_found(ref)
     return stream
@@ -158,15 +161,15 @@ def update_stream(
     authorize(actor, "remove", stream)
     if ttl is None:
         return stream
-    stream.date_updated = timezone.now()
+    stream.date_updated = utc.now()
     stream.date_expires = expiry(ttl, stream.date_updated)
-    with transaction.atomic():
+    with atomic():
         changed = Stream.objects.filter(sid=stream.sid).update(
             date_expires=stream.date_expires, date_updated=stream.date_updated
         )
         if not changed:
             raise _not_found(ref)
-        transaction.on_commit(partial(announce_updated, stream, actor))
+        on_commit(partial(announce_updated, stream, actor))
     return stream
 
 
@@ -181,7 +184,7 @@ def remove_stream(service: Service, ref: str, *, actor: Actor = SYSTEM_ACTOR) ->
     check_may_change(actor)
     stream = get_stream(service, ref)
     authorize(actor, "remove", stream)
-    with transaction.atomic():
+    with atomic():
         removed, _ = Stream.objects.filter(sid=stream.sid).delete()
         if not removed:
             raise _not_found(ref)
@@ -196,8 +199,8 @@ def expire_streams(now: datetime | None = None) -> int:
     """
     total = 0
     # As a rule there are none, and looking costs no lock.
-    while Stream.objects.lapsed(now).exists():
-        with transaction.atomic():
+    while _has_expired(now):
+        with atomic():
             removed = _remove_expired(Stream.objects.all(), now)
         if not removed:
             break  # somebody else removed them meanwhile
@@ -211,6 +214,11 @@ def occupancy(stream: Stream) -> int:
     Asks them now, which takes a quarter of a second.
     """
     return ask([stream.sid]).subscribers.get(stream.sid, 0)
+
+
+def _has_expired(now: datetime | None) -> bool:
+    with reading():
+        return Stream.objects.lapsed(now).exists()
 
 
 def _not_found(ref: str) -> StreamNotFound | UniqueNameNotFound:

@@ -15,7 +15,6 @@ from django.urls import Resolver404, resolve
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from sync_streams.errors import (
     AccessForbidden,
@@ -47,7 +46,6 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
         status=error.status,
         headers=error_headers(error),
     )
-    set_rollback()
     if is_unforeseen(exception):
         report_unforeseen(exception, request, response)
     return response

@@ -5,12 +5,13 @@ and not Django REST framework's list of complaints.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
 
 from sync_streams.errors import InvalidParameter, SyncError
+from sync_streams.utc import to_iso
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _BOOLEANS = {"true": True, "false": False}
@@ -76,4 +77,4 @@ class WireDate(serializers.Field[datetime, Any, str, Any]):
     """A moment in UTC to the second: Twilio's Python library reads no other form."""
 
     def to_representation(self, value: datetime) -> str:
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return to_iso(value)

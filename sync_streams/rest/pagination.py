@@ -7,12 +7,11 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, Literal, TypeVar, cast
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from sync_streams.errors import InvalidParameter, SyncError
 from sync_streams.models import Service, Stream
@@ -85,8 +84,7 @@ class Cursor:
 
     def to_filter(self) -> Q:
         """Return the condition that holds for all records on the cursor's side."""
-        zone = timezone.now().tzinfo
-        created = datetime.fromtimestamp(self.created / 1e6, tz=zone)
+        created = datetime.fromtimestamp(self.created / 1e6, tz=UTC)
         than = "gt" if self.side == ">" else "lt"
         return Q(**{f"date_created__{than}": created}) | Q(
             **{"date_created": created, f"sid__{than}": self.sid}

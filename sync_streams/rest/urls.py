@@ -7,6 +7,9 @@ from typing import Any
 
 from django.urls import re_path
 
+from sync_streams.databases import without_transaction
+
+from .policies import SyncViewSet
 from .reference import ReferenceViewSet
 from .views import MessageViewSet, ServiceViewSet, StreamViewSet, UnknownViewSet
 
@@ -20,17 +23,24 @@ _STREAM = rf"{_STREAMS}/(?P<stream_ref>[^/]+)"
 _MESSAGES = rf"{_STREAM}/Messages"
 _END = r"/?\Z"
 
-unknown = UnknownViewSet.as_view({"options": "options"})
+# An operation begins and ends its own transactions.
+unknown = without_transaction(UnknownViewSet.as_view({"options": "options"}))
+
+
+def _route(
+    pattern: str, kind: type[SyncViewSet], name: str = "", **methods: Any
+) -> Any:
+    view = without_transaction(kind.as_view(methods))
+    return re_path(pattern + _END, view, name=name or None)
+
 
 urlpatterns = [
     # Routes are tried in turn: the busiest stands first.
-    re_path(
-        _MESSAGES + _END, MessageViewSet.as_view({"post": "create"}), name="messages"
-    ),
-    re_path(_SERVICES + _END, ServiceViewSet.as_view(_LIST), name="services"),
-    re_path(_SERVICE + _END, ServiceViewSet.as_view(_DETAIL)),
-    re_path(_STREAMS + _END, StreamViewSet.as_view(_LIST)),
-    re_path(_STREAM + _END, StreamViewSet.as_view(_DETAIL)),
+    _route(_MESSAGES, MessageViewSet, "messages", post="create"),
+    _route(_SERVICES, ServiceViewSet, "services", **_LIST),
+    _route(_SERVICE, ServiceViewSet, **_DETAIL),
+    _route(_STREAMS, StreamViewSet, **_LIST),
+    _route(_STREAM, StreamViewSet, **_DETAIL),
     re_path(r"^openapi\.json\Z", ReferenceViewSet.as_view({"get": "document"})),
     re_path(r"^reference\Z", ReferenceViewSet.as_view({"get": "page"})),
     # Whatever else: a path that no route matched would get a redirect to one with a

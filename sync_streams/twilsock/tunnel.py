@@ -23,6 +23,7 @@ from sync_streams.errors import (
 )
 from sync_streams.models import Stream
 from sync_streams.operations.data import JSONObject, Message
+from sync_streams.utc import to_iso
 
 from .frames import to_json
 from .requests import Call, TunnelReply
@@ -130,9 +131,9 @@ def describe_stream(stream: Stream, origin: str) -> bytes:
             "service_sid": stream.service_id,
             "url": url,
             "links": {"messages": f"{url}/Messages"},
-            "date_expires": expires.strftime(_ISO) if expires else None,
-            "date_created": stream.date_created.strftime(_ISO),
-            "date_updated": stream.date_updated.strftime(_ISO),
+            "date_expires": to_iso(expires) if expires else None,
+            "date_created": to_iso(stream.date_created),
+            "date_updated": to_iso(stream.date_updated),
             "created_by": stream.created_by,
         }
     )
@@ -141,9 +142,6 @@ def describe_stream(stream: Stream, origin: str) -> bytes:
 def _published(message: Message) -> TunnelReply:
     body = f'{{"sid":"{message.sid}","data":{message.text}}}'
     return TunnelReply(201, body.encode())
-
-
-_ISO = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def _unique_name(fields: JSONObject) -> str | None:
