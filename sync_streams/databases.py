@@ -2,8 +2,8 @@
 
 The host project's routers decide, see
 https://docs.djangoproject.com/en/stable/topics/db/multi-db/. On PostgreSQL a lock that
-somebody else holds on our tables, a migration's for example, is waited for
-:data:`LOCK_SECONDS` and no longer.
+somebody else holds on our tables, a migration's for example, is waited for half of
+``broadcast_timeout_seconds``: then what is cached still is in time.
 """
 
 import asyncio
@@ -15,14 +15,12 @@ from asgiref.sync import AsyncToSync, sync_to_async
 from channels.db import database_sync_to_async
 from django.db import connections, router, transaction
 
+from .conf import get_settings
 from .models import Stream
 
 P = ParamSpec("P")
 T = TypeVar("T")
 View = TypeVar("View", bound=Callable[..., Any])
-
-LOCK_SECONDS = 2
-"""Time that a lock may cost; then ``OperationalError``, which answers make 20503."""
 
 
 def written_alias() -> str:
@@ -65,11 +63,12 @@ def without_transaction(view: View) -> View:
 
 
 async def run(operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a synchronous operation from async code of the host project, in a thread.
+    """Call a synchronous operation from async code, in a thread.
 
-    That is a thread of its own, unless synchronous code waits for the caller in
-    ``async_to_sync``, as an asynchronous test of a ``TestCase`` does: then it is the
-    thread that waits, whose transaction holds what the caller relies on.
+    Not in Channels' one thread for all: there, one slow database call would hold up
+    every connection. But where synchronous code waits for the caller, as Django does
+    for an asynchronous test of a ``TestCase``, in the thread that waits: its
+    transaction holds what the caller relies on.
     """
     if _is_waited_for():
         # Not Channels' own: it would close the connection, in whatever transaction.
@@ -91,6 +90,8 @@ def _bounded(alias: str) -> Iterator[None]:
     with transaction.atomic(using=alias):
         # A transaction of the host project's own keeps its own patience.
         if is_outermost and connection.vendor == "postgresql":
+            milliseconds = int(get_settings().broadcast_timeout_seconds * 500)
             with connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+                # 0 would be for ever.
+                cursor.execute(f"SET LOCAL lock_timeout = {max(1, milliseconds)}")
         yield

@@ -134,8 +134,9 @@ class Refused(AssertionError):
 class Subscriber:
     """A client on a JSON socket, subscribed to one Stream, in the test's process.
 
-    As long as it is connected, all in this process is :func:`in_memory`. Needs a
-    database that other threads see: ``TransactionTestCase`` or
+    As long as it is connected, all in this process is :func:`in_memory`. It works in an
+    asynchronous test of any Django ``TestCase``; under pytest's own event loop it needs
+    a database that other threads see:
     ``@pytest.mark.django_db(transaction=True)``.
 
     Example::

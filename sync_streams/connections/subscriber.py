@@ -6,15 +6,14 @@ calls the methods here or an operation, and writes the answers into its outbox.
 
 import logging
 import time
-from collections.abc import Callable
-from typing import ClassVar, ParamSpec, TypeVar
+from typing import ClassVar
 
-from channels.db import database_sync_to_async
 from django.db import InterfaceError, OperationalError
 
 from sync_streams import operations
 from sync_streams.cache.lookups import cached_service, cached_stream
 from sync_streams.conf import get_settings
+from sync_streams.databases import run
 from sync_streams.delivery.hub import get_hub
 from sync_streams.errors import (
     InternalError,
@@ -34,9 +33,6 @@ from .consumer import SocketConsumer, State
 from .registry import connections
 
 logger = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 ABOUT_TO_EXPIRE_SECONDS = 180
 """How long before a token lapses the client is told (Twilio: 3 minutes)."""
@@ -201,16 +197,6 @@ def to_error(exception: Exception) -> SyncError:
 
 def _expiry(stream: Stream) -> float | None:
     return stream.date_expires.timestamp() if stream.date_expires else None
-
-
-async def run(operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a synchronous operation in a thread; the one bridge of the consumers.
-
-    Not on Channels' one thread for all sockets: there, one slow database call would
-    hold up every other connection.
-    """
-    call = database_sync_to_async(operation, thread_sensitive=False)
-    return await call(*args, **kwargs)
 
 
 def _find_again(stream: Stream) -> Stream:

@@ -13,7 +13,7 @@ from django.urls import Resolver404, path, re_path, register_converter, resolve
 from django.urls.converters import StringConverter
 
 from sync_streams import operations
-from sync_streams.connections.subscriber import run
+from sync_streams.databases import run
 from sync_streams.errors import (
     InvalidParameter,
     InvalidTtl,

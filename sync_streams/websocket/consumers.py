@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from sync_streams import operations
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.registry import jitter
-from sync_streams.connections.subscriber import SubscriberConsumer, run, to_error
+from sync_streams.connections.subscriber import SubscriberConsumer, to_error
+from sync_streams.databases import run
 from sync_streams.errors import (
     AuthenticationFailed,
     InvalidParameter,

@@ -1,0 +1,1 @@
+"""A host project under odd settings: each has a server and a test of its own."""

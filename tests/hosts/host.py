@@ -1,0 +1,120 @@
+"""The host project's server, and how its users call it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from twilio.jwt.access_token import AccessToken
+from twilio.jwt.access_token.grants import SyncGrant
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests import settings as site
+from tests.services import ROOT, Program, free_port, site_environ
+
+WAIT_SECONDS = 20
+AUTH = (site.ACCOUNT_SID, site.AUTH_TOKEN)
+
+
+class Host:
+    """A migrated host project with a server; one for each variant."""
+
+    def __init__(self, folder: Path, variant: str, **environ: str) -> None:
+        self.environ = site_environ(
+            folder,
+            DJANGO_SETTINGS_MODULE="tests.hosts.settings",
+            HOST_FOLDER=str(folder),
+            HOST_VARIANT=variant,
+            **environ,
+        )
+        self.base_url = ""
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command and return what it prints."""
+        return self._run("-m", "django", *arguments)
+
+    def run(self, code: str) -> Any:
+        """Run lines of Python in the project and return what they print, JSON."""
+        return json.loads(self._run("-c", f"import django; django.setup()\n{code}"))
+
+    def serve(self) -> None:
+        """Start the server."""
+        port = free_port()
+        command = [sys.executable, "-m", "uvicorn", "tests.hosts.asgi:application"]
+        command += ["--port", str(port), "--lifespan", "off"]
+        ready = "Uvicorn running on"
+        self._program = Program(*command, ready=ready, environ=self.environ)
+        self.base_url = f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        """End the server, if it runs."""
+        if self.base_url:
+            self._program.stop()
+
+    @property
+    def output(self) -> str:
+        """What the server printed."""
+        return self._program.output
+
+    def call(self, method: str, path: str, **fields: object) -> requests.Response:
+        """Send a request with the account's credentials."""
+        return requests.request(
+            method,
+            self.base_url + path,
+            auth=AUTH,
+            data=fields,
+            timeout=WAIT_SECONDS,
+            allow_redirects=False,
+        )
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+class Subscriber:
+    """A JSON socket to the host project, subscribed to one Stream."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+
+    async def ask(self, type_: str, **fields: object) -> Any:
+        """Send a request and return its answer."""
+        await self._connection.send(json.dumps({"type": type_, "id": 1, **fields}))
+        return await self.receive()
+
+    async def receive(self) -> Any:
+        """Return the next frame, but for pings, which are answered."""
+        while True:
+            frame = json.loads(await self._connection.recv())
+            if frame["type"] != "ping":
+                return frame
+            await self._connection.send('{"type":"pong"}')
+
+
+@asynccontextmanager
+async def subscribed(host: Host, stream: str) -> AsyncIterator[tuple[Subscriber, Any]]:
+    """Connect and subscribe; give the connection and the answer."""
+    token = AccessToken(
+        site.ACCOUNT_SID, site.API_KEY_SID, site.API_KEY_SECRET, identity="alice"
+    )
+    token.add_grant(SyncGrant(service_sid="default"))
+    address = host.base_url.replace("http", "ws", 1)
+    async with connect(f"{address}/v1/websocket") as connection:
+        subscriber = Subscriber(connection)
+        connected = await subscriber.ask("connect", token=token.to_jwt())
+        assert connected["type"] == "connected"
+        yield subscriber, await subscriber.ask("subscribe", stream=stream)

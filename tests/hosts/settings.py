@@ -1,0 +1,106 @@
+"""Settings of the host project; ``HOST_VARIANT`` says what is odd about them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tests import settings as base
+
+FOLDER = Path(os.environ["HOST_FOLDER"])
+SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "host.sqlite3"}
+ACCOUNT_SID = base.ACCOUNT_SID
+API_KEY_SID = base.API_KEY_SID
+
+COMMON: dict[str, Any] = {
+    "ROOT_URLCONF": "tests.hosts.urls",
+    "ASGI_APPLICATION": "tests.hosts.asgi.application",
+    "DATABASES": {"default": SQLITE},
+    "STATIC_ROOT": FOLDER / "static",
+    "SYNC_STREAMS": {**base.SYNC_STREAMS, "CACHE_SECONDS": 0.2},
+}
+
+
+def postgres() -> dict[str, Any]:
+    """Return the database of ``HOST_POSTGRES``, ``host port user name``."""
+    host, port, user, name = os.environ["HOST_POSTGRES"].split()
+    engine = "django.db.backends.postgresql"
+    return {"ENGINE": engine, "HOST": host, "PORT": port, "USER": user, "NAME": name}
+
+
+def with_middleware(first: str, *last: str) -> list[str]:
+    """Return the middleware with some more around and inside."""
+    return [*filter(None, [first]), *base.MIDDLEWARE, *last]
+
+
+def atomic_requests() -> dict[str, Any]:
+    """Let each request be a transaction."""
+    return {"DATABASES": {"default": {**SQLITE, "ATOMIC_REQUESTS": True}}}
+
+
+def router() -> dict[str, Any]:
+    """Give the app a PostgreSQL of its own."""
+    return {
+        "DATABASES": {"default": SQLITE, "sync": postgres()},
+        "DATABASE_ROUTERS": ["tests.hosts.routers.SyncRouter"],
+    }
+
+
+def local_time() -> dict[str, Any]:
+    """Keep local times without zones."""
+    return {"USE_TZ": False, "TIME_ZONE": "America/Chicago"}
+
+
+def local_time_in_postgres() -> dict[str, Any]:
+    """Keep local times without zones, in PostgreSQL."""
+    return {**local_time(), "DATABASES": {"default": postgres()}}
+
+
+def sub_path() -> dict[str, Any]:
+    """Serve the app below a path."""
+    return {"ROOT_URLCONF": "tests.hosts.sub_urls"}
+
+
+def site_cache() -> dict[str, Any]:
+    """Cache the whole site."""
+    return {
+        "MIDDLEWARE": with_middleware(
+            "django.middleware.cache.UpdateCacheMiddleware",
+            "django.middleware.cache.FetchFromCacheMiddleware",
+        ),
+        "CACHE_MIDDLEWARE_SECONDS": 600,
+    }
+
+
+def login_required() -> dict[str, Any]:
+    """Ask for a login everywhere."""
+    return {
+        "MIDDLEWARE": with_middleware(
+            "", "django.contrib.auth.middleware.LoginRequiredMiddleware"
+        ),
+        "LOGIN_URL": "/admin/login/",
+    }
+
+
+def manifest() -> dict[str, Any]:
+    """Serve static files under names with a hash of what is in them."""
+    storage = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    default = "django.core.files.storage.FileSystemStorage"
+    return {
+        "STORAGES": {
+            "default": {"BACKEND": default},
+            "staticfiles": {"BACKEND": storage},
+        }
+    }
+
+
+VARIANTS = {
+    variant.__name__: variant
+    for variant in (
+        *(atomic_requests, router, local_time, local_time_in_postgres),
+        *(sub_path, site_cache, login_required, manifest),
+    )
+}
+
+globals().update({name: value for name, value in vars(base).items() if name.isupper()})
+globals().update(COMMON)
+globals().update(VARIANTS[os.environ["HOST_VARIANT"]]())

@@ -1,0 +1,261 @@
+"""The app in host projects whose settings are odd, each the way it is served."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+
+from tests.hosts.conftest import StartHost
+from tests.hosts.host import WAIT_SECONDS, Host, subscribed
+
+STREAMS = "/v1/Services/default/Streams"
+LOCK_SECONDS = 6
+
+
+async def ask(host: Host, method: str, path: str, **fields: object) -> Any:
+    """Send a request; return its status and what it says."""
+    answer = await asyncio.to_thread(host.call, method, path, **fields)
+    return answer.status_code, answer.json() if answer.content else None
+
+
+async def assert_serves(host: Host, prefix: str = "") -> None:
+    """Create a Stream, let a Message arrive, remove the Stream, ask for the health."""
+    streams = prefix + STREAMS
+    status, created = await ask(host, "POST", streams, UniqueName="news", Ttl=3600)
+    assert status == 201
+    assert created["url"].startswith(f"{host.base_url}{prefix}/v1/Services/IS")
+    path = f"{streams}/news/Messages"
+    async with subscribed(host, "news") as (subscriber, answer):
+        assert answer["stream"]["date_expires"] == created["date_expires"]
+
+        status, published = await ask(host, "POST", path, Data='{"n":1}')
+
+        assert status == 201
+        assert (await subscriber.receive())["message"] == published
+        assert await ask(host, "DELETE", f"{streams}/news") == (204, None)
+        assert (await subscriber.receive())["type"] == "stream_removed"
+    status, error = await ask(host, "POST", path, Data='{"n":1}')
+    assert (status, error["code"]) == (404, 20404)
+    for health in ("/livez", "/readyz"):
+        assert (await ask(host, "GET", health))[0] == 200
+    assert "Traceback" not in host.output
+
+
+async def test_a_transaction_for_each_request(start_host: StartHost) -> None:
+    host = start_host("atomic_requests")
+
+    await assert_serves(host)
+
+    taken = {"UniqueName": "taken"}
+    statuses = [(await ask(host, "POST", STREAMS, **taken))[0] for _ in range(2)]
+    assert statuses == [201, 409]
+    assert (await ask(host, "GET", f"{STREAMS}/taken"))[0] == 200
+
+
+@pytest.mark.postgres
+async def test_a_postgresql_of_the_apps_own(
+    start_host: StartHost, host_postgres: str
+) -> None:
+    host = start_host("router", "default", "sync", HOST_POSTGRES=host_postgres)
+
+    await assert_serves(host)
+
+    _, service = await ask(host, "POST", "/v1/Services")
+    path = f"/v1/Services/{service['sid']}"
+    assert (await ask(host, "POST", f"{path}/Streams", UniqueName="x"))[0] == 201
+    assert (await ask(host, "POST", path, FriendlyName="y"))[0] == 200
+    assert (await ask(host, "DELETE", path))[0] == 204
+
+
+@pytest.mark.postgres
+async def test_a_lock_on_the_tables_is_waited_for_within_bounds(
+    start_host: StartHost, host_postgres: str
+) -> None:
+    host = start_host("router", "default", "sync", HOST_POSTGRES=host_postgres)
+    await ask(host, "POST", STREAMS, UniqueName="known")
+    publish = f"{STREAMS}/known/Messages"
+    async with subscribed(host, "known") as (subscriber, _):
+        assert (await ask(host, "POST", publish, Data='{"n":0}'))[0] == 201
+        with locked_tables(host_postgres):
+            published = await publish_for(host, publish, LOCK_SECONDS)
+            for method in ("GET", "POST", "DELETE"):
+                status, error = await ask(host, method, f"{STREAMS}/known", Ttl=60)
+                assert (status, error["code"]) == (503, 20503)
+        frames = [await subscriber.receive() for _ in range(published + 1)]
+
+    assert [f["message"]["data"]["n"] for f in frames] == list(range(published + 1))
+    assert (await ask(host, "GET", f"{STREAMS}/known"))[0] == 200
+
+
+@contextmanager
+def locked_tables(postgres: str) -> Iterator[None]:
+    """Lock the tables as a migration does, for as long as the block takes."""
+    server, port, user, name = postgres.split()
+    with psycopg.connect(host=server, port=port, user=user, dbname=name) as locker:
+        locker.execute("LOCK TABLE sync_streams_stream, sync_streams_service")
+        yield
+
+
+async def publish_for(host: Host, path: str, seconds: float) -> int:
+    """Publish 1, 2, 3 and so on; all must be accepted. Return the last number."""
+    number, ends = 0, time.monotonic() + seconds
+    while time.monotonic() < ends:
+        number += 1
+        assert (await ask(host, "POST", path, Data=f'{{"n":{number}}}'))[0] == 201
+        await asyncio.sleep(0.1)
+    return number
+
+
+async def test_local_times_without_a_zone(start_host: StartHost) -> None:
+    host = start_host("local_time")
+
+    await assert_serves(host)
+
+    before = datetime.now(UTC)
+    _, created = await ask(host, "POST", STREAMS, UniqueName="x", Ttl=3600)
+    _, fetched = await ask(host, "GET", f"{STREAMS}/x")
+    assert fetched == created
+    ends = datetime.fromisoformat(fetched["date_expires"]) - timedelta(hours=1)
+    assert abs(ends - before) < timedelta(seconds=WAIT_SECONDS)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("variant", ["local_time", "local_time_in_postgres"])
+def test_the_hour_that_local_time_has_twice_is_two_hours(
+    start_host: StartHost, host_postgres: str, variant: str
+) -> None:
+    host = start_host(variant, HOST_POSTGRES=host_postgres)
+
+    moments = host.run(AUTUMN)
+
+    # 00:30, 01:30 in summer time, 01:30 in winter time, 02:30 in Chicago
+    assert moments == [f"2026-11-01T0{hour}:30:00+00:00" for hour in (5, 6, 7, 8)]
+
+
+AUTUMN = """
+import json
+from datetime import UTC, datetime
+from sync_streams import operations
+from sync_streams.models import Stream
+from tests.hosts.settings import ACCOUNT_SID
+service = operations.get_service(ACCOUNT_SID, "default")
+for hour in (5, 6, 7, 8):
+    stream = operations.create_stream(service)
+    stream.date_expires = datetime(2026, 11, 1, hour, 30, tzinfo=UTC)
+    stream.save()
+ends = Stream.objects.order_by("date_expires").values_list("date_expires", flat=True)
+print(json.dumps([moment.isoformat() for moment in ends]))
+"""
+
+
+async def test_below_a_path(start_host: StartHost) -> None:
+    await assert_serves(start_host("sub_path"), "/realtime")
+
+
+async def test_a_cache_for_the_whole_site(start_host: StartHost) -> None:
+    host = start_host("site_cache")
+    assert (await ask(host, "GET", f"{STREAMS}/news"))[0] == 404
+
+    await assert_serves(host)
+
+    for path in (STREAMS, f"{STREAMS}/news", "/livez", "/readyz"):
+        answer = await asyncio.to_thread(host.call, "GET", path)
+        assert "no-store" in answer.headers["Cache-Control"]
+    home = await asyncio.to_thread(host.call, "GET", "/")
+    assert home.headers["Cache-Control"] == "max-age=600"
+
+
+async def test_a_login_for_every_page(start_host: StartHost) -> None:
+    host = start_host("login_required")
+
+    await assert_serves(host)
+
+    home = await asyncio.to_thread(host.call, "GET", "/")
+    assert home.headers["Location"] == "/admin/login/?next=/"
+    url = f"{host.base_url}{STREAMS}"
+    stranger = await asyncio.to_thread(requests.get, url, timeout=WAIT_SECONDS)
+    assert (stranger.status_code, stranger.json()["code"]) == (401, 20003)
+
+
+async def test_static_files_with_hashes(start_host: StartHost) -> None:
+    host = start_host("manifest")
+    host.manage("collectstatic", "--no-input", "--verbosity", "0")
+
+    await assert_serves(host)
+
+    await ask(host, "POST", STREAMS, UniqueName="x")
+    pages = host.run(PAGES)
+    assert [page["status"] for page in pages] == [200] * len(pages)
+    assert all(page["is_hashed"] for page in pages)
+
+
+PAGES = """
+import json
+import re
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from sync_streams.models import Stream
+client = Client()
+client.force_login(User.objects.create_superuser("root"))
+stream = Stream.objects.get(unique_name="x")
+pages = [
+    reverse("admin:sync_streams_stream_changelist"),
+    reverse("admin:sync_streams_stream_change", args=[stream.sid]),
+    reverse("admin:sync_streams_stream_monitor", args=[stream.sid]),
+]
+answers = [client.get(page) for page in pages]
+hashed = re.compile(rb"sync_streams/[a-z-]+\\.[0-9a-f]{12}\\.")
+print(json.dumps([
+    {"status": page.status_code, "is_hashed": bool(hashed.search(page.content))}
+    for page in answers
+]))
+"""
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "variant", ["atomic_requests", "local_time_in_postgres", "router"]
+)
+def test_a_host_project_tests_itself_in_transactions(
+    tmp_path: Path, host_postgres: str, variant: str
+) -> None:
+    host = Host(tmp_path, variant, HOST_POSTGRES=host_postgres)
+
+    host.manage("test", "tests.hosts.case")
+
+
+@pytest.mark.postgres
+def test_what_is_rolled_back_in_the_apps_database_is_not_told(
+    tmp_path: Path, host_postgres: str
+) -> None:
+    host = Host(tmp_path, "router", HOST_POSTGRES=host_postgres)
+    host.manage("migrate", "--verbosity", "0", "--database", "sync")
+
+    assert host.run(ROLLED_BACK) == ["kept"]
+
+
+ROLLED_BACK = """
+import json
+from contextlib import suppress
+from django.db import transaction
+from sync_streams import operations, signals
+from tests.hosts.settings import ACCOUNT_SID
+told = []
+signals.stream_created.connect(lambda stream, **_: told.append(str(stream)), weak=False)
+service = operations.get_service(ACCOUNT_SID, "default")
+with suppress(KeyError), transaction.atomic(using="sync"):
+    operations.create_stream(service, unique_name="never")
+    raise KeyError
+with transaction.atomic(using="sync"):
+    operations.create_stream(service, unique_name="kept")
+    assert not told
+print(json.dumps(told))
+"""
