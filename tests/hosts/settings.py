@@ -93,11 +93,22 @@ def manifest() -> dict[str, Any]:
     }
 
 
+def without_users() -> dict[str, Any]:
+    """Go without users, hence without the admin."""
+    return {
+        "INSTALLED_APPS": ["rest_framework", "channels", "sync_streams"],
+        "MIDDLEWARE": [],
+        "TEMPLATES": [],
+        "REST_FRAMEWORK": {"UNAUTHENTICATED_USER": None},
+        "ROOT_URLCONF": "tests.hosts.bare_urls",
+    }
+
+
 VARIANTS = {
     variant.__name__: variant
     for variant in (
         *(atomic_requests, router, local_time, local_time_in_postgres),
-        *(sub_path, site_cache, login_required, manifest),
+        *(sub_path, site_cache, login_required, manifest, without_users),
     )
 }
 

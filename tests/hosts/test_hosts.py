@@ -184,6 +184,17 @@ async def test_a_login_for_every_page(start_host: StartHost) -> None:
     assert (stranger.status_code, stranger.json()["code"]) == (401, 20003)
 
 
+async def test_no_users(start_host: StartHost) -> None:
+    host = start_host("without_users")
+    assert "no issues" in host.manage("check")
+
+    await assert_serves(host)
+
+    url = f"{host.base_url}{STREAMS}"
+    stranger = await asyncio.to_thread(requests.get, url, timeout=WAIT_SECONDS)
+    assert (stranger.status_code, stranger.json()["code"]) == (401, 20003)
+
+
 async def test_static_files_with_hashes(start_host: StartHost) -> None:
     host = start_host("manifest")
     host.manage("collectstatic", "--no-input", "--verbosity", "0")
