@@ -26,10 +26,11 @@ from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange, announce_endpoint
 from sync_streams.operations.permissions import aauthorize
-from sync_streams.tokens import Identity, has_key, read_token
+from sync_streams.tokens import Identity, read_token
 
 from .close_codes import CloseCode
 from .consumer import SocketConsumer, State
+from .keys import keys
 from .registry import connections
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class SubscriberConsumer(SocketConsumer):
     def end(self) -> None:
         """End the subscriptions, too, and say that the identity is gone."""
         connections.discard(self)
+        keys().drop(self)
         self.hub.subscriptions.forget(self.outbox)
         super().end()
         self._announce("disconnected")
@@ -87,6 +89,7 @@ class SubscriberConsumer(SocketConsumer):
             self.identity.name,
             self.outbox.connection_id,
             is_read_only=self.identity.is_read_only,
+            is_observer=self.identity.is_observer,
         )
 
     async def authenticate(self, token: object) -> Identity:
@@ -112,6 +115,7 @@ class SubscriberConsumer(SocketConsumer):
         self.inbound.raise_for_token()
         self.timers.cancel("connect")
         self._watch_token(identity)
+        keys().hold(self, identity)
         self._keep_alive()
         self._announce("connected")
         return identity
@@ -132,6 +136,7 @@ class SubscriberConsumer(SocketConsumer):
             raise TokenMismatch
         self.identity = identity
         self._watch_token(identity)
+        keys().hold(self, identity)
         return identity
 
     async def subscribe(self, stream: Stream) -> None:
@@ -180,9 +185,7 @@ class SubscriberConsumer(SocketConsumer):
     def _keep_alive(self) -> None:
         interval = get_settings().keepalive_seconds
         self.timers.set("alive", interval, self._keep_alive)
-        if self.identity is not None and not has_key(self.identity):
-            self.close_soon(CloseCode.TOKEN_INVALID)
-        elif self.is_silent_for(interval):
+        if self.is_silent_for(interval):
             self.outbox.ping()
 
 

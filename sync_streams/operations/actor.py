@@ -18,6 +18,9 @@ class Actor:
     is_read_only: bool = False
     """The access token lets it look and listen, nothing else."""
 
+    is_observer: bool = False
+    """The access token is an operator's, who looks on: ``AUTHORIZE`` is not asked."""
+
     is_expiry: bool = False
     """Whether nobody did it but time."""
 

@@ -98,6 +98,9 @@ class JsonConsumer(SubscriberConsumer):
         """Unsubscribe from a Stream."""
         ref = request.text("stream")
         stream = await operations.afind_stream(self._service(), ref)
+        if stream.sid not in self.outbox.streams:
+            # Its SID is told to those who may look it up.
+            await run(operations.open_stream, self._service(), ref, actor=self.actor)
         self.unsubscribe(stream.sid)
         self._reply(request, "unsubscribed", stream_sid=stream.sid)
 

@@ -1,7 +1,6 @@
 """Hooks for ``SYNC_STREAMS["AUTHORIZE"]``; docs/permissions.md shows the first two."""
 
 import asyncio
-from fnmatch import fnmatchcase
 
 from django.contrib.auth import get_user_model
 
@@ -20,9 +19,10 @@ def by_group(identity: str, action: str, target: Stream | str | None) -> bool:
 
 
 def by_name(identity: str, action: str, target: Stream | str | None) -> bool:
-    """Allow an identity everything on Streams named after it, and nothing else."""
+    """Allow an identity everything on Streams like ``alice:inbox``, its own."""
     name = target.unique_name if isinstance(target, Stream) else target
-    return fnmatchcase(name or "", f"{identity}-*")
+    owner, colon, _ = (name or "").partition(":")
+    return bool(colon) and owner == identity
 
 
 async def asynchronous(identity: str, action: str, target: Stream | str | None) -> bool:

@@ -14,3 +14,7 @@ asked: list[None] = []
 def accounts() -> dict[str, dict[str, object]]:
     asked.append(None)
     return {ACCOUNT_SID: {"AUTH_TOKEN": AUTH_TOKEN, "API_KEYS": dict(api_keys)}}
+
+
+def failing() -> dict[str, dict[str, object]]:
+    raise OSError("the accounts are away")

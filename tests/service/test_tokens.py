@@ -12,7 +12,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client, override_settings
 
 from sync_streams import operations
-from sync_streams.conf import Settings
 from sync_streams.errors import InvalidTokenIssuer
 from sync_streams.testing import Refused, Subscriber
 from sync_streams.tokens import (
@@ -56,7 +55,7 @@ def test_tokens_of_a_removed_key_are_refused_at_once() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("rotation")
-async def test_open_connections_of_a_removed_key_end_at_their_next_keepalive() -> None:
+async def test_open_connections_of_a_removed_key_end_within_seconds() -> None:
     token = issue_token("alice", "default")
     socket = WebsocketCommunicator(JsonConsumer.as_asgi(), "/v1/websocket")
     await socket.connect()
@@ -74,6 +73,35 @@ async def test_open_connections_of_a_removed_key_end_at_their_next_keepalive() -
     await socket.wait()
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("rotation")
+async def test_accounts_that_cannot_be_looked_up_send_nobody_away(
+    override: Override, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = await asyncio.to_thread(operations.get_service, ACCOUNT_SID, "default")
+    await asyncio.to_thread(operations.create_stream, service, unique_name="x")
+    async with Subscriber("x") as alice:
+        override(ACCOUNTS="tests.service.keys.failing")
+
+        assert await alice.receive_nothing(within=3)
+
+    told = [record for record in caplog.records if record.name.endswith(".keys")]
+    assert len(told) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("rotation")
+async def test_renewed_token_of_another_key_keeps_the_connection() -> None:
+    service = await asyncio.to_thread(operations.get_service, ACCOUNT_SID, "default")
+    await asyncio.to_thread(operations.create_stream, service, unique_name="x")
+    async with Subscriber("x", identity="alice") as alice:
+        keys.api_keys = {**keys.NEW, **keys.OLD}
+        await alice._ask("token", token=issue_token("alice", "default"))
+        keys.api_keys = {**keys.NEW}
+
+        assert await alice.receive_nothing(within=3)
+
+
 @pytest.mark.usefixtures("rotation")
 def test_open_connections_together_ask_once_a_second() -> None:
     identity = read_token(issue_token("alice", "default"))
@@ -83,10 +111,6 @@ def test_open_connections_together_ask_once_a_second() -> None:
     assert all(has_key(identity) for _ in range(1000))
 
     assert len(keys.asked) <= 1 + (time.monotonic() - started) / KNOWN_KEYS_SECONDS
-
-
-def test_default_keepalive_is_well_within_a_minute() -> None:
-    assert Settings().keepalive_seconds + KNOWN_KEYS_SECONDS < 60
 
 
 @pytest.mark.parametrize("identity", ["", "x" * 257])

@@ -1,0 +1,97 @@
+"""Keys: ends the connections of an API key soon after the key is removed.
+
+Nobody is told when a project's accounts change, so each process looks once a second,
+once for each key that a connection's token was signed with.
+"""
+
+import asyncio
+import logging
+from typing import Protocol
+
+from sync_streams.per_loop import PerLoop
+from sync_streams.tokens import Identity, has_key
+
+from .close_codes import CloseCode
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS = 1
+"""Time between two looks at the keys."""
+
+CLOSED_TOGETHER = 50
+"""Connections that are closed before others have their turn."""
+
+
+class Holder(Protocol):
+    """A connection, as far as its key is concerned."""
+
+    def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
+        """End the connection."""
+
+
+class Keys:
+    """Which key each connection of an event loop stands on."""
+
+    def __init__(self) -> None:
+        """Hold no connection, on the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._holders: dict[tuple[str, str], set[Holder]] = {}
+        self._identities: dict[Holder, Identity] = {}
+        self._is_checking = self._has_failed = False
+
+    def hold(self, holder: Holder, identity: Identity) -> None:
+        """Let a connection stand on the key that signed its token."""
+        self.drop(holder)
+        self._identities[holder] = identity
+        self._holders.setdefault(_key(identity), set()).add(holder)
+        if not self._is_checking:
+            self._is_checking = True
+            self._loop.call_later(CHECK_SECONDS, self._check)
+
+    def drop(self, holder: Holder) -> None:
+        """Forget a connection."""
+        identity = self._identities.pop(holder, None)
+        if identity is not None:
+            holders = self._holders[_key(identity)]
+            holders.discard(holder)
+            if not holders:
+                del self._holders[_key(identity)]
+
+    def _check(self) -> None:
+        self._is_checking = bool(self._holders)
+        if self._is_checking:
+            self._loop.call_later(CHECK_SECONDS, self._check)
+        for holders in tuple(self._holders.values()):
+            if not self._exists(self._identities[next(iter(holders))]):
+                self._close(list(holders))
+
+    def _exists(self, identity: Identity) -> bool:
+        try:
+            exists = has_key(identity)
+        except Exception as error:
+            # The project's function for accounts may fail in whatever way. Nobody is
+            # sent away for it, and the log need not say so each second.
+            if not self._has_failed:
+                logger.warning("the accounts cannot be looked up: %r", error)
+            self._has_failed = True
+            return True
+        self._has_failed = False
+        return exists
+
+    def _close(self, holders: list[Holder]) -> None:
+        for holder in holders[:CLOSED_TOGETHER]:
+            holder.close_soon(CloseCode.TOKEN_INVALID)
+        if later := holders[CLOSED_TOGETHER:]:
+            self._loop.call_soon(self._close, later)
+
+
+def _key(identity: Identity) -> tuple[str, str]:
+    return identity.account_sid, identity.key_sid
+
+
+_by_loop = PerLoop(Keys)
+
+
+def keys() -> Keys:
+    """Return those of the running event loop."""
+    return _by_loop.get()
