@@ -18,7 +18,7 @@ ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version
 STALE := stale
 endif
 
-.PHONY: help run serve run-cluster soak test check docs fuzz bench lock clean stale
+.PHONY: help run serve run-cluster soak test check docs fuzz languages bench lock clean stale
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -60,6 +60,9 @@ fuzz: $(VENV)/.dev  ## try the REST API with what its description allows
 	@[ -x $(VENV)-fuzz/bin/schemathesis ] || { .ci/venv $(PYTHON) $(VENV)-fuzz && \
 		$(VENV)-fuzz/bin/python -m pip install --quiet --group fuzz; } # its pytest plug-in is not for us
 	@$(PY) -m tests.rest.fuzz $(VENV)-fuzz/bin/schemathesis
+
+languages: $(VENV)/.dev  ## run the examples of migrating in Go and Java
+	@$(PY) -m pytest tests/compat/languages.py
 
 bench: $(VENV)/.dev  ## measure deliveries per second and publish latency
 	@$(INSTALL) --group bench

@@ -1,3 +1,3 @@
 """Self-hosted, wire-compatible server for Twilio Sync Streams, as a Django app."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

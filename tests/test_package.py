@@ -1,21 +1,37 @@
-"""The wheel: what a host project gets when it installs the app."""
+"""The distributions: what a host project gets when it installs the app."""
 
+import re
 import subprocess
 import sys
+from email import message_from_bytes
 from pathlib import Path
 from zipfile import ZipFile
 
+import pytest
+from readme_renderer import markdown
+
+from sync_streams import __version__
 from tests.documents import ROOT
 
 APP = ROOT / "sync_streams"
 
 
-def test_the_wheel_holds_the_whole_app_and_nothing_else(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(ROOT)], check=True)
+    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
+    [wheel] = folder.glob("*.whl")
+    return wheel
 
-    [wheel] = tmp_path.glob("*.whl")
-    held = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_wheel_holds_the_whole_app_and_nothing_else(wheel: Path) -> None:
+    held = {name for name in contents(wheel) if ".dist-info/" not in name}
 
     files = (path for path in APP.rglob("*") if path.is_file())
     assert held == {
@@ -26,8 +42,44 @@ def test_the_wheel_holds_the_whole_app_and_nothing_else(tmp_path: Path) -> None:
         "locale/es/LC_MESSAGES/django.mo",
         "locale/fr/LC_MESSAGES/django.mo",
         "migrations/0001_initial.py",
+        "openapi.json",
         "py.typed",
         "static/sync_streams/sync-streams.js",
         "templates/admin/sync_streams/monitor.html",
+        "templates/sync_streams/reference.html",
     ):
         assert f"sync_streams/{needed}" in held
+
+
+def test_the_source_distribution_builds_the_same_wheel(
+    wheel: Path, tmp_path: Path
+) -> None:
+    # Without --wheel it builds the wheel from the source distribution.
+    build = [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+
+    [built] = tmp_path.glob("*.whl")
+    assert built.name == wheel.name
+    assert contents(built) == contents(wheel)
+
+
+def test_a_package_index_shows_the_readme_with_its_pictures(wheel: Path) -> None:
+    [metadata] = [
+        data
+        for name, data in contents(wheel).items()
+        if name.endswith(".dist-info/METADATA")
+    ]
+    message = message_from_bytes(metadata)
+    text = message.get_payload()
+    assert isinstance(text, str)
+
+    shown = markdown.render(text)
+
+    assert shown is not None
+    targets = re.findall(r'(?:href|src)="([^"]+)"', shown)
+    assert [each for each in targets if each[0] != "#" and "https://" not in each] == []
+    assert len([each for each in targets if each.endswith(".png")]) >= 2
+    assert message["Version"] == __version__
+    assert {url.split(",")[0] for url in message.get_all("Project-URL", [])} == {
+        *("Documentation", "Source", "Changelog", "Issues")
+    }

@@ -101,7 +101,9 @@ def test_the_parsers_see_an_error() -> None:
 def test_react_example_fits_the_types_of_the_sdk(tmp_path: Path) -> None:
     [block] = code_blocks(DOCUMENT, "tsx")
     # The SDK's own types need some of Node's, as the document says.
-    settings = TYPESCRIPT.replace('"strict": true', '"strict": true, "skipLibCheck": true')
+    settings = TYPESCRIPT.replace(
+        '"strict": true', '"strict": true, "skipLibCheck": true'
+    )
     app = App(tmp_path, PACKAGE, {"Feed.tsx": block, "tsconfig.json": settings})
     for name in ("twilio-sync", "twilsock", "@twilio", "operation-retrier"):
         if (MODULES / name).exists():
