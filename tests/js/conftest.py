@@ -10,8 +10,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, WebSocket
 
 from tests.browser.conftest import browser, complaints, listen
-from tests.js.tools import modules, pack
-from tests.service.client import WAIT_SECONDS, token_for
+from tests.js.tools import PATIENCE_SECONDS, modules, pack
+from tests.service.client import token_for
 from tests.services import DemoSite
 
 __all__ = ["browser", "complaints"]
@@ -53,7 +53,7 @@ class Stage:
 
     async def sees(self, what: Callable[[], bool]) -> None:
         """Wait until something holds of the frames that were sent and received."""
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not what():
                 self._news.clear()
                 await self._news.wait()

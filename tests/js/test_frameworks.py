@@ -18,7 +18,7 @@ from tests.services import DemoSite
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 GUIDE = "docs/browser-client.md"
-RETURN_MS = 45_000
+RETURN_MS = 60_000
 PAGE = '<div id="app"></div><script type="module" src="app/client.js"></script>'
 ORDERS = "/default/Streams/orders"
 

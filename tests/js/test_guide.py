@@ -12,12 +12,11 @@ from sync_streams import errors
 from tests.conftest import StartSite
 from tests.documents import EXAMPLE_ORIGIN, ROOT, code_block
 from tests.js.conftest import Stage
-from tests.js.tools import STATIC, App, bundled_node, system_node
-from tests.service.client import WAIT_SECONDS, Socket, rest, token_for
+from tests.js.tools import PATIENCE_SECONDS, STATIC, App, bundled_node, system_node
+from tests.service.client import Socket, rest, token_for
 from tests.services import DemoSite
 
 GUIDE = "docs/browser-client.md"
-RETURN_MS = 45_000
 
 in_chromium = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -142,7 +141,7 @@ async def test_the_node_script_gets_a_message(
     async with Socket(embedded) as socket:
         await socket.ask("subscribe", stream="orders", mode="open_or_create")
     running = asyncio.create_task(process.communicate())
-    async with asyncio.timeout(2 * WAIT_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not running.done():  # before it subscribes, Messages are lost
             rest(embedded, "/default/Streams/orders/Messages", Data='{"id": 3}')
             await asyncio.wait([running], timeout=0.5)

@@ -11,8 +11,16 @@ import pytest
 
 from sync_streams.errors import TokenExpired
 from tests.conftest import StartSite
-from tests.js.tools import FOLDER, bundled_node, modules, remove, run, system_node
-from tests.service.client import WAIT_SECONDS, rest, token_for
+from tests.js.tools import (
+    FOLDER,
+    PATIENCE_SECONDS,
+    bundled_node,
+    modules,
+    remove,
+    run,
+    system_node,
+)
+from tests.service.client import rest, token_for
 from tests.services import DemoSite, free_port
 
 SOCKET = "/v1/websocket"
@@ -34,7 +42,7 @@ class Client:
         self.process.stdin.write(f"{line}\n".encode())
         await self.process.stdin.drain()
 
-    async def hears(self, event: str, seconds: float = 3 * WAIT_SECONDS) -> Any:
+    async def hears(self, event: str, seconds: float = PATIENCE_SECONDS) -> Any:
         """Return the next event of a type; hand out tokens until then."""
         assert self.process.stdout is not None
         async with asyncio.timeout(seconds):
@@ -54,7 +62,7 @@ class Client:
         """Close the client; return the exit code of Node, left with nothing to do."""
         await self.tell("close")
         await self.hears("closed")
-        return await asyncio.wait_for(self.process.wait(), WAIT_SECONDS)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
 
 
 StartClient = Callable[[str, Callable[[], str]], Awaitable[Client]]

@@ -20,6 +20,8 @@ PACKAGE = ROOT / "clients/js"
 STATIC = ROOT / "sync_streams/static/sync_streams"
 
 BUILD_SECONDS = 120
+PATIENCE_SECONDS = 60
+"""How long a busy machine may take for what is waited for, a reconnection included."""
 
 TYPESCRIPT = """
 {"compilerOptions": {
