@@ -235,6 +235,7 @@ def _request(
         service_ref=refs[0],
         stream_ref=refs[1],
         authorization=headers.get(b"authorization", b"").decode("latin-1"),
+        address=(scope.get("client") or ("",))[0],
         content_type=headers.get(b"content-type", b"").decode("latin-1"),
         body=body,
         started=started,

@@ -61,6 +61,20 @@ class Settings:
     max_connects_per_second: int = 1000
     """Connections that one process lets in each second (Twilio: 1,000)."""
 
+    max_connections_per_identity: int = 0
+    """Connections of one identity of a Service in one process; 0: any number."""
+
+    max_connections_per_account: int = 0
+    """Connections of one account in one process; 0: any number."""
+
+    max_connections_per_address: int = 0
+    """Connections of one IP address in one process; 0: any number. For servers that
+    see their clients' addresses (``--proxy-headers``)."""
+
+    max_failed_logins_per_minute: int = 0
+    """Access tokens and REST credentials that one IP address may get wrong in a minute
+    before it is refused for the rest of it with 429/20429; 0: any number."""
+
     max_lag_seconds: float = 1
     """How late the event loop may be before newcomers are told to come back."""
 

@@ -17,6 +17,7 @@ from sync_streams.databases import run
 from sync_streams.delivery.hub import get_hub
 from sync_streams.errors import (
     InternalError,
+    InvalidToken,
     ServiceUnavailable,
     SyncError,
     TokenMismatch,
@@ -25,9 +26,11 @@ from sync_streams.errors import (
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange, announce_endpoint
+from sync_streams.operations.failures import failures
 from sync_streams.operations.permissions import aauthorize
 from sync_streams.tokens import Identity, read_token
 
+from .census import Key, census
 from .close_codes import CloseCode
 from .consumer import SocketConsumer, State
 from .keys import keys
@@ -39,6 +42,13 @@ ABOUT_TO_EXPIRE_SECONDS = 180
 """How long before a token lapses the client is told (Twilio: 3 minutes)."""
 
 FRAME_RATE_WINDOW_SECONDS = 2
+
+MAX_REFUSALS = 1
+"""Tokens of a connection that are refused before the next one ends it: a client may
+have kept one that has lapsed."""
+
+BUSY_STATUSES = frozenset({429, 503})
+"""Statuses of refusals after which the same token may be accepted later."""
 
 MAX_CLIENT_LENGTH = 80
 """Characters kept of what a client calls itself."""
@@ -57,12 +67,15 @@ class SubscriberConsumer(SocketConsumer):
         self.identity: Identity | None = None
         self.service: Service | None = None
         self.since, self.client = time.time(), ""
+        self._refusals = 0
+        self._counted: list[Key] = []
         connections.add(self)
 
     def end(self) -> None:
         """End the subscriptions, too, and say that the identity is gone."""
         connections.discard(self)
         keys().drop(self)
+        census.leave(self._counted)
         self.hub.subscriptions.forget(self.outbox)
         super().end()
         self._announce("disconnected")
@@ -93,27 +106,46 @@ class SubscriberConsumer(SocketConsumer):
         )
 
     async def authenticate(self, token: object) -> Identity:
-        """Let the token say who this is.
+        """Let the token say who this is; the second refusal ends the connection.
 
         Raises:
-            TooManyRequests: 20429, the process takes no more connections now.
+            TooManyRequests: 20429, the process takes no more connections now, or no
+                more of this identity, account or address.
             InvalidToken: 20101 to 20107.
             ServiceNotFound: 54050, the token's Service does not exist.
             ServiceUnavailable: 20503, the channel layer does not answer.
         """
+        try:
+            return await self._authenticate(token)
+        except SyncError as error:
+            self._refusals += 1
+            if self._refusals > MAX_REFUSALS:
+                self.close_soon(refusal_code(error))
+            raise
+
+    async def _authenticate(self, token: object) -> Identity:
+        failures.check(self.address)
+        try:
+            identity = read_token(token)
+        except InvalidToken:
+            failures.add(self.address)
+            raise
+        # Only who has a token counts among the newcomers, or six sockets without one
+        # could keep everybody out.
         connections.accept_newcomer()
-        identity = read_token(token)
         account_sid, ref = identity.account_sid, identity.service_ref
         service = cached_service(account_sid, ref)
         if service is None:
             service = await run(operations.find_service, account_sid, ref)
         await self.hub.start()
+        self._counted = census.enter(identity, service.sid, self.address)
         self.identity, self.service = identity, service
         if self.state is State.CONNECTING:
             self.state = State.OPEN
         self.outbox.is_observer = identity.is_observer
         self.inbound.raise_for_token()
         self.timers.cancel("connect")
+        self.timers.cancel("refused")
         self._watch_token(identity)
         keys().hold(self, identity)
         self._keep_alive()
@@ -187,6 +219,12 @@ class SubscriberConsumer(SocketConsumer):
         self.timers.set("alive", interval, self._keep_alive)
         if self.is_silent_for(interval):
             self.outbox.ping()
+
+
+def refusal_code(error: SyncError) -> CloseCode:
+    """Return the close code for a token that was refused with an error."""
+    is_busy = error.status in BUSY_STATUSES
+    return CloseCode.SERVER_BUSY if is_busy else CloseCode.TOKEN_INVALID
 
 
 def to_error(exception: Exception) -> SyncError:

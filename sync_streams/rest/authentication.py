@@ -17,7 +17,10 @@ class BasicAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[Any, str]:
-        account_sid = authenticate(request.META.get("HTTP_AUTHORIZATION", ""))
+        account_sid = authenticate(
+            request.META.get("HTTP_AUTHORIZATION", ""),
+            request.META.get("REMOTE_ADDR") or "",
+        )
         nobody: Any = api_settings.UNAUTHENTICATED_USER
         return nobody and nobody(), account_sid
 

@@ -12,18 +12,29 @@ from hmac import compare_digest
 from sync_streams.accounts import Secret
 from sync_streams.conf import get_settings
 from sync_streams.errors import AuthenticationFailed
+from sync_streams.operations.failures import failures
 
 CHALLENGE = 'Basic realm="Twilio API"'
 """Value of ``WWW-Authenticate``."""
 
 
-def authenticate(header: str) -> str:
+def authenticate(header: str, address: str = "") -> str:
     """Return the SID of the account that an ``Authorization`` header speaks for.
 
     Raises:
         AuthenticationFailed: 20003, there are no credentials, or wrong ones.
+        TooManyRequests: 20429, this address has sent wrong ones too often.
     """
     header = Secret(header)  # debug pages and error reports show variables
+    failures.check(address)
+    try:
+        return _authenticate(header)
+    except AuthenticationFailed:
+        failures.add(address)
+        raise
+
+
+def _authenticate(header: Secret) -> str:
     name, password = _read(header)
     account_sid, secret = _account(name)
     # Digests have one length, and an unknown name costs as much as a known one.

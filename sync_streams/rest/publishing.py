@@ -37,6 +37,9 @@ class PublishRequest:
     stream_ref: str
     content_type: str
 
+    address: str
+    """The client's IP address, or empty."""
+
     # Neither secrets nor what is published stand in a log or an error report.
     authorization: str = field(repr=False)
     body: bytes = field(repr=False)
@@ -95,7 +98,7 @@ def answer_now(request: PublishRequest) -> Answer | None:
 
 
 def _admit(request: PublishRequest) -> str:
-    account_sid = authenticate(request.authorization)
+    account_sid = authenticate(request.authorization, request.address)
     if request.method not in SAFE_METHODS and not names_one_resource(request.path):
         raise NotFound
     if request.method not in {"POST", "OPTIONS"}:

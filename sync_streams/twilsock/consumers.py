@@ -8,7 +8,11 @@ from collections.abc import Awaitable, Callable
 from sync_streams.conf import get_settings
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.frames import WebSocketFrame
-from sync_streams.connections.subscriber import SubscriberConsumer, to_error
+from sync_streams.connections.subscriber import (
+    SubscriberConsumer,
+    refusal_code,
+    to_error,
+)
 from sync_streams.delivery.counters import counters
 from sync_streams.errors import AuthenticationFailed, InvalidParameter, SyncError
 
@@ -161,9 +165,7 @@ class TwilsockConsumer(SubscriberConsumer):
         elif frame.method not in UNANSWERED:
             self._send_data(sessions.refuse(frame, error))
         if frame.method == "init" and self.identity is None:
-            is_busy = error.status in sessions.BUSY_STATUSES
-            code = CloseCode.SERVER_BUSY if is_busy else CloseCode.TOKEN_INVALID
-            self.call_later("connect", REFUSED_SECONDS, code)
+            self.call_later("refused", REFUSED_SECONDS, refusal_code(error))
 
     def _send_data(self, data: bytes) -> None:
         self.outbox.put(WebSocketFrame(data))

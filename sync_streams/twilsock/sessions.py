@@ -6,6 +6,7 @@ See ``docs/wire-twilsock.md``.
 import random
 from secrets import token_hex, token_urlsafe
 
+from sync_streams.connections.subscriber import BUSY_STATUSES
 from sync_streams.errors import InvalidToken, SyncError
 from sync_streams.operations.data import JSONObject
 
@@ -14,9 +15,6 @@ from .frames import Frame, Status, backoff, close, reply
 CAPABILITIES = ["client_update"]
 """What is confirmed: no telemetry, and no offline storage, which would let a browser
 open a removed Stream from its cache."""
-
-BUSY_STATUSES = frozenset({429, 503})
-"""Of errors that pass by themselves."""
 
 TOO_BUSY = 51202
 """Twilio's number for a server that asks to be left alone for a while."""

@@ -12,8 +12,11 @@ from django.test import override_settings
 from docs.generate.files import FILES
 from docs.generate.settings import read_entries, unexplained
 from docs.generate.site import PAGES, assemble
+from sync_streams import bounds
 from sync_streams.conf import Settings, get_settings
+from sync_streams.connections import inbound
 from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.subscriber import MAX_REFUSALS
 from sync_streams.errors import SyncError
 from sync_streams.models import MAX_DEBOUNCING_WINDOW_MS
 from sync_streams.operations import data, validators
@@ -36,6 +39,16 @@ FIXED = {
     "Page size of a list": pagination.MAX_PAGE_SIZE,
     "Identity": MAX_IDENTITY_LENGTH,
     "Lifetime of a token": MAX_LIFETIME_SECONDS,
+    "Request line and headers": bounds.MAX_HEAD_BYTES,
+    "Headers of a request": bounds.MAX_HEADERS,
+    "Time for a request's head": bounds.HEAD_SECONDS,
+    "Time for a request's body": bounds.BODY_SECONDS,
+    "Time for a client to read a response": bounds.UNREAD_SECONDS,
+    "Refused tokens of a connection": MAX_REFUSALS,
+    "Frames before the token is accepted": inbound.FRAMES_BEFORE_TOKEN,
+    "Bytes before the token is accepted": inbound.BYTES_BEFORE_TOKEN,
+    "Pings and pongs in 2 s, of a connection": inbound.MAX_CONTROL_FRAMES,
+    "Fragments of a message": inbound.MAX_FRAGMENTS,
 }
 
 

@@ -518,3 +518,13 @@ async def test_flood_of_acknowledgements_ends_the_connection(
         event = await session.event()
 
         assert event == {"type": "websocket.close", "code": CloseCode.TOO_MANY_FRAMES}
+
+
+async def test_the_second_refused_token_ends_the_connection() -> None:
+    session = Session()
+    await session.socket.connect()
+    for _ in range(2):
+        refusal = await session.ask("init", token="not.a.token")
+        assert refusal.header["status"]["errorCode"] == 20101
+
+    assert await session.closed() == CloseCode.TOKEN_INVALID
