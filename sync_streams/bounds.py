@@ -54,7 +54,7 @@ class Refusal:
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers, in the form of ASGI."""
         found = [
-            (b"content-type", b"application/json; charset=utf-8"),
+            (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(self.body)),
             (b"connection", b"close"),
         ]
