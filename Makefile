@@ -32,7 +32,7 @@ serve: $(VENV)/.run  ## start it for production: uvicorn, WORKERS processes
 	@exec $(VENV)/bin/uvicorn project.asgi:application --host $(HOST) --port $(PORT) \
 		--workers $(WORKERS) --http sync_streams.uvicorn:BoundedHttpProtocol \
 		--ws sync_streams.uvicorn:FramePathProtocol \
-		--ws-max-size 262144 --ws-per-message-deflate false --lifespan off --no-access-log
+		--ws-max-size 262144 --ws-per-message-deflate false --lifespan on --no-access-log
 
 run-cluster: $(VENV)/.run  ## start two workers behind nginx, with Redis and PostgreSQL
 	@exec $(PY) -m project cluster

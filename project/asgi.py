@@ -14,7 +14,7 @@ from django.urls import re_path
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 http_application = get_asgi_application()
 
-from sync_streams.asgi import PublishEndpoint  # noqa: E402 (needs the apps)
+from sync_streams.asgi import PublishEndpoint, lifespan  # noqa: E402 (needs the apps)
 from sync_streams.concurrency import BoundedRequests  # noqa: E402
 from sync_streams.routing import websocket_urlpatterns  # noqa: E402 (needs the apps)
 
@@ -32,6 +32,7 @@ elsewhere = re_path("", cast("Any", NotFound.as_asgi()))
 application = ProtocolTypeRouter(
     {
         "http": PublishEndpoint(BoundedRequests(http_application)),
+        "lifespan": lifespan,
         "websocket": URLRouter(cast("Any", [*websocket_urlpatterns, elsewhere])),
     }
 )

@@ -69,7 +69,7 @@ def worker_command(
 ) -> list[str]:
     """Return the command of one worker that listens on a port of loopback."""
     options = (
-        f"--host 127.0.0.1 --port {port} --lifespan off --no-access-log"
+        f"--host 127.0.0.1 --port {port} --lifespan on --no-access-log"
         " --ws-max-size 262144 --ws-per-message-deflate false --backlog 4096"
         " --timeout-graceful-shutdown 15 --proxy-headers --log-level warning"
     )

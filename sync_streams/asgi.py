@@ -23,7 +23,7 @@ from typing import Any
 
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.http import HttpResponse, UnreadablePostError
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, get_resolver, resolve
 from django.utils.log import log_response
 
 from .delivery.hub import get_hub
@@ -83,6 +83,8 @@ class PublishEndpoint:
         self._site = Site()
         self._resolve = lru_cache(MAX_KEPT_PATHS)(_resolve)
         self._starting: asyncio.Task[None] | None = None
+        # Views are imported now, not while the first publisher waits.
+        _ = get_resolver().url_patterns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand on."""
@@ -167,9 +169,25 @@ class PublishEndpoint:
 
     def _start_hub(self) -> None:
         # Without one, each publish asks the database: nobody would tell of changes.
+        hub = get_hub()
         is_starting = self._starting is not None and not self._starting.done()
-        if not get_hub().is_receiving and not is_starting:
+        if not (hub.is_receiving and hub.is_serving) and not is_starting:
             self._starting = asyncio.ensure_future(_start_hub())
+
+
+async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Have the process hear of Messages and changes before it takes connections.
+
+    For servers that announce their start: ``"lifespan"`` of a ``ProtocolTypeRouter``.
+    Elsewhere the first request does it. A Redis that is away holds nothing up for
+    longer than ``broadcast_timeout_seconds``, and ``readyz`` tells of it.
+    https://asgi.readthedocs.io/en/latest/specs/lifespan.html
+    """
+    await receive()
+    await _start_hub()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 async def _start_hub() -> None:

@@ -1,5 +1,6 @@
 """The endpoint answers as Django's road does, byte for byte."""
 
+import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -17,8 +18,9 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
 from sync_streams import operations
-from sync_streams.asgi import PublishEndpoint
+from sync_streams.asgi import PublishEndpoint, lifespan
 from sync_streams.cache import lookups
+from sync_streams.delivery.hub import get_hub, hooks
 from sync_streams.models import Service
 from sync_streams.rest.bodies import MAX_BODY_BYTES
 from tests.contract.http import (
@@ -34,7 +36,14 @@ from tests.overrides import sync_settings
 from tests.settings import OTHER_ACCOUNT_SID, OTHER_AUTH_TOKEN
 from tests.websocket.client import Socket
 
+SECONDS = 20
 PATH = "/v1/Services/default/Streams/news/Messages"
+UNREACHABLE = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": ["redis://127.0.0.1:1"]},
+    }
+}
 BODY = urlencode({"Data": '{"n": 1}'}).encode()
 
 urlpatterns = [
@@ -445,15 +454,61 @@ async def test_failures_are_logged_as_django_logs_them(
     assert len(caplog.records) == 3
 
 
+async def _start() -> list[str]:
+    """Let a server announce its start and its end; return what it is told."""
+    events = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    told: list[str] = []
+
+    async def receive() -> Any:
+        return events.pop(0)
+
+    async def send(event: Any) -> None:
+        told.append(event["type"])
+
+    await lifespan({"type": "lifespan"}, receive, send)
+    return told
+
+
+WHOLE_LIFE = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+async def test_a_process_hears_of_changes_from_its_start(news: Service) -> None:
+    assert await _start() == WHOLE_LIFE
+
+    assert get_hub().is_receiving
+    assert get_hub().is_serving
+
+
+async def test_a_process_starts_without_its_layer(
+    news: Service, settings: Settings
+) -> None:
+    settings.CHANNEL_LAYERS = UNREACHABLE
+
+    assert await _start() == WHOLE_LIFE
+
+    assert not get_hub().is_receiving
+
+
+async def test_the_first_request_starts_what_nobody_announced(
+    django: Application, news: Service
+) -> None:
+    assert not get_hub().is_receiving
+
+    served = asyncio.Event()
+    hooks.serving.append(served.set)
+    try:
+        await ask(PublishEndpoint(django), Request(path="/v1", method="GET"))
+        await asyncio.wait_for(served.wait(), SECONDS)
+    finally:
+        hooks.serving.remove(served.set)
+
+    assert get_hub().is_receiving
+
+
 async def test_a_layer_that_is_away_is_told_of_alike(
     django: Application, news: Service, settings: Settings
 ) -> None:
-    settings.CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": ["redis://127.0.0.1:1"]},
-        }
-    }
+    settings.CHANNEL_LAYERS = UNREACHABLE
 
     answer = await both(django, _with())
 

@@ -34,7 +34,7 @@ COMMANDS = {
     "make run": ("project", "serve"),
     "uvicorn": (*UVICORN, "--lifespan", "off"),
     "uvicorn, own classes": (
-        *(*UVICORN, "--lifespan", "off", "--no-access-log"),
+        *(*UVICORN, "--lifespan", "on", "--no-access-log"),
         *("--http", "sync_streams.uvicorn:BoundedHttpProtocol"),
         *("--ws", "sync_streams.uvicorn:FramePathProtocol"),
     ),
