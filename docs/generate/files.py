@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs.generate import openapi, settings, site
+from docs.generate import asyncapi, openapi, settings, site
 
 ROOT = Path(__file__).parents[2]
 
 FILES: Mapping[str, Callable[[], str]] = {
+    "docs/asyncapi.json": asyncapi.render,
     "docs/settings.md": settings.render,
     "sync_streams/openapi.json": openapi.render,
 }
