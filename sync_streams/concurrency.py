@@ -210,11 +210,16 @@ def _from_the_start(events: list[Event], receive: Receive, most: int) -> Receive
 
 
 def _watched(send: Send, give_back: Callable[[], None]) -> Send:
-    """Return a *send* that gives the place back if the answer goes on for long."""
+    """Return a *send* that gives the place back if the answer goes on for long.
+
+    An event stream is known from its head to do so.
+    """
     timer: asyncio.TimerHandle | None = None
 
     async def send_on(event: Event) -> None:
         nonlocal timer
+        if (b"content-type", b"text/event-stream") in event.get("headers", ()):
+            give_back()
         if timer is None and event.get("more_body"):
             loop = asyncio.get_running_loop()
             timer = loop.call_later(STREAM_SECONDS, give_back)

@@ -7,6 +7,7 @@ from .rest.urls import unknown
 app_name = "sync_streams"
 
 urlpatterns = [
+    re_path("^v1/", include("sync_streams.sse.urls")),
     re_path("^v1/", include("sync_streams.rest.urls")),
     # Else it would be a candidate for a redirect to /v1/.
     re_path(r"^v1\Z", unknown),

@@ -19,6 +19,27 @@ def _decline(_data: bytes, _is_text: bool) -> bool:
     return False
 
 
+HTTP_EXTENSION = "sync_streams.http.chunk"
+"""ASGI extension of servers that take chunks of a response that goes on for long."""
+
+
+@dataclass(slots=True, eq=False)
+class HttpPath:
+    """A response's way past ASGI, from its first piece on."""
+
+    write: Callable[[bytes], object]
+    """Takes whole chunks of HTTP/1.1, without waiting."""
+
+    is_writable: Callable[[], bool]
+    """Tells whether it does so now."""
+
+    set_writable: Callable[[bool], None] = _ignore
+    """Told by the server when the path opens and when it closes."""
+
+    close: Callable[[], None] | None = None
+    """Called when the server stops: end the response, and say so first."""
+
+
 @dataclass(slots=True, eq=False)
 class FramePath:
     """One socket's way past ASGI."""

@@ -11,9 +11,7 @@ from typing import ClassVar
 from django.db import InterfaceError, OperationalError
 
 from sync_streams import operations
-from sync_streams.cache.lookups import cached_service, cached_stream
 from sync_streams.conf import get_settings
-from sync_streams.databases import run
 from sync_streams.delivery.hub import get_hub
 from sync_streams.errors import (
     InternalError,
@@ -21,13 +19,11 @@ from sync_streams.errors import (
     ServiceUnavailable,
     SyncError,
     TokenMismatch,
-    TooManySubscriptions,
 )
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange, announce_endpoint
 from sync_streams.operations.failures import failures
-from sync_streams.operations.permissions import aauthorize
 from sync_streams.tokens import Identity, read_token
 
 from .census import Key, census
@@ -35,6 +31,7 @@ from .close_codes import CloseCode
 from .consumer import SocketConsumer, State
 from .keys import keys
 from .registry import connections
+from .subscribing import subscribe
 
 logger = logging.getLogger(__name__)
 
@@ -134,9 +131,7 @@ class SubscriberConsumer(SocketConsumer):
         # could keep everybody out.
         connections.accept_newcomer()
         account_sid, ref = identity.account_sid, identity.service_ref
-        service = cached_service(account_sid, ref)
-        if service is None:
-            service = await run(operations.find_service, account_sid, ref)
+        service = await operations.afind_service(account_sid, ref)
         await self.hub.start()
         self._counted = census.enter(identity, service.sid, self.address)
         self.identity, self.service = identity, service
@@ -180,29 +175,11 @@ class SubscriberConsumer(SocketConsumer):
             StreamNotFound: 54250, it was removed meanwhile.
             ServiceUnavailable: 20503, the channel layer does not answer.
         """
-        streams = self.outbox.streams
-        is_full = len(streams) >= get_settings().max_subscriptions
-        if is_full and stream.sid not in streams:
-            raise TooManySubscriptions
-        await aauthorize(self.actor, "subscribe", stream)
-        expires_at = _expiry(stream)
-        await self.hub.subscriptions.subscribe(self.outbox, stream.sid, expires_at)
-        # A change before this moment found no subscriber to tell.
-        recent = cached_stream(stream.service_id, stream.sid)
-        current = recent or await self._get_again(stream)
-        if _expiry(current) != expires_at:
-            self.hub.subscriptions.expire_at(stream.sid, _expiry(current))
+        await subscribe(self.hub.subscriptions, self.outbox, stream, self.actor)
 
     def unsubscribe(self, stream_sid: str) -> None:
         """Deliver a Stream's Messages no more."""
         self.hub.subscriptions.unsubscribe(self.outbox, stream_sid)
-
-    async def _get_again(self, stream: Stream) -> Stream:
-        try:
-            return await run(_find_again, stream)
-        except Exception:
-            self.unsubscribe(stream.sid)
-            raise
 
     def _announce(self, change: EndpointChange) -> None:
         if self.service is not None and not self.outbox.is_observer:
@@ -234,12 +211,3 @@ def to_error(exception: Exception) -> SyncError:
     logger.error("a frame failed", exc_info=exception)
     is_database_away = isinstance(exception, (OperationalError, InterfaceError))
     return ServiceUnavailable() if is_database_away else InternalError()
-
-
-def _expiry(stream: Stream) -> float | None:
-    return stream.date_expires.timestamp() if stream.date_expires else None
-
-
-def _find_again(stream: Stream) -> Stream:
-    # In the thread, since the Stream may not have loaded its Service yet.
-    return operations.find_stream(stream.service, stream.sid)

@@ -19,9 +19,9 @@ _DETAIL: dict[str, Any] = {"get": "retrieve", "post": "update", "delete": "destr
 _SERVICES = "^Services"
 _SERVICE = rf"{_SERVICES}/(?P<service_ref>[^/]+)"
 _STREAMS = rf"{_SERVICE}/Streams"
-_STREAM = rf"{_STREAMS}/(?P<stream_ref>[^/]+)"
-_MESSAGES = rf"{_STREAM}/Messages"
-_END = r"/?\Z"
+STREAM = rf"{_STREAMS}/(?P<stream_ref>[^/]+)"
+_MESSAGES = rf"{STREAM}/Messages"
+END = r"/?\Z"
 
 # An operation begins and ends its own transactions.
 unknown = without_transaction(UnknownViewSet.as_view({"options": "options"}))
@@ -31,7 +31,7 @@ def _route(
     pattern: str, kind: type[SyncViewSet], name: str = "", **methods: Any
 ) -> Any:
     view = without_transaction(kind.as_view(methods))
-    return re_path(pattern + _END, view, name=name or None)
+    return re_path(pattern + END, view, name=name or None)
 
 
 urlpatterns = [
@@ -40,7 +40,7 @@ urlpatterns = [
     _route(_SERVICES, ServiceViewSet, "services", **_LIST),
     _route(_SERVICE, ServiceViewSet, **_DETAIL),
     _route(_STREAMS, StreamViewSet, **_LIST),
-    _route(_STREAM, StreamViewSet, **_DETAIL),
+    _route(STREAM, StreamViewSet, **_DETAIL),
     re_path(r"^openapi\.json\Z", ReferenceViewSet.as_view({"get": "document"})),
     re_path(r"^reference\Z", ReferenceViewSet.as_view({"get": "page"})),
     # Whatever else: a path that no route matched would get a redirect to one with a

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from sync_streams import bounds
 from sync_streams.conf import get_settings
+from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 
 from .frame_path import FramePathProtocol
 from .publish_path import (
@@ -83,6 +84,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unread: asyncio.TimerHandle | None = None
         self._answerer = find_answerer(self.config)
         self._publish_scope: dict[str, Any] = {}
+        self._path: HttpPath | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection in; where all are taken, the longest idle one goes."""
@@ -108,6 +110,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything."""
+        self._tell_path(is_writable=False)
         self._leave()
         if self._unread is not None:
             self._unread.cancel()
@@ -139,11 +142,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Give the client its time to read."""
         super().pause_writing()
+        self._tell_path(is_writable=False)
         self._abort_unless_read()
 
     def resume_writing(self) -> None:
         """It reads."""
         super().resume_writing()
+        self._tell_path(is_writable=True)
         if self._unread is not None and not self.transport.is_closing():
             self._unread.cancel()
             self._unread = None
@@ -152,6 +157,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """End an idle connection."""
         super().timeout_keep_alive_handler()
         self._abort_unless_read()
+
+    def shutdown(self) -> None:
+        """End; a response that goes on for long ends itself, if it can."""
+        path = self._path
+        if path is not None and path.close is not None and path.is_writable():
+            path.close()
+        super().shutdown()
 
     # Parser callbacks. After a refusal the parser goes on to the end of its slice.
 
@@ -184,6 +196,32 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         self._has_cycle = True
         super().on_headers_complete()
+        self._offer_path()
+
+    def _offer_path(self) -> None:
+        """Let an event stream past ASGI, in HTTP/1.1, where there are chunks."""
+        self._path = None
+        accept = dict(self.headers).get(b"accept", b"")
+        if (
+            b"text/event-stream" not in accept
+            or self.parser.get_http_version() != "1.1"
+        ):
+            return
+        cycle, flow = self.cycle, self.flow
+
+        def is_writable() -> bool:
+            is_streaming = cycle.chunked_encoding and not cycle.response_complete
+            return bool(is_streaming and not cycle.disconnected) and not (
+                flow.write_paused or self.transport.is_closing()
+            )
+
+        self._path = HttpPath(write=self.transport.write, is_writable=is_writable)
+        extensions: dict[str, Any] = {HTTP_EXTENSION: self._path}
+        self.scope["extensions"] = cast("Any", extensions)
+
+    def _tell_path(self, *, is_writable: bool) -> None:
+        if self._path is not None:
+            self._path.set_writable(is_writable and self._path.is_writable())
 
     def on_body(self, body: bytes) -> None:
         """Hand a part of the body to the application."""

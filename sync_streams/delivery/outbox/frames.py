@@ -47,6 +47,10 @@ class Writer:
     write: Callable[[bytes], object] | None = None
     """Hands a frame's ``wire`` to the server without waiting, where that is offered."""
 
+    is_clock: bool = False
+    """Whether what ``send`` has returned from needs no acknowledgement: there is none
+    in the protocol, and the server waits for slow readers."""
+
 
 class Encoder(Protocol):
     """A protocol, as delivery sees it: how it writes what happens to Streams."""

@@ -13,6 +13,7 @@ server says.
 import asyncio
 import logging
 import random
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
@@ -177,7 +178,7 @@ class Outbox:
     def ping(self) -> None:
         """Ask the client for an acknowledgement, unless one is due already."""
         is_asked = self.acknowledgements.are_due or self._is_pinging
-        if is_asked or self._state is not State.OPEN:
+        if is_asked or self._writer.is_clock or self._state is not State.OPEN:
             return
         self._is_pinging = True
         frame = self.encoder.ping()
@@ -289,7 +290,8 @@ class Outbox:
     @property
     def _has_room(self) -> bool:
         in_flight = self.sent - self.acknowledgements.read
-        return in_flight < self._limits.in_flight_max_bytes
+        is_room = in_flight < self._limits.in_flight_max_bytes
+        return is_room or self._writer.is_clock
 
     def _count(self, frame: Frame) -> None:
         self.sent += frame.size
@@ -297,6 +299,9 @@ class Outbox:
             self.acknowledgements.expect(frame.ack_id, self.sent, frame.messages)
 
     def _set_check(self) -> None:
+        if self._writer.is_clock:
+            self.check_at = sys.maxsize
+            return
         in_flight = self._limits.in_flight_max_bytes
         if not (self.acknowledgements.are_due or self._is_pinging):
             # Connections of one Stream are sent the same and must not be pinged at

@@ -1,0 +1,51 @@
+"""Subscribing one connection to a Stream, whatever its transport."""
+
+from sync_streams import operations
+from sync_streams.cache.lookups import cached_stream
+from sync_streams.conf import get_settings
+from sync_streams.databases import run
+from sync_streams.delivery.outbox.outbox import Outbox
+from sync_streams.delivery.subscriptions import Subscriptions
+from sync_streams.errors import TooManySubscriptions
+from sync_streams.models import Stream
+from sync_streams.operations.actor import Actor
+from sync_streams.operations.permissions import aauthorize
+
+
+async def subscribe(
+    subscriptions: Subscriptions, outbox: Outbox, stream: Stream, actor: Actor
+) -> None:
+    """Deliver a Stream's Messages to a connection from now on.
+
+    Raises:
+        TooManySubscriptions: 54419.
+        AccessForbidden: 54007.
+        StreamNotFound: 54250, it was removed meanwhile.
+        ServiceUnavailable: 20503, the channel layer does not answer.
+    """
+    streams = outbox.streams
+    is_full = len(streams) >= get_settings().max_subscriptions
+    if is_full and stream.sid not in streams:
+        raise TooManySubscriptions
+    await aauthorize(actor, "subscribe", stream)
+    expires_at = _expiry(stream)
+    await subscriptions.subscribe(outbox, stream.sid, expires_at)
+    # A change before this moment found no subscriber to tell.
+    current = cached_stream(stream.service_id, stream.sid)
+    if current is None:
+        try:
+            current = await run(_find_again, stream)
+        except Exception:
+            subscriptions.unsubscribe(outbox, stream.sid)
+            raise
+    if _expiry(current) != expires_at:
+        subscriptions.expire_at(stream.sid, _expiry(current))
+
+
+def _expiry(stream: Stream) -> float | None:
+    return stream.date_expires.timestamp() if stream.date_expires else None
+
+
+def _find_again(stream: Stream) -> Stream:
+    # In the thread, since the Stream may not have loaded its Service yet.
+    return operations.find_stream(stream.service, stream.sid)

@@ -1,0 +1,237 @@
+"""One event stream: who it is for, what it is sent, how it ends."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import count
+from secrets import token_hex
+from typing import Any
+
+from sync_streams.conf import get_settings
+from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
+from sync_streams.connections.registry import connections, jitter
+from sync_streams.connections.subscribing import subscribe
+from sync_streams.connections.timers import Timers
+from sync_streams.delivery.hub import get_hub
+from sync_streams.delivery.outbox.frames import Writer
+from sync_streams.delivery.outbox.outbox import Outbox
+from sync_streams.delivery.tasks import Tasks
+from sync_streams.models import Service, Stream
+from sync_streams.operations.actor import Actor
+from sync_streams.operations.announcements import EndpointChange, announce_endpoint
+from sync_streams.tokens import Identity, has_key
+
+from .encoder import SseEncoder, SseFrame, write
+
+RECONNECT_SECONDS = 2
+"""Seconds within which clients reconnect, each at a moment of its own."""
+
+MAX_CLIENT_LENGTH = 80
+
+_PROCESS = token_hex(8)
+_numbers = count()
+
+
+class EventStream:
+    """A connection that is only sent to."""
+
+    protocol_name = "Server-Sent Events"
+
+    def __init__(
+        self,
+        scope: Mapping[str, Any],
+        encoder: SseEncoder,
+        service: Service,
+        *,
+        identity: Identity | None = None,
+        name: str = "",
+    ) -> None:
+        """Prepare a connection; :meth:`subscribe` and :meth:`body` begin it.
+
+        Args:
+            scope: the request's ASGI scope.
+            encoder: writes what is sent.
+            service: the Service of its Streams.
+            identity: who it is for, as an access token says.
+            name: who it is for, as the host project says; empty: nobody in particular.
+        """
+        self.identity = identity
+        self.service: Service | None = service
+        self._name = identity.name if identity else name
+        self.since = time.time()
+        agent: bytes = dict(scope["headers"]).get(b"user-agent", b"")
+        self.client = agent[:MAX_CLIENT_LENGTH].decode("latin-1")
+        self.address = str((scope.get("client") or ("",))[0])
+        extensions: Mapping[str, Any] = scope.get("extensions") or {}
+        self._path: HttpPath | None = extensions.get(HTTP_EXTENSION)
+        self._is_open = True
+        self._sent_at_last_look = 0
+        self._handoff = _Handoff()
+        self._timers, self._tasks = Timers(), Tasks()
+        self._reconnect_window = 0.0
+        self.outbox = Outbox(
+            f"{_PROCESS}.e{next(_numbers)}",
+            encoder,
+            Writer(
+                send=self._handoff.send,
+                close=self._handoff.close,
+                write=self._path.write if self._path else None,
+                is_clock=True,
+            ),
+            on_stuck=lambda: self.close_soon(CloseCode.TOO_SLOW),
+            on_removed=self._end_if_empty,
+        )
+
+    @property
+    def actor(self) -> Actor:
+        """This connection, as the actor of what it asks for."""
+        if self.identity is None:
+            return Actor(self._name) if self._name else Actor()
+        return Actor(self.identity.name, self.outbox.connection_id, is_read_only=True)
+
+    async def subscribe(self, streams: Sequence[Stream], *, has_missed: bool) -> None:
+        """Subscribe to Streams.
+
+        Args:
+            streams: the Streams.
+            has_missed: the client was here before, so that it has lost what came since.
+
+        Raises:
+            SyncError: as of :func:`~sync_streams.connections.subscribing.subscribe`, or
+                20429: the process takes no more connections now.
+        """
+        connections.accept_newcomer()
+        hub = get_hub()
+        await hub.start()
+        connections.add(self)
+        self._announce("connected")
+        for stream in streams:
+            await subscribe(hub.subscriptions, self.outbox, stream, self.actor)
+        if has_missed:
+            for stream in streams:
+                gap = self.outbox.encoder.gap(stream.sid, None)
+                if gap is not None:
+                    self.outbox.put(gap)
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """Return what the response consists of, until the connection ends."""
+        try:
+            yield f"retry: {_retry()}\n\n".encode()
+            self._open()
+            async for data in self._handoff:
+                yield data
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Let go of everything: the response is over."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        connections.discard(self)
+        get_hub().subscriptions.forget(self.outbox)
+        self._timers.clear()
+        self.outbox.discard()
+        self._announce("disconnected")
+
+    def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
+        """End the connection, once; at a random moment of the next *within* seconds."""
+        if within:
+            self._reconnect_window = connections.reconnect_window(within)
+            delay = jitter(within)
+            self._timers.set("close", delay, lambda: self.close_soon(code))
+        elif self._is_open and not len(self._tasks):
+            self._tasks.spawn(self._close(code))
+
+    async def _close(self, code: CloseCode) -> None:
+        window = max(self._reconnect_window, RECONNECT_SECONDS)
+        pause = round(jitter(window), 1)
+        text = (
+            f'{{"code":{int(code)},"reason":"{code.reason}","reconnect_after":'
+            f"{pause if code.may_reconnect else 'null'}}}"
+        )
+        last = SseFrame(write("closing", text, retry=round(pause * 1000)))
+        await self.outbox.close(last, code=code)
+        self._handoff.end()
+
+    def _open(self) -> None:
+        if self._path is not None:
+            self._path.set_writable = self.outbox.set_writable
+            self._path.close = self._close_for_shutdown
+            self.outbox.set_writable(self._path.is_writable())
+        if self.identity is not None:
+            left = self.identity.expires_at - time.time()
+            self._timers.set(
+                "token", left, lambda: self.close_soon(CloseCode.TOKEN_EXPIRED)
+            )
+        interval = get_settings().keepalive_seconds
+        self._timers.set("alive", interval, self._keep_alive)
+
+    def _close_for_shutdown(self) -> None:
+        self.close_soon(CloseCode.SERVER_LEAVING, within=get_settings().drain_seconds)
+
+    def _keep_alive(self) -> None:
+        interval = get_settings().keepalive_seconds
+        self._timers.set("alive", interval, self._keep_alive)
+        if self.identity is not None and not has_key(self.identity):
+            self.close_soon(CloseCode.TOKEN_INVALID)
+        elif self.outbox.sent == self._sent_at_last_look:
+            self.outbox.put(self.outbox.encoder.ping())
+        self._sent_at_last_look = self.outbox.sent
+
+    def _end_if_empty(self, _: str) -> None:
+        if not self.outbox.streams:
+            self._tasks.spawn(self._finish())
+
+    async def _finish(self) -> None:
+        await self.outbox.flush()
+        self._handoff.end()
+
+    def _announce(self, change: EndpointChange) -> None:
+        if self.identity is not None and self.service is not None:
+            announce_endpoint(change, self.service, self.actor)
+
+
+class _Handoff:
+    """Hands what an outbox sends to the response, one piece after the other."""
+
+    def __init__(self) -> None:
+        self._data: bytes | None = None
+        self._has_ended = False
+        self._changed = asyncio.Event()
+        self._taken: asyncio.Future[None] | None = None
+
+    async def send(self, data: bytes) -> None:
+        """Hand over a piece and wait until the server has taken it."""
+        if self._has_ended:
+            raise ConnectionResetError
+        self._data = data
+        self._taken = asyncio.get_running_loop().create_future()
+        self._changed.set()
+        await self._taken
+
+    async def close(self, _: int) -> None:
+        """End the response."""
+        self.end()
+
+    def end(self) -> None:
+        """End the response behind what was handed over."""
+        self._has_ended = True
+        self._changed.set()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            data, self._data = self._data, None
+            if data is not None:
+                yield data
+                if self._taken is not None and not self._taken.done():
+                    self._taken.set_result(None)
+            if self._has_ended and self._data is None:
+                return
+
+
+def _retry() -> int:
+    return 1000 + round(jitter(RECONNECT_SECONDS) * 1000)

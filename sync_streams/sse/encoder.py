@@ -1,0 +1,124 @@
+"""How Server-Sent Events tell what happens to Streams.
+
+Each event is written once for all connections that render Messages alike.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sync_streams.delivery.events import Event
+from sync_streams.delivery.outbox.frames import Frame
+
+Render = Callable[[Any], str]
+"""Turns a Message's data into the text of its event."""
+
+HEARTBEAT = b":\n\n"
+
+
+class SseFrame:
+    """One event, as a piece of the response's body."""
+
+    __slots__ = ("ack_id", "event", "messages", "size", "stream_sid")
+
+    def __init__(self, data: bytes, *, stream_sid: str | None = None) -> None:
+        """Wrap the event.
+
+        Args:
+            data: the event with the empty line behind it.
+            stream_sid: the Stream whose Message this is.
+        """
+        self.event = data
+        self.size = len(data)
+        self.stream_sid = stream_sid
+        self.ack_id: str | None = None
+        self.messages = int(stream_sid is not None)
+
+    @property
+    def wire(self) -> bytes:
+        """The event as a chunk of HTTP/1.1 (RFC 9112, section 7.1)."""
+        return b"%x\r\n%b\r\n" % (self.size, self.event)
+
+
+class SseEncoder:
+    """Writes events; for Messages in the words of the JSON socket, or rendered."""
+
+    skips_origin = False
+
+    def __init__(self, render: Render | None = None) -> None:
+        """Write Messages as JSON, or as *render* returns them."""
+        self._render = render
+
+    def message_published(self, event: Event) -> Frame:
+        """Write a Message; its SID is the event's id."""
+        if self._render is None:
+            text = (
+                f'{{"stream_sid":"{event["stream_sid"]}","message":'
+                f'{{"sid":"{event["message_sid"]}","data":{event["text"]}}}}}'
+            )
+        else:
+            text = self._render(json.loads(event["text"]))
+        data = write("message", text, event_id=event["message_sid"])
+        return SseFrame(data, stream_sid=event["stream_sid"])
+
+    def merge(self, waiting: Sequence[Frame]) -> Frame:
+        """Leave Messages alone: each is an event of its own."""
+        return waiting[0]
+
+    def stream_removed(self, event: Event) -> Frame:
+        """Write that a Stream is gone."""
+        return tell("removed", {"stream_sid": event["stream_sid"]})
+
+    def gap(self, stream_sid: str, dropped: int | None) -> Frame:
+        """Write that Messages were lost."""
+        return tell("gap", {"stream_sid": stream_sid, "dropped": dropped})
+
+    def ping(self) -> Frame:
+        """Write a comment, which keeps proxies from ending the connection."""
+        return SseFrame(HEARTBEAT)
+
+
+def tell(name: str, fields: Mapping[str, object]) -> SseFrame:
+    """Write an event that is no Message."""
+    return SseFrame(write(name, json.dumps(fields, separators=(",", ":"))))
+
+
+def write(
+    name: str, text: str, *, event_id: str = "", retry: int | None = None
+) -> bytes:
+    """Return an event as it goes over the wire, in UTF-8.
+
+    Args:
+        name: the type of the event.
+        text: what its ``data`` is, of any number of lines.
+        event_id: what a client that reconnects sends as ``Last-Event-ID``.
+        retry: milliseconds until a client should reconnect.
+    """
+    lines = [f"event: {name}"]
+    if event_id:
+        lines.append(f"id: {event_id}")
+    if retry is not None:
+        lines.append(f"retry: {retry}")
+    # Each kind of line end that the format knows would end the field.
+    rows = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines += [f"data: {row}" for row in rows]
+    return ("\n".join(lines) + "\n\n").encode()
+
+
+_PLAIN = SseEncoder()
+_RENDERING: dict[Render, SseEncoder] = {}
+
+MAX_RENDERERS = 256
+"""Renderers whose encoders are shared between connections."""
+
+
+def encoder_for(render: Render | None) -> SseEncoder:
+    """Return the encoder that all connections with that renderer share."""
+    if render is None:
+        return _PLAIN
+    encoder = _RENDERING.get(render)
+    if encoder is None:
+        encoder = SseEncoder(render)
+        if len(_RENDERING) < MAX_RENDERERS:
+            _RENDERING[render] = encoder
+    return encoder

@@ -1,0 +1,153 @@
+"""Views of Server-Sent Events: one below the REST API, one for a host's own views."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from sync_streams import operations
+from sync_streams.errors import (
+    AccessForbidden,
+    MethodNotAllowed,
+    ServiceUnavailable,
+    SyncError,
+)
+from sync_streams.models import DEFAULT_SERVICE, Service
+from sync_streams.publishing import first_account
+from sync_streams.rest.answers import common_headers, describe_error, error_headers
+from sync_streams.rest.credentials import authenticate
+from sync_streams.tokens import Identity, read_token
+
+from .connection import EventStream
+from .encoder import Render, encoder_for
+
+HEADERS = {
+    "Cache-Control": "no-store, private",
+    "X-Accel-Buffering": "no",  # nginx hands on what comes, as it comes
+    # Middleware that compresses would hold events back, and leaves this alone.
+    "Content-Encoding": "identity",
+}
+
+
+async def event_stream(
+    request: HttpRequest,
+    stream: str | Sequence[str],
+    *,
+    service: str = DEFAULT_SERVICE,
+    account_sid: str = "",
+    render: Render | None = None,
+    is_public: bool = False,
+) -> HttpResponseBase:
+    """Answer a request of the host project's own async view with a Stream's events.
+
+    The view decides who may see them. It refuses users who are not logged in, unless it
+    is public. Example::
+
+        async def orders(request):
+            return await event_stream(request, f"orders-{(await request.auser()).pk}")
+
+    Args:
+        request: the request.
+        stream: SID or unique name of the Stream, or several.
+        service: SID or unique name of the Streams' Service.
+        account_sid: the account; by default the first one in the settings.
+        render: returns the text of an event for the data of a Message, such as HTML;
+            by default it is JSON.
+        is_public: answer everybody.
+
+    Returns:
+        ``text/event-stream``, or an error as JSON: 403/54007, nobody is logged in;
+        404/20404, there is no such Stream; 429/20429; 503/20503.
+    """
+    names = [stream] if isinstance(stream, str) else list(stream)
+    try:
+        user = await _user_name(request)
+        if not (user or is_public):
+            raise AccessForbidden
+        found = await operations.afind_service(account_sid or first_account(), service)
+        connection = EventStream(_scope(request), encoder_for(render), found, name=user)
+        return await _begin(request, connection, found, names)
+    except SyncError as error:
+        return _refuse(request, error)
+
+
+@login_not_required
+async def stream_events(
+    request: HttpRequest, service_ref: str, stream_ref: str
+) -> HttpResponseBase:
+    """``GET …/Streams/{ref}/Events``, with Basic credentials or a Bearer access token.
+
+    ``?stream=`` adds further Streams, once for each.
+    """
+    try:
+        if request.method != "GET":
+            raise MethodNotAllowed
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        identity, account_sid = _identify(header)
+        service = await operations.afind_service(account_sid, service_ref)
+        if identity is not None:
+            await _check_service(identity, service)
+        connection = EventStream(
+            _scope(request), encoder_for(None), service, identity=identity
+        )
+        names = [stream_ref, *request.GET.getlist("stream")]
+        return await _begin(request, connection, service, names)
+    except SyncError as error:
+        return _refuse(request, error)
+
+
+async def _begin(
+    request: HttpRequest,
+    connection: EventStream,
+    service: Service,
+    names: Sequence[str],
+) -> HttpResponseBase:
+    streams = [
+        await operations.afind_stream(service, name) for name in dict.fromkeys(names)
+    ]
+    try:
+        has_missed = "Last-Event-ID" in request.headers
+        await connection.subscribe(streams, has_missed=has_missed)
+    except Exception:
+        connection.end()
+        raise
+    return StreamingHttpResponse(
+        connection.body(), content_type="text/event-stream", headers=HEADERS
+    )
+
+
+def _identify(header: str) -> tuple[Identity | None, str]:
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() == "bearer":
+        identity = read_token(token.strip())
+        return identity, identity.account_sid
+    return None, authenticate(header)
+
+
+async def _check_service(identity: Identity, service: Service) -> None:
+    granted = await operations.afind_service(identity.account_sid, identity.service_ref)
+    if granted.sid != service.sid:
+        raise AccessForbidden
+
+
+async def _user_name(request: HttpRequest) -> str:
+    ask: Any = getattr(request, "auser", None)
+    user = await ask() if ask is not None else None
+    if user is None or not user.is_authenticated:
+        return ""
+    return str(user.get_username())
+
+
+def _scope(request: HttpRequest) -> dict[str, Any]:
+    scope: dict[str, Any] | None = getattr(request, "scope", None)
+    if scope is None:
+        raise ServiceUnavailable("Server-Sent Events need an ASGI server")
+    return scope
+
+
+def _refuse(request: HttpRequest, error: SyncError) -> HttpResponse:
+    headers = {**common_headers(0), **error_headers(error)}
+    body = describe_error(error, request.path)
+    return JsonResponse(body, status=error.status, headers=headers)

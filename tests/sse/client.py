@@ -1,0 +1,92 @@
+"""A client of event streams that reads them as the format says."""
+
+import asyncio
+import json
+from base64 import b64encode
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+SECONDS = 10
+
+
+@dataclass(slots=True)
+class Event:
+    """One event."""
+
+    name: str = "message"
+    id: str = ""
+    retry: str = ""
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def basic(name: str, password: str) -> dict[str, str]:
+    """Return the header of credentials."""
+    word = b64encode(f"{name}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {word}"}
+
+
+class EventSource:
+    """``async with`` opens a stream; :meth:`next` returns its events in turn."""
+
+    def __init__(self, url: str, **headers: str) -> None:
+        self._url = url
+        self._headers = {"Accept": "text/event-stream"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        self.comments = 0
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession()
+        self.answer = await self._session.get(self._url, headers=self._headers)
+        if self.answer.status == 200:
+            first = await self.next()
+            assert first.retry.isdecimal()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.answer.close()
+        await self._session.close()
+
+    async def next(self) -> Event:
+        """Return the next event; raises ``EOFError`` once the response is over."""
+        event = Event()
+        async with asyncio.timeout(SECONDS):
+            while True:
+                line = (await self.answer.content.readline()).decode()
+                if not line:
+                    raise EOFError
+                if line != "\n":
+                    self._read(event, line.rstrip("\n"))
+                elif event != Event():
+                    return event
+
+    def _read(self, event: Event, line: str) -> None:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match name:
+            case "":
+                self.comments += 1
+            case "data":
+                event.lines.append(value)
+            case "event":
+                event.name = value
+            case "id":
+                event.id = value
+            case "retry":
+                event.retry = value

@@ -1,0 +1,65 @@
+"""A server of event streams, with and without the way past ASGI."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIHandler
+
+from sync_streams import operations
+from sync_streams.models import Service, Stream
+from sync_streams.tokens import issue_token
+from tests.settings import ACCOUNT_SID, AUTH_TOKEN
+from tests.sse.client import EventSource, basic
+from tests.uvicorn_server import serving
+
+CLASSES = {
+    "past-asgi": "sync_streams.uvicorn:BoundedHttpProtocol",
+    "asgi": "httptools",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the server is, and the Streams that it has."""
+
+    origin: str
+    service: Service
+    streams: dict[str, Stream]
+
+    def open(self, path: str, **headers: str) -> EventSource:
+        """Open a stream of events."""
+        return EventSource(f"{self.origin}{path}", **headers)
+
+    def rest(self, ref: str, query: str = "", **headers: str) -> EventSource:
+        """Open one with the account's credentials."""
+        path = f"/v1/Services/default/Streams/{ref}/Events{query}"
+        return self.open(path, **{**basic(ACCOUNT_SID, AUTH_TOKEN), **headers})
+
+    def as_identity(self, ref: str, **options: Any) -> EventSource:
+        """Open one with an access token."""
+        token = issue_token("alice", options.pop("service", "default"), **options)
+        path = f"/v1/Services/default/Streams/{ref}/Events"
+        return self.open(path, Authorization=f"Bearer {token}")
+
+
+@sync_to_async
+def _provide() -> tuple[Service, dict[str, Stream]]:
+    service = operations.get_service(ACCOUNT_SID, "default")
+    names = ("board", "news")
+    return service, {
+        name: operations.create_stream(service, unique_name=name) for name in names
+    }
+
+
+@pytest.fixture(params=CLASSES)
+async def site(
+    request: pytest.FixtureRequest, transactional_db: None, settings: Any
+) -> AsyncIterator[Site]:
+    """A server in the test's own loop."""
+    settings.ROOT_URLCONF = "tests.sse.urls"
+    service, streams = await _provide()
+    async with serving(ASGIHandler(), http=CLASSES[request.param]) as port:
+        yield Site(f"http://127.0.0.1:{port}", service, streams)
