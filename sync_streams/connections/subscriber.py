@@ -15,7 +15,6 @@ from sync_streams.conf import get_settings
 from sync_streams.delivery.hub import get_hub
 from sync_streams.errors import (
     InternalError,
-    InvalidToken,
     ServiceUnavailable,
     SyncError,
     TokenMismatch,
@@ -23,7 +22,7 @@ from sync_streams.errors import (
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange, announce_endpoint
-from sync_streams.operations.failures import failures
+from sync_streams.operations.failures import read_token_from
 from sync_streams.tokens import Identity, read_token
 
 from .census import Key, census
@@ -121,12 +120,7 @@ class SubscriberConsumer(SocketConsumer):
             raise
 
     async def _authenticate(self, token: object) -> Identity:
-        failures.check(self.address)
-        try:
-            identity = read_token(token)
-        except InvalidToken:
-            failures.add(self.address)
-            raise
+        identity = read_token_from(self.address, token)
         # Only who has a token counts among the newcomers, or six sockets without one
         # could keep everybody out.
         connections.accept_newcomer()

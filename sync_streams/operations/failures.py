@@ -10,7 +10,8 @@ from collections import Counter
 from ipaddress import IPv6Address, ip_network
 
 from sync_streams.conf import get_settings
-from sync_streams.errors import TooManyRequests
+from sync_streams.errors import InvalidToken, TooManyRequests
+from sync_streams.tokens import Identity, read_token
 
 WINDOW_SECONDS = 60
 MAX_ADDRESSES = 10_000
@@ -51,6 +52,21 @@ class Failures:
 
 
 failures = Failures()
+
+
+def read_token_from(address: str, token: object) -> Identity:
+    """Verify an access token that came from an address, and count it if it fails.
+
+    Raises:
+        InvalidToken: 20101 to 20107.
+        TooManyRequests: 20429, the address has failed too often.
+    """
+    failures.check(address)
+    try:
+        return read_token(token)
+    except InvalidToken:
+        failures.add(address)
+        raise
 
 
 def _network(address: str) -> str:

@@ -8,8 +8,10 @@ from secrets import token_hex
 from typing import Any
 
 from sync_streams.conf import get_settings
+from sync_streams.connections.census import Key, census
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
+from sync_streams.connections.keys import keys
 from sync_streams.connections.registry import connections, jitter
 from sync_streams.connections.subscribing import subscribe
 from sync_streams.connections.timers import Timers
@@ -20,7 +22,7 @@ from sync_streams.delivery.tasks import Tasks
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange, announce_endpoint
-from sync_streams.tokens import Identity, has_key
+from sync_streams.tokens import Identity
 
 from .encoder import SseEncoder, SseFrame, write
 
@@ -66,6 +68,7 @@ class EventStream:
         extensions: Mapping[str, Any] = scope.get("extensions") or {}
         self._path: HttpPath | None = extensions.get(HTTP_EXTENSION)
         self._is_open = True
+        self._counted: list[Key] = []
         self._sent_at_last_look = 0
         self._handoff = _Handoff()
         self._timers, self._tasks = Timers(), Tasks()
@@ -105,6 +108,10 @@ class EventStream:
         hub = get_hub()
         await hub.start()
         connections.add(self)
+        if self.identity is not None and self.service is not None:
+            sid = self.service.sid
+            self._counted = census.enter(self.identity, sid, self.address)
+            keys().hold(self, self.identity)
         self._announce("connected")
         for stream in streams:
             await subscribe(hub.subscriptions, self.outbox, stream, self.actor)
@@ -130,6 +137,8 @@ class EventStream:
             return
         self._is_open = False
         connections.discard(self)
+        keys().drop(self)
+        census.leave(self._counted)
         get_hub().subscriptions.forget(self.outbox)
         self._timers.clear()
         self.outbox.discard()
@@ -174,9 +183,7 @@ class EventStream:
     def _keep_alive(self) -> None:
         interval = get_settings().keepalive_seconds
         self._timers.set("alive", interval, self._keep_alive)
-        if self.identity is not None and not has_key(self.identity):
-            self.close_soon(CloseCode.TOKEN_INVALID)
-        elif self.outbox.sent == self._sent_at_last_look:
+        if self.outbox.sent == self._sent_at_last_look:
             self.outbox.put(self.outbox.encoder.ping())
         self._sent_at_last_look = self.outbox.sent
 

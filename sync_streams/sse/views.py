@@ -15,10 +15,11 @@ from sync_streams.errors import (
     SyncError,
 )
 from sync_streams.models import DEFAULT_SERVICE, Service
+from sync_streams.operations.failures import read_token_from
 from sync_streams.publishing import first_account
 from sync_streams.rest.answers import common_headers, describe_error, error_headers
 from sync_streams.rest.credentials import authenticate
-from sync_streams.tokens import Identity, read_token
+from sync_streams.tokens import Identity
 
 from .connection import EventStream
 from .encoder import Render, encoder_for
@@ -85,7 +86,7 @@ async def stream_events(
         if request.method != "GET":
             raise MethodNotAllowed
         header = request.META.get("HTTP_AUTHORIZATION", "")
-        identity, account_sid = _identify(header)
+        identity, account_sid = _identify(header, request.META.get("REMOTE_ADDR", ""))
         service = await operations.afind_service(account_sid, service_ref)
         if identity is not None:
             await _check_service(identity, service)
@@ -118,12 +119,12 @@ async def _begin(
     )
 
 
-def _identify(header: str) -> tuple[Identity | None, str]:
+def _identify(header: str, address: str) -> tuple[Identity | None, str]:
     scheme, _, token = header.partition(" ")
     if scheme.lower() == "bearer":
-        identity = read_token(token.strip())
+        identity = read_token_from(address, token.strip())
         return identity, identity.account_sid
-    return None, authenticate(header)
+    return None, authenticate(header, address)
 
 
 async def _check_service(identity: Identity, service: Service) -> None:
