@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.clock import clock as clock
 from tests.services import DemoSite, PostgresServer, RedisServer, browser_binary
 from tests.settings import TEST_DATABASE
 

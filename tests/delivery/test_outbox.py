@@ -13,6 +13,7 @@ from sync_streams.delivery.counters import counters
 from sync_streams.delivery.outbox.outbox import LAST_FRAMES_SECONDS
 from sync_streams.sids import new_stream_sid
 from sync_streams.websocket import protocol
+from tests.clock import Clock
 from tests.delivery.client import Client, numbered
 
 STREAM_SID, OTHER_SID = new_stream_sid(), new_stream_sid()
@@ -314,53 +315,63 @@ async def test_a_pong_that_was_not_asked_for_gives_no_credit() -> None:
 
 @WAYS
 async def test_a_client_that_takes_nothing_is_closed_at_the_deadline(
-    frame_path: bool,
+    frame_path: bool, clock: Clock
 ) -> None:
-    with limits(stuck_timeout_seconds=0.05):
+    with limits(stuck_timeout_seconds=30):
         client = Client(reads=False, frame_path=frame_path)
 
     publish(client, 0)
-    await asyncio.sleep(0.02)
+    await clock.advance(29.9)
     assert client.stuck == 0
-    await asyncio.sleep(0.1)
+    # The first look finds that something was sent since the watch began.
+    await clock.advance(0.2)
+    await clock.advance(30)
 
     assert client.stuck == 1
 
 
-async def test_a_client_that_never_pongs_is_closed_at_the_deadline() -> None:
-    with limits(stuck_timeout_seconds=0.05):
+async def test_a_client_that_never_pongs_is_closed_at_the_deadline(
+    clock: Clock,
+) -> None:
+    with limits(stuck_timeout_seconds=30):
         client = Client(pongs=False)
 
     client.outbox.ping()
-    await asyncio.sleep(0.12)
+    await clock.advance(29.9)
+    assert client.stuck == 0
+    # The first look finds that something was sent since the watch began.
+    await clock.advance(0.2)
+    await clock.advance(30)
 
     assert client.pings == 1
     assert client.stuck == 1
 
 
-async def test_a_client_that_pongs_in_time_stays() -> None:
-    with limits(stuck_timeout_seconds=0.05, in_flight_max_bytes=4_000):
+async def test_a_client_that_pongs_in_time_stays(clock: Clock) -> None:
+    with limits(stuck_timeout_seconds=30, in_flight_max_bytes=4_000):
         client = Client()
 
     for number in range(60):
         publish(client, number, size=500)
-        await asyncio.sleep(0.005)
+        await clock.advance(3)
 
     assert client.stuck == 0
     assert client.numbers == list(range(60))
 
 
-async def test_a_client_that_is_asked_right_before_the_deadline_stays() -> None:
-    with limits(stuck_timeout_seconds=0.2):
+async def test_a_client_that_is_pinged_right_before_the_deadline_stays(
+    clock: Clock,
+) -> None:
+    with limits(stuck_timeout_seconds=30):
         client = Client()
     client.outbox.ping()
-    await asyncio.sleep(0.25)
+    await clock.advance(31)
     client.pongs = False
     publish(client, 0)
-    await asyncio.sleep(0.15)
+    await clock.advance(29)
 
     client.outbox.ping()
-    await asyncio.sleep(0.1)
+    await clock.advance(29)
     client.pong()
     await settle()
 
@@ -368,12 +379,13 @@ async def test_a_client_that_is_asked_right_before_the_deadline_stays() -> None:
     assert client.stuck == 0
 
 
-async def test_an_idle_outbox_holds_no_task_and_no_timer_that_acts() -> None:
-    with limits(stuck_timeout_seconds=0.02):
+async def test_an_idle_outbox_holds_no_task_and_no_timer_that_acts(
+    clock: Clock,
+) -> None:
+    with limits(stuck_timeout_seconds=30):
         client = Client()
     publish(client, 0)
-    await client.until(1)
-    await asyncio.sleep(0.05)
+    await clock.advance(31)
 
     assert client.outbox._sender is None
     assert client.outbox._timer is None

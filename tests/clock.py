@@ -1,0 +1,33 @@
+"""A clock of the event loop that a test moves, so that no deadline is waited for."""
+
+import asyncio
+
+import pytest
+
+TURNS = 20
+"""Turns of the loop in which whatever is due, and what follows from it, happens."""
+
+
+class Clock:
+    """The running loop's time: it stands still but for :meth:`advance`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._now = loop.time()
+
+    def __call__(self) -> float:
+        return self._now
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, and everything happen that was due by then."""
+        self._now += seconds
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of this test's loop. Nothing that waits in a thread may be needed."""
+    loop = asyncio.get_running_loop()
+    clock = Clock(loop)
+    monkeypatch.setattr(loop, "time", clock)
+    return clock
