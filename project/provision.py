@@ -1,5 +1,7 @@
 """What the demo site needs before it serves: tables, a Service, a Stream, an admin."""
 
+import os
+import sys
 from contextlib import suppress
 
 from django.contrib.auth import get_user_model
@@ -12,9 +14,20 @@ from sync_streams.errors import UniqueNameTaken
 
 def provision() -> str:
     """Migrate, create whatever is missing, and return the admin's login as text."""
+    _keep_data_private()
     call_command("migrate", interactive=False, verbosity=0)
     _provide_stream()
     return _provide_admin()
+
+
+def _keep_data_private() -> None:
+    """Let nobody else read what is written; say so if others can enter the folder."""
+    os.umask(0o077)
+    folder = settings.DATA_DIR
+    for file in folder.glob("db.sqlite3*"):
+        file.chmod(0o600)
+    if folder.exists() and folder.stat().st_mode & 0o077:
+        print(f"{folder} is open to other users: chmod 700 it", file=sys.stderr)
 
 
 def _provide_stream() -> None:

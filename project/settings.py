@@ -6,7 +6,6 @@ Embedded means SQLite, an in-memory channel layer and generated credentials, all
 
 import os
 import socket
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from project import credentials
+from project.exposure import is_private
 from sync_streams.redis import urls
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -34,13 +34,6 @@ REDIS_URL = os.environ.get("REDIS_URL", "")
 CREDENTIALS = credentials.load(DATA_DIR, os.environ)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
 def _is_set(name: str, default: bool = False) -> bool:
     value = os.environ.get(name, "").lower()
     return value in {"1", "true", "yes", "on"} if value else default
@@ -48,16 +41,21 @@ def _is_set(name: str, default: bool = False) -> bool:
 
 _public = urlsplit(PUBLIC_URL)
 
-DEMO_OPEN = _is_set(
-    "DEMO_OPEN", _is_loopback(HOST) and _is_loopback(_public.hostname or HOST)
-)
-"""Whether the page serves everybody: only where nobody else can reach it."""
-
 DEBUG = _is_set("DEBUG")
 SECRET_KEY = CREDENTIALS["SECRET_KEY"]
-ALLOWED_HOSTS = [
+_hosts = [
     host.strip() for host in os.environ.get("ALLOWED_HOSTS", "").split(",") if host
-] or [
+]
+
+DEMO_OPEN = _is_set("DEMO_OPEN")
+"""Whether the page serves everybody, wherever they come from."""
+
+DEMO_PRIVATE = not os.environ.get("DEMO_OPEN") and is_private(
+    [HOST, _public.hostname or HOST, *_hosts]
+)
+"""Whether the page serves whoever reaches it without a proxy: only this machine can."""
+
+ALLOWED_HOSTS = _hosts or [
     "localhost",
     ".localhost",
     "127.0.0.1",

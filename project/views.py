@@ -10,11 +10,16 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST, require_safe
 
 from project import settings
+from project.exposure import comes_from_here
 from sync_streams import operations, tokens
 
 
 def _may_enter(request: HttpRequest) -> bool:
-    return settings.DEMO_OPEN or (request.user.is_active and request.user.is_staff)
+    if settings.DEMO_OPEN:
+        return True
+    if settings.DEMO_PRIVATE and comes_from_here(request.META):
+        return True
+    return request.user.is_active and request.user.is_staff
 
 
 @require_safe
