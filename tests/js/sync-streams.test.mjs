@@ -159,6 +159,17 @@ for (const [event, words] of [[{}, /wrong path/], [{ message: "", error: { code:
     assert.match(warnings[0], words);
   });
 
+test("a refused handshake that is told by an error only is tried again", async () => {
+  const client = server.client();
+  await settle();
+  server.socket.onerror({ message: "" });
+  assert.equal(client.state, "reconnecting");
+
+  await server.reconnected();
+
+  assert.equal(client.state, "connected");
+});
+
 test("a listener may keep the console quiet", async () => {
   const client = server.client();
   client.addEventListener("error", (event) => event.preventDefault());

@@ -129,8 +129,12 @@ export class SyncStreams extends EventTarget {
   async #open(link) {
     const socket = (link.socket = new this.options.WebSocket(this.url.href, "sync-streams.v1"));
     socket.onmessage = ({ data }) => link === this.#link && this.#receive(link, data);
-    // In Node an error that nobody listens to would end the process.
-    socket.onerror = ({ message, error }) => (link.reason ??= message || error?.code);
+    // With ws an error that nobody listens to ends the process; Node 22's own WebSocket tells of
+    // a refused handshake by an error only.
+    socket.onerror = ({ message, error }) => {
+      link.reason = message || error?.code;
+      if (!link.isOpen) this.#lose(link, link.reason || REFUSED);
+    };
     socket.onclose = ({ reason }) =>
       this.#lose(link, reason || link.reason || (link.isOpen ? "connection lost" : REFUSED));
     await new Promise((resolve) => (socket.onopen = resolve));
