@@ -11,7 +11,7 @@ import os
 from .cache import lookups
 from .connections import consumer, registry
 from .delivery import hub
-from .delivery.cluster import backpressure, event_loop
+from .delivery.cluster import backpressure, event_loop, vitals
 from .redis import rate_limit
 from .webhooks import dispatcher, outcomes, reachability
 
@@ -26,6 +26,7 @@ def connect() -> None:
         rate_limit.forget_after_fork,
         registry.connections.forget,
         consumer.new_prefix,
+        vitals.note_start,
         outcomes.outcomes.forget,
         dispatcher.forget_after_fork,
         reachability.forget_after_fork,

@@ -34,7 +34,7 @@ def connect() -> None:
 
 def _connect_hub() -> None:
     # A process that begins to receive was not told of what changed before.
-    hooks.started.append(lookups.forget_all)
+    hooks.started += [lookups.forget_all, stats.start_history]
     hooks.serving.append(sweeper.start)
     hooks.lost.append(lookups.forget_all)
     hooks.unreachable.append(registry.close_all_unreachable)

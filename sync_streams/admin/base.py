@@ -115,10 +115,14 @@ class ResourceAdmin(AnyAdmin):
     pages: ClassVar[tuple[Page, ...]] = ()
     """The resource's pages beside Django's own."""
     show_full_result_count = False
+    ordering = ("-date_created",)
     list_per_page = 50
     search_hint: str | Promise = ""
     """What the search looks at; ``search_help_text`` leaves its field without a label:
     https://dequeuniversity.com/rules/axe/4.10/label-title-only."""
+
+    class Media:
+        js = (forms.Script("sync_streams/list.js", type="module"),)
 
     def changeform_view(
         self,

@@ -1,19 +1,29 @@
 """Processes: those that hold sockets now, what each told of itself, and their end."""
 
+from datetime import timedelta
+from typing import Any
+
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from sync_streams import operations
 from sync_streams.delivery.cluster import stats
+from sync_streams.delivery.cluster.survey import GATHER_SECONDS
 from sync_streams.errors import SyncError
 
 from .base import Question, ResourceAdmin, ask, describe
+
+LATE_MS = round(GATHER_SECONDS * 1000)
+"""An answer that takes longer is left out of every other page."""
 
 
 class ProcessForm(forms.Form):
@@ -28,15 +38,32 @@ def show_processes(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResp
         raise PermissionDenied
     if request.method == "POST":
         return _drain(model_admin, request)
+    told = stats.ask([], is_patient=True)
     context = {
         **model_admin.admin_site.each_context(request),
         "title": _("Processes"),
         "opts": model_admin.opts,
-        "processes": sorted(stats.ask([]).processes.items()),
+        "processes": _describe_all(told),
+        "silent": sorted(told.silent.items()),
+        "late_ms": LATE_MS,
         "may_drain": request.user.is_superuser,
     }
     request.current_app = model_admin.admin_site.name
     return TemplateResponse(request, "admin/sync_streams/processes.html", context)
+
+
+def _describe_all(told: stats.Stats) -> list[dict[str, Any]]:
+    now = timezone.now()
+    return [
+        {
+            **figures,
+            "name": name,
+            "version": told.versions[name],
+            "uptime": timesince(now - timedelta(seconds=figures["uptime_seconds"])),
+            "memory": filesizeformat(figures["memory_bytes"]),
+        }
+        for name, figures in sorted(told.processes.items())
+    ]
 
 
 def _drain(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResponse:

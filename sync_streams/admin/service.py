@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from sync_streams import operations, utc
 from sync_streams.models import Service, Stream
 
-from . import connection, identity, message, monitor, process, webhook
+from . import connection, identity, message, monitor, overview, process, webhook
 from .base import ResourceAdmin, ResourceForm, label, relative_expiry
 from .filters import AccountFilter, account_choices
 
@@ -69,6 +69,8 @@ class ServiceAdmin(ResourceAdmin):
 
     def get_urls(self) -> list[Any]:
         views = {
+            "overview": overview.show_overview,
+            "figures": overview.give_overview,
             "connections": connection.show_connections,
             "processes": process.show_processes,
         }

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 class Counters:
     """Totals of one process."""
 
+    published: int = 0
+    """Messages that this process has broadcast for their publishers."""
+
     delivered: int = 0
     """Messages put into outboxes."""
 

@@ -4,6 +4,7 @@ See https://www.twilio.com/docs/sync/api/stream-message-resource.
 """
 
 from sync_streams.cache.lookups import cached_stream
+from sync_streams.delivery.counters import counters
 from sync_streams.models import Service
 from sync_streams.redis import rate_limit
 
@@ -51,6 +52,7 @@ def publish(
     authorize(actor, "publish", stream)
     message = Message.new(stream.sid, data)
     announce_message(stream, message, actor)
+    counters.published += 1
     return message
 
 
@@ -63,6 +65,7 @@ async def apublish(
     await aauthorize(actor, "publish", stream)
     message = Message.new(stream.sid, data)
     await aannounce_message(stream, message, actor)
+    counters.published += 1
     return message
 
 
@@ -83,4 +86,5 @@ def publish_now(
     message = Message.new(stream.sid, data)
     rate_limit.spend(stream.sid)
     announce_message_now(stream, message, actor)
+    counters.published += 1
     return message

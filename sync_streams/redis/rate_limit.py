@@ -77,10 +77,13 @@ class Refusals:
         """Begin with none."""
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._lock = Lock()
+        self.total = 0
+        """Refusals of all Streams."""
 
     def note(self, stream_sid: str) -> None:
         """Count one more; the Stream that was refused longest ago may be forgotten."""
         with self._lock:
+            self.total += 1
             self._counts[stream_sid] = self._counts.get(stream_sid, 0) + 1
             self._counts.move_to_end(stream_sid)
             if len(self._counts) > MAX_REFUSED_STREAMS:

@@ -45,7 +45,7 @@ def words_of_python(path: Path) -> Iterator[str]:
 
 def words_of_template(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
-    return re.findall(r'{% translate "([^"]*)" %}', text)
+    return re.findall(r'(?:{% translate |=_\()"([^"]*)"', text)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

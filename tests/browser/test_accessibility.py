@@ -53,7 +53,10 @@ async def test_no_page_of_the_admin_has_serious_findings(
     stream = await first_of(page, embedded, "stream")
     service = await first_of(page, embedded, "service")
     pages = [f"{embedded.base_url}{ADMIN}/{model}/" for model in ("stream", "service")]
-    pages += [f"{pages[1]}processes/", f"{service}disconnect/"]
+    names = ("processes", "connections", "overview")
+    pages += [f"{pages[1]}{name}/" for name in names]
+    pages += [f"{service}disconnect/", f"{embedded.base_url}{ADMIN}/"]
+    pages += [f"{embedded.base_url}/admin/"]
     pages += [f"{base}{name}/" for base in (stream, service) for name in PAGES]
 
     found = []

@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -21,27 +22,48 @@ from .event_loop import run_on_loop
 GATHER_SECONDS = 0.25
 """Time that the processes have to answer."""
 
+PATIENCE_SECONDS = 1.0
+"""Time that those have which answered before, where somebody wants to know of them."""
+
+REMEMBERED_SECONDS = 600
+MAX_REMEMBERED = 256
+"""For how long, and of how many processes, this one knows that they have answered."""
+
 Answers = dict[str, dict[str, Any]]
-"""What each process answered, by its name."""
+"""What each process answered, by its name; with ``answered_ms``, how late it was."""
+
+_heard: dict[str, float] = {}
 
 
-async def aask(question: Mapping[str, Any]) -> Answers:
+async def aask(question: Mapping[str, Any], *, is_patient: bool = False) -> Answers:
     """Ask every process.
 
-    Takes :data:`GATHER_SECONDS`. A process that has not served a socket yet does not
-    answer, and one that answers late is left out.
+    Takes :data:`GATHER_SECONDS`. A process that receives nothing yet does not answer,
+    and one that answers late is left out.
 
     Args:
         question: an event; its type has a handler in ``hub.hooks``, which calls
             :func:`reply`.
+        is_patient: wait up to :data:`PATIENCE_SECONDS` for :func:`silent` processes.
 
     Raises:
         ServiceUnavailable: 20503, the channel layer failed.
     """
     answers: Answers = {}
+    loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(GATHER_SECONDS):
-            await _gather(question, answers)
+        async with asyncio.timeout(PATIENCE_SECONDS) as limit:
+            # Not by a second timeout: layers forget the channel of a receiver that
+            # was cancelled.
+            def end_unless_waiting() -> None:
+                if not limit.expired() and not (is_patient and silent(answers)):
+                    limit.reschedule(loop.time())
+
+            check = loop.call_later(GATHER_SECONDS, end_unless_waiting)
+            try:
+                await _gather(question, answers)
+            finally:
+                check.cancel()
     except TimeoutError:
         pass
     except ImproperlyConfigured:
@@ -64,6 +86,21 @@ async def reply(question: Mapping[str, Any], **fields: Any) -> None:
         await channel_layer().send(channel, answer)
 
 
+def silent(answers: Answers) -> dict[str, int]:
+    """Return the processes that answered this one before and not now.
+
+    Returns:
+        By name, how many seconds ago that was, :data:`REMEMBERED_SECONDS` at most.
+    """
+    now = monotonic()
+    ages = {name: int(now - moment) for name, moment in _heard.items()}
+    return {
+        name: age
+        for name, age in ages.items()
+        if name not in answers and age < REMEMBERED_SECONDS
+    }
+
+
 def process_name() -> str:
     """Return the name of this process among all: ``host:process id``."""
     return f"{socket.gethostname()}:{os.getpid()}"
@@ -72,7 +109,17 @@ def process_name() -> str:
 async def _gather(question: Mapping[str, Any], answers: Answers) -> None:
     layer = channel_layer()
     channel = await layer.new_channel()
+    asked = monotonic()
     await send_to_group(process_group(), {**question, "reply_to": channel})
     while True:
         answer = await layer.receive(channel)
-        answers[answer["process"]] = answer
+        name, now = answer["process"], monotonic()
+        answers[name] = {**answer, "answered_ms": round((now - asked) * 1000)}
+        _remember(name, now)
+
+
+def _remember(name: str, moment: float) -> None:
+    _heard.pop(name, None)
+    _heard[name] = moment
+    if len(_heard) > MAX_REMEMBERED:
+        del _heard[next(iter(_heard))]

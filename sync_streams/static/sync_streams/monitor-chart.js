@@ -1,23 +1,33 @@
-/** One minute of one figure: a number, a line on a canvas, a row of the table. */
+/** One figure over time: a number, a line on a canvas, a row of a table. */
 
-const SECONDS = 60; // that a chart shows
+const SECONDS = 60; // that a chart shows to which seconds are added
 
 export class Chart {
-  /** *card* holds an output and a canvas, *table* takes the row. */
+  /** *card* holds a heading, an output and a canvas; *table*, if any, takes the row. */
   constructor(card, table) {
     this.values = [];
+    this.points = SECONDS;
     this.marks = []; // whether something was lost in that second
     this.isMarked = false;
     this.output = card.querySelector("output");
     this.canvas = card.querySelector("canvas");
-    this.row = table.insertRow();
-    const head = document.createElement("th");
-    head.textContent = card.querySelector("h2").textContent;
-    head.scope = "row";
-    this.row.append(head);
-    for (let cell = 0; cell < 3; cell += 1) this.row.insertCell();
+    if (table) this.addRow(table, card.querySelector("h2, h3").textContent);
     new ResizeObserver(() => this.draw()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+  }
+
+  addRow(table, title) {
+    this.row = table.insertRow();
+    const head = Object.assign(document.createElement("th"), { textContent: title, scope: "row" });
+    this.row.append(head);
+    for (let cell = 0; cell < 3; cell += 1) this.row.insertCell();
+  }
+
+  /** Show a whole history; *number* stands above it. */
+  show(values, number) {
+    this.values = values;
+    this.points = values.length;
+    this.say(number);
   }
 
   /** Show a second's *value*; *number* stands above it. */
@@ -26,9 +36,14 @@ export class Chart {
     this.marks.push(this.isMarked);
     this.isMarked = false;
     if (this.values.length > SECONDS) this.values.shift(), this.marks.shift();
+    this.say(number);
+  }
+
+  say(number) {
     this.output.textContent = number.toLocaleString();
-    const figures = [value, Math.min(...this.values), Math.max(...this.values)];
-    figures.forEach((figure, at) => (this.row.cells[at + 1].textContent = figure.toLocaleString()));
+    const figures = [this.values.at(-1), Math.min(...this.values), Math.max(...this.values)];
+    if (this.row)
+      figures.forEach((each, at) => (this.row.cells[at + 1].textContent = each.toLocaleString()));
     this.draw();
   }
 
@@ -46,7 +61,7 @@ export class Chart {
     const style = getComputedStyle(canvas); // the theme's colours
     const top = Math.max(1, ...values) * 1.1;
     const y = (value) => height - scale - (value / top) * (height - 2 * scale);
-    const step = width / (SECONDS - 1);
+    const step = width / (this.points - 1);
     const left = width - (values.length - 1) * step;
     context.clearRect(0, 0, width, height);
     context.beginPath();

@@ -1,0 +1,162 @@
+"""The overview: what all processes do, told to those who may view Services."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from sync_streams.delivery.cluster import stats
+from sync_streams.delivery.cluster.history import NAMES, SAMPLES
+from sync_streams.models import Stream
+from tests.admin.conftest import StaffClient
+from tests.admin.operator import Operator, until
+from tests.service.client import Socket, rest
+from tests.services import DemoSite
+
+PAGE = "/admin/sync_streams/service/overview/"
+FIGURES = "/admin/sync_streams/service/figures/"
+PROCESSES = "/admin/sync_streams/service/processes/"
+HOSTILE = "<b>overview\u202e"
+
+
+@pytest.mark.parametrize("url", [PAGE, FIGURES])
+@pytest.mark.parametrize(
+    ("permissions", "status"),
+    [
+        ((), 403),
+        (("view_stream", "monitor_stream"), 403),
+        (("view_service",), 200),
+        (("change_service",), 200),
+    ],
+)
+def test_overview_is_for_those_who_may_view_services(
+    staff: StaffClient, db: None, url: str, permissions: tuple[str, ...], status: int
+) -> None:
+    assert staff(*permissions).get(url).status_code == status
+
+
+@pytest.mark.parametrize("url", [PAGE, FIGURES])
+def test_strangers_are_sent_to_the_login(db: None, url: str) -> None:
+    assert "/admin/login/" in Client().get(url)["Location"]
+
+
+def test_panel_is_shown_to_those_who_may_view_services(
+    admin: Client, staff: StaffClient, stream: Stream
+) -> None:
+    url = "/admin/sync_streams/"
+
+    assert FIGURES in admin.get(url).content.decode()
+    assert FIGURES not in staff("view_stream").get(url).content.decode()
+
+
+def test_figures_hold_an_hour_when_no_process_answers(admin: Client) -> None:
+    answer = admin.get(FIGURES).json()
+
+    assert answer["processes"]["answered"] == 0
+    assert set(answer["history"]) == set(NAMES)
+    assert {len(series) for series in answer["history"].values()} == {SAMPLES}
+
+
+def told(stream: Stream, subscribers: int = 3) -> stats.Stats:
+    figures = {"connections": 2, "unreachable": 1, "leaving": 0, "dropped": 0}
+    return stats.Stats(
+        subscribers={stream.sid: subscribers, "TO" + "0" * 32: 9},
+        processes={"host:1": figures, "host:2": {**figures, "unreachable": 0}},
+        versions={"host:1": "1", "host:2": "2"},
+    )
+
+
+def test_busiest_streams_are_named_to_those_who_may_view_them(
+    admin: Client, staff: StaffClient, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats, "ask", lambda **_: told(stream))
+
+    shown = admin.get(FIGURES).json()
+    hidden = staff("view_service").get(FIGURES).json()
+
+    assert [row["name"] for row in shown["streams"]] == ["board-1"]
+    assert [row["subscribers"] for row in shown["services"]] == [3]
+    assert hidden["streams"] == []
+    assert shown["totals"]["connections"] == 4
+    assert shown["processes"] == {
+        "answered": 2,
+        "unreachable": 1,
+        "draining": 0,
+        "versions": 2,
+    }
+
+
+def test_figures_cost_few_queries(
+    admin: Client,
+    stream: Stream,
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    monkeypatch.setattr(stats, "ask", lambda **_: told(stream))
+
+    with django_assert_max_num_queries(6):
+        admin.get(FIGURES)
+
+
+async def test_subscribers_of_a_hostile_name_are_shown_as_text(
+    embedded: DemoSite,
+) -> None:
+    operator = await asyncio.to_thread(Operator, embedded)
+    fields = {"UniqueName": "<b>overview</b>"}
+    await asyncio.to_thread(rest, embedded, "/default/Streams", **fields)
+
+    async with Socket(embedded) as socket:
+        await socket.ask("subscribe", stream="<b>overview</b>")
+        path = "sync_streams/service/figures/"
+        look = partial(figures_of, operator, path)
+        figures = await asyncio.to_thread(until, look, lambda found: found["streams"])
+
+    names = [row["name"] for row in figures["streams"]]
+    assert "<b>overview</b>" in names
+    assert figures["totals"]["connections"] >= 1
+    assert figures["is_layer_reachable"]
+
+
+def figures_of(operator: Operator, path: str) -> Any:
+    return operator.get(path).json()
+
+
+def test_processes_page_shows_late_and_silent_ones(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = dict.fromkeys(stats.figures, 0) | {
+        "lag_ms": 12,
+        "unreachable": 0,
+        "serving": 0,
+        "uptime_seconds": 7200,
+        "memory_bytes": 50 * 1024 * 1024,
+    }
+    found = stats.Stats(
+        processes={
+            "late:1": {**figures, "answered_ms": 700, "serving": 1},
+            "fresh:1": {**figures, "answered_ms": 3},
+            "deaf:1": {**figures, "answered_ms": 3, "unreachable": 1},
+        },
+        versions={"late:1": "0.1", "fresh:1": "0.2<b>", "deaf:1": "0.1"},
+        silent={"gone:1": 42},
+    )
+    monkeypatch.setattr(stats, "ask", lambda *_, **__: found)
+
+    page = admin.get(PROCESSES).content.decode()
+
+    for text in (
+        "700 ms: too late to be counted elsewhere",
+        "no sockets yet",
+        "unreachable",
+        "no answer",
+        "gone:1",
+        "42",
+        "0.2&lt;b&gt;",
+        "2\xa0hours",
+        "50.0\xa0MB",
+        "12 ms",
+    ):
+        assert text in page

@@ -1,0 +1,108 @@
+"""Overview, connections and lists in a real browser, by keyboard and on a phone."""
+
+import re
+
+import pytest
+from playwright.async_api import Browser, Page, ViewportSize, expect
+
+from tests.browser.test_admin import ADMIN, admin, log_in, new_stream, publish
+from tests.service.client import Socket
+from tests.services import DemoSite
+
+__all__ = ["admin"]
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+WIDTHS = (1440, 1024, 768, 390)
+
+
+async def test_overview_counts_what_happens_now(
+    admin: Page, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded, UniqueName="overview-\u0644")
+    async with Socket(embedded) as socket:
+        await socket.ask("subscribe", stream=sid)
+        await publish(embedded, sid, {"n": 1})
+
+        await admin.goto(f"{embedded.base_url}{ADMIN}/service/overview/")
+
+        state = admin.locator(".sync-overview [data-part=state]")
+        await expect(state).to_contain_text("Database and channel layer answer.")
+        count = admin.locator("[data-chart=connections] output")
+        await expect(count).to_have_text(re.compile("[1-9]"))
+        streams = admin.locator("[data-part=streams] a", has_text="overview-")
+        await expect(streams).to_be_visible()
+        rows = admin.locator("[data-part=table] tr")
+        await expect(rows).to_have_count(6)
+
+
+async def test_index_leads_to_the_overview_by_keyboard(
+    admin: Page, embedded: DemoSite
+) -> None:
+    await admin.goto(f"{embedded.base_url}/admin/")
+
+    link = admin.get_by_role("link", name="Sync Streams, now")
+    await link.focus()
+    await admin.keyboard.press("Enter")
+
+    await expect(admin.locator("h1", has_text="Overview")).to_be_visible()
+
+
+async def test_connection_is_found_and_ended_by_keyboard(
+    admin: Page, embedded: DemoSite
+) -> None:
+    async with Socket(embedded, "keyboard-kim"):
+        await admin.goto(f"{embedded.base_url}{ADMIN}/service/connections/")
+        await admin.focus("#id_identity")
+        await admin.keyboard.type("keyboard-")
+        await admin.keyboard.press("Enter")
+        button = admin.get_by_role("button", name="Disconnect this connection of")
+        await button.press("Enter")
+        await admin.locator("#content input[type=submit]").press("Enter")
+
+        told = admin.locator(".messagelist")
+        await expect(told).to_contain_text("Ended 1 connection of “keyboard-kim”.")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_nothing_is_cut_off_at_any_width(
+    browser: Browser, embedded: DemoSite, width: int
+) -> None:
+    await new_stream(embedded, UniqueName=f"{width:W<320}")
+    size = ViewportSize(width=width, height=900)
+    context = await browser.new_context(viewport=size)
+    page = await log_in(context, embedded)
+    async with Socket(embedded, "M" * 256):
+        for path in (
+            "stream/",
+            "service/",
+            "service/overview/",
+            "service/connections/",
+            "service/processes/",
+        ):
+            await page.goto(f"{embedded.base_url}{ADMIN}/{path}")
+            await page.wait_for_load_state("networkidle")
+            wide = await page.evaluate(
+                """[document.documentElement, ...document.querySelectorAll(
+                    ".results, .sync-scroll, #content")].map(
+                    (each) => each.scrollWidth - each.clientWidth)"""
+            )
+            assert max(wide) <= 1, (path, wide)
+    await context.close()
+
+
+async def test_list_on_a_phone_says_what_each_cell_is(
+    browser: Browser, embedded: DemoSite
+) -> None:
+    sid = await new_stream(embedded)
+    size = ViewportSize(width=390, height=900)
+    context = await browser.new_context(viewport=size)
+    page = await log_in(context, embedded)
+
+    await page.goto(f"{embedded.base_url}{ADMIN}/stream/?q={sid}")
+
+    label = await page.locator("#result_list .field-sid").evaluate(
+        "cell => getComputedStyle(cell, '::before').content"
+    )
+    await context.close()
+    assert label.lower() == '"sid"'

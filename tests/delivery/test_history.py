@@ -1,0 +1,107 @@
+"""The last hour in memory: sampled by the clock, added up over processes."""
+
+from typing import Any
+
+import pytest
+
+from sync_streams.delivery.cluster.history import (
+    NAMES,
+    SAMPLE_SECONDS,
+    SAMPLES,
+    History,
+    merge,
+)
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def report(bucket: int, *published: int) -> Any:
+    samples = [[count, *(0 for _ in NAMES[1:])] for count in published]
+    return {"bucket": bucket, "samples": samples}
+
+
+def test_sample_is_what_counters_grew_by_and_what_gauges_are(clock: Clock) -> None:
+    history = History(clock)
+    history.take({"published": 5, "connections": 7})
+    clock.now += SAMPLE_SECONDS
+    history.take({"published": 8, "connections": 6})
+
+    hour = merge([history.report()])
+
+    assert hour["published"][-2:] == [5, 3]
+    assert hour["connections"][-2:] == [7, 6]
+    assert hour["dropped"] == [0] * SAMPLES
+
+
+def test_one_sample_is_taken_in_ten_seconds(clock: Clock) -> None:
+    history = History(clock)
+    history.take({"published": 1})
+    clock.now += SAMPLE_SECONDS - 1
+    history.take({"published": 2})
+    clock.now += 1
+    history.take({"published": 3})
+
+    assert merge([history.report()])["published"][-3:] == [0, 1, 2]
+
+
+def test_time_without_samples_stays_empty_and_is_not_lost(clock: Clock) -> None:
+    history = History(clock)
+    history.take({"published": 1})
+    clock.now += 3 * SAMPLE_SECONDS
+    history.take({"published": 9})
+
+    assert merge([history.report()])["published"][-4:] == [1, 0, 0, 8]
+
+
+def test_history_holds_an_hour(clock: Clock) -> None:
+    history = History(clock)
+    for number in range(2 * SAMPLES):
+        clock.now += SAMPLE_SECONDS
+        history.take({"published": number})
+
+    assert len(history.report()["samples"]) == SAMPLES
+
+
+@pytest.mark.parametrize("pause", [SAMPLES, 10**9])
+def test_pause_longer_than_an_hour_is_bounded(clock: Clock, pause: int) -> None:
+    history = History(clock)
+    history.take({"published": 1})
+    clock.now += pause * SAMPLE_SECONDS
+    history.take({"published": 2})
+
+    assert merge([history.report()])["published"] == [*([0] * (SAMPLES - 1)), 1]
+
+
+def test_clock_that_goes_back_takes_no_sample_twice(clock: Clock) -> None:
+    history = History(clock)
+    history.take({"published": 1})
+    clock.now -= 5 * SAMPLE_SECONDS
+    history.take({"published": 2})
+
+    assert len(history.report()["samples"]) == 1
+
+
+def test_processes_are_added_up_by_the_clock() -> None:
+    published = merge([report(100, 1, 2, 3), report(101, 10), report(99, 5, 5)])
+
+    assert published["published"][-4:] == [1 + 5, 2 + 5, 3, 10]
+
+
+def test_process_that_stopped_sampling_an_hour_ago_counts_nothing() -> None:
+    hour = merge([report(100, 7), report(100 + SAMPLES, 1)])
+
+    assert sum(hour["published"]) == 1
+
+
+def test_nobody_who_answers_is_an_hour_of_nothing() -> None:
+    assert merge([]) == {name: [0] * SAMPLES for name in NAMES}

@@ -1,0 +1,110 @@
+"""Questions to all processes: who answers in time, late, and not at all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from sync_streams.delivery.cluster import survey
+from sync_streams.delivery.hub import Hub, get_hub, hooks
+from sync_streams.errors import ServiceUnavailable
+from tests.delivery.test_hub import MEMORY_LAYERS, stop
+
+QUESTION = {"type": "test.asked"}
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[Hub]:
+    layer = {"BACKEND": MEMORY_LAYERS["memory"], "CONFIG": {"capacity": 100}}
+    with override_settings(CHANNEL_LAYERS={"default": layer}):
+        hub = get_hub()
+        await hub.start()
+        yield hub
+        await stop(hub)
+
+
+@pytest.fixture(autouse=True)
+def _remembers_nobody(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(survey, "_heard", {})
+    monkeypatch.setattr(survey, "GATHER_SECONDS", 0.05)
+    yield
+    hooks.handlers.pop("test.asked", None)
+
+
+def answer_after(event: asyncio.Event) -> None:
+    async def answer(_: Hub, question: Any) -> None:
+        await event.wait()
+        await survey.reply(question, word="hello")
+
+    hooks.handlers["test.asked"] = answer
+
+
+async def test_answer_says_who_and_how_late(hub: Hub) -> None:
+    now = asyncio.Event()
+    now.set()
+    answer_after(now)
+
+    answers = await survey.aask(QUESTION)
+
+    (answer,) = answers.values()
+    assert list(answers) == [survey.process_name()]
+    assert answer["word"] == "hello"
+    assert answer["answered_ms"] >= 0
+    assert survey.silent(answers) == {}
+
+
+async def test_process_that_is_late_is_waited_for_by_the_patient_alone(
+    hub: Hub,
+) -> None:
+    event = asyncio.Event()
+    answer_after(event)
+    survey._remember(survey.process_name(), asyncio.get_running_loop().time())
+
+    assert await survey.aask(QUESTION) == {}
+    asyncio.get_running_loop().call_later(2 * survey.GATHER_SECONDS, event.set)
+    late = await survey.aask(QUESTION, is_patient=True)
+
+    assert list(late) == [survey.process_name()]
+
+
+async def test_process_that_never_answers_is_named(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "PATIENCE_SECONDS", 0.1)
+    answer_after(asyncio.Event())
+    survey._remember("gone:1", asyncio.get_running_loop().time() - 5)
+
+    answers = await survey.aask(QUESTION, is_patient=True)
+
+    assert answers == {}
+    assert survey.silent(answers)["gone:1"] >= 5
+
+
+async def test_process_is_forgotten_after_ten_minutes(hub: Hub) -> None:
+    now = asyncio.get_running_loop().time()
+    survey._remember("old:1", now - survey.REMEMBERED_SECONDS - 1)
+    survey._remember("new:1", now)
+
+    assert list(survey.silent({})) == ["new:1"]
+
+
+def test_no_more_processes_are_remembered_than_the_bound() -> None:
+    for number in range(survey.MAX_REMEMBERED + 10):
+        survey._remember(f"host:{number}", float(number))
+
+    assert len(survey._heard) == survey.MAX_REMEMBERED
+    assert "host:0" not in survey._heard
+
+
+async def test_layer_that_fails_is_said_to_be_unavailable() -> None:
+    layer = {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": ["redis://127.0.0.1:1"]},
+    }
+    with (
+        override_settings(CHANNEL_LAYERS={"default": layer}),
+        pytest.raises(ServiceUnavailable),
+    ):
+        await survey.aask(QUESTION)
