@@ -45,6 +45,7 @@ from sync_streams.errors import (
 )
 from sync_streams.models import Service, Stream
 
+from .search import finds_substrings
 from .snippet import snippets
 from .text import visible
 
@@ -117,8 +118,12 @@ class ResourceAdmin(AnyAdmin):
     show_full_result_count = False
     ordering = ("-date_created",)
     list_per_page = 50
-    search_hint: str | Promise = ""
-    """What the search looks at; ``search_help_text`` leaves its field without a label:
+    named_by: ClassVar[tuple[str, ...]] = ("unique_name",)
+    """Fields that are searched beside the SID."""
+
+    search_hints: ClassVar[tuple[str | Promise, str | Promise]] = ("", "")
+    """What the search looks at, by whole names and by their beginnings;
+    ``search_help_text`` leaves its field without a label:
     https://dequeuniversity.com/rules/axe/4.10/label-title-only."""
 
     class Media:
@@ -164,6 +169,18 @@ class ResourceAdmin(AnyAdmin):
             # What somebody else has just removed is removed, too.
             with suppress(NotFound):
                 self.delete_model(request, resource)
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        part = "__icontains" if self._finds_substrings() else "__istartswith"
+        return ("sid__startswith", *(f"{name}{part}" for name in self.named_by))
+
+    def search_hint(self) -> str | Promise:
+        """Return what the search looks at."""
+        by_part, by_beginning = self.search_hints
+        return by_part if self._finds_substrings() else by_beginning
+
+    def _finds_substrings(self) -> bool:
+        return finds_substrings(self.model._default_manager.db)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         name, *rest = self.list_display

@@ -18,6 +18,7 @@ from sync_streams.mounts import socket_path
 from sync_streams.tokens import issue_token
 
 from .base import MAY_MONITOR, MAY_PUBLISH, Page, ResourceAdmin, answer_errors
+from .text import visible
 from .watched import ORDERS, Choice, Watched
 
 TOKEN_SECONDS = 300
@@ -39,7 +40,7 @@ def show_monitor(
     context = {
         **model_admin.admin_site.each_context(request),
         "title": _("Live monitor"),
-        "subtitle": str(resource),
+        "subtitle": visible(str(resource)),
         "opts": model_admin.opts,
         "original": resource,
         "pages": model_admin.page_urls(request, resource),

@@ -43,11 +43,37 @@ NEWEST = 10
 class ServiceForm(ResourceForm):
     """A Service's settings, and the account that it is created in."""
 
-    account_sid = forms.ChoiceField(label=_("account SID"), choices=account_choices)
+    account_sid = forms.ChoiceField(
+        label=_("account SID"),
+        choices=account_choices,
+        help_text=_("The account that owns the service, for good."),
+    )
 
     class Meta:
         model = Service
         fields = ("account_sid", *SETTINGS_FIELDS)
+        help_texts: ClassVar = {
+            "friendly_name": _("For people only: no client sees it."),
+            "webhook_url": _(
+                "http or https; gets a signed POST for each change. Empty: none."
+            ),
+            "webhooks_from_rest_enabled": _(
+                "Send webhooks for changes made over REST, too, not only over sockets."
+            ),
+            "reachability_webhooks_enabled": _(
+                "Send a webhook when an identity connects for the first time and when "
+                "its last connection ends."
+            ),
+            "reachability_debouncing_enabled": _(
+                "Wait before saying that an identity is gone: it may come back."
+            ),
+            "reachability_debouncing_window": _(
+                "How long to wait, in milliseconds: 1,000 to 30,000."
+            ),
+            "acl_enabled": _(
+                "Identities of access tokens cannot create streams in this service."
+            ),
+        }
 
 
 @admin.register(Service)
@@ -61,9 +87,13 @@ class ServiceAdmin(ResourceAdmin):
         "webhooks_from_rest_enabled",
         "reachability_webhooks_enabled",
     ]
-    search_fields = ("sid__startswith", "^unique_name", "^friendly_name")
+    search_fields = ("sid",)  # shows the field; get_search_fields() decides
+    named_by = ("unique_name", "friendly_name")
     pages = (*monitor.PAGES, *message.PAGES, *identity.PAGES, *webhook.PAGES)
-    search_hint = _("Start of a SID, unique name or friendly name")
+    search_hints = (
+        _("Start of a SID, or any part of a unique or friendly name"),
+        _("Start of a SID, unique name or friendly name"),
+    )
     date_hierarchy = "date_created"
     readonly_fields = ("sid", "unique_name", "date_created", "date_updated")
 

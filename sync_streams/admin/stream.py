@@ -11,7 +11,9 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
+from django.utils import formats, timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sync_streams import operations
@@ -21,10 +23,11 @@ from sync_streams.models import Stream
 from . import actions, message, monitor
 from .base import ResourceAdmin, ResourceForm, label, relative_expiry
 from .filters import AccountFilter, ExpiryFilter, OccupancyFilter
+from .text import visible
 
 
 class StreamForm(ResourceForm):
-    """A Stream's name, given once, and its life-time, counted from now."""
+    """A Stream's name, given once, and its TTL, counted from now."""
 
     ttl = forms.IntegerField(
         label=_("TTL"),
@@ -38,6 +41,12 @@ class StreamForm(ResourceForm):
     class Meta:
         model = Stream
         fields = ("service", "unique_name")
+        help_texts: ClassVar = {
+            "service": _("The service that the stream belongs to, for good."),
+            "unique_name": _(
+                "1 to 320 visible characters, for good. Empty: it has a SID only."
+            ),
+        }
 
 
 @admin.register(Stream)
@@ -49,15 +58,18 @@ class StreamAdmin(ResourceAdmin):
         "name",
         "subscribers",
         "expires",
-        "service",
+        "service_name",
         "sid",
         "date_created",
     )
     list_select_related = ("service",)
     list_filter: ClassVar = [AccountFilter, ExpiryFilter, OccupancyFilter]
-    search_fields = ("sid__startswith", "^unique_name")
+    search_fields = ("sid",)  # shows the field; get_search_fields() decides
     pages = (*monitor.PAGES, *message.PAGES)
-    search_hint = _("Start of a SID or unique name")
+    search_hints = (
+        _("Start of a SID, or any part of a unique name"),
+        _("Start of a SID or unique name"),
+    )
     date_hierarchy = "date_created"
     autocomplete_fields = ("service",)
     readonly_fields = (
@@ -66,7 +78,7 @@ class StreamAdmin(ResourceAdmin):
         "created_by",
         "date_created",
         "date_updated",
-        "expires",
+        "expiry",
     )
 
     actions = ("set_ttl",)
@@ -106,7 +118,9 @@ class StreamAdmin(ResourceAdmin):
     def get_fields(self, request: HttpRequest, obj: Stream | None = None) -> Any:
         if obj is None:
             return ("service", "unique_name", "ttl")
-        return ("unique_name", "sid", "service", "ttl", *self.readonly_fields[1:])
+        may_change = self.has_change_permission(request, obj)
+        ttl = ("ttl",) if may_change else ()
+        return ("unique_name", "sid", "service", *ttl, *self.readonly_fields[1:])
 
     def save_model(
         self, request: HttpRequest, obj: Stream, form: Any, change: bool
@@ -131,6 +145,17 @@ class StreamAdmin(ResourceAdmin):
     def subscribers(self, stream: Stream) -> str:
         """Return a place for the number, which a script asks for and keeps fresh."""
         return format_html('<span data-occupancy="{}">…</span>', stream.sid)
+
+    @admin.display(description=_("service"), ordering="service")
+    def service_name(self, stream: Stream) -> str:
+        return visible(str(stream.service))
+
+    @admin.display(description=_("expiry"))
+    def expiry(self, stream: Stream) -> str:
+        if stream.date_expires is None:
+            return gettext("does not expire")
+        moment = formats.localize(timezone.localtime(stream.date_expires))
+        return f"{relative_expiry(stream)} ({moment})"
 
     @admin.display(description=_("expires"), ordering="date_expires")
     def expires(self, stream: Stream) -> str:
