@@ -19,6 +19,7 @@ from django.views.decorators.cache import never_cache
 from .conf import get_settings
 from .connections.registry import connections
 from .databases import run, without_transaction, written_alias
+from .delivery.cluster.broadcast import acheck_rate
 from .delivery.hub import get_hub
 
 
@@ -36,11 +37,13 @@ async def live(request: HttpRequest) -> HttpResponse:
 async def ready(request: HttpRequest) -> HttpResponse:
     """Answer 200 if this process can publish and deliver, 503 if not, and why not.
 
-    The channel layer counts as well while the hub's probes come back.
+    The channel layer counts as well while the hub's probes come back. What counts the
+    publish rate is asked to: a Redis that takes no writes passes probes on all the same.
     """
     parts = {
         "database": await _holds(run(_ask_database)),
         "channel_layer": await _holds(_start_hub()) and not get_hub().is_unreachable,
+        "publish_rate": await _holds(_check_rate()),
         "accepting": not connections.is_draining,
     }
     status = 200 if all(parts.values()) else 503
@@ -58,6 +61,11 @@ async def _holds(attempt: Awaitable[None]) -> bool:
 
 async def _start_hub() -> None:
     await get_hub().start()
+
+
+async def _check_rate() -> None:
+    for probe in get_hub().membership.probes:
+        await acheck_rate(probe.group)
 
 
 def _ask_database() -> None:

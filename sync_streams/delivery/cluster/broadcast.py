@@ -21,7 +21,7 @@ from sync_streams.delivery.events import (
     process_group,
     stream_group,
 )
-from sync_streams.errors import ServiceUnavailable
+from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.redis import rate_limit
 from sync_streams.redis.health import RedisUnavailable
@@ -107,6 +107,31 @@ async def abroadcast_message(event: Event) -> None:
     else:
         await rate_limit.aspend(stream_sid)
         await _send_in_time(group, event)
+
+
+async def acheck_rate(group: str) -> None:
+    """Make sure that what counts the publish rate admits Messages.
+
+    A Redis that is read-only or full, or refuses this site's user, may still pass
+    events on.
+
+    Args:
+        group: a group of this process alone, on the server that is checked.
+
+    Raises:
+        ServiceUnavailable: 20503, no Message would be published.
+    """
+    layer, token = channel_layer(), group.rpartition(".")[2]
+    try:
+        if isinstance(layer, RedisChannelLayer):
+            event = {"type": "check"}
+            await layer.group_send_in_rate(group, event, rate_limit.rate(token))
+        elif not rate_limit.is_local():
+            await rate_limit.aspend(token)
+    except RateLimited:
+        return  # asked too often: it counts
+    except RedisUnavailable as error:
+        raise ServiceUnavailable from error
 
 
 async def _send_in_time(group: str, event: Mapping[str, object]) -> None:
