@@ -38,7 +38,7 @@ async def ready(request: HttpRequest) -> HttpResponse:
     """Answer 200 if this process can publish and deliver, 503 if not, and why not.
 
     The channel layer counts as well while the hub's probes come back. What counts the
-    publish rate is asked to: a Redis that takes no writes passes probes on all the same.
+    publish rate is asked, too: a Redis that takes no writes still passes probes on.
     """
     parts = {
         "database": await _holds(run(_ask_database)),

@@ -5,7 +5,17 @@ from collections.abc import Callable, Iterator
 from bench.plan import Plan
 from bench.rows import Row
 
-from . import ceiling, fanout, headline, idle, publish, redis, stalled, workers
+from . import (
+    ceiling,
+    fanout,
+    headline,
+    idle,
+    layers,
+    publish,
+    redis,
+    stalled,
+    workers,
+)
 
 Scenario = Callable[[Plan], Iterator[Row]]
 
@@ -18,4 +28,5 @@ SCENARIOS: dict[str, Scenario] = {
     "stalled": stalled.run,
     "workers": workers.run,
     "redis": redis.run,
+    "layers": layers.run,
 }

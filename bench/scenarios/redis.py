@@ -16,7 +16,7 @@ from bench import accounts, machine, wire
 from bench.plan import Plan
 from bench.process import Server
 from bench.rows import Row
-from sync_streams.redis.scripts import SPEND
+from sync_streams.redis.scripts import SPEND_AND_PUBLISH
 
 if TYPE_CHECKING:
     from sync_streams.delivery.events import Event
@@ -72,12 +72,14 @@ async def _spread(url: str, processes: int, count: int) -> float:
         channels.append(await layer.new_channel())
         await layer.group_add(_group(STREAM_SID), channels[-1])
     publisher = RedisPubSubChannelLayer(hosts=[url])
+    channel = f"asgi__group__{_group(STREAM_SID)}"
+    payload = publisher.serialize(_event(STREAM_SID))
     async with redis.asyncio.Redis.from_url(url) as client:
+        script = await client.script_load(SPEND_AND_PUBLISH.text)
 
         async def publish(number: int) -> None:
             key = f"rate:{number % AT_ONCE}"
-            await client.eval(SPEND.text, 1, key, "1000000", "1000000")
-            await publisher.group_send(_group(STREAM_SID), _event(STREAM_SID))
+            await client.evalsha(script, 1, key, "1000000", "1000000", channel, payload)
 
         await _in_turns(publish, AT_ONCE)
         before = await _cpu_seconds(client)

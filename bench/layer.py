@@ -1,0 +1,157 @@
+"""``python -m bench.layer LAYER JOB URL PUBLISHERS MESSAGES``: one layer, alone.
+
+Prints µs of this process's CPU a Message and Messages a second, as JSON. The layers are
+``ours`` and ``pubsub``, channels-redis' with redis-py for the rate. The jobs are
+``publish``, in the rate, and ``receive``, what another process publishes.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import redis.asyncio
+import uvloop
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from django.conf import settings
+
+from sync_streams.redis.layer import RedisChannelLayer
+from sync_streams.redis.scripts import SPEND
+
+GROUP = "sync_streams.stream.TO" + "b" * 32
+STREAMS = 100
+FREE = 1_000_000, 1_000_000
+"""A rate that refuses nothing."""
+
+EVENT = {
+    "type": "message.published",
+    "stream_sid": "TO" + "b" * 32,
+    "message_sid": "TZ" + "b" * 32,
+    "text": json.dumps({"pad": "x" * 190}),
+    "origin": None,
+}
+AT_ONCE, PAUSE_SECONDS = 16, 0.004
+"""How the other process publishes: steadily, not as fast as it can."""
+
+
+class Layer(Protocol):
+    """A layer and how it publishes."""
+
+    layer: Any
+
+    async def publish(self, number: int) -> None:
+        """Spend the rate and publish."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+class Ours:
+    """One script, all commands of a turn together."""
+
+    def __init__(self, url: str) -> None:
+        self.layer = RedisChannelLayer(hosts=[url])
+
+    async def publish(self, number: int) -> None:
+        rate = (f"rate:{number % STREAMS}", *FREE)
+        assert not await self.layer.group_send_in_rate(GROUP, EVENT, rate)
+
+    async def receive(self, channel: str, put: Callable[[Any], None]) -> None:
+        await self.layer.listen(channel, put)
+
+    async def close(self) -> None:
+        await self.layer.flush()
+
+
+class PubSub:
+    """A script, and then the layer."""
+
+    def __init__(self, url: str) -> None:
+        self.layer = RedisPubSubChannelLayer(hosts=[url])
+        self._client = redis.asyncio.Redis.from_url(url)
+
+    async def publish(self, number: int) -> None:
+        rate = map(str, FREE)
+        await self._client.eval(SPEND.text, 1, f"rate:{number % STREAMS}", *rate)
+        await self.layer.group_send(GROUP, EVENT)
+
+    async def receive(self, channel: str, put: Callable[[Any], None]) -> None:
+        while True:
+            put(await self.layer.receive(channel))
+
+    async def close(self) -> None:
+        await self.layer.flush()
+        await self._client.aclose()
+
+
+LAYERS: dict[str, type[Ours] | type[PubSub]] = {"ours": Ours, "pubsub": PubSub}
+
+
+async def publish(layer: Ours | PubSub, publishers: int, count: int) -> list[float]:
+    """Publish from so many at once."""
+
+    async def repeat(times: int) -> None:
+        for number in range(times):
+            await layer.publish(number)
+
+    await asyncio.gather(*(repeat(1) for _ in range(publishers)))
+    cpu, wall = time.process_time(), time.perf_counter()
+    await asyncio.gather(*(repeat(count // publishers) for _ in range(publishers)))
+    used, took = time.process_time() - cpu, time.perf_counter() - wall
+    return [used / count * 1e6, count / took]
+
+
+async def receive(layer: Ours | PubSub, url: str, count: int) -> list[float]:
+    """Receive what another process publishes."""
+    channel = await layer.layer.new_channel()
+    await layer.layer.group_add(GROUP, channel)
+    received, done = [], asyncio.Event()
+
+    def put(event: object) -> None:
+        received.append(event)
+        if len(received) == count:
+            done.set()
+
+    receiving = asyncio.create_task(layer.receive(channel, put))
+    await asyncio.sleep(0)
+    command = [sys.executable, "-m", "bench.layer", "ours", "steady", url, "1"]
+    other = await asyncio.create_subprocess_exec(
+        *command, str(count), stdout=asyncio.subprocess.DEVNULL
+    )
+    cpu, wall = time.process_time(), time.perf_counter()
+    await done.wait()
+    used, took = time.process_time() - cpu, time.perf_counter() - wall
+    await other.wait()
+    receiving.cancel()
+    await asyncio.gather(receiving, return_exceptions=True)
+    return [used / count * 1e6, count / took]
+
+
+async def steady(layer: Ours | PubSub, count: int) -> list[float]:
+    """Publish steadily."""
+    for number in range(0, count, AT_ONCE):
+        together = range(number, min(number + AT_ONCE, count))
+        await asyncio.gather(*map(layer.publish, together))
+        await asyncio.sleep(PAUSE_SECONDS)
+    return [0, 0]
+
+
+async def main(name: str, job: str, url: str, publishers: int, count: int) -> None:
+    """Do one job and print its figures."""
+    layer = LAYERS[name](url)
+    if job == "publish":
+        figures = await publish(layer, publishers, count)
+    elif job == "receive":
+        figures = await receive(layer, url, count)
+    else:
+        figures = await steady(layer, count)
+    await layer.close()
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    settings.configure(SYNC_STREAMS={}, SECRET_KEY="x" * 50, DATABASES={})
+    name, job, url, publishers, count = sys.argv[1:]
+    uvloop.run(main(name, job, url, int(publishers), int(count)))
