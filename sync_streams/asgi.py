@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
 from time import perf_counter
@@ -42,6 +43,8 @@ Application = Callable[..., Awaitable[None]]
 
 Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body."""
+
+Answerer = Callable[[bytes], Reply | None]
 
 Refs = tuple[str, str]
 """What stands for the Service and for the Stream in a path."""
@@ -108,33 +111,35 @@ class PublishEndpoint:
             reply = answer_now(request) or await answer(request)
         await self._send(scope, send, reply, added)
 
-    def answer_at_once(self, scope: Scope, body: bytes) -> Reply | None:
-        """Answer a publish on the event loop if nothing has to be waited for.
+    def answerer(self, scope: Scope) -> Answerer | None:
+        """Return what answers the bodies of requests that have this scope.
 
-        For a server that has read a whole request; it has nothing to add to the scope.
-
-        Returns:
-            Status, headers and body; ``None``: nothing was done, and the request is to
-            go the ordinary way.
+        For a server that reads whole requests itself. The answerer is for the event
+        loop: it returns status, headers and body; or ``None`` if something would have
+        to be waited for. Then nothing was done, and the request is to go the ordinary
+        way, as it is where there is no answerer.
         """
         found = self._find(scope)
-        if found is None:
+        if found is None or self._serves is not None:
             return None
         refs, headers, added = found
         if b"x-forwarded-proto" in headers and not self._is_scheme_ignored(scope):
             return None
-        started = perf_counter()
-        request = _request(scope, refs, headers, body=body, started=started)
-        reply = answer_now(request)
-        if reply is None:
-            return None
-        self._finish(scope, reply)
-        return reply.status, _encoded(reply, added), reply.body
+        known = _request(scope, refs, headers)
+
+        def answer_at_once(body: bytes) -> Reply | None:
+            reply = answer_now(replace(known, body=body, started=perf_counter()))
+            if reply is None:
+                return None
+            self._finish(scope, reply)
+            return reply.status, _encoded(reply, added), reply.body
+
+        return answer_at_once
 
     def _is_scheme_ignored(self, scope: Scope) -> bool:
         # The server may know better than the scope which scheme a proxy was asked by.
         both = [self._find({**scope, "scheme": scheme}) for scheme in ("http", "https")]
-        return both[0] == both[1] and not (self._serves or self._on_answer)
+        return both[0] == both[1] and not self._on_answer
 
     def _find(self, scope: Scope) -> tuple[Refs, dict[bytes, bytes], Headers] | None:
         path = scope["path"]
@@ -244,7 +249,7 @@ def _request(
     refs: Refs,
     headers: dict[bytes, bytes],
     *,
-    started: float,
+    started: float = 0,
     body: bytes = b"",
 ) -> PublishRequest:
     return PublishRequest(

@@ -24,9 +24,11 @@ from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 
 from .frame_path import FramePathProtocol
 from .publish_path import (
+    Answerer,
     decode_path,
-    find_answerer,
-    read_request,
+    find_endpoint,
+    read_head,
+    split_request,
     write_reply,
 )
 
@@ -82,8 +84,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._watched: object = None
         self._unread: asyncio.TimerHandle | None = None
-        self._answerer = find_answerer(self.config)
-        self._publish_scope: dict[str, Any] = {}
+        self._endpoint = find_endpoint(self.config)
+        self._last_head, self._expected_bytes = b"", 0
+        self._answerer: Answerer | None = None
         self._path: HttpPath | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -91,17 +94,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         self.flow = _Flow(transport)
-        self._publish_scope = {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": "1.1",
-            "method": "POST",
-            "query_string": b"",
-            "root_path": self.root_path,
-            "scheme": self.scheme,
-            "server": self.server,
-            "client": self.client,
-        }
         self.total.add(self)
         self.owing[self] = None
         self._watch()
@@ -252,16 +244,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _answer_at_once(self, data: bytes) -> bool:
         """Answer a request to publish, if that is all that came."""
         is_logged = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
-        if self._answerer is None or is_logged or self.flow.write_paused:
+        if self._endpoint is None or is_logged or self.flow.write_paused:
             return False
-        request = read_request(data)
-        if request is None:
+        head, body = split_request(data)
+        # Whoever publishes again does so with the same head, as a rule.
+        if head != self._last_head:
+            self._last_head, self._answerer = head, self._find_answerer(head)
+        if self._answerer is None or len(body) != self._expected_bytes:
             return False
-        target, headers, body = request
-        path = self.root_path + decode_path(target)
-        scope = self._publish_scope | {"path": path, "headers": headers}
-        scope["raw_path"] = self.root_path.encode() + target
-        reply = self._answerer(scope, body)
+        reply = self._answerer(body)
         if reply is None:
             return False
         self.transport.write(write_reply(reply, self.server_state.default_headers))
@@ -270,6 +261,28 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.on_response_complete()
         self._watch()
         return True
+
+    def _find_answerer(self, data: bytes) -> Answerer | None:
+        head = read_head(data)
+        if head is None or self._endpoint is None:
+            return None
+        self._expected_bytes = head.body_bytes
+        return self._endpoint(
+            {
+                "type": "http",
+                "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+                "http_version": "1.1",
+                "method": "POST",
+                "path": self.root_path + decode_path(head.target),
+                "raw_path": self.root_path.encode() + head.target,
+                "query_string": b"",
+                "root_path": self.root_path,
+                "scheme": self.scheme,
+                "headers": head.headers,
+                "server": self.server,
+                "client": self.client,
+            }
+        )
 
     # Reading
 

@@ -9,6 +9,7 @@ out of the ordinary is left to the parser, so nothing is understood in two ways.
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -19,10 +20,16 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 Headers = list[tuple[bytes, bytes]]
 Reply = tuple[int, Headers, bytes]
-AnswerAtOnce = Callable[[dict[str, Any], bytes], Reply | None]
-"""Answers a scope and its body, or does nothing and returns ``None``."""
+Answerer = Callable[[bytes], Reply | None]
+"""Answers a request's body, or does nothing and returns ``None``."""
+
+FindAnswerer = Callable[[dict[str, Any]], Answerer | None]
+"""Returns the answerer for the requests that have a scope, if there is one."""
 
 MAX_HEAD_BYTES = 4096
+MAX_DIGITS = 7
+"""Of a body's length."""
+
 END = b"\r\n\r\n"
 
 # RFC 9110 and RFC 9112, without what may be left out or put differently.
@@ -41,15 +48,15 @@ _LINES = {
 }
 
 
-def find_answerer(config: Config) -> AnswerAtOnce | None:
-    """Return what answers publishes in the application that uvicorn serves, if any."""
+def find_endpoint(config: Config) -> FindAnswerer | None:
+    """Return what knows of answerers in the application that uvicorn serves, if any."""
     if config.limit_concurrency is not None or config.limit_max_requests is not None:
         return None
     application: Any = config.loaded_app
     while application is not None:
-        answerer: AnswerAtOnce | None = getattr(application, "answer_at_once", None)
-        if answerer is not None:
-            return answerer
+        find: FindAnswerer | None = getattr(application, "answerer", None)
+        if find is not None:
+            return find
         # Neither by a subclass: it may do something of its own.
         if type(application) is ProtocolTypeRouter:
             application = application.application_mapping.get("http")
@@ -60,10 +67,24 @@ def find_answerer(config: Config) -> AnswerAtOnce | None:
     return None
 
 
-def read_request(data: bytes) -> tuple[bytes, Headers, bytes] | None:
-    """Return target, headers and body if *data* is one whole plain request, no more."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a plain request."""
+
+    target: bytes
+    headers: Headers
+    body_bytes: int
+
+
+def split_request(data: bytes) -> tuple[bytes, bytes]:
+    """Return the head and the body of one request; no head: it is none, or too long."""
     end = data.find(END, 0, MAX_HEAD_BYTES)
-    match = _HEAD.fullmatch(data, 0, end) if end > 0 else None
+    return (data[:end], data[end + len(END) :]) if end > 0 else (b"", b"")
+
+
+def read_head(head: bytes) -> Head | None:
+    """Read a head, if it is a plain one."""
+    match = _HEAD.fullmatch(head)
     if match is None:
         return None
     headers, seen = [], set()
@@ -76,10 +97,10 @@ def read_request(data: bytes) -> tuple[bytes, Headers, bytes] | None:
         headers.append((name, value))
         if name == b"connection" and value.lower() != b"keep-alive":
             return None
-    body = data[end + len(END) :]
     length = dict(headers).get(b"content-length", b"")
-    is_whole = length.isdigit() and len(length) < 8 and int(length) == len(body)
-    return (match[1], headers, body) if is_whole else None
+    if not length.isdigit() or len(length) > MAX_DIGITS:
+        return None
+    return Head(match[1], headers, int(length))
 
 
 def decode_path(target: bytes) -> str:

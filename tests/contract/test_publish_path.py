@@ -17,7 +17,7 @@ from sync_streams.asgi import PublishEndpoint
 from sync_streams.cache import lookups
 from sync_streams.models import Service
 from sync_streams.uvicorn import BoundedHttpProtocol
-from sync_streams.uvicorn.publish_path import read_request
+from sync_streams.uvicorn.publish_path import Head, read_head, split_request
 from tests.contract.http import BASIC, FORM, without_variation
 from tests.overrides import sync_settings
 from tests.uvicorn_server import serving
@@ -182,6 +182,22 @@ async def test_what_is_not_plain_is_an_asgi_call(
     assert endpoint.calls == 1
 
 
+async def test_the_next_head_is_read_anew(client: Client) -> None:
+    other = b"Authorization: " + BASIC.swapcase()
+
+    statuses = [
+        int((await client.ask(request)).split()[1])
+        for request in (
+            raw(),
+            raw(body=b"Data=%7B%7D"),
+            raw().replace(b"Authorization: " + BASIC, other),
+            raw(),
+        )
+    ]
+
+    assert statuses == [201, 201, 401, 201]
+
+
 async def test_pipelined_requests_are_answered_in_order(
     client: Client, endpoint: Endpoint
 ) -> None:
@@ -263,14 +279,16 @@ def heads(draw: strategies.DrawFn) -> bytes:
 @example(raw().replace(b"Content-Length: ", b"Content-Length: +"))
 @example(raw().replace(b"Content-Length: ", b"Content-Length: 0"))
 def test_what_is_read_here_is_what_the_parser_reads(data: bytes) -> None:
-    request = read_request(data)
-    if request is None:
+    head, body = split_request(data)
+    read = read_head(head)
+    if read is None or read.body_bytes != len(body):
         return
     parser = Parser()
     parser.parser.feed_data(data)
 
     assert parser.is_complete
-    assert (parser.target, parser.headers, parser.body) == request
+    assert Head(parser.target, parser.headers, len(parser.body)) == read
+    assert parser.body == body
     assert parser.parser.get_method() == b"POST"
     assert parser.parser.should_keep_alive()
     assert not parser.parser.should_upgrade()
@@ -278,11 +296,13 @@ def test_what_is_read_here_is_what_the_parser_reads(data: bytes) -> None:
 
 @given(strategies.binary(max_size=300))
 def test_any_bytes_are_read_or_left(data: bytes) -> None:
-    assert read_request(data) is None or data.startswith(b"POST /")
+    assert read_head(split_request(data)[0]) is None or data.startswith(b"POST /")
 
 
 def test_an_ordinary_request_is_read() -> None:
-    target, headers, body = read_request(raw()) or (b"", [], b"")
+    head, body = split_request(raw())
+    read = read_head(head)
 
-    assert (target, body) == (PATH, BODY)
-    assert (b"authorization", BASIC) in headers
+    assert read is not None
+    assert (read.target, body, read.body_bytes) == (PATH, BODY, len(BODY))
+    assert (b"authorization", BASIC) in read.headers
