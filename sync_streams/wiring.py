@@ -8,13 +8,14 @@ import atexit
 from django.core.checks import register
 from django.core.signals import request_started, setting_changed
 
-from . import checks, conf, forks, signals
+from . import checks, conf, forks, gauges, metrics, signals
 from .cache import lookups
 from .connections import registry, report
 from .delivery.cluster import commands, listing, stats
 from .delivery.cluster.event_loop import loops
 from .delivery.events import Event, ServiceEvent
 from .delivery.hub import Hub, hooks, is_receiving, receive_soon
+from .delivery.meters import meters
 from .operations import announcements, sweeper
 from .webhooks import reachability, receivers, sender
 
@@ -26,6 +27,8 @@ def connect() -> None:
     register(checks.check_deployment, checks.TAG, deploy=True)
     _connect_hub()
     _connect_webhooks()
+    meters.gauges |= gauges.GAUGES
+    meters.tables |= gauges.TABLES
     request_started.connect(sweeper.on_first_request)
     forks.connect()
     atexit.register(loops.stop)
@@ -43,6 +46,7 @@ def _connect_hub() -> None:
         "service.changed": _forget_service,
         stats.ASKED: stats.answer,
         listing.ASKED: report.answer,
+        metrics.ASKED: metrics.answer,
         commands.DISCONNECT: commands.authenticated(registry.disconnect),
         commands.DRAIN: commands.authenticated(registry.drain),
     }

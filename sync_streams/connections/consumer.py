@@ -89,6 +89,7 @@ class SocketConsumer(AsyncConsumer):
         self._task = asyncio.current_task()
         self._frames, self._window_ends, self._heard = 0, 0.0, 0.0
         self.state = State.CONNECTING
+        self.closed_with: CloseCode | None = None
         self.outbox = self._open_outbox()
 
     def end(self) -> None:
@@ -208,7 +209,7 @@ class SocketConsumer(AsyncConsumer):
             self.reconnect_window = connections.reconnect_window(within)
             self.call_later("close", jitter(within), code)
         elif self.state in {State.CONNECTING, State.OPEN}:
-            self.state = State.CLOSING
+            self.state, self.closed_with = State.CLOSING, code
             self._tasks.spawn(self._close(code))
 
     async def _close(self, code: CloseCode) -> None:

@@ -41,6 +41,10 @@ class Connection(Protocol):
     """What its client calls itself, at most 80 characters; nobody checks it."""
 
     @property
+    def transport(self) -> str:
+        """The protocol, as metrics name it."""
+
+    @property
     def protocol_name(self) -> str:
         """The protocol, as operators are shown it."""
 

@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError
 from sync_streams import operations
 from sync_streams.conf import get_settings
 from sync_streams.delivery.hub import get_hub
+from sync_streams.delivery.meters import meters
 from sync_streams.errors import (
     InternalError,
     ServiceUnavailable,
@@ -53,6 +54,9 @@ MAX_CLIENT_LENGTH = 80
 class SubscriberConsumer(SocketConsumer):
     """One connection: who it is, what it is subscribed to, how long it may stay."""
 
+    transport: ClassVar[str]
+    """Name of the protocol in metrics."""
+
     protocol_name: ClassVar[str]
     """What operators call the adapter's protocol."""
 
@@ -66,10 +70,13 @@ class SubscriberConsumer(SocketConsumer):
         self._refusals = 0
         self._counted: list[Key] = []
         connections.add(self)
+        meters.count("connections_opened", self.transport)
 
     def end(self) -> None:
         """End the subscriptions, too, and say that the identity is gone."""
         connections.discard(self)
+        code = "client" if self.closed_with is None else str(int(self.closed_with))
+        meters.count("connections_closed", self.transport, code)
         keys().drop(self)
         census.leave(self._counted)
         self.hub.subscriptions.forget(self.outbox)
@@ -99,6 +106,7 @@ class SubscriberConsumer(SocketConsumer):
             self.outbox.connection_id,
             is_read_only=self.identity.is_read_only,
             is_observer=self.identity.is_observer,
+            transport=self.transport,
         )
 
     async def authenticate(self, token: object) -> Identity:

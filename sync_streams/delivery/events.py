@@ -23,6 +23,9 @@ class Event(TypedDict):
     text: NotRequired[str]
     """The Message's data as finished JSON text."""
 
+    at: NotRequired[float]
+    """When it was published, in seconds since 1970."""
+
     expires_at: NotRequired[float | None]
     """When the Stream expires, in seconds since 1970; ``None``: never."""
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer
@@ -35,6 +35,7 @@ from .fanout import (
 )
 from .gc import tune_collector
 from .membership import Membership
+from .meters import meters
 from .queue import EventQueue
 from .subscriptions import Subscriptions
 from .tasks import Tasks
@@ -147,6 +148,11 @@ class Hub:
             serve_on(self._loop)
             for serving in hooks.serving:
                 serving()
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be delivered."""
+        return len(self._queue)
 
     async def receive(self) -> None:
         """Open the process's channel and receive from it; once.
@@ -262,6 +268,7 @@ class Hub:
             topic = self.subscriptions.topics.get(event["stream_sid"])
             if topic is not None and topic.is_joined:
                 await deliver_messages(topic, batch, self._slices)
+                _time_delivery(event)
         elif event["type"] == PROBE:
             self.membership.probes[event["server"]].confirm()
         elif event["type"] == RECOVERED:
@@ -291,6 +298,13 @@ class Hub:
     def _expire(self, stream_sid: str) -> None:
         event: Event = {"type": "stream.removed", "stream_sid": stream_sid}
         self._process_event(event)
+
+
+def _time_delivery(event: Any) -> None:
+    # Hosts whose clocks differ may have delivered it before it was published.
+    at = event.get("at")
+    if isinstance(at, float):
+        meters.observe("delivery_seconds", max(0.0, time() - at))
 
 
 class _Latest:
@@ -328,6 +342,11 @@ def is_receiving() -> bool:
     """Tell whether this process is told of removals, by the hub that started last."""
     hub = _latest.hub
     return hub is not None and hub.is_receiving and not hub.is_unreachable
+
+
+def latest_hub() -> Hub | None:
+    """Return the hub that started last in this process, if any did."""
+    return _latest.hub
 
 
 def receive_soon() -> None:

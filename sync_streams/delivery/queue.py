@@ -29,6 +29,9 @@ class EventQueue:
         self._on_drop = on_drop
         self._events: asyncio.Queue[Any] = asyncio.Queue()
 
+    def __len__(self) -> int:
+        return self._events.qsize()
+
     def put(self, event: Any) -> None:
         """Add an event."""
         self._events.put_nowait(event)

@@ -102,6 +102,11 @@ class Subscriptions:
         for stream_sid in tuple(outbox.streams):
             self.unsubscribe(outbox, stream_sid)
 
+    @property
+    def subscribed_streams(self) -> int:
+        """How many Streams have subscribers here."""
+        return sum(bool(topic.members) for topic in self.topics.values())
+
     def count(self, stream_sid: str) -> int:
         """Return how many connections of this process are subscribed to a Stream."""
         topic = self.topics.get(stream_sid)

@@ -24,6 +24,10 @@ class Actor:
     is_expiry: bool = False
     """Whether nobody did it but time."""
 
+    transport: str = "python"
+    """What carried it: ``rest``, ``websocket``, ``twilsock``; ``python``: the host
+    project's own code, or the admin."""
+
     @property
     def is_trusted(self) -> bool:
         """Whether it was not the bearer of an access token, whatever its identity."""
@@ -31,5 +35,7 @@ class Actor:
 
 
 SYSTEM_ACTOR = Actor()
+
+REST_ACTOR = Actor(transport="rest")
 
 EXPIRY_ACTOR = Actor(is_expiry=True)

@@ -1,6 +1,7 @@
 """Announcements: what is told of a committed change, to subscribers and receivers."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal
@@ -136,6 +137,7 @@ def _published(stream: Stream, message: Message, actor: Actor) -> Event:
         "message_sid": message.sid,
         "text": message.text,
         "origin": actor.connection_id,
+        "at": time.time(),
     }
 
 

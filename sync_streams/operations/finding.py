@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 from typing import ParamSpec, TypeVar
 
 from sync_streams.cache.lookups import cached_service, cached_stream
 from sync_streams.conf import get_settings
 from sync_streams.databases import run
+from sync_streams.delivery.meters import meters
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.models import Service, Stream
 
@@ -45,8 +47,11 @@ async def afind_stream(service: Service, ref: str) -> Stream:
 
 
 async def _find_in_time(find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    started = perf_counter()
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
             return await run(find, *args, **kwargs)
     except TimeoutError as error:
         raise ServiceUnavailable from error
+    finally:
+        meters.observe("database_seconds", perf_counter() - started)

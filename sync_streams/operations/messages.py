@@ -3,8 +3,13 @@
 See https://www.twilio.com/docs/sync/api/stream-message-resource.
 """
 
+from time import perf_counter
+from types import TracebackType
+
 from sync_streams.cache.lookups import cached_stream
 from sync_streams.delivery.counters import counters
+from sync_streams.delivery.meters import meters
+from sync_streams.errors import SyncError
 from sync_streams.models import Service
 from sync_streams.redis import rate_limit
 
@@ -47,12 +52,12 @@ def publish(
 
     See https://www.twilio.com/docs/sync/api/stream-message-resource.
     """
-    check_may_change(actor)
-    stream = find_stream(service, stream_ref)
-    authorize(actor, "publish", stream)
-    message = Message.new(stream.sid, data)
-    announce_message(stream, message, actor)
-    counters.published += 1
+    with _Measured(actor):
+        check_may_change(actor)
+        stream = find_stream(service, stream_ref)
+        authorize(actor, "publish", stream)
+        message = Message.new(stream.sid, data)
+        announce_message(stream, message, actor)
     return message
 
 
@@ -60,12 +65,12 @@ async def apublish(
     service: Service, stream_ref: str, data: object, *, actor: Actor = SYSTEM_ACTOR
 ) -> Message:
     """Do as :func:`publish` does, from async code and, as a rule, without a thread."""
-    check_may_change(actor)
-    stream = await afind_stream(service, stream_ref)
-    await aauthorize(actor, "publish", stream)
-    message = Message.new(stream.sid, data)
-    await aannounce_message(stream, message, actor)
-    counters.published += 1
+    with _Measured(actor):
+        check_may_change(actor)
+        stream = await afind_stream(service, stream_ref)
+        await aauthorize(actor, "publish", stream)
+        message = Message.new(stream.sid, data)
+        await aannounce_message(stream, message, actor)
     return message
 
 
@@ -83,8 +88,34 @@ def publish_now(
         return None
     if not can_announce_now(stream):
         return None
-    message = Message.new(stream.sid, data)
-    rate_limit.spend(stream.sid)
-    announce_message_now(stream, message, actor)
-    counters.published += 1
+    with _Measured(actor):
+        message = Message.new(stream.sid, data)
+        rate_limit.spend(stream.sid)
+        announce_message_now(stream, message, actor)
     return message
+
+
+class _Measured:
+    """Counts what became of a Message, and the time that took."""
+
+    __slots__ = ("_started", "_transport")
+
+    def __init__(self, actor: Actor) -> None:
+        self._transport, self._started = actor.transport, perf_counter()
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            outcome = "published"
+            counters.published += 1
+        else:
+            outcome = str(error.code) if isinstance(error, SyncError) else "failed"
+        meters.count("publishes", self._transport, outcome)
+        meters.observe("publish_seconds", perf_counter() - self._started)

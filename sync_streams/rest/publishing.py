@@ -12,6 +12,7 @@ from typing import Final
 from sync_streams import operations
 from sync_streams.cache.lookups import cached_service
 from sync_streams.errors import MethodNotAllowed, NotFound
+from sync_streams.operations.actor import REST_ACTOR
 
 from .answers import common_headers, describe_error, error_headers, to_error
 from .bodies import JSON, read_parameters, write_json
@@ -72,7 +73,9 @@ async def answer(request: PublishRequest) -> Answer:
         ref = request.service_ref
         service = await operations.afind_service(account_sid, ref)
         data = _read_data(request)
-        message = await operations.apublish(service, request.stream_ref, data)
+        message = await operations.apublish(
+            service, request.stream_ref, data, actor=REST_ACTOR
+        )
     except Exception as exception:
         return refuse(request, exception)
     return _finish(request, 201, write_message(message))
@@ -89,7 +92,9 @@ def answer_now(request: PublishRequest) -> Answer | None:
         if service is None or request.method == "OPTIONS":
             return None
         data = _read_data(request)
-        message = operations.publish_now(service, request.stream_ref, data)
+        message = operations.publish_now(
+            service, request.stream_ref, data, actor=REST_ACTOR
+        )
     except Exception as exception:
         return refuse(request, exception)
     if message is None:

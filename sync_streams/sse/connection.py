@@ -16,6 +16,7 @@ from sync_streams.connections.registry import connections, jitter
 from sync_streams.connections.subscribing import subscribe
 from sync_streams.connections.timers import Timers
 from sync_streams.delivery.hub import get_hub
+from sync_streams.delivery.meters import meters
 from sync_streams.delivery.outbox.frames import Writer
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.delivery.tasks import Tasks
@@ -38,6 +39,7 @@ _numbers = count()
 class EventStream:
     """A connection that is only sent to."""
 
+    transport = "sse"
     protocol_name = "Server-Sent Events"
 
     def __init__(
@@ -68,6 +70,7 @@ class EventStream:
         extensions: Mapping[str, Any] = scope.get("extensions") or {}
         self._path: HttpPath | None = extensions.get(HTTP_EXTENSION)
         self._is_open = True
+        self._closed_with: CloseCode | None = None
         self._counted: list[Key] = []
         self._sent_at_last_look = 0
         self._handoff = _Handoff()
@@ -108,6 +111,7 @@ class EventStream:
         hub = get_hub()
         await hub.start()
         connections.add(self)
+        meters.count("connections_opened", self.transport)
         if self.identity is not None and self.service is not None:
             sid = self.service.sid
             self._counted = census.enter(self.identity, sid, self.address)
@@ -137,6 +141,8 @@ class EventStream:
             return
         self._is_open = False
         connections.discard(self)
+        code = "client" if self._closed_with is None else str(int(self._closed_with))
+        meters.count("connections_closed", self.transport, code)
         keys().drop(self)
         census.leave(self._counted)
         get_hub().subscriptions.forget(self.outbox)
@@ -150,7 +156,8 @@ class EventStream:
             self._reconnect_window = connections.reconnect_window(within)
             delay = jitter(within)
             self._timers.set("close", delay, lambda: self.close_soon(code))
-        elif self._is_open and not len(self._tasks):
+        elif self._is_open and self._closed_with is None:
+            self._closed_with = code
             self._tasks.spawn(self._close(code))
 
     async def _close(self, code: CloseCode) -> None:

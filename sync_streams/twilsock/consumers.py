@@ -48,6 +48,7 @@ class TwilsockConsumer(SubscriberConsumer):
     """A connection of an unmodified ``twilio-sync`` SDK."""
 
     encoder = ENCODERS[NEWEST_VERSION]
+    transport = "twilsock"
     protocol_name = "Twilsock"
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:

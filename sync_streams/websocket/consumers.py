@@ -29,6 +29,7 @@ class JsonConsumer(SubscriberConsumer):
     """A connection that speaks the JSON protocol."""
 
     encoder = protocol.JsonEncoder()
+    transport = "websocket"
     protocol_name = "JSON"
 
     def subprotocol(self) -> str | None:

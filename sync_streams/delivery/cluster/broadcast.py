@@ -6,6 +6,7 @@ See https://channels.readthedocs.io/en/stable/topics/channel_layers.html.
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
+from time import perf_counter
 from typing import Any, cast
 
 from channels.exceptions import InvalidChannelLayerError
@@ -21,6 +22,7 @@ from sync_streams.delivery.events import (
     process_group,
     stream_group,
 )
+from sync_streams.delivery.meters import meters
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.redis import rate_limit
@@ -97,6 +99,7 @@ async def abroadcast_message(event: Event) -> None:
     stream_sid = event["stream_sid"]
     group, layer = stream_group(stream_sid), channel_layer()
     await _check_reachable(stream_sid, group)
+    started = perf_counter()
     if isinstance(layer, RedisChannelLayer):
         rate = rate_limit.rate(stream_sid)
         try:
@@ -107,6 +110,7 @@ async def abroadcast_message(event: Event) -> None:
     else:
         await rate_limit.aspend(stream_sid)
         await _send_in_time(group, event)
+    meters.observe("broadcast_seconds", perf_counter() - started)
 
 
 async def acheck_rate(group: str) -> None:

@@ -24,8 +24,8 @@ class Backlog:
         self.dropped = 0
         """Messages that the connection has lost."""
 
-    def __bool__(self) -> bool:
-        return bool(self._frames)
+    def __len__(self) -> int:
+        return len(self._frames)
 
     @property
     def is_even(self) -> bool:

@@ -123,6 +123,11 @@ class Outbox:
         """Messages that this connection has lost."""
         return self._backlog.dropped
 
+    @property
+    def waiting(self) -> int:
+        """How many frames wait for the client."""
+        return len(self._backlog)
+
     def put(self, frame: Frame) -> None:
         """Send a frame now if that needs no waiting, or queue it."""
         if self._state is State.OPEN:

@@ -1,0 +1,76 @@
+"""Meters: what this process has counted and timed, for metrics.
+
+A count is one step in a dict, cheap enough for the path of a Message. Labels name
+kinds, never a Stream, a Service or an identity: their number has to stay small.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+BUCKETS = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+"""Upper bounds of a histogram's buckets, in seconds."""
+
+Labels = tuple[str, ...]
+Sample = list[object]
+"""A name, the values of its labels, and a number; or, of a histogram, a list: how many
+fell into each bucket, those above the last one, and the sum in seconds."""
+
+
+class Histogram:
+    """How often a time fell into each bucket."""
+
+    __slots__ = ("counts", "sum")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count a time."""
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.sum += seconds
+
+
+class Meters:
+    """Counts, histograms and gauges of one process."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, Labels]] = Counter()
+        self._histograms: dict[str, Histogram] = {}
+        self.gauges: dict[str, Callable[[], float]] = {}
+        """Read when somebody scrapes, by name; ``wiring`` fills them in."""
+        self.tables: dict[str, Callable[[], dict[Labels, float]]] = {}
+        """The same with labels."""
+
+    def count(self, name: str, *labels: str) -> None:
+        """Count one more."""
+        self._counts[name, labels] += 1
+
+    def observe(self, name: str, seconds: float) -> None:
+        """Count a time."""
+        histogram = self._histograms.get(name)
+        if histogram is None:
+            histogram = self._histograms[name] = Histogram()
+        histogram.observe(seconds)
+
+    def samples(self) -> list[Sample]:
+        """Return everything, in a form that a channel layer carries."""
+        return [list(sample) for sample in self._all()]
+
+    def _all(self) -> Iterator[tuple[str, list[str], object]]:
+        for (name, labels), number in tuple(self._counts.items()):
+            yield name, list(labels), number
+        for name, histogram in tuple(self._histograms.items()):
+            yield name, [], [*histogram.counts, histogram.sum]
+        for name, read in self.gauges.items():
+            yield name, [], read()
+        for name, table in self.tables.items():
+            for labels, value in table().items():
+                yield name, list(labels), value
+
+
+meters = Meters()

@@ -1,0 +1,69 @@
+"""Gauges: what metrics read of this process at the moment of a scrape."""
+
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from . import __version__
+from .connections.registry import connections
+from .delivery.counters import counters
+from .delivery.hub import Hub, latest_hub
+from .delivery.meters import Labels
+from .redis.rate_limit import refusals
+from .webhooks.outcomes import outcomes
+
+STARTED = time.time()
+
+
+def _of_hub(read: Callable[[Hub], float]) -> Callable[[], float]:
+    def gauge() -> float:
+        hub = latest_hub()
+        return 0 if hub is None else read(hub)
+
+    return gauge
+
+
+def _descriptors() -> float:
+    try:
+        return len(list(Path("/proc/self/fd").iterdir()))
+    except OSError:
+        return 0
+
+
+def _by_transport() -> dict[Labels, float]:
+    return dict(Counter((connection.transport,) for connection in connections))
+
+
+GAUGES: dict[str, Callable[[], float]] = {
+    "deliveries": lambda: counters.delivered,
+    "acknowledged": lambda: counters.acknowledged,
+    "dropped": lambda: counters.dropped,
+    "events_rejected": lambda: counters.events_rejected,
+    "rate_refusals": lambda: refusals.total,
+    "times_unreachable": lambda: counters.times_unreachable,
+    "probes_missed": lambda: counters.probes_missed,
+    "subscriptions": lambda: sum(len(one.outbox.streams) for one in connections),
+    "streams_subscribed": _of_hub(lambda hub: hub.subscriptions.subscribed_streams),
+    "backlog_messages": lambda: sum(one.outbox.waiting for one in connections),
+    "event_queue_length": _of_hub(lambda hub: hub.waiting),
+    "event_loop_lag_seconds": _of_hub(lambda hub: max(0.0, hub.lag)),
+    "unreachable": _of_hub(lambda hub: hub.is_unreachable),
+    "draining": lambda: connections.is_draining,
+    "open_descriptors": _descriptors,
+    "max_descriptors": lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+    "start_time_seconds": lambda: STARTED,
+}
+"""By name, without labels; what only grows is a counter to Prometheus."""
+
+TABLES: dict[str, Callable[[], dict[Labels, float]]] = {
+    "connections": _by_transport,
+    "gaps": lambda: {
+        ("yes",): counters.gaps_told,
+        ("no",): counters.gaps_untold,
+    },
+    "webhooks": lambda: {(name,): count for name, count in outcomes.totals.items()},
+    "info": lambda: {(__version__,): 1},
+}
+"""By name, with the values of labels."""

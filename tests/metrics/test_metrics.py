@@ -1,0 +1,137 @@
+"""Metrics: true against what clients did, in the format that Prometheus reads."""
+
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import AsyncClient
+from django.urls import path
+from prometheus_client.parser import text_string_to_metric_families
+
+from sync_streams import metrics, operations
+from sync_streams.delivery.meters import BUCKETS, Meters
+from sync_streams.errors import RateLimited
+from sync_streams.operations.actor import REST_ACTOR
+from sync_streams.publishing import apublish, first_account
+from tests.overrides import sync_settings
+from tests.websocket.client import Socket
+
+urlpatterns = [path("metrics", metrics.metrics)]
+
+Read = dict[tuple[str, str], float]
+
+
+@pytest.fixture
+def _routed(settings: Any, transactional_db: None) -> None:
+    settings.ROOT_URLCONF = __name__
+
+
+@pytest.fixture
+async def stream(_routed: None) -> str:
+    service = await operations.afind_service(first_account(), "default")
+    created = await sync_to_async(operations.obtain_stream)(service, "board")
+    return str(created.sid)
+
+
+async def scrape() -> Read:
+    """Return each sample of this process, by its name and its labels' values."""
+    client: Any = AsyncClient()
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        (
+            sample.name,
+            "/".join(v for k, v in sample.labels.items() if k != "process"),
+        ): (sample.value)
+        for family in text_string_to_metric_families(answer.content.decode())
+        for sample in family.samples
+    }
+
+
+def grown(before: Read, after: Read, name: str, labels: str = "") -> float:
+    key = f"sync_streams_{name}", labels
+    return after.get(key, 0) - before.get(key, 0)
+
+
+async def test_publishes_and_deliveries_are_counted(stream: str) -> None:
+    before = await scrape()
+    async with Socket() as socket:
+        await socket.ask("subscribe", stream="board")
+        for number in range(3):
+            await apublish("board", {"n": number})
+        await socket.ask("publish", stream="board", data={"n": 3})
+        assert await socket.numbers(4) == [0, 1, 2, 3]
+        after = await scrape()
+
+    assert grown(before, after, "publishes_total", "published/python") == 3
+    assert grown(before, after, "publishes_total", "published/websocket") == 1
+    assert grown(before, after, "deliveries_total") == 4
+    assert grown(before, after, "connections_opened_total", "websocket") == 1
+    assert after["sync_streams_connections", "websocket"] == 1
+    assert after["sync_streams_subscriptions", ""] == 1
+    assert after["sync_streams_streams_subscribed", ""] == 1
+    assert grown(before, after, "delivery_seconds_count") >= 1
+    assert grown(before, after, "publish_seconds_count") == 4
+
+
+async def test_refusals_are_counted_by_their_code(stream: str) -> None:
+    before = await scrape()
+    service = await operations.afind_service(first_account(), "default")
+    with sync_settings(publish_rate=1):
+        await operations.apublish(service, stream, {}, actor=REST_ACTOR)
+        with pytest.raises(RateLimited):
+            await operations.apublish(service, stream, {}, actor=REST_ACTOR)
+    after = await scrape()
+
+    assert grown(before, after, "publishes_total", "published/rest") == 1
+    assert grown(before, after, "publishes_total", "54009/rest") == 1
+    assert grown(before, after, "rate_refusals_total") == 1
+
+
+async def test_ends_are_counted_by_who_ended(stream: str) -> None:
+    before = await scrape()
+    async with Socket():
+        pass
+    with sync_settings(connect_timeout_seconds=0.01):
+        socket = Socket()
+        await socket.open()
+        await socket.receive_close()
+    after = await scrape()
+
+    assert grown(before, after, "connections_closed_total", "client/websocket") == 1
+    assert grown(before, after, "connections_closed_total", "4001/websocket") == 1
+
+
+def test_every_bucket_holds_what_is_not_above_it() -> None:
+    meters = Meters()
+    for bound in BUCKETS:
+        meters.observe("t", bound)
+        meters.observe("t", bound + 1e-9)
+
+    [[_, _, numbers]] = meters.samples()
+
+    assert isinstance(numbers, list)
+    assert numbers[:-1] == [1, *[2] * (len(BUCKETS) - 1), 1]
+    assert numbers[-1] == pytest.approx(2 * sum(BUCKETS), abs=1e-6)
+
+
+def test_no_metric_has_a_label_of_a_stream_or_an_identity() -> None:
+    names = {label for family in metrics.FAMILIES.values() for label in family.labels}
+
+    assert names == {"transport", "outcome", "code", "told", "version"}
+
+
+@pytest.mark.usefixtures("_routed")
+async def test_without_the_library_the_view_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(metrics, "import_module", refuse)
+    client: Any = AsyncClient()
+
+    answer = await client.get("/metrics")
+
+    assert answer.status_code == 501
+    assert b"sync-streams[metrics]" in answer.content
