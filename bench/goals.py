@@ -22,6 +22,9 @@ RATIOS = [
 MAX_FLATNESS = 1.5
 MAX_CONNECTION_KB = 20
 MAX_REST_COST = 1.25
+MIN_HTTP_RATIO = 1.0
+"""Publishes over HTTP, against the same in Node with ``ws``."""
+
 MIN_SCALING = 1.8
 
 
@@ -33,6 +36,10 @@ def judge(rows: Sequence[Row]) -> Iterator[str]:
     for name in ("frames", "uvicorn", "daphne"):
         for publishers in ("1 publisher", "8 publishers"):
             yield from _rest(rows, name, f"REST, {publishers}")
+    for case in ("REST, 8 publishers", "REST, 64 publishers"):
+        ratio = _ratio(rows, (case, "product-frames"), (case, "node-ws"))
+        if ratio is not None:
+            yield _line(f"{case}: product-frames / node-ws", ratio, MIN_HTTP_RATIO)
     yield from _scaling(rows)
     memory = _find(rows, "5000 connections: memory", "product-frames")
     if memory is not None:

@@ -29,7 +29,7 @@
 #define STAMP 34
 #define MAX_STEPS 8
 #define MAX_STREAMS 1024
-#define MAX_PUBLISHERS 16
+#define MAX_PUBLISHERS 64
 #define MAX_AUTOS 8
 #define RING 65536
 #define BUCKETS 1024

@@ -2,20 +2,24 @@
 
 The largest N at which 30 Messages a second reach all of them with p99 below 100 ms and
 nothing lost; on one Stream, and spread over 100 Streams that each have that rate. To
-those, 8 sockets publish: what one socket says is served one after the other.
+those, 8 sockets publish: what one socket says is served one after the other. Then the
+same published over HTTP, by 8 connections and by 64.
 """
 
 from collections.abc import Callable, Iterator
 
 from bench.contenders import Contender
 from bench.generator import Load, Measurement
-from bench.plan import Plan
+from bench.plan import MakeDialect, Plan
 from bench.rows import Row
 
 PUBLISH_RATE = 30
 MAX_P99_MS = 100
 PUBLISHERS = {1: 1, 100: 8}
 """By number of Streams."""
+
+HTTP_PUBLISHERS = {1: 8, 100: 64}
+"""The same for those who publish over HTTP, one request after the other."""
 
 FIRST = 100
 MOST = 14_000
@@ -35,15 +39,23 @@ def run(plan: Plan) -> Iterator[Row]:
     for streams in PUBLISHERS:
         for contender in plan.contenders("product", "twilsock", "tutorial", "peer"):
             yield _measure(plan, contender, streams)
+    for streams in HTTP_PUBLISHERS:
+        for contender in plan.contenders("product", "peer"):
+            if contender.http is not None:
+                yield _measure(plan, contender, streams, contender.http)
 
 
-def _measure(plan: Plan, contender: Contender, streams: int) -> Row:
+def _measure(
+    plan: Plan, contender: Contender, streams: int, http: MakeDialect | None = None
+) -> Row:
     passed: dict[int, list[Measurement]] = {}
+    publishers = HTTP_PUBLISHERS[streams] if http else PUBLISHERS[streams]
+    order = f"rate {PUBLISH_RATE * streams}"
 
     def trial(size: int) -> Measurement | None:
-        load = Load(subscribers=size, streams=streams, publishers=PUBLISHERS[streams])
+        load = Load(subscribers=size, streams=streams, publishers=publishers)
         for _ in range(ATTEMPTS):
-            runs = plan.trial(contender, load, f"rate {PUBLISH_RATE * streams}")
+            runs = plan.trial(contender, load, order, dialect=http)
             if runs and _holds(runs[0], size):
                 passed.setdefault(size, []).append(runs[0])
                 return runs[0]
@@ -57,7 +69,8 @@ def _measure(plan: Plan, contender: Contender, streams: int) -> Row:
     best = [run for size in set(found) for run in passed.get(size, [])]
     return Row(
         scenario="headline",
-        case="1 Stream" if streams == 1 else f"{streams} Streams",
+        case=("1 Stream" if streams == 1 else f"{streams} Streams")
+        + (", over REST" if http else ""),
         contender=contender.name,
         unit="subscribers at 30/s",
         values=[float(size) for size in found],

@@ -505,6 +505,22 @@ async def test_the_first_request_starts_what_nobody_announced(
     assert get_hub().is_receiving
 
 
+async def test_a_redis_that_is_silent_is_told_of_in_time(
+    django: Application, news: Service
+) -> None:
+    async def accept(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = f"redis://127.0.0.1:{port}"
+    with sync_settings(redis_url=url, broadcast_timeout_seconds=0.2):
+        answer = await ask(PublishEndpoint(django), _with())
+    server.close()
+
+    assert (answer.status, json.loads(answer.body)["code"]) == (503, 20503)
+
+
 async def test_a_layer_that_is_away_is_told_of_alike(
     django: Application, news: Service, settings: Settings
 ) -> None:
