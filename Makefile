@@ -18,7 +18,7 @@ ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version
 STALE := stale
 endif
 
-.PHONY: help run serve run-cluster soak test check docs fuzz languages bench lock clean stale
+.PHONY: help run serve run-cluster soak test check docs fuzz oldest languages bench lock clean stale
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -61,6 +61,13 @@ fuzz: $(VENV)/.dev  ## try the REST API with what its description allows
 		$(VENV)-fuzz/bin/python -m pip install --quiet --group fuzz; } # its pytest plug-in is not for us
 	@$(PY) -m tests.rest.fuzz $(VENV)-fuzz/bin/schemathesis
 
+oldest:  ## run the tests of the core with the oldest dependencies that are allowed
+	@[ -x $(VENV)-oldest/bin/pytest ] || { .ci/venv $(PYTHON) $(VENV)-oldest && \
+		$(VENV)-oldest/bin/python .ci/lowest > $(VENV)-oldest/lowest.txt && \
+		$(VENV)-oldest/bin/python -m pip install --quiet -r $(VENV)-oldest/lowest.txt --group test; }
+	@$(VENV)-oldest/bin/python -m pytest tests/core tests/rest tests/contract tests/websocket \
+		tests/twilsock tests/service tests/webhooks tests/hosts tests/test_checks.py
+
 languages: $(VENV)/.dev  ## run the examples of migrating in Go and Java
 	@$(PY) -m pytest tests/compat/languages.py
 
@@ -75,7 +82,7 @@ lock:  ## resolve every dependency anew and write down the versions
 	@mv $(LOCK).new $(LOCK)
 
 clean:  ## remove what was built; the demo site's .data stays
-	rm -rf $(VENV) $(VENV)-fuzz build dist site .coverage htmlcov .*_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-fuzz $(VENV)-oldest build dist site .coverage htmlcov .*_cache .hypothesis
 
 $(PY): $(STALE)
 	@rm -rf $(VENV)

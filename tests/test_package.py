@@ -1,9 +1,13 @@
 """The distributions: what a host project gets when it installs the app."""
 
+import ast
+import itertools
 import re
 import subprocess
 import sys
+import tomllib
 from email import message_from_bytes
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -83,3 +87,40 @@ def test_a_package_index_shows_the_readme_with_its_pictures(wheel: Path) -> None
     assert {url.split(",")[0] for url in message.get_all("Project-URL", [])} == {
         *("Documentation", "Source", "Changelog", "Issues")
     }
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    imported = {
+        name.partition(".")[0]
+        for path in APP.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in imported_names(node)
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    declared = {
+        canonical(name)
+        for requirement in itertools.chain(project["dependencies"], *extras)
+        for name in re.findall(r"[\w.-]+", requirement.partition(">")[0])
+    }
+
+    foreign = imported - sys.stdlib_module_names - {"sync_streams"}
+    providers = packages_distributions()
+    assert foreign >= {"django", "redis", "yarl"}
+    assert not {
+        name
+        for name in foreign
+        if not declared.intersection(map(canonical, providers[name]))
+    }
+
+
+def imported_names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        return [node.module or ""]
+    return []
+
+
+def canonical(name: str) -> str:
+    return re.sub("[-_.]+", "-", name).lower()
