@@ -28,20 +28,25 @@ def built_wheel(folder: Path) -> Path:
     return wheel
 
 
+def new_environment(folder: Path, wheel: Path) -> Path:
+    """Make a virtual environment that holds the wheel, and what it depends on."""
+    environment = folder / "venv"
+    venv.create(environment, with_pip=False)
+    [packages] = environment.glob("lib/python*/site-packages")
+    # The dependencies come from here, or every run would load them anew.
+    here = next(Path(path) for path in sys.path if path.endswith("site-packages"))
+    (packages / "dependencies.pth").write_text(f"{here}\n")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*install, "--target", str(packages), str(wheel)], check=True)
+    return environment
+
+
 class Project:
     """A folder in which a reader follows the documentation."""
 
-    def __init__(self, folder: Path, wheel: Path, port: int) -> None:
-        """Prepare an environment that holds the wheel, and what it depends on."""
+    def __init__(self, folder: Path, environment: Path, port: int) -> None:
+        """Use an environment as it is after the installation."""
         self.folder, self.origin = folder, f"127.0.0.1:{port}"
-        environment = folder / ".venv"
-        venv.create(environment, with_pip=False)
-        [packages] = environment.glob("lib/python*/site-packages")
-        # The dependencies come from here, or every run would load them anew.
-        here = next(Path(path) for path in sys.path if path.endswith("site-packages"))
-        (packages / "dependencies.pth").write_text(f"{here}\n")
-        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        subprocess.run([*install, "--target", str(packages), str(wheel)], check=True)
         # Last, for django-admin, which comes with the dependencies.
         others = Path(sys.executable).parent
         self.environ = {

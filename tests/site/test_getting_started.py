@@ -1,5 +1,7 @@
 """Getting started and the tutorials, followed word by word with the built wheel."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,24 +10,36 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.conftest import CHROMIUM_FLAGS
 from tests.documents import code_block, code_blocks
+from tests.js.tools import modules
+from tests.service.client import WAIT_SECONDS
 from tests.services import free_port
-from tests.site.project import RUNSERVER, Project, built_wheel, names_file
+from tests.site.project import (
+    RUNSERVER,
+    Project,
+    built_wheel,
+    names_file,
+    new_environment,
+)
 
 START = "docs/getting-started.md"
 FEED = "docs/tutorials/feed.md"
+ORDERS = "docs/tutorials/order-status.md"
+CURSORS = "docs/tutorials/cursors.md"
+DASHBOARD = "docs/tutorials/dashboard.md"
 USERS = ("alice", "bob")
 PASSWORD = "a long password"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built_wheel(tmp_path_factory.mktemp("wheel"))
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("environment")
+    return new_environment(folder, built_wheel(folder))
 
 
 @pytest.fixture
-def project(wheel: Path, tmp_path: Path) -> Project:
+def project(environment: Path, tmp_path: Path) -> Project:
     """A project after the steps that come before the server runs."""
-    project = Project(tmp_path, wheel, free_port())
+    project = Project(tmp_path, environment, free_port())
     install = code_block(START, "sh", "pip install sync-streams")
     project.shell(install.splitlines()[-1])
     project.shell(code_block(START, "sh", "token_hex"))
@@ -46,53 +60,118 @@ def test_a_message_arrives_in_the_second_shell(project: Project) -> None:
 
 
 @pytest.fixture
-async def windows(
-    project: Project, browser_path: str
-) -> AsyncIterator[tuple[Page, Page]]:
-    """Two logged-in users at the feed of a running project."""
-    project.add_files(FEED)
+async def browser(browser_path: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=browser_path, headless=True, args=CHROMIUM_FLAGS
+        )
+        yield browser
+        await browser.close()
+
+
+def with_users(project: Project, *documents: str) -> Project:
+    """Follow tutorials up to the start of the server, with two users."""
+    for document in documents:
+        starts = [b for b in code_blocks(document, "sh") if "startapp" in b]
+        for block in starts:
+            project.shell(block)
+        project.add_files(document)
+    if ORDERS in documents:
+        migrate = code_block(ORDERS, "sh", "makemigrations").splitlines()[:2]
+        project.shell("\n".join(migrate))
+    project.environ["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
+    block = code_block(FEED, "sh", "createsuperuser").splitlines()[0]
     for user in USERS:
-        project.environ["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
-        block = code_block(FEED, "sh", "createsuperuser").splitlines()[0]
         project.shell(f"{block.replace('alice', user)} --noinput")
-    with project.serve():
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=browser_path, headless=True, args=CHROMIUM_FLAGS
-            )
-            first, second = [await log_in(browser, project, user) for user in USERS]
-            yield first, second
-            await browser.close()
+    return project
 
 
-async def log_in(browser: Browser, project: Project, user: str) -> Page:
+async def log_in(browser: Browser, project: Project, user: str, path: str) -> Page:
     page = await (await browser.new_context()).new_page()
-    await page.goto(f"http://{project.origin}/feed/")
+    await page.goto(f"http://{project.origin}{path}")
     await page.fill("[name=username]", user)
     await page.fill("[name=password]", PASSWORD)
     await page.click("[type=submit]")
-    await expect(page.locator("#feed li")).to_have_text(["You are connected."])
     return page
 
 
 async def test_what_one_window_of_the_feed_sends_both_receive(
-    windows: tuple[Page, Page],
+    project: Project, browser: Browser
 ) -> None:
-    alice, bob = windows
+    with with_users(project, FEED).serve():
+        alice, bob = [await log_in(browser, project, u, "/feed/") for u in USERS]
+        for page in (alice, bob):
+            await expect(page.locator("#feed li")).to_have_text("You are connected.")
 
-    await alice.fill("#text", "Hello <b>Bob</b>")
-    await alice.click("button")
+        await alice.fill("#text", "Hello <b>Bob</b>")
+        await alice.click("button")
 
-    for page in (alice, bob):
-        await expect(page.locator("#feed li").nth(1)).to_have_text(
-            "alice: Hello <b>Bob</b>"
-        )
+        for page in (alice, bob):
+            said = page.locator("#feed li").nth(1)
+            await expect(said).to_have_text("alice: Hello <b>Bob</b>")
 
 
-@pytest.mark.parametrize("document", [START, FEED])
+async def test_status_of_an_order_changes_in_both_windows(
+    project: Project, browser: Browser
+) -> None:
+    with with_users(project, ORDERS).serve():
+        first = await log_in(browser, project, "alice", "/orders/new/")
+        await expect(first.locator("#status")).to_have_text("ordered")
+        second = await first.context.new_page()
+        await second.goto(first.url)
+        foreign = await log_in(browser, project, "bob", "/orders/new/")
+        answer = await foreign.goto(first.url)
+
+        await first.get_by_role("button", name="paid").click()
+
+        for page in (first, second):
+            await expect(page.locator("#status")).to_have_text("paid")
+        assert answer is not None
+        assert answer.status == 404
+
+
+async def test_pointer_of_one_window_moves_in_the_other(
+    project: Project, browser: Browser
+) -> None:
+    with with_users(project, FEED, CURSORS).serve():
+        alice, bob = [await log_in(browser, project, u, "/cursors/") for u in USERS]
+        seen = bob.locator(".cursor")
+
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not await seen.count():  # before Bob is subscribed, moves are lost
+                await alice.mouse.move(100, 100)
+                await alice.mouse.move(200, 150)
+
+        await expect(seen).to_have_text("➤ alice")
+        await expect(alice.locator(".cursor")).to_have_count(0)
+
+
+async def test_dashboard_shows_what_changes_elsewhere(
+    project: Project, browser: Browser
+) -> None:
+    (project.folder / "static").mkdir()
+    shutil.copy(modules() / "htmx.org/dist/htmx.js", project.folder / "static/htmx.js")
+    with with_users(project, ORDERS, DASHBOARD).serve():
+        alice = await log_in(browser, project, "alice", "/orders/new/")
+        await expect(alice.locator("#status")).to_have_text("ordered")
+        order = alice.url
+        await alice.goto(f"http://{project.origin}/dashboard/")
+        bob = await log_in(browser, project, "bob", "/dashboard/")
+        statuses = bob.locator("#orders td:nth-child(3)")
+        await expect(statuses).to_have_text("ordered")
+
+        await alice.get_by_role("button", name="send").click()
+
+        await expect(statuses).to_have_text("sent")
+        await alice.goto(order)
+        await expect(alice.locator("#status")).to_have_text("sent")
+
+
+SHELLS = {START: 6, FEED: 1, ORDERS: 2, CURSORS: 0, DASHBOARD: 0}
+
+
+@pytest.mark.parametrize("document", SHELLS)
 def test_every_block_is_followed(document: str) -> None:
-    shells = {START: 6, FEED: 1}
-
-    assert len(code_blocks(document, "sh")) == shells[document]
+    assert len(code_blocks(document, "sh")) == SHELLS[document]
     for language in ("python", "html"):
         assert all(map(names_file, code_blocks(document, language)))
