@@ -508,8 +508,10 @@ async def test_the_first_request_starts_what_nobody_announced(
 async def test_a_redis_that_is_silent_is_told_of_in_time(
     django: Application, news: Service
 ) -> None:
-    async def accept(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-        await reader.read()
+    writers: list[asyncio.StreamWriter] = []
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -517,7 +519,11 @@ async def test_a_redis_that_is_silent_is_told_of_in_time(
     with sync_settings(redis_url=url, broadcast_timeout_seconds=0.2):
         answer = await ask(PublishEndpoint(django), _with())
     server.close()
+    for writer in writers:
+        writer.close()
+        await writer.wait_closed()
 
+    assert writers
     assert (answer.status, json.loads(answer.body)["code"]) == (503, 20503)
 
 
