@@ -11,7 +11,7 @@ export HOST PORT
 VENV := .venv
 PY := $(VENV)/bin/python
 LOCK := requirements-dev.lock
-INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c $(LOCK)
+INSTALL := .ci/install $(PY) -c $(LOCK)
 
 # A .venv whose Python is gone, or that was built elsewhere and copied, is none.
 ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version),)

@@ -1,6 +1,9 @@
 """What the demo site prints once it listens: where it is and how to publish to it."""
 
+import sys
+import webbrowser
 from collections.abc import Mapping
+from threading import Thread
 
 _TEXT = """\
 Page:  {url}/
@@ -32,3 +35,19 @@ Ctrl-C ends the server.
 def render(url: str, *, admin: str, credentials: Mapping[str, str]) -> str:
     """Return the text for a server that answers at *url*, an origin without a slash."""
     return _TEXT.format(url=url, admin=admin, **credentials)
+
+
+def offer(url: str) -> None:
+    """Open the page when somebody at the terminal presses Enter; others are not asked.
+
+    Args:
+        url: as in :func:`render`.
+    """
+    if sys.stdin is not None and sys.stdin.isatty():
+        print("Enter opens the page.", flush=True)
+        Thread(target=_open_on_enter, args=(f"{url}/",), daemon=True).start()
+
+
+def _open_on_enter(url: str) -> None:
+    while sys.stdin.readline():
+        webbrowser.open(url)

@@ -20,6 +20,7 @@ from string import Template
 from threading import Event
 
 from project import banner, settings
+from project.ports import explain
 
 WORKERS = 2
 START_SECONDS = 30
@@ -172,7 +173,7 @@ def free_port(port: int = 0) -> int:
         with socket.create_server(("127.0.0.1", port)) as listener:
             return int(listener.getsockname()[1])
     except OSError as error:
-        raise OSError(f"127.0.0.1:{port}: {os.strerror(error.errno or 0)}") from error
+        raise explain("127.0.0.1", port, error.errno) from error
 
 
 def _program(name: str) -> str:

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from project import banner, settings
 from project.asgi import application
+from project.ports import explain
 from project.provision import provision
 from sync_streams.conf import get_settings
 from sync_streams.connections.registry import connections
@@ -66,8 +67,8 @@ def serve() -> None:
     server.ready_callable = partial(_announce, server, admin)
     server.run()
     if server.failure:
-        reason = server.failure.value.socketError.strerror
-        raise OSError(f"{settings.HOST}:{settings.PORT}: {reason}")
+        number = server.failure.value.socketError.errno
+        raise explain(settings.HOST, int(settings.PORT), number)
 
 
 def _server() -> DemoServer:
@@ -88,6 +89,7 @@ def _server() -> DemoServer:
 def _announce(server: DemoServer, admin: str) -> None:
     url = settings.PUBLIC_URL or _origin(*server.listening_addresses[0])
     print(banner.render(url, admin=admin, credentials=settings.CREDENTIALS), flush=True)
+    banner.offer(url)
 
 
 def _origin(host: str, port: int) -> str:

@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from project import credentials
 from project.exposure import is_private
+from project.phone import WILDCARDS, lan_address
 from sync_streams.redis import urls
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -62,6 +63,7 @@ ALLOWED_HOSTS = _hosts or [
     "[::1]",
     socket.gethostname(),
     f"[{HOST}]" if ":" in HOST else HOST,
+    *([lan_address()] if HOST.strip("[]") in WILDCARDS else []),
     *([_public.hostname] if _public.hostname else []),
 ]
 ROOT_URLCONF = "project.urls"

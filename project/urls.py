@@ -10,6 +10,7 @@ from sync_streams.rest import errors
 urlpatterns = [
     path("", views.page, {"template": "index.html"}, name="index"),
     path("cursors", views.page, {"template": "cursors.html"}, name="cursors"),
+    path("phone.svg", views.phone, name="phone"),
     path("token", views.token, name="token"),
     path("livez", health.live),
     path("readyz", health.ready),

@@ -3,7 +3,7 @@
 import secrets
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.csrf import ensure_csrf_cookie
@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from project import settings
 from project.exposure import comes_from_here
+from project.phone import phone_url, to_svg
 from sync_streams import operations, tokens
 
 
@@ -28,7 +29,18 @@ def page(request: HttpRequest, template: str) -> HttpResponse:
     """Show a page; to the staff only where strangers can reach the site."""
     if not _may_enter(request):
         return redirect_to_login(request.path, reverse("admin:login"))
-    return render(request, template)
+    url = phone_url(settings.PUBLIC_URL, settings.HOST, request.get_port())
+    return render(request, template, {"phone_url": url})
+
+
+@require_safe
+def phone(request: HttpRequest) -> HttpResponse:
+    """Answer the QR code of the site's address for a phone, where there is one."""
+    url = phone_url(settings.PUBLIC_URL, settings.HOST, request.get_port())
+    if not url or not _may_enter(request):
+        raise Http404
+    path = f"{url}{reverse('index')}"
+    return HttpResponse(to_svg(path), content_type="image/svg+xml")
 
 
 @require_POST

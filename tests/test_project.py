@@ -124,7 +124,9 @@ def test_busy_port_is_one_clear_line(tmp_path: Path) -> None:
         result = run_project(DATA_DIR=str(tmp_path), PORT=port)
 
     assert result.returncode == 1
-    assert result.stderr == f"Cannot start: 127.0.0.1:{port}: Address already in use\n"
+    start = f"Cannot start: 127.0.0.1:{port}: Address already in use; try PORT="
+    assert result.stderr.startswith(start)
+    assert int(result.stderr.removeprefix(start)) > int(port)
     assert result.stdout == ""
 
 

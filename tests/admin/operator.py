@@ -62,6 +62,13 @@ class Operator:
         assert match
         return match[0]
 
+    def service_of(self, name: str) -> str:
+        """Return the SID of the Service of that name."""
+        page = self.get(f"sync_streams/service/?q={name}").text
+        match = re.search(rf"(IS[a-f0-9]{{32}})/change/[^>]*>{name}<", page)
+        assert match
+        return match[1]
+
     def subscribers(self, stream_sid: str) -> int:
         """Return what the list's script is told of a Stream."""
         url = f"sync_streams/stream/occupancy/?sid={stream_sid}"

@@ -1,5 +1,6 @@
 """The console in a real browser, against the site as ``make run`` starts it."""
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -10,11 +11,13 @@ import pytest
 import requests
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from tests.admin.operator import Operator
 from tests.browser.conftest import (
     LOOKS,
     TAKES_IMAGES,
     Look,
     OpenPage,
+    crowd,
     new_look,
     overflow_of,
     play,
@@ -33,7 +36,7 @@ HOSTILE = (
 
 async def publish(page: Page, data: Mapping[str, Any]) -> None:
     await page.fill("#data", json.dumps(data))
-    await page.click("#publish-form button")
+    await page.click("#publish-form [type=submit]")
 
 
 def call(site: DemoSite, method: str, path: str, **form: str) -> requests.Response:
@@ -130,7 +133,7 @@ async def test_bad_data_is_refused_before_it_is_sent(
     await page.fill("#data", text)
 
     await expect(page.locator("#data-problem")).to_contain_text(problem)
-    await expect(page.locator("#publish-form button")).to_be_disabled()
+    await expect(page.locator("#publish-form [type=submit]")).to_be_disabled()
 
 
 async def test_data_of_exactly_4096_bytes_is_published(open_page: OpenPage) -> None:
@@ -325,8 +328,13 @@ async def test_repeated_messages_count_up_until_they_are_stopped(
     await page.fill("#data", '{"n": 7}')
 
     await page.select_option("#pace", "10")
+    await expect(page.locator("#publish-form [type=submit]")).to_have_text("Start")
+    await expect(page.locator("#messages code")).to_have_count(0)
+    await page.click("#publish-form [type=submit]")
     third = page.locator("#messages code", has_text='"n": 9')
     await expect(third).to_be_visible()
+    await page.press("#stop", "Enter")
+    await expect(page.locator("#publish-form [type=submit]")).to_be_focused()
     await page.select_option("#pace", "0")
     await publish(page, {"n": "the last"})
 
@@ -350,6 +358,66 @@ async def test_the_page_says_that_it_is_not_connected(
     await is_watching(page)
     facts = page.locator("#connection-facts")
     await expect(facts).to_contain_text("reconnected once")
+
+
+async def test_offline_is_told_at_once_and_publishing_waits_visibly(
+    open_page: OpenPage, context: BrowserContext
+) -> None:
+    page = await open_page("offline")
+    state = page.locator("#connection")
+
+    await context.set_offline(True)
+
+    await expect(state).to_have_text("Offline: waiting for the network")
+    await publish(page, {"n": "kept"})
+    result = page.locator("#publish-result, #data-problem")
+    await expect(result.filter(has_text=re.compile("offline|answer"))).to_be_visible()
+    await context.set_offline(False)
+    await expect(state).to_have_text("Connected", timeout=RECONNECT_MS)
+
+
+async def test_refused_messages_are_counted_apart(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    page = await open_page("apart")
+    await page.select_option("#pace", "30")
+    await page.click("#publish-form [type=submit]")
+
+    async with crowd(embedded, "apart"):
+        result = page.locator("#pace-result")
+        counted = re.compile(r"^[\d,]+ published, [\d,]+ rate-limited \(54009\)")
+        await expect(result).to_have_text(counted)
+    await page.click("#stop")
+
+
+async def test_page_that_an_operator_disconnected_reconnects_by_a_button(
+    open_page: OpenPage, embedded: DemoSite
+) -> None:
+    page = await open_page("ended")
+    identity = (await page.locator("#identity").inner_text()).removeprefix("as ")
+    operator = await asyncio.to_thread(Operator, embedded)
+    service = await asyncio.to_thread(operator.service_of, "default")
+    path = f"sync_streams/service/{service}/disconnect/"
+    await asyncio.to_thread(operator.post, path, identity=identity)
+    state = page.locator("#connection")
+    await expect(state).to_have_text("Disconnected by an operator")
+
+    await page.get_by_role("button", name="Reconnect").click()
+
+    await expect(state).to_have_text("Connected")
+
+
+async def test_form_stands_before_the_figures_on_a_phone(open_page: OpenPage) -> None:
+    page = await open_page("phone")
+    await page.set_viewport_size({"width": 390, "height": 844})
+
+    form = await page.locator("#publish-form").bounding_box()
+    figures = await page.locator(".console-board").bounding_box()
+
+    assert form
+    assert figures
+    assert form["y"] < figures["y"]
+    assert form["y"] < 844
 
 
 async def test_a_removed_stream_is_told_and_can_be_created_again(
@@ -404,6 +472,7 @@ async def test_console_fits_every_theme_and_width(
     data = {"from": "Ada", "text": "What a pass!", "n": 1}
     await page.fill("#data", json.dumps(data, indent=2))
     await page.select_option("#pace", "1")
+    await page.click("#publish-form [type=submit]")
     await play(embedded, "scores", seconds=30 if TAKES_IMAGES else 1)
     await expect(page.locator("#messages .mine").first).to_be_attached()
 

@@ -29,12 +29,18 @@ async function fetchToken() {
 class ConnectionView {
   #since = Date.now();
   #returns = 0;
+  #shown = ["connecting", "", 0];
   #countdown; // timer of the seconds until the next attempt to connect
 
   constructor(client) {
     this.client = client;
     if (element("connection-facts")) setInterval(() => this.#tellSince(), 1000);
+    element("reconnect").addEventListener("click", () => location.reload());
+    for (const type of ["online", "offline"]) addEventListener(type, () => this.#again());
   }
+
+  /** Show the state anew: whether the device is offline is told at once. */
+  #again() { this.#showPill(...this.#shown); }
 
   show({ state, reason = "", retryIn = 0 }) {
     this.#since = Date.now();
@@ -47,6 +53,8 @@ class ConnectionView {
 
   #showPill(state, reason, retryIn) {
     clearTimeout(this.#countdown);
+    this.#shown = [state, reason, 0];
+    const isOffline = navigator.onLine === false && state !== "closed";
     const seconds = Math.ceil(retryIn / 1000);
     const later = () => this.#showPill(state, reason, retryIn - 1000);
     if (seconds > 0) this.#countdown = setTimeout(later, 1000);
@@ -54,11 +62,12 @@ class ConnectionView {
       connecting: "Connecting…",
       connected: "Connected",
       reconnecting: seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting…",
-      closed: `Disconnected ${CLOSED[reason] ?? `(${reason})`}. Reload the page.`,
+      closed: `Disconnected ${CLOSED[reason] ?? `(${reason})`}`,
     };
     const pill = element("connection");
-    pill.dataset.state = state;
-    pill.textContent = texts[state];
+    pill.dataset.state = isOffline ? "offline" : state;
+    pill.textContent = isOffline ? "Offline: waiting for the network" : texts[state];
+    element("reconnect").hidden = state !== "closed";
     pill.title = reason;
   }
 

@@ -115,6 +115,11 @@ async function publish(data) {
   return sid;
 }
 
+function toWait() {
+  if (navigator.onLine === false) return "Waiting: this device is offline.";
+  return client.state === "connected" ? "Waiting for the answer…" : "Waiting for the connection…";
+}
+
 function showSnippet() {
   const language = document.querySelector("[name=language]:checked").value;
   const place = document.body.dataset;
@@ -149,13 +154,17 @@ const editor = new Editor(
     result: element("publish-result"),
     refusal: element("data-problem"),
   },
-  publish,
+  { publish, wait: () => toWait(), repeat: () => repeater.start() },
 );
-new Repeater({ pace: element("pace"), result: element("pace-result") }, {
-  client,
-  publish,
-  read: () => editor.data,
-});
+const repeater = new Repeater(
+  {
+    pace: element("pace"),
+    start: element("publish-form").querySelector("[type=submit]"),
+    stop: element("stop"),
+    result: element("pace-result"),
+  },
+  { client, publish, read: () => editor.data },
+);
 streams.addEventListener("message", ({ detail }) => showMessage(detail));
 streams.addEventListener("gap", ({ detail }) => showGap(detail));
 streams.addEventListener("current", ({ detail }) => showCurrent(detail));

@@ -1,6 +1,7 @@
 /** The form that publishes: checks the data while one types, shows what came of it. */
 
 export const MAX_DATA_BYTES = 4096;
+const WAITING_MS = 300; // until a publish that takes longer is said to wait
 const number = new Intl.NumberFormat("en");
 
 /** Read *text* as a Message's data: `{data, bytes, problem}`, problem "" when it is good. */
@@ -32,10 +33,12 @@ function refuseInfinity(key, value) {
 const sizeOf = (text) => new TextEncoder().encode(text).length;
 
 export class Editor {
-  /** *publish* takes the data and resolves with the Message's SID. */
-  constructor(elements, publish) {
-    this.elements = elements;
-    this.publish = publish;
+  /**
+   * *publish* takes the data and resolves with the Message's SID; *wait* returns what it
+   * waits for, in words; *repeat*, told that the form was sent, may take it over.
+   */
+  constructor(elements, { publish, wait, repeat }) {
+    Object.assign(this, { elements, publish, wait, repeat });
     const { form, text } = elements;
     text.addEventListener("input", () => this.#show(check(text.value)));
     text.addEventListener("keydown", (event) => this.#submitOnEnter(event));
@@ -72,14 +75,17 @@ export class Editor {
 
   async #submit() {
     const { data, problem } = check(this.elements.text.value);
-    if (problem) return;
+    if (problem || this.repeat()) return;
     const start = performance.now();
+    const waiting = setTimeout(() => this.#tell(this.wait(), ""), WAITING_MS);
     try {
       const sid = await this.publish(data);
+      clearTimeout(waiting);
       const took = Math.max(1, Math.round(performance.now() - start));
       this.#tell(`Published in ${took} ms`, "");
       this.elements.result.title = sid;
     } catch (error) {
+      clearTimeout(waiting);
       this.#tell("", error.code ? `${error.message} (${error.code}).` : `${error.message}.`);
     }
   }

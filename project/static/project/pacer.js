@@ -59,7 +59,9 @@ export class Pacer {
 
 /** Publishes what *next* returns, whenever the pacer lets it and until that is null. */
 export class PacedPublisher {
-  refusals = 0;
+  refusals = 0; // for the rate, 429
+  failures = 0; // for anything else
+  published = 0;
   #flying = 0;
   #timer = null;
 
@@ -92,9 +94,13 @@ export class PacedPublisher {
     this.#flying += 1;
     try {
       await this.publish(data);
+      this.published += 1;
       this.pacer.accepted();
     } catch (error) {
-      if (error.status !== 429) return this.pacer.hold(OUTAGE_SECONDS);
+      if (error.status !== 429) {
+        this.failures += 1;
+        return this.pacer.hold(OUTAGE_SECONDS);
+      }
       this.refusals += 1;
       this.pacer.refused(error.retryAfter);
     } finally {

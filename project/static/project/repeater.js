@@ -1,4 +1,4 @@
-/** Publishes the editor's data over and over, at a pace that the Stream takes. */
+/** Publishes the editor's data over and over, from Start to Stop, at a pace of one's own. */
 
 import { PacedPublisher, Pacer } from "./pacer.js";
 
@@ -9,27 +9,44 @@ export class Repeater {
   /** *read* returns the data, or nothing while it is not good; a number `n` counts up. */
   constructor(elements, { client, publish, read }) {
     Object.assign(this, { elements, client, publish, read });
-    elements.pace.addEventListener("change", () => this.#start(Number(elements.pace.value)));
+    elements.pace.addEventListener("change", () => this.#label());
+    elements.stop.addEventListener("click", () => this.stop());
     client.addEventListener("state", () => this.#publisher?.wake());
-    setInterval(() => this.#tell(), 1000);
+    setInterval(() => this.#tell(), 500);
+    this.#label();
   }
 
-  #start(perSecond) {
+  /** Start, if a pace is chosen; tell whether it is. */
+  start() {
+    const perSecond = Number(this.elements.pace.value);
+    if (!perSecond) return false;
     this.#publisher?.stop();
-    this.#publisher = null;
     this.#count = 0;
-    this.elements.result.textContent = "";
-    if (!perSecond) return;
     this.#publisher = new PacedPublisher({
       pacer: new Pacer(perSecond),
       next: () => this.#next(),
       publish: this.publish,
     });
+    this.elements.stop.hidden = false;
     this.#publisher.wake();
+    this.#tell();
+    return true;
+  }
+
+  stop() {
+    this.#tell();
+    this.#publisher?.stop();
+    this.#publisher = null;
+    this.elements.start.focus(); // the button that has the keyboard goes
+    this.elements.stop.hidden = true;
+  }
+
+  #label() {
+    this.elements.start.textContent = Number(this.elements.pace.value) ? "Start" : "Publish";
   }
 
   #next() {
-    const data = this.client.state === "connected" && this.read();
+    const data = this.#publisher && this.client.state === "connected" && this.read();
     if (!data) return null;
     this.#count += 1;
     return typeof data.n === "number" ? { ...data, n: data.n + this.#count - 1 } : data;
@@ -37,9 +54,12 @@ export class Repeater {
 
   #tell() {
     if (!this.#publisher) return;
-    const { refusals } = this.#publisher;
-    const refused = refusals ? `, ${refusals.toLocaleString("en")} refused (54009)` : "";
-    this.elements.result.textContent = `${this.#count.toLocaleString("en")} published${refused}`;
+    const { published, refusals, failures } = this.#publisher;
+    const parts = [[published, "published"], [refusals, "rate-limited (54009)"], [failures, "failed"]];
+    const told = parts.filter(([count], at) => count || !at);
+    const text = told.map(([count, what]) => `${count.toLocaleString("en")} ${what}`).join(", ");
+    const isWaiting = this.client.state !== "connected";
+    this.elements.result.textContent = isWaiting ? `${text}; waiting for the connection` : text;
     this.#publisher.wake(); // the data may be good again
   }
 }

@@ -1,0 +1,50 @@
+"""The site's address for a phone on the same network, as text and as a QR code.
+
+There is one only where other machines reach the site: by ``PUBLIC_URL``, or a ``HOST``
+that is not loopback.
+"""
+
+import socket
+from urllib.parse import urlsplit
+
+import segno
+
+from project.exposure import is_loopback
+
+WILDCARDS = {"0.0.0.0", "::"}
+"""Hosts that stand for every address of this machine."""
+
+_ANYWHERE = ("192.0.2.1", 9)
+"""An address that is nobody's (RFC 5737), to learn by which of its own this machine
+would go there; nothing is sent."""
+
+
+def lan_address() -> str:
+    """Return this machine's address on its network; empty: it is on none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_ANYWHERE)
+        except OSError:
+            return ""
+        address = str(probe.getsockname()[0])
+    return "" if is_loopback(address) else address
+
+
+def phone_url(public_url: str, host: str, port: str) -> str:
+    """Return the site's address for other machines; empty: they cannot reach it.
+
+    Args:
+        public_url: ``PUBLIC_URL``, if it is set.
+        host: what the server listens on.
+        port: the port that the request came to.
+    """
+    if public_url:
+        return "" if is_loopback(urlsplit(public_url).hostname or "") else public_url
+    name = lan_address() if host.strip("[]") in WILDCARDS else host
+    return f"http://{name}:{port}" if name and not is_loopback(name) else ""
+
+
+def to_svg(url: str) -> str:
+    """Return a QR code of the address, an SVG image."""
+    code = segno.make(url, error="m", micro=False)
+    return code.svg_inline(scale=4, border=4, dark="#000", light="#fff", omitsize=True)

@@ -1,0 +1,32 @@
+"""Ports: what to say of one that is in use."""
+
+import os
+import socket
+from errno import EADDRINUSE
+
+TRIED = 20
+"""Ports after the one in use that are tried, to name one that is free."""
+
+
+def explain(host: str, port: int, number: int | None) -> OSError:
+    """Return the error that says why a port cannot be had, and which one could.
+
+    Args:
+        host: address to listen on.
+        port: the port that was wanted.
+        number: what the system said, an ``errno``.
+    """
+    text = f"{host}:{port}: {os.strerror(number or 0)}"
+    other = _free_after(port) if number == EADDRINUSE else None
+    return OSError(f"{text}; try PORT={other}" if other else text)
+
+
+def _free_after(port: int) -> int | None:
+    for other in range(port + 1, min(port + 1 + TRIED, 65_536)):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            try:
+                listener.bind(("127.0.0.1", other))
+            except OSError:
+                continue
+            return other
+    return None
