@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import override_settings
@@ -18,6 +19,7 @@ from sync_streams.connections import inbound
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.subscriber import MAX_REFUSALS
 from sync_streams.errors import SyncError
+from sync_streams.metrics import metrics
 from sync_streams.models import MAX_DEBOUNCING_WINDOW_MS
 from sync_streams.operations import data, validators
 from sync_streams.rest import bodies, pagination
@@ -83,6 +85,15 @@ def test_settings_are_given_as_documented() -> None:
 
     with override_settings(SYNC_STREAMS=space["SYNC_STREAMS"]):
         assert get_settings().publish_window_seconds == 10
+
+
+def test_metrics_are_routed_as_documented() -> None:
+    block = code_block("docs/metrics.md", "python", "urlpatterns")
+    space: dict[str, Any] = {"urlpatterns": []}
+
+    exec(block, space)
+
+    assert space["urlpatterns"][0].callback is metrics
 
 
 def test_every_setting_says_when_to_change_it() -> None:

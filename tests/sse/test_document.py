@@ -1,0 +1,72 @@
+"""docs/wire-sse.md, executed: its view and its curl; its table names every event."""
+
+import re
+import signal
+from typing import Any
+
+import pytest
+import requests
+from django.contrib.auth.models import AnonymousUser, User
+from django.test import AsyncRequestFactory
+
+from sync_streams.sse import connection, encoder
+from tests.documents import ROOT, code_block, code_blocks, executed
+from tests.service.client import WAIT_SECONDS
+from tests.services import DemoSite, Program
+from tests.sse.conftest import Site
+
+DOCUMENT = "docs/wire-sse.md"
+
+
+async def test_the_view_answers_users_with_their_own_stream(site: Site) -> None:
+    view = executed("wire-sse", "event_stream")["orders"]
+    site.streams["board"].unique_name = "orders-7"
+    await site.streams["board"].asave()
+
+    async def answer(user: Any) -> Any:
+        async def auser() -> Any:
+            return user
+
+        request = AsyncRequestFactory().get("/orders/events/")
+        request.auser = auser
+        return await view(request)
+
+    allowed = await answer(User(pk=7, username="alice"))
+    refused = await answer(AnonymousUser())
+
+    assert allowed["Content-Type"] == "text/event-stream"
+    assert (refused.status_code, (await answer(User(pk=8))).status_code) == (403, 403)
+    await allowed.streaming_content.aclose()
+
+
+def test_curl_prints_events(embedded: DemoSite) -> None:
+    block = code_block(DOCUMENT, "sh", "curl").replace(
+        ".data/", f"{embedded.data_dir}/"
+    )
+    block = block.replace("http://127.0.0.1:8000", embedded.base_url)
+    command = block.replace("curl -N", "exec curl --silent --include -N")
+    with Program("bash", "-euc", command, ready="text/event-stream") as curl:
+        requests.post(
+            f"{embedded.base_url}/v1/Services/default/Streams/demo/Messages",
+            auth=(embedded.account_sid, embedded.auth_token),
+            data={"Data": '{"text":"Hello"}'},
+            timeout=WAIT_SECONDS,
+        )
+        curl.wait_for('"data":{"text":"Hello"}')
+        curl.stop(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("module", [connection, encoder])
+def test_every_event_is_in_the_table(module: Any) -> None:
+    source = (ROOT / module.__file__).read_text()
+    names = set(re.findall(r'(?:tell|write)\("(\w+)"', source))
+
+    table = set(re.findall(r"^\| `(\w+)`", (ROOT / DOCUMENT).read_text(), re.MULTILINE))
+    assert names <= table
+
+
+def test_every_block_is_executed() -> None:
+    # The one in JavaScript is EventSource, which tests/js opens in a browser.
+    counts = {"python": 1, "sh": 1, "js": 1}
+
+    assert {name: len(code_blocks(DOCUMENT, name)) for name in counts} == counts
