@@ -65,6 +65,7 @@ oldest:  ## run the tests of the core with the oldest dependencies that are allo
 	@[ -x $(VENV)-oldest/bin/pytest ] || { .ci/venv $(PYTHON) $(VENV)-oldest && \
 		$(VENV)-oldest/bin/python .ci/lowest > $(VENV)-oldest/lowest.txt && \
 		$(VENV)-oldest/bin/python -m pip install --quiet -r $(VENV)-oldest/lowest.txt --group test; }
+	@tests/install-services.sh $(VENV)-oldest/bin/python
 	@$(VENV)-oldest/bin/python -m pytest tests/core tests/rest tests/contract tests/websocket \
 		tests/twilsock tests/service tests/webhooks tests/hosts tests/test_checks.py
 

@@ -33,6 +33,11 @@ class Secret(str):
         return "'********'"
 
 
+def hide(value: object) -> object:
+    """Return text as a secret, and anything else as it is."""
+    return Secret(value) if isinstance(value, str) else value
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
     """One account and its secrets: nothing of another account is ever visible to it."""

@@ -11,6 +11,7 @@ from typing import ClassVar
 from django.db import InterfaceError, OperationalError
 
 from sync_streams import operations
+from sync_streams.accounts import hide
 from sync_streams.conf import get_settings
 from sync_streams.delivery.hub import get_hub
 from sync_streams.delivery.meters import meters
@@ -119,6 +120,7 @@ class SubscriberConsumer(SocketConsumer):
             ServiceNotFound: 54050, the token's Service does not exist.
             ServiceUnavailable: 20503, the channel layer does not answer.
         """
+        token = hide(token)  # error reports show variables
         try:
             return await self._authenticate(token)
         except SyncError as error:
@@ -155,6 +157,7 @@ class SubscriberConsumer(SocketConsumer):
         Raises:
             InvalidToken: 20101 to 20107; 51215 for another identity or Service.
         """
+        token = hide(token)
         identity, known = read_token(token), self.identity
         if known is None or self.service is None:
             raise TokenMismatch

@@ -11,7 +11,7 @@ ignored. See ``docs/wire-twilsock.md``.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -46,10 +46,10 @@ class Frame:
     id: str
     """The client's id of the frame, to be repeated in the reply."""
 
-    header: JSONObject
+    header: JSONObject = field(repr=False)
     """The whole header."""
 
-    payload: bytes = b""
+    payload: bytes = field(default=b"", repr=False)
     """Exactly ``payload_size`` bytes."""
 
 

@@ -43,6 +43,7 @@ class JsonConsumer(SubscriberConsumer):
         try:
             self.count_frame()
             request = protocol.parse(text)
+            del text  # error reports show variables; an access token may be in it
             request_id = request.id
             await self._handler(request)(self, request)
         except Exception as exception:

@@ -6,7 +6,7 @@ Every frame is a text frame with one JSON object whose ``type`` says what it is;
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -44,7 +44,7 @@ class Request:
     id: RequestId
     """Comes back in the answer; a number or a string of at most 64 characters."""
 
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Any] = field(repr=False)
     fault: SyncError | None = None
     """Why it cannot be handled, though it has an id to answer to."""
 

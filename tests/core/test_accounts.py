@@ -19,6 +19,8 @@ from sync_streams.conf import get_settings
 from sync_streams.rest.authentication import BasicAuthentication
 from sync_streams.tokens import issue_token, read_token
 from tests.settings import ACCOUNT_SID, API_KEY_SID
+from tests.twilsock.session import Session
+from tests.websocket.client import Socket
 
 HIDDEN = "confidential-confidential-confidential"
 KEYS = {API_KEY_SID: HIDDEN}
@@ -149,3 +151,29 @@ def test_a_weak_key_signs_nothing_and_says_why(settings: Settings) -> None:
 
     with pytest.raises(ImproperlyConfigured, match="fewer than 32 characters"):
         issue_token("alice", "default")
+
+
+@pytest.mark.parametrize("transport", ["websocket", "twilsock"])
+async def test_error_reports_of_sockets_show_no_access_token(
+    settings: Settings, caplog: pytest.LogCaptureFixture, transport: str
+) -> None:
+    settings.SYNC_STREAMS = {"ACCOUNTS": failing}
+
+    if transport == "websocket":
+        socket = Socket(token=TOKEN)
+        await socket.open()
+        await socket.ask("connect", token=TOKEN)
+        await socket.leave()
+    else:
+        session = Session()
+        await session.socket.connect()
+        await session.ask("init", token=TOKEN)
+        await session.socket.disconnect()
+
+    reports = [record.exc_info for record in caplog.records if record.exc_info]
+    assert reports
+    for report in reports:
+        page = ExceptionReporter(None, *report).get_traceback_data()
+        shown = str([frame["vars"] for frame in page["frames"]])
+        assert "LiveAccounts" in shown
+        assert "confidential" not in shown
