@@ -70,6 +70,14 @@ ROOT_URLCONF = "project.urls"
 ASGI_APPLICATION = "project.asgi.application"
 APPEND_SLASH = False
 USE_TZ = True
+ADMIN_URL = "admin/"
+LANGUAGE_CODE = "en"
+LANGUAGES = [
+    ("en", "English"),
+    ("de", "Deutsch"),
+    ("es", "Español"),
+    ("fr", "Français"),
+]
 TIME_ZONE = "UTC"  # of the log, too; Django's own default is a place in America
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -90,6 +98,7 @@ MIDDLEWARE = [
     "project.middleware.StaticFilesMiddleware",
     "project.middleware.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "project.middleware.admin_language",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

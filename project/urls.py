@@ -2,8 +2,9 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.i18n import set_language
 
-from project import views
+from project import settings, views
 from sync_streams import health
 from sync_streams.rest import errors
 
@@ -14,7 +15,8 @@ urlpatterns = [
     path("token", views.token, name="token"),
     path("livez", health.live),
     path("readyz", health.ready),
-    path("admin/", admin.site.urls),
+    path(settings.ADMIN_URL, admin.site.urls),
+    path("language", set_language, name="language"),
     path("", include("sync_streams.urls")),
 ]
 

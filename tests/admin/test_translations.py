@@ -15,6 +15,16 @@ from tests.services import ROOT
 
 APP = ROOT / "sync_streams"
 LANGUAGES = ["de", "es", "fr"]
+PRODUCT = {"SID", "Stream", "Sync Streams", "TTL", "TTL: %(ttl)d s.", "Webhook"}
+SAME = {
+    "de": PRODUCT | {"Client", "Name", "Service", "Version", "live"},
+    "es": PRODUCT | {"bytes", "monitor", "stream", "streams"},
+    "fr": PRODUCT
+    | {"Client", "Messages", "Pages", "Pause", "Service", "Version"}
+    | {"service", "services", "stream", "streams"},
+}
+"""Words that are the same in English."""
+
 FUNCTIONS = {"_", "gettext", "gettext_lazy", "ngettext"}
 
 
@@ -56,6 +66,18 @@ def test_every_word_of_the_admin_is_translated(language: str) -> None:
     translated = {key for key, text in source_of(language).items() if key and text}
 
     assert words == translated
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_is_left_english(language: str) -> None:
+    same = {key for key, text in source_of(language).items() if key and key == text}
+
+    assert same - SAME[language] == set()
+
+
+def test_templates_say_nothing_that_the_tests_do_not_find() -> None:
+    for path in APP.rglob("*.html"):
+        assert "{% blocktrans" not in path.read_text(encoding="utf-8"), path
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

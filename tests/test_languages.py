@@ -1,0 +1,55 @@
+"""The demo site's admin in the language that one chooses; its API in English."""
+
+import re
+
+import pytest
+import requests
+
+from tests.admin.operator import Operator
+from tests.services import DemoSite
+
+TITLES = {
+    "en": "Live monitor",
+    "de": "Live-Monitor",
+    "es": "Monitor en vivo",
+    "fr": "Moniteur en direct",
+}
+
+
+@pytest.mark.parametrize("language", TITLES)
+def test_browser_is_answered_in_its_language(embedded: DemoSite, language: str) -> None:
+    operator = Operator(embedded)
+    operator._session.headers["Accept-Language"] = language
+    sid = operator.stream_sid()
+
+    answer = operator.get(f"sync_streams/stream/{sid}/monitor/")
+
+    assert TITLES[language] in answer.text
+    assert answer.headers["Content-Language"] == language
+    assert "Accept-Language" in answer.headers["Vary"]
+
+
+def test_chosen_language_is_kept_whatever_the_browser_asks_for(
+    embedded: DemoSite,
+) -> None:
+    operator = Operator(embedded)
+    operator._session.headers["Accept-Language"] = "es"
+
+    operator.post("../language", language="fr", next="/admin/")
+    answer = operator.get("sync_streams/stream/")
+
+    assert answer.headers["Content-Language"] == "fr"
+    assert re.search(r'aria-current="true"\s*>Français<', answer.text)
+
+
+def test_api_answers_in_english_and_does_not_vary(embedded: DemoSite) -> None:
+    answer = requests.get(
+        f"{embedded.base_url}/v1/Services/default/Streams/none",
+        auth=(embedded.account_sid, embedded.auth_token),
+        headers={"Accept-Language": "de"},
+        timeout=10,
+    )
+
+    assert answer.status_code == 404
+    assert "Accept-Language" not in answer.headers.get("Vary", "")
+    assert "Content-Language" not in answer.headers
