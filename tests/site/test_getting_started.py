@@ -167,6 +167,19 @@ async def test_dashboard_shows_what_changes_elsewhere(
         await expect(alice.locator("#status")).to_have_text("sent")
 
 
+@pytest.mark.parametrize(
+    ("containing", "head"),
+    [("ProtocolTypeRouter", "import os\n"), ("SYNC_STREAMS = {", "ASGI_APPLICATION")],
+)
+def test_getting_started_says_what_the_readme_says(containing: str, head: str) -> None:
+    start, readme = (
+        code_block(document, "python", containing) for document in (START, "README.md")
+    )
+
+    # Above it they name files and list apps in their own ways.
+    assert start.partition(head)[2] == readme.partition(head)[2] != ""
+
+
 SHELLS = {START: 6, FEED: 1, ORDERS: 2, CURSORS: 0, DASHBOARD: 0}
 
 
