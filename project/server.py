@@ -17,6 +17,7 @@ from project.ports import explain
 from project.provision import provision
 from sync_streams.conf import get_settings
 from sync_streams.connections.registry import connections
+from sync_streams.connections.termination import termination
 from sync_streams.daphne import BoundedServer
 
 BACKLOG = 1024  # sockets that may wait for accept, as when a whole site reconnects
@@ -65,6 +66,7 @@ def serve() -> None:
     admin = provision()
     server = _server()
     server.ready_callable = partial(_announce, server, admin)
+    termination.leave_to_server()
     server.run()
     if server.failure:
         number = server.failure.value.socketError.errno

@@ -9,7 +9,7 @@ https://docs.python.org/3/library/os.html#os.register_at_fork.
 import os
 
 from .cache import lookups
-from .connections import consumer, registry
+from .connections import consumer, registry, termination
 from .delivery import hub
 from .delivery.cluster import backpressure, event_loop, vitals
 from .redis import rate_limit
@@ -27,6 +27,7 @@ def connect() -> None:
         registry.connections.forget,
         consumer.new_prefix,
         vitals.note_start,
+        termination.termination.forget,
         outcomes.outcomes.forget,
         dispatcher.forget_after_fork,
         reachability.forget_after_fork,

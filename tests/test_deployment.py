@@ -225,6 +225,6 @@ def test_extras_that_are_installed_exist() -> None:
 
 
 def test_all_blocks_are_executed() -> None:
-    counts = {"python": 2, "ini": 2, "sh": 4, "nginx": 2, "yaml": 1, "conf": 2}
+    counts = {"python": 3, "ini": 2, "sh": 4, "nginx": 2, "yaml": 1, "conf": 2}
 
     assert {name: len(code_blocks(DOCUMENT, name)) for name in counts} == counts

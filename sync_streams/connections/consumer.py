@@ -7,6 +7,7 @@ https://channels.readthedocs.io/en/stable/topics/consumers.html.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from enum import Enum, auto
 from itertools import count
 from secrets import token_hex
@@ -25,6 +26,7 @@ from .close_codes import CloseCode
 from .frame_path import FRAME_EXTENSION, FramePath
 from .inbound import INBOUND_EXTENSION, InboundBudget
 from .registry import LAST_CLOSES_SECONDS, connections, jitter
+from .termination import termination
 from .timers import Timers
 
 FRAME_RATE_WINDOW_SECONDS = 2
@@ -78,6 +80,7 @@ class SocketConsumer(AsyncConsumer):
             pass
         except asyncio.CancelledError:
             if self.state is not State.CLOSING:
+                await self._say_goodbye()
                 raise
         finally:
             self.end()
@@ -222,6 +225,13 @@ class SocketConsumer(AsyncConsumer):
         if self._task is not None:
             self._task.cancel()
 
+    async def _say_goodbye(self) -> None:
+        # A server that stops may end its applications before it ends their sockets.
+        if self.state is State.OPEN:
+            self.state = State.CLOSING
+            with suppress(Exception):
+                await self.close_with(CloseCode.SERVER_LEAVING)
+
     def _close_for_shutdown(self) -> None:
         window = get_settings().drain_seconds
         self.close_soon(CloseCode.SERVER_LEAVING, within=window)
@@ -238,7 +248,10 @@ class SocketConsumer(AsyncConsumer):
             Writer(send=self._send, close=self._send_close, write=write),
             on_stuck=lambda: self.close_soon(CloseCode.TOO_SLOW),
         )
-        if path is not None:
+        if path is None:
+            # Such a server does not ask for it when it stops.
+            termination.drain_first()
+        else:
             path.close = self._close_for_shutdown
             path.take = self.take_answer
             path.take_request = self.take_request

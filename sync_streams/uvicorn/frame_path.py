@@ -87,6 +87,8 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         """Begin as uvicorn does, in less room."""
         super().__init__(*args, **options)
         self.queue: Any = _Inbox()
+        # The application asks its clients, and knows that one may be slow to answer.
+        self.ping_interval = None
 
     def take_headers(
         self, headers: list[tuple[bytes, bytes]]

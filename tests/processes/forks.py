@@ -16,10 +16,12 @@ from sync_streams import operations  # noqa: E402
 from sync_streams.cache import lookups  # noqa: E402
 from sync_streams.connections.registry import connections as sockets  # noqa: E402
 from sync_streams.delivery.hub import is_receiving  # noqa: E402
+from sync_streams.management.destination import Destination  # noqa: E402
+from sync_streams.management.sockets import ask, next_frame, open_socket  # noqa: E402
 from sync_streams.publishing import apublish, publish  # noqa: E402
-from sync_streams.testing import Subscriber  # noqa: E402
 
 fork = multiprocessing.get_context("fork")
+HERE = Destination(url="", service="default", account_sid=ACCOUNT_SID)
 
 
 def child(answers: Any) -> None:
@@ -44,12 +46,14 @@ def view() -> list[object]:
 
 async def main() -> None:
     """Serve a socket, and print what came of the fork."""
-    async with Subscriber("orders") as subscriber:
+    async with open_socket(HERE) as socket:
+        await ask(socket, "connect", token=HERE.token("alice"))
+        await ask(socket, "subscribe", stream="orders")
         await apublish("orders", {"from": "parent"})
         told = await sync_to_async(view)()
         await sync_to_async(publish)("orders", {"from": "parent, again"})
         for _ in range(4):
-            print((await subscriber.receive())["from"])
+            print((await next_frame(socket))["message"]["data"]["from"])
         service = await sync_to_async(operations.find_service)(ACCOUNT_SID, "default")
         print(service.unique_name, *told)
 

@@ -1,0 +1,111 @@
+"""The commands by which each server serves the demo site, and their processes."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from websockets.sync.client import ClientConnection, connect
+
+from tests.faults.worker import CREDENTIALS, provision, worker_environ
+from tests.services import ROOT, free_port
+
+BIN = Path(sys.executable).parent
+APPLICATION = "project.asgi:application"
+WAIT_SECONDS = 60
+
+COMMANDS = {
+    "uvicorn": f"uvicorn {APPLICATION} --port {{port}} --ws-ping-interval 0",
+    "uvicorn with uvloop": f"uvicorn {APPLICATION} --port {{port}} --loop uvloop",
+    "uvicorn with the frame path": f"uvicorn {APPLICATION} --port {{port}}"
+    " --ws sync_streams.uvicorn:FramePathProtocol",
+    "daphne": f"python -m sync_streams.daphne -p {{port}} {APPLICATION}",
+    "gunicorn's uvicorn worker": f"gunicorn {APPLICATION} -b 127.0.0.1:{{port}}"
+    " -k uvicorn_worker.UvicornWorker",
+    "gunicorn's frame path": f"gunicorn {APPLICATION} -b 127.0.0.1:{{port}}"
+    " -k tests.servers.worker.Worker",
+    "gunicorn's asgi worker": f"gunicorn {APPLICATION} -b 127.0.0.1:{{port}} -k asgi",
+    "hypercorn": f"hypercorn {APPLICATION} -b 127.0.0.1:{{port}}",
+    "granian": f"granian --interface asgi --port {{port}} {APPLICATION}",
+}
+
+
+class Server:
+    """One of them, as a process of its own."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.port = free_port()
+        environ = worker_environ(folder, DRAIN_SECONDS="1", PYTHONPATH=str(ROOT))
+        program, *arguments = COMMANDS[name].format(port=self.port).split()
+        self._output = folder / "output.txt"
+        with self._output.open("w") as output:
+            self.process = subprocess.Popen(
+                [str(BIN / program), *arguments],
+                cwd=ROOT,
+                env=environ,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self._wait()
+
+    @property
+    def output(self) -> str:
+        """Everything that it has printed."""
+        return self._output.read_text()
+
+    def end(self) -> int:
+        """Wait until it has ended, and return its exit code."""
+        try:
+            return self.process.wait(WAIT_SECONDS)
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+    def publish(self, data: dict[str, Any]) -> str:
+        """Publish to the Stream ``demo`` and return the Message's SID."""
+        answer = requests.post(
+            f"http://127.0.0.1:{self.port}/v1/Services/default/Streams/demo/Messages",
+            auth=(CREDENTIALS["SYNC_ACCOUNT_SID"], CREDENTIALS["SYNC_AUTH_TOKEN"]),
+            data={"Data": json.dumps(data)},
+            timeout=WAIT_SECONDS,
+        )
+        answer.raise_for_status()
+        return str(answer.json()["sid"])
+
+    def connect(self) -> ClientConnection:
+        """Open a socket."""
+        return connect(f"ws://127.0.0.1:{self.port}/v1/websocket")
+
+    def terminate(self) -> None:
+        """Send it SIGTERM, as systemd and containers do."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def _wait(self) -> None:
+        ends = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < ends and self.process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        self.process.kill()
+        raise AssertionError(self.output)
+
+
+@contextmanager
+def serving(name: str, folder: Path) -> Iterator[Server]:
+    """Serve the demo site; whatever is left of it in the end is killed."""
+    provision(folder)
+    server = Server(name, folder)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.terminate()
+        server.end()

@@ -1,0 +1,73 @@
+"""Every server that may serve a site: Messages arrive, and clients hear of its end."""
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twilio.jwt.access_token import AccessToken
+from twilio.jwt.access_token.grants import SyncGrant
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
+
+from tests.documents import code_block
+from tests.faults.worker import CREDENTIALS
+from tests.servers import worker
+from tests.servers.commands import COMMANDS, WAIT_SECONDS, serving
+
+RETRIEVED = "asyncio/streams.py"
+"""File of Python 3.11 that prints a traceback of its own for a task that Hypercorn has
+cancelled."""
+
+
+def ask(socket: ClientConnection, type_: str, **fields: object) -> dict[str, Any]:
+    socket.send(json.dumps({"type": type_, "id": 1, **fields}))
+    return receive(socket)
+
+
+def receive(socket: ClientConnection) -> dict[str, Any]:
+    while True:
+        frame: dict[str, Any] = json.loads(socket.recv(WAIT_SECONDS))
+        if frame["type"] != "ping":
+            return frame
+
+
+def token() -> str:
+    made = AccessToken(
+        CREDENTIALS["SYNC_ACCOUNT_SID"],
+        CREDENTIALS["SYNC_API_KEY_SID"],
+        CREDENTIALS["SYNC_API_KEY_SECRET"],
+        identity="alice",
+    )
+    made.add_grant(SyncGrant(service_sid="default"))
+    return str(made.to_jwt())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_server_delivers_and_its_clients_hear_when_to_come_back(
+    name: str, tmp_path: Path
+) -> None:
+    with serving(name, tmp_path) as server, server.connect() as socket:
+        assert ask(socket, "connect", token=token())["type"] == "connected"
+        assert ask(socket, "subscribe", stream="demo")["type"] == "subscribed"
+        sid = server.publish({"n": 1})
+        assert receive(socket)["message"]["sid"] == sid
+
+        server.terminate()
+
+        closing = receive(socket)
+        assert (closing["type"], closing["code"]) == ("closing", 4008)
+        assert 0 <= closing["reconnect_after"] <= 5
+        with pytest.raises(ConnectionClosed):
+            socket.recv(WAIT_SECONDS)
+        server.end()
+        told = server.output
+    assert "Traceback" not in told or RETRIEVED in told
+    assert "sync_streams/" not in told
+
+
+def test_worker_for_gunicorn_is_the_documented_one() -> None:
+    documented = code_block("docs/deployment.md", "python", "class Worker(")
+
+    assert inspect.getsource(worker.Worker) in documented
