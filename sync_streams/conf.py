@@ -27,39 +27,40 @@ class Settings:
 
     accounts: Mapping[str, Account] = field(default_factory=dict)
     """``{"AC…": {"AUTH_TOKEN": "…", "API_KEYS": {"SK…": "secret"}}}``, or a function
-    that returns it, or a function's dotted path: for keys that change while the server
-    runs. It is called for each request and must be quick."""
+    that returns it, or the function's dotted path, for keys that change while the
+    server runs. The function is called for each request, so it must be fast."""
 
     public_url: str = ""
-    """Origin that answers carry in their URLs; empty: taken from each request."""
+    """Origin of the URLs in responses. Empty: that of the request."""
 
     redis_url: str = field(default="", repr=False)
-    """Redis that counts the publish rate for all processes; empty: each for itself."""
+    """Redis that counts the publish rate for all processes. Empty: each counts."""
 
     prefix: str = ""
-    """What the names of this site's groups and Redis keys begin with: letters, digits,
-    ``_``, ``-`` and full stops. Empty: derived from ``SECRET_KEY``, the name of the
-    default database and the database number in ``redis_url``. So sites that share a
-    Redis never meet, and processes do that agree in all three."""
+    """Prefix of this site's groups and Redis keys: letters, digits, ``_``, ``-`` and
+    full stops. Empty: derived from ``SECRET_KEY``, the name of the default database and
+    the database number in ``redis_url``, so that sites can share a Redis, and processes
+    that agree in all three belong together."""
 
     authorize: str | Callable[..., object] = ""
-    """Dotted path of ``(identity, action, stream or unique_name) -> bool``, sync or
-    async, that decides what access tokens may do; empty: everything."""
+    """Function ``(identity, action, stream or unique_name) -> bool``, sync or async, or
+    its dotted path, that decides what access tokens may do. Empty: everything."""
 
     publish_rate: int = 30
     """Messages a second that one Stream accepts (Twilio: 30)."""
 
     publish_window_seconds: float = 1
-    """Any window of this length holds ``publish_rate`` × its length (Twilio: 10 s)."""
+    """Window in which the rate is counted; it accepts ``publish_rate`` × its length
+    Messages (Twilio: 10 s)."""
 
     max_subscriptions: int = 2000
     """Streams that one connection may subscribe to (Twilio: 2,000; error 54419)."""
 
     max_connections: int = 20_000
-    """Connections that one process holds; a newcomer is told to come back."""
+    """Connections of one process; above it, new clients are told when to retry."""
 
     max_connects_per_second: int = 1000
-    """Connections that one process lets in each second (Twilio: 1,000)."""
+    """Connections that one process accepts in a second (Twilio: 1,000)."""
 
     max_connections_per_identity: int = 0
     """Connections of one identity of a Service in one process; 0: any number."""
@@ -72,14 +73,14 @@ class Settings:
     see their clients' addresses (``--proxy-headers``)."""
 
     max_failed_logins_per_minute: int = 0
-    """Access tokens and REST credentials that one IP address may get wrong in a minute
-    before it is refused for the rest of it with 429/20429; 0: any number."""
+    """Wrong access tokens and REST credentials from one IP address in a minute; above
+    it, the address gets 429/20429 for the rest of the minute. 0: any number."""
 
     max_lag_seconds: float = 1
-    """How late the event loop may be before newcomers are told to come back."""
+    """Delay of the event loop above which new clients are told when to retry."""
 
     drain_seconds: float = 10
-    """Time over which a stopping process sends its connections away."""
+    """Time over which a stopping process closes its connections."""
 
     max_frame_bytes: int = 65_536
     """Size of one inbound frame."""
@@ -92,28 +93,28 @@ class Settings:
     classes of this package; above it, it is closed (4004)."""
 
     max_http_connections: int = 1024
-    """HTTP connections of one process, served by ``sync_streams.uvicorn``; above it the
-    one is closed whose client has sent nothing whole for longest."""
+    """HTTP connections of one process, served by ``sync_streams.uvicorn``. Above it,
+    the one that has gone longest without a complete request is closed."""
 
     max_requests: int = 32
-    """Requests that Django works on at a time in one process."""
+    """Requests that Django handles at the same time in one process."""
 
     max_waiting_requests: int = 256
-    """Requests that wait meanwhile, at most half of them from one address; above it
-    503/20503 with ``Retry-After``."""
+    """Requests that may wait for one of these, at most half of them from one address;
+    above it 503/20503 with ``Retry-After``."""
 
     max_body_bytes: int = 262_144
     """Size of a request's body; above it 413/54006."""
 
     upload_paths: Mapping[str, int] = field(default_factory=dict)
-    """Bytes that a host's own views take: ``{"/media/": 10_000_000}``."""
+    """Larger body sizes for the project's own views: ``{"/media/": 10_000_000}``."""
 
     allowed_origins: Sequence[str] = ()
-    """Origins whose pages may open sockets (``https://app.example``); empty: any, for
-    it is the access token, never a cookie, that says who connects."""
+    """Origins whose pages may open sockets (``https://app.example``). Empty: any, since
+    the access token, never a cookie, identifies the client."""
 
     connect_timeout_seconds: float = 5
-    """Time that a new socket has to present its access token."""
+    """Time in which a new socket must present its access token."""
 
     outbox_max_messages: int = 256
     """Frames that wait for one connection; above it the oldest Message is dropped."""
@@ -122,49 +123,50 @@ class Settings:
     """Bytes that wait for one connection; above it the oldest Message is dropped."""
 
     in_flight_max_bytes: int = 262_144
-    """Bytes sent to one connection that it has not acknowledged in any way."""
+    """Bytes that may be sent to a connection and not yet acknowledged."""
 
     stuck_timeout_seconds: float = 30
-    """Time after which a connection that takes nothing is closed."""
+    """Time after which a connection that acknowledges nothing is closed."""
 
     keepalive_seconds: float = 25
-    """Silence after which the server asks a connection whether it is still there."""
+    """Silence after which the server checks whether a client is still connected."""
 
     cache_seconds: float = 10
-    """Time for which a process keeps a Stream that it fetched, at most. It is told of
-    removals and changes at once; this is for those made behind its back, by SQL."""
+    """Longest time for which a process caches a Stream. It learns of removals and
+    changes immediately; this is for changes made directly in the database."""
 
     expiry_interval_seconds: float = 5
-    """Time between two sweeps of lapsed Streams in a server process, more or less; 0:
-    none. Readers, publishers and subscribers never wait for a sweep."""
+    """Average time between two clean-ups of expired Streams in a server process. 0: no
+    clean-ups. Expiry itself does not depend on it: expired Streams cannot be used."""
 
     webhook_messages: bool = False
-    """Whether each Message is a webhook, too: ``stream_message_published``."""
+    """Whether each Message sends a webhook, ``stream_message_published``."""
 
     webhook_queue_size: int = 1000
-    """Webhooks of one Service that wait in a process; above it new ones are lost."""
+    """Webhooks of one Service that may wait in a process; above it, new ones are
+    lost."""
 
     webhook_allow_private: bool = False
     """Whether webhooks may go to private, loopback and link-local addresses."""
 
     webhook_sender: str | Callable[[dict[str, Any]], object] = ""
-    """Dotted path of a callable that is handed each webhook, a dict, to have
-    ``sync_streams.webhooks.sender.deliver`` called with it elsewhere; empty: this
-    process sends them."""
+    """Function, or its dotted path, that receives each webhook as a dict and has
+    ``sync_streams.webhooks.sender.deliver`` called with it in a task. Empty: the
+    process sends webhooks itself."""
 
     probe_seconds: float = 5
     """How often a process checks that what is sent to its groups reaches it."""
 
     unreachable_timeout_seconds: float = 60
-    """Time after which a process that nothing reaches closes its connections."""
+    """Time after which an unreachable process closes its connections."""
 
     gc_threshold: tuple[int, int, int] | None = (10_000, 10, 10)
-    """Python's thresholds for looking for garbage in a process that holds connections:
-    one full look for a million objects that stay. ``None``: as they are."""
+    """Thresholds of Python's garbage collector in a process that serves connections: a
+    full collection for each million surviving objects. ``None``: Python's own."""
 
     broadcast_timeout_seconds: float = 2
-    """Time that the channel layer has to take a Message, and time that a process which
-    is behind has to catch up before; after either 503/20503."""
+    """Time in which the channel layer must accept a Message, and in which a process
+    that is behind must catch up first; after either 503/20503."""
 
 
 RENAMED = {
