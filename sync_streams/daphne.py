@@ -264,6 +264,8 @@ class BoundedServer(Server):
         super().protocol_connected(protocol)
         if isinstance(protocol, WebRequest):
             protocol.handleContentChunk = partial(protocol.channel.keep, protocol)
+            # Else Twisted reads forms, too, and drops the client of one that is none.
+            protocol._parsePOSTFormSubmission = False
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         """Let the application know of a socket's budget."""
