@@ -32,6 +32,7 @@ def main(program: str) -> int:
                     *("--max-examples", str(EXAMPLES), "--seed", str(SEED)),
                     *("--generation-database", "none", "--no-color"),
                 ],
+                cwd=folder,  # it leaves files where it runs
                 timeout=SECONDS,
                 check=False,
             ).returncode
