@@ -32,7 +32,8 @@ while not is_receiving() and time.monotonic() < ends:
     time.sleep(0.01)
 print("third:", queries())
 print("fourth:", queries())
-print("processes:", len(stats.ask([]).processes))
+told = stats.ask([]).processes.values()
+print("serving:", [one["serving"] for one in told])
 service = operations.get_service(ACCOUNT_SID, "default")
 operations.remove_stream(service, "orders")
 try:

@@ -40,9 +40,11 @@ COMMANDS = {
 class Server:
     """One of them, as a process of its own."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, *, drain_seconds: str = "1") -> None:
         self.port = free_port()
-        environ = worker_environ(folder, DRAIN_SECONDS="1", PYTHONPATH=str(ROOT))
+        environ = worker_environ(
+            folder, DRAIN_SECONDS=drain_seconds, PYTHONPATH=str(ROOT)
+        )
         program, *arguments = COMMANDS[name].format(port=self.port).split()
         self._output = folder / "output.txt"
         with self._output.open("w") as output:
@@ -99,10 +101,10 @@ class Server:
 
 
 @contextmanager
-def serving(name: str, folder: Path) -> Iterator[Server]:
+def serving(name: str, folder: Path, *, drain_seconds: str = "1") -> Iterator[Server]:
     """Serve the demo site; whatever is left of it in the end is killed."""
     provision(folder)
-    server = Server(name, folder)
+    server = Server(name, folder, drain_seconds=drain_seconds)
     try:
         yield server
     finally:

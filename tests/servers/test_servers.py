@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,22 @@ def test_server_delivers_and_its_clients_hear_when_to_come_back(
         told = server.output
     assert "Traceback" not in told or RETRIEVED in told
     assert "sync_streams/" not in told
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "uvicorn with uvloop"])
+def test_second_signal_is_for_the_server_at_once(name: str, tmp_path: Path) -> None:
+    with serving(name, tmp_path, drain_seconds="3600") as server:
+        with server.connect() as socket:
+            assert ask(socket, "connect", token=token())["type"] == "connected"
+            server.terminate()
+            # It goes on serving those that it is yet to send away.
+            assert ask(socket, "subscribe", stream="demo")["type"] == "subscribed"
+            server.terminate()
+
+            with pytest.raises(ConnectionClosed):
+                receive(socket)
+
+        assert server.end() == -signal.SIGTERM
 
 
 def test_worker_for_gunicorn_is_the_documented_one() -> None:
