@@ -87,6 +87,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._endpoint = find_endpoint(self.config)
         self._last_head, self._expected_bytes = b"", 0
         self._answerer: Answerer | None = None
+        self._answered = 0.0
+        self._idle: asyncio.TimerHandle | None = None
         self._path: HttpPath | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -122,6 +124,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Read on behind an answered request, or end."""
         super().on_response_complete()
+        self._answered = self.loop.time()
         if self.transport.is_closing():
             self._abort_unless_read()
         elif not self._is_busy():
@@ -256,11 +259,33 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if reply is None:
             return False
         self.transport.write(write_reply(reply, self.server_state.default_headers))
-        self._requests += 1
-        self.owing.pop(self, None)
-        self.on_response_complete()
-        self._watch()
+        self._rest_until_next()
         return True
+
+    def _rest_until_next(self) -> None:
+        """Do as :meth:`on_response_complete` does, without timers for each request."""
+        self._requests += 1
+        self.server_state.total_requests += 1
+        self.owing.pop(self, None)
+        self.owing[self] = None
+        self._answered = self.loop.time()
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = self._watched = None
+        if self._idle is None:
+            seconds = self.timeout_keep_alive
+            self._idle = self.loop.call_later(seconds, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        self._idle = None
+        left = self._answered + self.timeout_keep_alive - self.loop.time()
+        # A request of the ordinary way has timers of its own.
+        if not self._is_idle() or self._deadline is not None:
+            return
+        if left > 0:
+            self._idle = self.loop.call_later(left, self._end_if_idle)
+        else:
+            self.timeout_keep_alive_handler()
 
     def _find_answerer(self, data: bytes) -> Answerer | None:
         head = read_head(data)
@@ -462,9 +487,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self.total.discard(self)
         self.owing.pop(self, None)
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        for timer in (self._deadline, self._idle):
+            if timer is not None:
+                timer.cancel()
+        self._deadline = self._idle = None
 
     def _abort_unless_read(self) -> None:
         if self._unread is None and self.transport.get_write_buffer_size():

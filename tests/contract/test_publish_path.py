@@ -67,10 +67,13 @@ def endpoint(news: None) -> Endpoint:
     return Endpoint(get_asgi_application())
 
 
+OPTIONS = {"http": BoundedHttpProtocol, "access_log": False}
+
+
 @pytest.fixture
 async def port(endpoint: Endpoint) -> AsyncIterator[int]:
     application = ProtocolTypeRouter({"http": endpoint})
-    async with serving(application, http=BoundedHttpProtocol, access_log=False) as port:
+    async with serving(application, **OPTIONS) as port:
         yield port
 
 
@@ -196,6 +199,31 @@ async def test_the_next_head_is_read_anew(client: Client) -> None:
     ]
 
     assert statuses == [201, 201, 401, 201]
+
+
+async def test_a_connection_that_falls_silent_is_closed(endpoint: Endpoint) -> None:
+    serve = serving(endpoint, timeout_keep_alive=1, **OPTIONS)
+    async with serve as port:
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        for request in (raw(), raw(), raw(method=b"GET"), raw()):
+            await client.ask(request)
+
+        async with asyncio.timeout(SECONDS):
+            assert await client.reader.read() == b""
+        client.writer.close()
+        await client.writer.wait_closed()
+
+
+async def test_a_connection_is_kept_while_it_publishes(endpoint: Endpoint) -> None:
+    serve = serving(endpoint, timeout_keep_alive=1, **OPTIONS)
+    async with serve as port:
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        ends = asyncio.get_running_loop().time() + 2.5
+
+        while asyncio.get_running_loop().time() < ends:
+            assert b" 201 " in await client.ask(raw())
+        client.writer.close()
+        await client.writer.wait_closed()
 
 
 async def test_pipelined_requests_are_answered_in_order(
