@@ -19,6 +19,9 @@ from .protocol import Word
 MAX_WAITING = 8_192
 """Commands that wait for a reply, or for a connection; further ones are refused."""
 
+RENEW_SECONDS = 1
+"""Time between two connections that are replaced without need."""
+
 PART = "commands"
 
 
@@ -44,6 +47,7 @@ class Pipeline:
         self._watch: asyncio.TimerHandle | None = None
         self._backoff, self._retry_at = Backoff(), 0.0
         self._was_lost = False
+        self._renew_at = 0.0
 
     def request(self, *words: Word) -> "asyncio.Future[Any]":
         """Give a command.
@@ -66,6 +70,15 @@ class Pipeline:
         """Break the connection, so that the next command opens another one."""
         if self._connection is not None:
             self._connection.abort(reason)
+
+    def renew(self) -> None:
+        """Replace the connection, which works, once in a while."""
+        now = self._loop.time()
+        if self._connection is not None and now >= self._renew_at:
+            self._renew_at = now + RENEW_SECONDS
+            connection, self._connection = self._connection, None
+            connection.on_lost = lambda reason: None
+            connection.abort("replaced")
 
     def retry(self) -> None:
         """Connect again, if the connection was lost: the server is back."""

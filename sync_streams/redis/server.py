@@ -114,8 +114,8 @@ class Node:
         reason = str(error)
         self._publishing.fail(PART, reason)
         if error.code == "READONLY":
-            # It was the master: the next connection goes to the one that is now.
-            self.reconnect(reason)
+            # It was the master: another connection may go to the one that is now.
+            self.pipeline.renew()
         return RedisUnavailable(reason)
 
     def reconnect(self, reason: str) -> None:

@@ -16,7 +16,9 @@ The last two take ``tls=true`` behind the ``?``, and redis-py's ``ssl_…`` opti
 import re
 import socket
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from redis.asyncio.connection import parse_url
 
 SENTINEL_PORT, REDIS_PORT, MAX_PORT = 26379, 6379, 65_535
 SAME_AS = {"valkey": "redis", "valkeys": "rediss"}
@@ -88,7 +90,7 @@ def _sentinel(url: str) -> dict[str, Any]:
     if not master:
         raise ValueError("A sentinel:// URL names the master: sentinel://host/mymaster")
     query = _query(url)
-    own = {
+    own: dict[str, Any] = {
         name: query.pop(f"sentinel_{name}")
         for name in ("username", "password")
         if f"sentinel_{name}" in query
@@ -117,18 +119,21 @@ def _cluster(url: str) -> dict[str, Any]:
     return {"cluster": addresses, **_credentials(url), **_options(_query(url))}
 
 
-def _query(url: str) -> dict[str, Any]:
+def _query(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query))
 
 
-def _options(query: dict[str, Any]) -> dict[str, Any]:
+def _options(query: dict[str, str]) -> dict[str, Any]:
     is_tls = query.pop("tls", "false")
     if is_tls not in {"true", "false"}:
         raise ValueError("tls is neither true nor false")
-    for name in query:
-        if not name.startswith("ssl_"):
-            raise ValueError("an option behind its ? is unknown")
-    return {"ssl": True, **query} if is_tls == "true" else {}
+    if not all(name.startswith("ssl_") for name in query):
+        raise ValueError("an option behind its ? is unknown")
+    if is_tls == "false":
+        return {}
+    # redis-py knows which of them are numbers, and which are true or false.
+    read = parse_url(f"rediss://host?{urlencode(query)}")
+    return {"ssl": True} | {name: read[name] for name in query}  # type: ignore[literal-required]
 
 
 def _credentials(url: str) -> dict[str, Any]:

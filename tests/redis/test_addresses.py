@@ -169,6 +169,17 @@ def test_several_addresses_are_read(url: str, host: list[tuple[str, int]]) -> No
     assert read.get("sentinels", read.get("cluster")) == host
 
 
+def test_options_for_tls_are_read_as_redis_py_reads_them() -> None:
+    query = "tls=true&ssl_check_hostname=false&ssl_ca_certs=/ca.crt"
+    (cluster,) = hosts(f"cluster://one?{query}")
+    (guarded,) = hosts(f"sentinel://one/m?{query}&sentinel_password=secret")
+
+    tls = {"ssl": True, "ssl_check_hostname": False, "ssl_ca_certs": "/ca.crt"}
+    assert tls.items() <= cluster.items()
+    assert tls.items() <= guarded.items()
+    assert (tls | {"password": "secret"}).items() <= guarded["sentinel_kwargs"].items()
+
+
 @pytest.mark.parametrize(
     "url",
     [

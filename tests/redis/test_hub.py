@@ -1,0 +1,114 @@
+"""The hub on this layer: what is missed is known when the connection breaks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import redis
+from django.test import override_settings
+
+from sync_streams.delivery.cluster.broadcast import abroadcast_message
+from sync_streams.delivery.hub import Hub, get_hub
+from sync_streams.errors import RateLimited, ServiceUnavailable
+from sync_streams.operations.data import Message
+from sync_streams.redis import rate_limit
+from sync_streams.sids import new_stream_sid
+from tests.delivery.client import Client, published
+from tests.delivery.test_hub import stop
+from tests.overrides import sync_settings
+from tests.redis.listening import until
+from tests.services import RedisServer
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+async def hub(server: RedisServer) -> AsyncIterator[Hub]:
+    """A hub that probes too seldom to find out anything by that."""
+    layer = {
+        "BACKEND": "sync_streams.layers.RedisChannelLayer",
+        "CONFIG": {"hosts": [server.url]},
+    }
+    with (
+        override_settings(CHANNEL_LAYERS={"default": layer}),
+        sync_settings(probe_seconds=600),
+    ):
+        hub = get_hub()
+        await hub.start()
+        yield hub
+        await stop(hub)
+
+
+async def publish(sid: str, number: int) -> None:
+    await abroadcast_message(published(Message.new(sid, {"n": number})))
+
+
+async def publish_at_last(sid: str, number: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await publish(sid, number)
+            except ServiceUnavailable:
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+
+def gaps(client: Client) -> list[Any]:
+    return [frame for frame in client.frames if frame["type"] == "gap"]
+
+
+async def test_subscribers_are_told_of_a_connection_that_broke(
+    hub: Hub, server: RedisServer
+) -> None:
+    sid, client = new_stream_sid(), Client()
+    await hub.subscriptions.subscribe(client.outbox, sid, None)
+    await publish(sid, 1)
+    await client.until(1)
+
+    admin: Any = redis.Redis(port=server.port)
+    admin.client_kill_filter(_type="pubsub")
+    await until(lambda: gaps(client))
+    await publish_at_last(sid, 2)
+    await until(lambda: 2 in client.numbers)
+
+    kinds = [frame["type"] for frame in client.frames]
+    assert kinds == ["message", "gap", "message"]
+
+
+async def test_a_process_that_cannot_hear_publishes_nothing_to_its_own_subscribers(
+    hub: Hub, server: RedisServer
+) -> None:
+    sid, client = new_stream_sid(), Client()
+    await hub.subscriptions.subscribe(client.outbox, sid, None)
+    admin: Any = redis.Redis(port=server.port)
+    admin.execute_command("ACL", "SETUSER", "default", "-subscribe")
+    admin.client_kill_filter(_type="pubsub")
+    await until(lambda: hub.is_unreachable)
+
+    with pytest.raises(ServiceUnavailable):
+        await publish(sid, 1)
+
+    admin.execute_command("ACL", "SETUSER", "default", "+subscribe")
+    await publish_at_last(sid, 2)
+    await until(lambda: 2 in client.numbers)
+
+
+async def test_a_refused_message_is_counted_as_refused_and_reaches_nobody(
+    hub: Hub,
+) -> None:
+    sid, client = new_stream_sid(), Client()
+    await hub.subscriptions.subscribe(client.outbox, sid, None)
+    three_a_minute = {"publish_rate": 3 / 60, "publish_window_seconds": 60}
+    with sync_settings(**three_a_minute, probe_seconds=600):
+        for number in range(3):
+            await publish(sid, number)
+        with pytest.raises(RateLimited) as refused:
+            await publish(sid, 3)
+    await publish(sid, 4)
+    await client.until(4)
+
+    assert client.numbers == [0, 1, 2, 4]
+    assert 0 < refused.value.retry_after <= 60
+    assert rate_limit.refusals.count(sid) == 1
