@@ -8,6 +8,7 @@ import pytest
 import redis
 from django.test import override_settings
 
+from sync_streams.delivery.cluster import survey
 from sync_streams.delivery.cluster.broadcast import abroadcast_message
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.errors import RateLimited, ServiceUnavailable
@@ -112,3 +113,17 @@ async def test_a_refused_message_is_counted_as_refused_and_reaches_nobody(
     assert client.numbers == [0, 1, 2, 4]
     assert 0 < refused.value.retry_after <= 60
     assert rate_limit.refusals.count(sid) == 1
+
+
+async def test_a_survey_leaves_no_channel_behind_whether_it_was_sent_or_not(
+    hub: Hub, server: RedisServer
+) -> None:
+    admin: Any = redis.Redis(port=server.port)
+    before = set(admin.pubsub_channels())
+
+    await survey.aask({"type": "stats.asked", "stream_sids": []})
+    admin.execute_command("ACL", "SETUSER", "default", "-publish")
+    with pytest.raises(ServiceUnavailable):
+        await survey.aask({"type": "stats.asked", "stream_sids": []})
+
+    await until(lambda: set(admin.pubsub_channels()) == before)

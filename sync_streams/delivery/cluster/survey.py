@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
+from channels.layers import BaseChannelLayer
 from django.core.exceptions import ImproperlyConfigured
 
 from sync_streams.delivery.events import process_group
@@ -109,8 +110,19 @@ def process_name() -> str:
 async def _gather(question: Mapping[str, Any], answers: Answers) -> None:
     layer = channel_layer()
     channel = await layer.new_channel()
+    # A layer closes a channel when what receives from it is cancelled, and only then.
+    receiving = asyncio.create_task(_receive(layer, channel, answers))
+    try:
+        await asyncio.sleep(0)
+        await send_to_group(process_group(), {**question, "reply_to": channel})
+        await receiving
+    finally:
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
+
+
+async def _receive(layer: BaseChannelLayer, channel: str, answers: Answers) -> None:
     asked = monotonic()
-    await send_to_group(process_group(), {**question, "reply_to": channel})
     while True:
         answer = await layer.receive(channel)
         name, now = answer["process"], monotonic()
