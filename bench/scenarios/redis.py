@@ -79,7 +79,8 @@ async def _spread(url: str, processes: int, count: int) -> float:
 
         async def publish(number: int) -> None:
             key = f"rate:{number % AT_ONCE}"
-            await client.evalsha(script, 1, key, "1000000", "1000000", channel, payload)
+            rate = (key, "1000000", "1000000")
+            await client.evalsha(script, 1, *rate, channel, payload, "9e15")
 
         await _in_turns(publish, AT_ONCE)
         before = await _cpu_seconds(client)

@@ -17,7 +17,7 @@ from sync_streams.conf import get_settings
 from .endpoint import CONNECT_SECONDS, Endpoint, options_of, without
 from .health import Backoff, Health, RedisUnavailable, describe
 from .protocol import ReplyError
-from .server import Node
+from .server import Node, Rate
 from .subscription import Listener
 
 T = TypeVar("T")
@@ -56,9 +56,7 @@ class Cluster:
     async def publish(self, channel: bytes, payload: bytes) -> None:
         await self._run(channel, lambda node: node.publish(channel, payload))
 
-    async def publish_in_rate(
-        self, channel: bytes, payload: bytes, rate: tuple[str, int, int]
-    ) -> int:
+    async def publish_in_rate(self, channel: bytes, payload: bytes, rate: Rate) -> int:
         def run(node: Node) -> Awaitable[int]:
             return node.publish_in_rate(channel, payload, rate)
 

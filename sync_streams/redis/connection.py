@@ -28,6 +28,8 @@ class Connection(asyncio.Protocol):
         """Called with each reply; an error is a value like others."""
         self.on_lost: Callable[[str], None] = lambda reason: None
         """Called with the reason, once, when the connection is lost."""
+        self.prepared: list[Any] = []
+        """Replies to what was asked first, errors among them."""
         self.is_lost = False
         self.heard_at = self._loop.time()
         """When something was last read, by the loop's clock."""

@@ -95,7 +95,7 @@ class Endpoint:
             if isinstance(reply, BaseException):
                 raise reply
         # Who may not ask for the role finds out by what a replica refuses.
-        role = replies[len(needed)]
+        role, *connection.prepared = replies[len(needed) :]
         if self._must_be_master and isinstance(role, list) and role[0] != b"master":
             raise RedisUnavailable(f"{self.name} is not the master")
 

@@ -22,7 +22,7 @@ from sync_streams.per_loop import PerLoop
 from .cluster import Cluster
 from .endpoint import opener
 from .protocol import check_available
-from .server import Server, Shard
+from .server import Rate, Server, Shard
 from .subscription import Listener
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ COMPLAIN_SECONDS = 60
 Put: TypeAlias = Callable[[Any], None]
 Reject: TypeAlias = Callable[[Exception], None]
 Interrupted: TypeAlias = Callable[[int, float], None]
-Rate: TypeAlias = tuple[str, int, int]
 
 
 class RedisChannelLayer(BaseChannelLayer):

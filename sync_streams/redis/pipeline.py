@@ -46,6 +46,9 @@ class Pipeline:
         self._unsent: list[tuple[Sequence[Word], asyncio.Future[Any], float]] = []
         self._watch: asyncio.TimerHandle | None = None
         self._backoff, self._retry_at = Backoff(), 0.0
+        self.clock_ahead: float | None = None
+        """Seconds by which the server's clock is ahead of the loop's; ``None``: there
+        is no connection."""
         self._was_lost = False
         self._renew_at = 0.0
 
@@ -71,12 +74,20 @@ class Pipeline:
         if self._connection is not None:
             self._connection.abort(reason)
 
+    def read_clock(self, reply: Any) -> None:
+        """Take the server's clock from its reply to ``TIME``."""
+        if isinstance(reply, list):
+            seconds, microseconds = map(int, reply)
+            now = self._loop.time()
+            self.clock_ahead = seconds + microseconds / 1_000_000 - now
+
     def renew(self) -> None:
         """Replace the connection, which works, once in a while."""
         now = self._loop.time()
         if self._connection is not None and now >= self._renew_at:
             self._renew_at = now + RENEW_SECONDS
             connection, self._connection = self._connection, None
+            self.clock_ahead = None
             connection.on_lost = lambda reason: None
             connection.abort("replaced")
 
@@ -99,7 +110,7 @@ class Pipeline:
         if self._connection is not None:
             self._connection.on_lost = lambda reason: None
             self._connection.abort("closed")
-            self._connection = None
+            self._connection = self.clock_ahead = None
 
     def _wait_to_send(self, words: Sequence[Word]) -> "asyncio.Future[Any]":
         now = self._loop.time()
@@ -138,6 +149,8 @@ class Pipeline:
 
     def _start(self, connection: Connection) -> None:
         self._connection = connection
+        for reply in connection.prepared:
+            self.read_clock(reply)
         connection.on_lost = self._lose
         if connection.is_lost:
             connection.on_lost("connection closed")
@@ -153,6 +166,7 @@ class Pipeline:
 
     def _lose(self, reason: str) -> None:
         self._connection, self._was_lost = None, True
+        self.clock_ahead = None
         self._health.fail(PART, reason)
         self._refuse_unsent(reason)
 

@@ -25,11 +25,21 @@ class Script:
         return cls(text, digest.encode())
 
 
-# KEYS: the log. ARGV: Messages in a window, the window's microseconds, and then the
-# channel and what is published to it.
-_SPEND = """
+# KEYS: the log. ARGV: Messages in a window, the window's microseconds; and then the
+# channel, what is published to it, and the moment until which that is wanted.
+_CLOCK = """
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
+"""
+
+# A server that hangs may go on with what its publisher has been told is lost.
+_CHECK = """
+if now > tonumber(ARGV[5]) then
+  return -1
+end
+"""
+
+_SPEND = """
 local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local nth = redis.call('LINDEX', KEYS[1], limit - 1)
 if nth and now - tonumber(nth) < window then
@@ -46,11 +56,14 @@ _PUBLISH = "redis.call('{}', ARGV[3], ARGV[4])\n"
 
 _DONE = "return 0\n"
 
-SPEND = Script.of(_SPEND, _DONE)
+SPEND = Script.of(_CLOCK, _SPEND, _DONE)
 """Admit a Message and return 0, or return the microseconds to wait."""
 
-SPEND_AND_PUBLISH = Script.of(_SPEND, _PUBLISH.format("PUBLISH"), _DONE)
-"""The same, and what is admitted is published."""
+SPEND_AND_PUBLISH = Script.of(_CLOCK, _CHECK, _SPEND, _PUBLISH.format("PUBLISH"), _DONE)
+"""The same, and what is admitted is published. Return -1, and do nothing, if it is too
+late for that."""
 
-SPEND_AND_PUBLISH_SHARDED = Script.of(_SPEND, _PUBLISH.format("SPUBLISH"), _DONE)
+SPEND_AND_PUBLISH_SHARDED = Script.of(
+    _CLOCK, _CHECK, _SPEND, _PUBLISH.format("SPUBLISH"), _DONE
+)
 """The same on a Redis Cluster, to those who listen to the log's slot."""

@@ -1,7 +1,10 @@
 """One Redis server: what it is told, what it tells, and whether it is of use."""
 
+import asyncio
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
+
+from sync_streams.conf import get_settings
 
 from .endpoint import Opener
 from .health import Health, RedisUnavailable
@@ -11,6 +14,9 @@ from .scripts import SPEND_AND_PUBLISH, SPEND_AND_PUBLISH_SHARDED, Script
 from .subscription import PLAIN, SHARDED, Listener, Subscription
 
 PART = "publishing"
+
+Rate: TypeAlias = tuple[str, int, int]
+"""The key that it is counted under, Messages in a window, and that window in µs."""
 
 
 class Shard(Protocol):
@@ -26,9 +32,7 @@ class Shard(Protocol):
             RedisUnavailable: with the reason.
         """
 
-    async def publish_in_rate(
-        self, channel: bytes, payload: bytes, rate: tuple[str, int, int]
-    ) -> int:
+    async def publish_in_rate(self, channel: bytes, payload: bytes, rate: Rate) -> int:
         """Publish to a channel if its rate allows that, in one step.
 
         Args:
@@ -76,7 +80,7 @@ class Node:
         else:
             self._verb, self._script = b"PUBLISH", SPEND_AND_PUBLISH
         loading = "SCRIPT", "LOAD", self._script.text
-        self.pipeline = Pipeline(opener, health, loading)
+        self.pipeline = Pipeline(opener, health, loading, ("TIME",))
         verbs = SHARDED if is_sharded else PLAIN
 
         def restored() -> None:
@@ -90,14 +94,44 @@ class Node:
         """Publish to a channel."""
         await self.pipeline.request(self._verb, channel, payload)
 
-    async def publish_in_rate(
-        self, channel: bytes, payload: bytes, rate: tuple[str, int, int]
-    ) -> int:
+    async def publish_in_rate(self, channel: bytes, payload: bytes, rate: Rate) -> int:
         """Publish to a channel if its rate allows that."""
-        waited = await self._evaluate(self._script, *rate, channel, payload)
+        started = asyncio.get_running_loop().time()
+        if self.pipeline.clock_ahead is None:
+            return await self._connect_and_publish(channel, payload, rate, started)
+        return await self._publish_until(channel, payload, rate, started)
+
+    async def _connect_and_publish(
+        self, channel: bytes, payload: bytes, rate: Rate, started: float
+    ) -> int:
+        try:
+            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                await self.pipeline.request("PING")
+                return await self._publish_until(channel, payload, rate, started)
+        except TimeoutError:
+            raise RedisUnavailable("no answer") from None
+
+    async def _publish_until(
+        self, channel: bytes, payload: bytes, rate: Rate, started: float
+    ) -> int:
+        if (ahead := self.pipeline.clock_ahead) is None:
+            ahead = await self._read_clock()
+        until = started + ahead + get_settings().broadcast_timeout_seconds
+        arguments = channel, payload, int(until * 1_000_000)
+        waited = int(await self._evaluate(self._script, *rate, *arguments))
+        if waited < 0:
+            # Or its clock was put forward: the next Message knows.
+            await self._read_clock()
+            raise RedisUnavailable("it came too late")
         if self._publishing.reason:
             self._publishing.recover(PART)
-        return int(waited)
+        return waited
+
+    async def _read_clock(self) -> float:
+        self.pipeline.read_clock(await self.pipeline.request("TIME"))
+        if self.pipeline.clock_ahead is None:
+            raise RedisUnavailable("connection closed")
+        return self.pipeline.clock_ahead
 
     async def _evaluate(self, script: Script, key: str, *arguments: Word) -> Any:
         request = self.pipeline.request
@@ -144,9 +178,7 @@ class Server:
         except ReplyError as error:
             raise self._node.refuse(error) from error
 
-    async def publish_in_rate(
-        self, channel: bytes, payload: bytes, rate: tuple[str, int, int]
-    ) -> int:
+    async def publish_in_rate(self, channel: bytes, payload: bytes, rate: Rate) -> int:
         try:
             return await self._node.publish_in_rate(channel, payload, rate)
         except ReplyError as error:

@@ -17,7 +17,7 @@ from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.health import RedisUnavailable
 from tests.overrides import sync_settings
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Ear, event, publish
+from tests.redis.listening import GROUP, Ear, event, publish, until
 from tests.services import ROOT, RedisServer, free_port
 
 pytestmark = pytest.mark.redis
@@ -321,6 +321,33 @@ async def test_a_redis_that_came_back_is_used_at_once(
             await asyncio.sleep(0.01)
 
     assert time.monotonic() - back < 2
+
+
+async def test_what_a_silent_redis_was_told_is_not_published_later(
+    server: RedisServer, new_layer: NewLayer
+) -> None:
+    with sync_settings(broadcast_timeout_seconds=0.3):
+        layer = new_layer(server.url)
+        await publish(layer)
+        async with Ear(new_layer(server.url)) as ear:
+            server.freeze()
+            await refused(layer)
+            server.thaw()
+            await until_published(layer, 99)
+            await until(lambda: 99 in ear.numbers)
+
+    assert ear.numbers == [99]
+
+
+async def test_a_clock_that_was_put_forward_refuses_one_message_at_most(
+    layer: RedisChannelLayer,
+) -> None:
+    shard: Any = layer._here.shards[0]
+    # As if Redis' clock were 100 s behind what it is.
+    shard._node.pipeline.clock_ahead -= 100
+
+    assert await refused(layer, times=1) == "it came too late"
+    assert await publish(layer) == 0
 
 
 async def test_a_crowd_of_commands_is_bounded(
