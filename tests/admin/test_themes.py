@@ -1,0 +1,16 @@
+"""Themes of the admin: where one lacks Django's colours, the pages still have some."""
+
+import re
+
+from tests.services import ROOT
+
+STYLES = ROOT / "sync_streams/static/sync_streams/monitor.css"
+
+
+def test_every_colour_of_a_theme_has_one_to_fall_back_on() -> None:
+    text = STYLES.read_text(encoding="utf-8")
+
+    used = set(re.findall(r"var\((--[\w-]+)\)", text))
+    defined = set(re.findall(r"^  (--sync-[\w-]+):", text, re.MULTILINE))
+
+    assert used == defined
