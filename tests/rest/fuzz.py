@@ -30,6 +30,8 @@ def main(program: str) -> int:
                     *("--auth", f"{site.account_sid}:{site.auth_token}"),
                     *("--exclude-checks", LEFT_OUT),
                     *("--max-examples", str(EXAMPLES), "--seed", str(SEED)),
+                    # A server may end a connection that a client is about to use again.
+                    *("--request-retries", "1"),
                     *("--generation-database", "none", "--no-color"),
                 ],
                 cwd=folder,  # it leaves files where it runs
