@@ -22,6 +22,9 @@ MAX_WAITING = 8_192
 RENEW_SECONDS = 1
 """Time between two connections that are replaced without need."""
 
+CLOCK_SECONDS = 60
+"""Time for which the server's clock is known."""
+
 PART = "commands"
 
 
@@ -49,6 +52,8 @@ class Pipeline:
         self.clock_ahead: float | None = None
         """Seconds by which the server's clock is ahead of the loop's; ``None``: there
         is no connection."""
+        self.clock_read_at = 0.0
+        """When the server's clock was read, by the loop's."""
         self._was_lost = False
         self._renew_at = 0.0
 
@@ -80,6 +85,17 @@ class Pipeline:
             seconds, microseconds = map(int, reply)
             now = self._loop.time()
             self.clock_ahead = seconds + microseconds / 1_000_000 - now
+            self.clock_read_at = now
+
+    def check_clock(self, now: float) -> None:
+        """Read the server's clock again if that was long ago; no two go alike."""
+        if now - self.clock_read_at > CLOCK_SECONDS:
+            self.clock_read_at = now
+            self.request("TIME").add_done_callback(self._note_clock)
+
+    def _note_clock(self, reply: "asyncio.Future[Any]") -> None:
+        if not reply.cancelled() and reply.exception() is None:
+            self.read_clock(reply.result())
 
     def renew(self) -> None:
         """Replace the connection, which works, once in a while."""

@@ -116,6 +116,7 @@ class Node:
     ) -> int:
         if (ahead := self.pipeline.clock_ahead) is None:
             ahead = await self._read_clock()
+        self.pipeline.check_clock(started)
         until = started + ahead + get_settings().broadcast_timeout_seconds
         arguments = channel, payload, int(until * 1_000_000)
         waited = int(await self._evaluate(self._script, *rate, *arguments))

@@ -15,6 +15,7 @@ import redis
 
 from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.health import RedisUnavailable
+from sync_streams.redis.pipeline import CLOCK_SECONDS
 from tests.overrides import sync_settings
 from tests.redis.conftest import NewLayer
 from tests.redis.listening import GROUP, Ear, event, publish, until
@@ -348,6 +349,19 @@ async def test_a_clock_that_was_put_forward_refuses_one_message_at_most(
 
     assert await refused(layer, times=1) == "it came too late"
     assert await publish(layer) == 0
+
+
+async def test_a_clock_that_goes_wrong_slowly_refuses_nothing(
+    layer: RedisChannelLayer,
+) -> None:
+    shard: Any = layer._here.shards[0]
+    pipeline = shard._node.pipeline
+    right = pipeline.clock_ahead
+    pipeline.clock_ahead -= 1
+    pipeline.clock_read_at -= CLOCK_SECONDS + 1
+
+    assert await publish(layer) == 0
+    await until(lambda: abs(pipeline.clock_ahead - right) < 0.5)
 
 
 async def test_a_crowd_of_commands_is_bounded(
