@@ -1,7 +1,9 @@
 """Scripts that Redis runs: each is one atomic step.
 
 Redis decides on its own clock: those of the publishers may differ. A Stream's log holds
-the moments of its last admissions in microseconds, newest first.
+the moments of its last admissions in microseconds, newest first. If somebody sets the
+clock back, a log of the future counts for nothing: its Stream would be refused until
+then.
 https://redis.io/docs/latest/develop/programmability/eval-intro/.
 """
 
@@ -42,6 +44,10 @@ end
 _SPEND = """
 local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local nth = redis.call('LINDEX', KEYS[1], limit - 1)
+if nth and tonumber(nth) > now then
+  redis.call('DEL', KEYS[1])
+  nth = nil
+end
 if nth and now - tonumber(nth) < window then
   return window - (now - tonumber(nth))
 end

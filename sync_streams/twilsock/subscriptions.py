@@ -27,7 +27,8 @@ RETRY_MS = 5000
 """Time after which a client repeats what it has had no answer to."""
 
 MAX_BATCH_SIZE = 100
-"""Streams that a client should put into one request."""
+"""Streams that a client should put into one request; and how many of them may not
+exist, since each of those costs a query."""
 
 _ACCEPTED = TunnelReply(
     200,
@@ -107,10 +108,14 @@ def _read_object(item: object) -> JSONObject:
 async def _establish(batch: Batch, call: Call) -> None:
     established: list[JSONObject] = []
     failed: list[JSONObject] = []
+    unknown = 0
     for item in batch.objects:
         try:
             await _subscribe(item, call)
         except (AccessForbidden, NotFound, TooManySubscriptions) as error:
+            unknown += isinstance(error, NotFound)
+            if unknown > MAX_BATCH_SIZE:
+                break
             failed.append({**item, "error": _describe(error)})
         else:
             established.append(
@@ -119,6 +124,8 @@ async def _establish(batch: Batch, call: Call) -> None:
     # Delivery has begun for each of them: nothing after this notice can be missed.
     _notify(batch, call, subscription_established=established)
     _notify(batch, call, subscription_failed=failed)
+    if unknown > MAX_BATCH_SIZE:
+        raise InvalidParameter("Too many unknown Streams in one request")
 
 
 async def _subscribe(item: JSONObject, call: Call) -> None:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_streams.errors import RateLimited, ServiceUnavailable
-from sync_streams.redis.rate_limit import PublishLog, aspend
+from sync_streams.redis.rate_limit import PublishLog, aspend, rate
 from sync_streams.sids import new_stream_sid
 from tests.services import RedisServer, free_port
 
@@ -299,3 +299,22 @@ def test_a_redis_that_came_back_counts_again_at_once() -> None:
         server.start()
         spend(new_stream_sid())
     server.stop()
+
+
+@pytest.mark.redis
+async def test_a_log_from_the_future_counts_for_nothing(redis_url: str) -> None:
+    # As it is once somebody has set the clock of Redis back by a minute.
+    client: Any = redis.Redis.from_url(redis_url)
+    with override_settings(SYNC_STREAMS={"REDIS_URL": redis_url}):
+        sid = new_stream_sid()
+        key, limit, _ = rate(sid)
+        moment = (time.time() + 60) * 1_000_000
+        client.rpush(key, *(f"{moment - n:.0f}" for n in range(limit)))
+
+        for _ in range(limit):
+            await aspend(sid)
+        with pytest.raises(RateLimited) as refused:
+            await aspend(sid)
+    client.close()
+
+    assert refused.value.retry_after <= 1

@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
     async def send(self, data: bytes) -> None:
         """Send when there is room."""
         await self._writable.wait()
-        if not self.ended.is_set():
+        if not self.transport.is_closing():
             self.transport.write(data)
 
     async def until(self, mark: bytes) -> None:
@@ -188,7 +188,7 @@ async def unread_pings(report: Report) -> None:
     async def one() -> None:
         async with websocket(report, token=report.token) as client:
             client.transport.pause_reading()
-            while report.is_time and not client.ended.is_set():
+            while report.is_time and not client.transport.is_closing():
                 client.transport.write(frame(9, b"x" * 125) * 50)
                 report.inputs += 50
                 await asyncio.sleep(0.1)
@@ -202,6 +202,7 @@ async def pings_of_a_client(report: Report) -> None:
     while report.is_time:
         async with websocket(report, token=report.token) as client:
             await pour(report, client, frame(9) * 500, 500)
+            client.transport.abort()
 
 
 async def fragments(report: Report) -> None:
@@ -210,6 +211,7 @@ async def fragments(report: Report) -> None:
         async with websocket(report, token=report.token) as client:
             await client.send(frame(1, b"x", is_final=False))
             await pour(report, client, frame(0, b"x", is_final=False) * 500, 500)
+            client.transport.abort()
 
 
 async def frames_of_nobody(report: Report) -> None:

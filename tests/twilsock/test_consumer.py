@@ -15,6 +15,7 @@ from sync_streams.delivery.counters import counters
 from sync_streams.delivery.hub import get_hub
 from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import MERGED_MAX_BYTES
+from sync_streams.twilsock.subscriptions import MAX_BATCH_SIZE
 from tests import settings as site
 from tests.twilsock.session import (
     Session,
@@ -528,3 +529,23 @@ async def test_the_second_refused_token_ends_the_connection() -> None:
         assert refusal.header["status"]["errorCode"] == 20101
 
     assert await session.closed() == CloseCode.TOKEN_INVALID
+
+
+async def test_a_batch_may_name_so_many_unknown_streams() -> None:
+    def batch(unknown: int) -> dict[str, object]:
+        sids = [sid, *(f"TO{number:032x}" for number in range(unknown))]
+        return {
+            "action": "establish",
+            "event_protocol_version": 4,
+            "correlation_id": 1,
+            "requests": [{"object_sid": s, "object_type": "stream"} for s in sids],
+        }
+
+    async with connected() as session:
+        sid = await session.create()
+        path = "/v4/Subscriptions"
+        allowed, _ = await session.request("POST", path, batch(MAX_BATCH_SIZE))
+        refused, error = await session.request("POST", path, batch(MAX_BATCH_SIZE + 1))
+        assert get_hub().subscriptions.count(sid) == 1
+
+    assert (allowed, refused, error["code"]) == (200, 400, 20001)

@@ -1,0 +1,147 @@
+"""A client that publishes and hears 20 Messages a second, whatever others do."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from websockets.asyncio.client import ClientConnection, connect
+
+STREAMS = 4
+"""So that a moment's Messages, sent together after a pause, are within each rate."""
+
+INTERVAL_SECONDS = 0.05
+WAIT_SECONDS = 20
+WARM_REQUESTS = 20
+
+
+@dataclass
+class Figures:
+    """What the client saw while something else went on."""
+
+    accepted: dict[int, float] = field(default_factory=dict)
+    """When each Message was sent that the server accepted."""
+
+    heard: dict[int, float] = field(default_factory=dict)
+    refused: list[Any] = field(default_factory=list)
+    """What the server said of the others."""
+
+    growth_bytes: int = 0
+    """How far the server's memory grew at most."""
+
+    more_threads: int = 0
+    other: Any = None
+    """What became of what went on."""
+
+    @property
+    def lost(self) -> set[int]:
+        """Messages that were accepted and not heard."""
+        return self.accepted.keys() - self.heard.keys()
+
+    def percentile_ms(self, share: float) -> int:
+        """Return how long that share of the Messages took at most."""
+        took = sorted(self.heard[n] - self.accepted[n] for n in self.accepted)
+        return round(1000 * took[min(len(took) - 1, int(share * len(took)))])
+
+
+class Healthy:
+    """The client; half of its Messages go over REST, half over its socket."""
+
+    def __init__(self, origin: str, *, login: tuple[str, str], token: str) -> None:
+        self._origin, self._login, self._token = origin, login, token
+        self.figures = Figures()
+
+    async def live_through(self, other: Awaitable[Any], pid: int) -> Figures:
+        """Publish and hear while something else goes on; then wait for the last."""
+        headers = {"Authorization": aiohttp.encode_basic_auth(*self._login)}
+        url = f"{self._origin.replace('http', 'ws', 1)}/v1/websocket"
+        async with (
+            aiohttp.ClientSession(headers=headers) as self._http,
+            connect(url, compression=None, open_timeout=WAIT_SECONDS) as self._socket,
+        ):
+            await self._begin()
+            listening = asyncio.ensure_future(self._listen(self._socket))
+            measuring = asyncio.ensure_future(self._measure(pid))
+            self.figures.other = await self._publish_during(other)
+            async with asyncio.timeout(WAIT_SECONDS):
+                while self.figures.lost:  # noqa: ASYNC110 - it is a deadline, no wait
+                    await asyncio.sleep(INTERVAL_SECONDS)
+            for task in (listening, measuring):
+                task.cancel()
+        return self.figures
+
+    async def _begin(self) -> None:
+        await self._socket.send(_text(type="connect", id="c", token=self._token))
+        await self._socket.recv()
+        for number in range(STREAMS):
+            name = f"healthy-{number}"
+            request = {"type": "subscribe", "stream": name, "mode": "open_or_create"}
+            await self._socket.send(_text(id=name, **request))
+            assert json.loads(await self._socket.recv())["type"] == "subscribed"
+        for _ in range(WARM_REQUESTS):
+            async with self._http.get(f"{self._origin}/v1/Services") as answer:
+                await answer.read()
+
+    async def _publish_during(self, other: Awaitable[Any]) -> Any:
+        waiting = asyncio.ensure_future(other)
+        publishing: set[asyncio.Task[None]] = set()
+        number = 0
+        while not waiting.done():
+            publishing.add(asyncio.create_task(self._publish(number)))
+            number += 1
+            await asyncio.sleep(INTERVAL_SECONDS)
+        await asyncio.wait(publishing, timeout=WAIT_SECONDS)
+        return waiting.result()
+
+    async def _publish(self, number: int) -> None:
+        name, data = f"healthy-{number % STREAMS}", {"n": number}
+        began = time.monotonic()
+        if number // STREAMS % 2:
+            self.figures.accepted[number] = began
+            frame = _text(type="publish", id=number, stream=name, data=data)
+            await self._socket.send(frame)
+            return
+        url = f"{self._origin}/v1/Services/default/Streams/{name}/Messages"
+        async with self._http.post(url, data={"Data": json.dumps(data)}) as answer:
+            if answer.status == 201:
+                self.figures.accepted[number] = began
+            else:
+                self.figures.refused.append(await answer.text())
+
+    async def _listen(self, socket: ClientConnection) -> None:
+        async for text in socket:
+            frame = json.loads(text)
+            if frame["type"] == "message":
+                self.figures.heard[frame["message"]["data"]["n"]] = time.monotonic()
+            elif frame["type"] == "ping":
+                await socket.send(_text(type="pong"))
+            elif frame["type"] == "error":
+                self.figures.accepted.pop(frame["id"], None)
+                self.figures.refused.append(frame)
+
+    async def _measure(self, pid: int) -> None:
+        before = usage(pid)
+        while True:
+            memory, threads = usage(pid)
+            self.figures.growth_bytes = max(
+                self.figures.growth_bytes, memory - before[0]
+            )
+            self.figures.more_threads = max(
+                self.figures.more_threads, threads - before[1]
+            )
+            await asyncio.sleep(0.1)
+
+
+def usage(pid: int) -> tuple[int, int]:
+    """Return a process's memory in bytes and its threads."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    found = dict(line.split(":", 1) for line in lines)
+    return int(found["VmRSS"].split()[0]) * 1024, int(found["Threads"])
+
+
+def _text(**fields: object) -> str:
+    return json.dumps(fields)
