@@ -16,6 +16,7 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
 from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import Headers
 
 from . import bounds
 from .conf import get_settings
@@ -148,6 +149,10 @@ class BoundedChannel(HTTPChannel):
         self._leave()
         self.clearLineBuffer()
         self.setTimeout(None)
+        # Daphne keeps its requests for a second or two; what these hold is refused.
+        self._transferDecoder = None
+        for request in self.requests:
+            request.requestHeaders = Headers()
         if self._handlingRequest:
             # What came now would be taken for the answer to the one before.
             self.transport.abortConnection()

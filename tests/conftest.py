@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.clock import clock as clock
+from tests.secrecy import watching
 from tests.services import DemoSite, PostgresServer, RedisServer, browser_binary
 from tests.settings import TEST_DATABASE
 
@@ -52,6 +53,14 @@ def pytest_unconfigure() -> None:
     """Remove what SQLite leaves beside the database while threads hold it open."""
     for file in TEST_DATABASE.parent.glob(f"{TEST_DATABASE.name}*"):
         file.unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_secret_is_logged() -> Iterator[None]:
+    """Look through what every test logs."""
+    with watching("") as everything:
+        yield
+    assert everything.found == []
 
 
 @pytest.fixture(scope="session")

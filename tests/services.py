@@ -17,6 +17,8 @@ from typing import NoReturn, Self
 
 import pytest
 
+from tests.secrecy import TOKEN
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -91,6 +93,8 @@ class Program:
         except subprocess.TimeoutExpired:
             self.process.kill()
         self._reader.join(STOP_SECONDS)
+        if TOKEN.search(self.output):
+            pytest.fail("an access token in what was logged", pytrace=False)
         return self.process.wait()
 
     def _read(self, ready: str) -> None:

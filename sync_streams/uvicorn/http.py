@@ -89,6 +89,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._answerer: Answerer | None = None
         self._answered = 0.0
         self._idle: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
         self._path: HttpPath | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -108,6 +109,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._leave()
         if self._unread is not None:
             self._unread.cancel()
+        self._end_cycles()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -369,6 +371,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         elif is_same:
             self._head_bytes += size
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def _upgrade(self, rest: memoryview) -> memoryview:
         if self._is_refused:
             return rest
@@ -376,8 +382,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(bounds.BAD_REQUEST)
         elif not self._should_upgrade():
             return self._without_upgrade(rest)
-        elif rest or _declared_bytes(self.headers):
-            # Nothing comes before the handshake's answer: RFC 6455, section 4.1.
+        elif rest or _declared_bytes(self.headers) or not self._is_answered():
+            # Nothing comes before the handshake's answer: RFC 6455, section 4.1. Nor
+            # may the answer to a request before it be written into the WebSocket.
             self._refuse(bounds.BAD_REQUEST)
         else:
             self.handle_websocket_upgrade()
@@ -456,14 +463,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_refused = True
         self._leave()
         # Of this request, or else of the one before.
-        cycle, has_begun = self._newest, self._has_cycle
-        is_free = cycle is None or (
-            not cycle.response_started if has_begun else cycle.response_complete
-        )
-        if cycle is not None and has_begun:
-            cycle.disconnected = True
-            cycle.message_event.set()
-        if self.pipeline or not is_free:
+        cycle = self._newest
+        if cycle is not None and self._has_cycle:
+            is_free = not (self.pipeline or cycle.response_started)
+        else:
+            is_free = self._is_answered()
+        self._end_cycles()
+        if not is_free:
             # What came now would be taken for the answer to another request.
             self.transport.abort()
             return
@@ -475,6 +481,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._deadline = self.loop.call_later(
             bounds.LINGER_SECONDS, self.transport.abort
         )
+
+    def _is_answered(self) -> bool:
+        """Tell whether no request that the application has is without its answer."""
+        cycle = self._newest
+        return not self.pipeline and (cycle is None or cycle.response_complete)
+
+    def _end_cycles(self) -> None:
+        """Let the application write no more; uvicorn tells the newest request only."""
+        for cycle in (self._running, self._newest):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def _linger(self, size: int) -> None:
         self._lingered += size

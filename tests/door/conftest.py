@@ -1,6 +1,13 @@
-"""Prints what the attacks cost, as docs/security.md has it."""
+"""Servers to attack; prints what the attacks cost, as docs/security.md has it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
+
+from tests.services import ROOT, Program, free_port
 
 FIGURES = "figures of an attack"
 """Property of a test that holds a row of the table."""
@@ -24,3 +31,35 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("attacks")
         for row in (HEADS, ["---"] * len(HEADS), *sorted(rows)):
             terminalreporter.write_line(f"| {' | '.join(row)} |")
+
+
+SERVERS = {
+    "uvicorn": (
+        *("uvicorn", "--lifespan", "off", "--ws-per-message-deflate", "false"),
+        *("--http", "sync_streams.uvicorn:BoundedHttpProtocol"),
+        *("--ws", "sync_streams.uvicorn:FramePathProtocol", "--port"),
+    ),
+    "daphne": ("sync_streams.daphne", "-p"),
+}
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def port(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[int]:
+    """Port of a test site, served by each server class."""
+    folder = tmp_path_factory.mktemp("door")
+    environ = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.door.server_settings",
+        "DATABASE_FILE": str(folder / "site.sqlite3"),
+    }
+    migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+    subprocess.run(migrate, env=environ, cwd=ROOT, check=True)
+    number = free_port()
+    command = [*SERVERS[request.param], str(number), "tests.asgi:application"]
+    ready = "istening on TCP" if request.param == "daphne" else "running on"
+    with Program(sys.executable, "-m", *command, ready=ready, environ=environ) as site:
+        yield number
+    _, found, trace = site.output.partition("Traceback")
+    assert not found, trace[:3000]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ STREAMS = 4
 
 INTERVAL_SECONDS = 0.05
 WAIT_SECONDS = 20
+RETRY_SECONDS = 0.5
 WARM_REQUESTS = 20
+BUSY = 20429
 
 
 @dataclass
@@ -58,11 +61,13 @@ class Healthy:
     async def live_through(self, other: Awaitable[Any], pid: int) -> Figures:
         """Publish and hear while something else goes on; then wait for the last."""
         headers = {"Authorization": aiohttp.encode_basic_auth(*self._login)}
-        url = f"{self._origin.replace('http', 'ws', 1)}/v1/websocket"
         async with (
             aiohttp.ClientSession(headers=headers) as self._http,
-            connect(url, compression=None, open_timeout=WAIT_SECONDS) as self._socket,
+            AsyncExitStack() as stack,
         ):
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not await self._connect(stack):  # noqa: ASYNC110
+                    await asyncio.sleep(RETRY_SECONDS)
             await self._begin()
             listening = asyncio.ensure_future(self._listen(self._socket))
             measuring = asyncio.ensure_future(self._measure(pid))
@@ -74,14 +79,23 @@ class Healthy:
                 task.cancel()
         return self.figures
 
-    async def _begin(self) -> None:
+    async def _connect(self, stack: AsyncExitStack) -> bool:
+        """Connect; a server that is late from what went before says to come again."""
+        url = f"{self._origin.replace('http', 'ws', 1)}/v1/websocket"
+        socket = connect(url, compression=None, open_timeout=WAIT_SECONDS)
+        self._socket = await stack.enter_async_context(socket)
         await self._socket.send(_text(type="connect", id="c", token=self._token))
-        await self._socket.recv()
+        answer = json.loads(await self._socket.recv())
+        assert answer["type"] == "connected" or answer["code"] == BUSY, answer
+        return bool(answer["type"] == "connected")
+
+    async def _begin(self) -> None:
         for number in range(STREAMS):
             name = f"healthy-{number}"
             request = {"type": "subscribe", "stream": name, "mode": "open_or_create"}
             await self._socket.send(_text(id=name, **request))
-            assert json.loads(await self._socket.recv())["type"] == "subscribed"
+            answer = json.loads(await self._socket.recv())
+            assert answer["type"] == "subscribed", answer
         for _ in range(WARM_REQUESTS):
             async with self._http.get(f"{self._origin}/v1/Services") as answer:
                 await answer.read()

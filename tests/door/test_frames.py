@@ -1,10 +1,7 @@
 """Inbound budgets of a socket, at both edges, on each server class."""
 
 import asyncio
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -22,42 +19,11 @@ from sync_streams.connections.inbound import (
 )
 from sync_streams.tokens import issue_token
 from tests.door.attacks import HANDSHAKE, frame, head, text
-from tests.services import ROOT, Program, free_port
 
 SECONDS = 10
 
-SERVERS = {
-    "uvicorn": (
-        *("uvicorn", "--lifespan", "off", "--ws-per-message-deflate", "false"),
-        *("--http", "sync_streams.uvicorn:BoundedHttpProtocol"),
-        *("--ws", "sync_streams.uvicorn:FramePathProtocol", "--port"),
-    ),
-    "daphne": ("sync_streams.daphne", "-p"),
-}
-
 FLOOD = 100
 """Packets of 500 frames: far more than any budget."""
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def port(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[int]:
-    """Port of a test site, served by each server class."""
-    folder = tmp_path_factory.mktemp("door")
-    environ = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.door.server_settings",
-        "DATABASE_FILE": str(folder / "site.sqlite3"),
-    }
-    migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
-    subprocess.run(migrate, env=environ, cwd=ROOT, check=True)
-    number = free_port()
-    command = [*SERVERS[request.param], str(number), "tests.asgi:application"]
-    ready = "istening on TCP" if request.param == "daphne" else "running on"
-    with Program(sys.executable, "-m", *command, ready=ready, environ=environ) as site:
-        yield number
-    assert "Traceback" not in site.output
 
 
 class RawSocket:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -356,6 +356,18 @@ async def test_a_handshake_with_a_body_is_refused_at_once(more: list[str]) -> No
     async with serving() as port, Client(port) as client:
         client.request(*HANDSHAKE, KEY, *more)
         assert await client.refusal() == 400
+
+
+async def test_a_handshake_behind_an_unanswered_request_is_cut_off() -> None:
+    async with serving() as port, Client(port) as client:
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+            + "\r\n".join(
+                ["GET / HTTP/1.1", "Host: x", *HANDSHAKE, KEY, "", ""]
+            ).encode()
+        )
+        with suppress(ConnectionError):
+            assert b"101" not in await client.end()
 
 
 async def test_a_handshake_may_bring_cookies_of_any_size_and_many_headers() -> None:

@@ -1,0 +1,75 @@
+"""What is logged of requests and frames, at every level: nothing that they hold."""
+
+import logging
+from base64 import b64encode
+
+import pytest
+from rest_framework.test import APIClient
+
+from sync_streams import operations
+from tests.secrecy import Watch, watching
+from tests.settings import ACCOUNT_SID, AUTH_TOKEN
+from tests.websocket.client import Socket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MARK = "what-was-published-to-those-who-may-hear-it"
+MESSAGES = "/v1/Services/default/Streams/news/Messages"
+
+BODIES = [
+    f'{{"text": "{MARK}"}}',
+    f'{{"text": "{MARK}"',
+    f'["{MARK}"]',
+    f'{{"text": "{MARK}{"x" * 5000}"}}',
+    f'{{"text": "{MARK}\\ud800"}}',
+]
+
+
+def describe(watch: Watch) -> list[str]:
+    return [line[:200] for line in watch.found]
+
+
+@pytest.mark.parametrize("name", ["default", "unknown"])
+def test_nothing_of_a_request_is_logged(name: str) -> None:
+    basic = b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
+    client = APIClient(raise_request_exception=False)
+    client.credentials(HTTP_AUTHORIZATION=f"Basic {basic}")
+    service = operations.get_service(ACCOUNT_SID, "default")
+    operations.create_stream(service, unique_name="news")
+    path = MESSAGES.replace("default", name)
+
+    with watching("", MARK, basic, level=logging.DEBUG) as watch:
+        for body in BODIES:
+            client.post(path, {"Data": body})
+            client.post(path, body, content_type="application/json")
+
+    assert describe(watch) == []
+
+
+async def test_nothing_of_a_frame_is_logged() -> None:
+    with watching("", MARK, level=logging.DEBUG) as watch:
+        async with Socket() as socket:
+            await socket.ask("subscribe", stream="news", mode="open_or_create")
+            for data in ({"text": MARK}, [MARK], MARK, {"text": MARK + "x" * 5000}):
+                await socket.ask("publish", stream="news", data=data)
+            await socket.send_text(f'{{"type": "publish", "data": "{MARK}')
+            await socket.receive()
+        async with Socket(token=f"{MARK}.{MARK}.{MARK}"):
+            pass
+
+    assert describe(watch) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [AUTH_TOKEN, "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJTSyJ9.c2lnbmF0dXJlMTIz", MARK],
+    ids=["secret", "token", "Message"],
+)
+def test_the_watch_sees_what_it_is_for(text: str) -> None:
+    logger = logging.getLogger("sync_streams.watched")
+    with watching("sync_streams.watched", MARK) as watch:
+        logger.propagate = False
+        logger.warning("refused: %s", text)
+        logger.propagate = True
+
+    assert len(watch.found) == 1
