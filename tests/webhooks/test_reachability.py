@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from sync_streams import operations
+from sync_streams.management.destination import Destination
+from sync_streams.management.sockets import ask, open_socket
 from sync_streams.models import Service
 from sync_streams.redis import rate_limit
 from sync_streams.testing import Subscriber
@@ -155,7 +157,10 @@ async def test_identity_of_a_process_that_died_is_told_by_another(
     await rate_limit.async_client(redis_url, service.sid).aclose()
     other = await asyncio.to_thread(watched, receiver)
 
-    async with subscriber(other):
+    # Not the test helper, which would leave Redis out.
+    here = Destination(url="", service=other.sid, account_sid=ACCOUNT_SID)
+    async with open_socket(here) as socket:
+        await ask(socket, "connect", token=here.token("alice"))
         assert await event_of(receiver) == ("endpoint_connected", "alice")
         disconnected = await asyncio.to_thread(receiver.parameters)
 
