@@ -51,6 +51,12 @@ FAMILIES = {
         "published, or the code of the error.",
         ("transport", "outcome"),
     ),
+    "publishes_given_up": Family(
+        "counter",
+        "Messages of try_publish and publish_on_commit that were not published, by the "
+        "code of the error.",
+        ("code",),
+    ),
     "publish_seconds": Family("histogram", "Time that publishing a Message took."),
     "broadcast_seconds": Family(
         "histogram", "Time that the channel layer took for a Message, rate included."

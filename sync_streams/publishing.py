@@ -1,17 +1,35 @@
 """Publishing from the host project's own code: views, tasks, threads, commands.
 
 Names are enough here; :mod:`sync_streams.operations` has everything else. A Message
-cannot be taken back: in a transaction publish once it is committed, by
-``transaction.on_commit(partial(publish, …))``.
+cannot be taken back: :func:`publish_on_commit` waits for the transaction.
 """
 
+import logging
+from functools import partial
+from typing import TypedDict, Unpack
+
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 
 from . import operations
 from .conf import get_settings
+from .databases import run
+from .delivery.meters import meters
+from .errors import SyncError, UniqueNameNotFound
 from .models import DEFAULT_SERVICE, SYSTEM
 from .operations.actor import Actor
 from .operations.data import Message
+
+logger = logging.getLogger(__name__)
+
+
+class Options(TypedDict, total=False):
+    """What may be said besides the Stream and the data; see :func:`publish`."""
+
+    service: str
+    account_sid: str
+    identity: str
+    create: bool
 
 
 def publish(
@@ -21,6 +39,7 @@ def publish(
     service: str = DEFAULT_SERVICE,
     account_sid: str = "",
     identity: str = SYSTEM,
+    create: bool = False,
 ) -> Message:
     """Publish *data* to a Stream from synchronous code.
 
@@ -30,17 +49,26 @@ def publish(
         service: SID or unique name of its Service.
         account_sid: the account; by default the first one in the settings.
         identity: who publishes, as signals and webhooks say it.
+        create: create the Stream if none has that unique name; it does not expire.
 
     Returns:
         The Message with its new SID (``TZ…``). It is not stored.
 
     Raises:
         ServiceNotFound: 54050.
+        InvalidUniqueName: 54302, no Stream can be created by that name.
         SyncError: as :func:`sync_streams.operations.publish` does.
         SynchronousOnlyOperation: called from async code, which has :func:`apublish`.
     """
+    actor = Actor(identity)
     known = operations.find_service(account_sid or first_account(), service)
-    return operations.publish(known, stream, data, actor=Actor(identity))
+    try:
+        return operations.publish(known, stream, data, actor=actor)
+    except UniqueNameNotFound:
+        if not create:
+            raise
+    operations.obtain_stream(known, stream, actor=actor)
+    return operations.publish(known, stream, data, actor=actor)
 
 
 async def apublish(
@@ -50,10 +78,70 @@ async def apublish(
     service: str = DEFAULT_SERVICE,
     account_sid: str = "",
     identity: str = SYSTEM,
+    create: bool = False,
 ) -> Message:
     """Do as :func:`publish` does, from async code."""
+    actor = Actor(identity)
     known = await operations.afind_service(account_sid or first_account(), service)
-    return await operations.apublish(known, stream, data, actor=Actor(identity))
+    try:
+        return await operations.apublish(known, stream, data, actor=actor)
+    except UniqueNameNotFound:
+        if not create:
+            raise
+    await run(operations.obtain_stream, known, stream, actor=actor)
+    return await operations.apublish(known, stream, data, actor=actor)
+
+
+def try_publish(
+    stream: str, data: object, **options: Unpack[Options]
+) -> Message | None:
+    """Do as :func:`publish` does, but never raise.
+
+    A failure is logged and counted: ``sync_streams_publishes_given_up``. While Redis or
+    the database do not respond this takes up to ``broadcast_timeout_seconds``.
+
+    Returns:
+        The Message, or ``None``: nobody was told.
+    """
+    try:
+        return publish(stream, data, **options)
+    except Exception as error:
+        _give_up(stream, error)
+        return None
+
+
+async def atry_publish(
+    stream: str, data: object, **options: Unpack[Options]
+) -> Message | None:
+    """Do as :func:`try_publish` does, from async code."""
+    try:
+        return await apublish(stream, data, **options)
+    except Exception as error:
+        _give_up(stream, error)
+        return None
+
+
+def publish_on_commit(
+    stream: str,
+    data: object,
+    *,
+    using: str | None = None,
+    **options: Unpack[Options],
+) -> None:
+    """Publish once the caller's transaction is committed; outside of one, now.
+
+    The work is done and the data saved, so a failure does not concern the request: it
+    is treated as :func:`try_publish` treats it. A rollback publishes nothing.
+
+    Args:
+        stream: SID or unique name of the Stream.
+        data: a JSON object; do not change it until the commit.
+        using: the database of the transaction; by default ``default``.
+        **options: ``service``, ``account_sid``, ``identity`` and ``create``, as of
+            :func:`publish`.
+    """
+    send = partial(try_publish, stream, data, **options)
+    transaction.on_commit(send, using=using, robust=True)
 
 
 def first_account() -> str:
@@ -65,3 +153,12 @@ def first_account() -> str:
     for account_sid in get_settings().accounts:
         return account_sid
     raise ImproperlyConfigured('SYNC_STREAMS["ACCOUNTS"] is empty.')
+
+
+def _give_up(stream: str, error: Exception) -> None:
+    if isinstance(error, SyncError):
+        meters.count("publishes_given_up", str(error.code))
+        logger.warning("not published to %r: %s %s", stream, error.code, error)
+    else:
+        meters.count("publishes_given_up", "failed")
+        logger.error("not published to %r", stream, exc_info=error)

@@ -6,9 +6,10 @@ import unittest
 from functools import partial
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.management import get_commands, load_command_class
 from django.db import transaction
+from django.db.models.signals import post_delete, post_save
 from django.test import RequestFactory
 from django.urls import resolve
 
@@ -16,6 +17,7 @@ from sync_streams import operations
 from sync_streams.conf import Settings
 from sync_streams.publishing import publish
 from sync_streams.signals import stream_removed
+from sync_streams.testing import capture_published
 from sync_streams.tokens import read_token
 from sync_streams.webhooks.webhook import Webhook
 from tests.documents import ROOT, code_block, code_blocks, executed
@@ -110,7 +112,36 @@ def test_publish_is_as_documented() -> None:
 
 @pytest.mark.usefixtures("orders")
 def test_publish_on_commit_is_as_documented() -> None:
-    executed("python-api", "on_commit", save_order=lambda: 7)
+    with capture_published() as published:
+        executed("python-api", "save_order()", save_order=lambda: 7)
+
+    assert [one.message.data for one in published] == [{"id": 7}]
+
+
+def test_try_publish_is_as_documented() -> None:
+    with capture_published() as published:
+        space = executed("python-api", "if try_publish(")
+
+    assert len(published) == 1
+    assert "shown_as" not in space
+
+
+def test_changes_of_a_model_are_published_as_documented() -> None:
+    executed("python-api", "def publish_changes(")["publish_changes"](Group, "groups")
+    try:
+        with capture_published() as published:
+            group = Group.objects.create(name="staff")
+            key = group.pk
+            with transaction.atomic():
+                group.delete()
+                assert len(published) == 1
+    finally:
+        for signal, name in ((post_save, "saved"), (post_delete, "deleted")):
+            assert signal.disconnect(sender=Group, dispatch_uid=("groups", name))
+
+    changes = ["saved", "deleted"]
+    expected = [{"id": key, "change": change} for change in changes]
+    assert [one.message.data for one in published] == expected
 
 
 def test_operations_are_as_documented() -> None:
@@ -196,4 +227,4 @@ def test_all_python_is_executed() -> None:
     )
 
     # The one that is left is the setting AUTHORIZE, a dotted path of the reader's.
-    assert count - 1 == 3 + 2 + 4 + 7
+    assert count - 1 == 3 + 2 + 4 + 9

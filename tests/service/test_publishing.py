@@ -6,17 +6,29 @@ from threading import Thread
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import User
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connection, transaction
+from django.utils.connection import ConnectionDoesNotExist
 from pytest_django import Settings
 
 from sync_streams import operations
+from sync_streams.delivery.meters import meters
 from sync_streams.errors import (
+    InvalidUniqueName,
     ServiceNotFound,
     ServiceUnavailable,
+    StreamNotFound,
     UniqueNameNotFound,
 )
-from sync_streams.publishing import apublish, publish
+from sync_streams.models import Stream
+from sync_streams.publishing import (
+    apublish,
+    atry_publish,
+    publish,
+    publish_on_commit,
+    try_publish,
+)
 from sync_streams.testing import (
     Published,
     Refused,
@@ -88,6 +100,119 @@ def test_publish_on_commit_says_nothing_of_what_is_rolled_back() -> None:
             transaction.on_commit(partial(publish, "orders", {"n": 2}))
 
     assert data_of(published) == [{"n": 2}]
+
+
+def test_publish_creates_the_stream_if_asked() -> None:
+    with capture_published() as published:
+        publish("new", {"n": 1}, create=True)
+        publish("new", {"n": 2}, create=True)
+        with pytest.raises(UniqueNameNotFound):
+            publish("other", {"n": 3})
+        with pytest.raises(InvalidUniqueName):
+            publish("..", {"n": 4}, create=True)
+        with pytest.raises(StreamNotFound):
+            publish("TO" + "0" * 32, {"n": 5}, create=True)
+
+    assert data_of(published) == [{"n": 1}, {"n": 2}]
+    assert Stream.objects.filter(unique_name="new").count() == 1
+
+
+async def test_publish_creates_the_stream_from_async_code() -> None:
+    with capture_published() as published:
+        await apublish("new", {"n": 1}, create=True, identity="alice")
+        with pytest.raises(UniqueNameNotFound):
+            await apublish("other", {"n": 2})
+
+    assert data_of(published) == [{"n": 1}]
+    stream = await Stream.objects.aget(unique_name="new")
+    assert stream.created_by == "alice"
+
+
+def test_many_who_create_one_stream_at_once_all_publish() -> None:
+    def work(number: int) -> None:
+        publish("new", {"n": number}, create=True)
+        connection.close()
+
+    with capture_published() as published:
+        threads = [Thread(target=work, args=[number]) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert sorted(one.message.data["n"] for one in published) == [0, 1, 2, 3]
+
+
+def given_up() -> dict[str, object]:
+    samples = [list(sample) for sample in meters.samples()]
+    return {
+        str(labels[0]): value
+        for name, labels, value in samples
+        if name == "publishes_given_up" and isinstance(labels, list)
+    }
+
+
+def grown(before: dict[str, object], code: str) -> int:
+    now, then = given_up().get(code, 0), before.get(code, 0)
+    assert isinstance(now, int)
+    assert isinstance(then, int)
+    return now - then
+
+
+def test_try_publish_never_raises(caplog: pytest.LogCaptureFixture) -> None:
+    before = given_up()
+    with capture_published() as published:
+        sent = try_publish("orders", {"n": 1})
+        missed = try_publish("nowhere", {"secret": "data"})
+        broken = try_publish("orders", {"when": object()})
+        unnamed = try_publish(None, {})  # type: ignore[arg-type] # a fault of a host
+
+    assert sent is not None
+    assert (missed, broken, unnamed) == (None, None, None)
+    assert data_of(published) == [{"n": 1}]
+    assert [grown(before, code) for code in ("54300", "54008", "failed")] == [1, 1, 1]
+    assert "not published to 'nowhere': 54300" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_try_publish_never_raises_in_async_code() -> None:
+    before = given_up()
+
+    assert await atry_publish("orders", {"n": 1}) is not None
+    assert await atry_publish("nowhere", {"n": 1}) is None
+    assert try_publish("orders", {"n": 1}) is None  # the wrong twin: no exception
+    assert [grown(before, code) for code in ("54300", "failed")] == [1, 1]
+
+
+def test_publish_on_commit_waits_for_the_commit() -> None:
+    with capture_published() as published:
+        with transaction.atomic():
+            publish_on_commit("orders", {"n": 1})
+            assert published == []
+        with transaction.atomic():
+            publish_on_commit("orders", {"n": 2})
+            transaction.set_rollback(True)
+        publish_on_commit("orders", {"n": 3}, identity="alice")
+
+    assert data_of(published) == [{"n": 1}, {"n": 3}]
+    assert published[1].identity == "alice"
+
+
+def test_a_publish_on_commit_that_fails_harms_nothing() -> None:
+    before, after_it = given_up(), []
+    with transaction.atomic():
+        publish_on_commit("nowhere", {"n": 1})
+        publish_on_commit("new", {"n": 1}, create=True)
+        transaction.on_commit(lambda: after_it.append(True))
+
+    assert after_it == [True]
+    assert grown(before, "54300") == 1
+    assert Stream.objects.filter(unique_name="new").exists()
+
+
+def test_publish_on_commit_follows_the_database_it_is_told() -> None:
+    with pytest.raises(ConnectionDoesNotExist):
+        publish_on_commit("orders", {"n": 1}, using="elsewhere")
 
 
 async def test_publish_from_async_code_names_its_twin() -> None:
@@ -194,6 +319,17 @@ def test_capture_needs_no_redis() -> None:
     assert data_of(published) == [{"n": 1}]
     with pytest.raises(ServiceUnavailable):
         publish("orders", {"n": 2})
+
+
+@pytest.mark.usefixtures("redis_is_away")
+def test_without_redis_the_work_is_committed_and_the_loss_counted() -> None:
+    before = given_up()
+    with transaction.atomic():
+        User.objects.create(username="alice")
+        publish_on_commit("orders", {"n": 1})
+
+    assert User.objects.filter(username="alice").exists()
+    assert grown(before, "20503") == 1
 
 
 @pytest.mark.usefixtures("redis_is_away")
