@@ -407,6 +407,16 @@ async def test_page_that_an_operator_disconnected_reconnects_by_a_button(
     await expect(state).to_have_text("Connected")
 
 
+async def test_pointer_of_one_tab_is_seen_in_the_other(open_page: OpenPage) -> None:
+    mine, other = await open_page("together"), await open_page("together")
+
+    await mine.locator("#stage").press("ArrowRight")
+
+    await expect(other.locator(".pointer")).to_be_visible()
+    latency = mine.locator("#pointer-latency")
+    await expect(latency).to_have_text(re.compile(r"^\d[\d.,]* ms$"))
+
+
 async def test_form_stands_before_the_figures_on_a_phone(open_page: OpenPage) -> None:
     page = await open_page("phone")
     await page.set_viewport_size({"width": 390, "height": 844})

@@ -10,6 +10,7 @@ import { snippet } from "./snippets.js";
 import { StreamList } from "./streams.js";
 import { eachSecond } from "./tally.js";
 import { Throughput } from "./throughput.js";
+import { Together } from "./together.js";
 
 const MAX_RECENT = 8;
 const SAME_INTERRUPTION_MS = 3000;
@@ -175,3 +176,9 @@ element("copy").addEventListener("click", copySnippet);
 eachSecond(showFigures);
 showFigures(1);
 streams.readAddress();
+new Together(client, {
+  surface: element("stage"),
+  canvas: element("trails"),
+  hint: element("stage-hint"),
+  latency: element("pointer-latency"),
+});
