@@ -4,6 +4,7 @@ import inspect
 import types
 import unittest
 from functools import partial
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
@@ -15,6 +16,7 @@ from django.urls import resolve
 
 from sync_streams import operations
 from sync_streams.conf import Settings
+from sync_streams.operations.permissions import Action
 from sync_streams.publishing import publish
 from sync_streams.signals import stream_removed
 from sync_streams.testing import capture_published
@@ -61,6 +63,25 @@ def test_hooks_are_those_that_are_tested(name: str) -> None:
     block = code_block("docs/permissions.md", "python", f"def {name}(")
 
     assert block == inspect.getsource(getattr(hooks, name))
+
+
+def test_rules_are_as_documented() -> None:
+    class Order:
+        objects = User.objects
+
+    User.objects.create(pk=7, username="alice")
+    source = "docs/permissions.md", "python", "owned_objects("
+    block = code_block(*source).replace("customer__username", "username")
+    space: dict[str, Any] = {"Order": Order}
+    exec(block, space)
+
+    def allowed(identity: str, action: Action, *names: str) -> list[str]:
+        return [name for name in names if space["may"].allows(identity, action, name)]
+
+    names = ("inbox-alice", "notes-alice", "news", "shop-orders", "order-7", "order-07")
+    assert allowed("alice", "subscribe", *names) == [*names[:3], "order-7"]
+    assert allowed("alice", "publish", *names) == ["notes-alice"]
+    assert allowed("al", "subscribe", *names) == ["news"]
 
 
 def test_issue_token_is_as_documented() -> None:
@@ -226,5 +247,5 @@ def test_all_python_is_executed() -> None:
         for document in ("webhooks", "permissions", "tokens", "python-api")
     )
 
-    # The one that is left is the setting AUTHORIZE, a dotted path of the reader's.
-    assert count - 1 == 3 + 2 + 4 + 9
+    # Those that are left are the setting AUTHORIZE, a dotted path of the reader's.
+    assert count - 2 == 3 + 3 + 4 + 9
