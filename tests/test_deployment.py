@@ -213,7 +213,7 @@ def test_every_check_is_listed() -> None:
     text = (ROOT / DOCUMENT).read_text()
     ids = set(re.findall(r"sync_streams\.([EW]\d+)", Path(checks.__file__).read_text()))
 
-    assert ids == set(re.findall(r"`(?:sync_streams\.)?([EW]00\d)`", text))
+    assert ids == set(re.findall(r"`(?:sync_streams\.)?([EW]0\d\d)`", text))
 
 
 def test_extras_that_are_installed_exist() -> None:
