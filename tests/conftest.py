@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.clock import clock as clock
+from tests.programs import DemoSite, PostgresServer, RedisServer, browser_binary
 from tests.secrecy import watching
-from tests.services import DemoSite, PostgresServer, RedisServer, browser_binary
 from tests.settings import TEST_DATABASE
 
 StartSite = Callable[..., DemoSite]

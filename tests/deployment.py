@@ -18,8 +18,8 @@ import requests
 import yaml
 
 from tests.documents import code_block
+from tests.programs import Program, cannot_have, free_port
 from tests.service.client import WAIT_SECONDS
-from tests.services import Program, cannot_have, free_port
 from tests.test_readme import new_project
 from tests.test_uvicorn import self_signed
 

@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from bench.machine import family
+from tests.programs import DemoSite, cannot_have
 from tests.service.client import WAIT_SECONDS, Socket, rest
-from tests.services import DemoSite, cannot_have
 from tests.test_project import run_project
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]

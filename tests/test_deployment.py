@@ -31,8 +31,8 @@ from tests.deployment import (
     unit_command,
 )
 from tests.documents import ROOT, code_block, code_blocks
+from tests.programs import Program, cannot_have, free_port
 from tests.service.client import WAIT_SECONDS
-from tests.services import Program, cannot_have, free_port
 
 STREAMS = "/v1/Services/default/Streams"
 

@@ -8,7 +8,7 @@ import requests
 from redis import Redis
 
 from tests.conftest import StartSite
-from tests.services import DemoSite, RedisServer, free_port
+from tests.programs import DemoSite, RedisServer, free_port
 
 TIMEOUT = 10
 

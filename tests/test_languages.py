@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from tests.admin.operator import Operator
-from tests.services import DemoSite
+from tests.programs import DemoSite
 
 TITLES = {
     "en": "Live monitor",

@@ -5,7 +5,7 @@ import requests
 
 from project import phone
 from project.phone import phone_url, to_svg
-from tests.services import DemoSite
+from tests.programs import DemoSite
 
 
 @pytest.mark.parametrize(

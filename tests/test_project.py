@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.services import ROOT, DemoSite, Program, free_port, site_environ
+from tests.programs import ROOT, DemoSite, Program, free_port, site_environ
 
 SECRETS = ("Account SID:", "Auth token:", "API key SID:", "API key secret:", "Admin:")
 

@@ -19,8 +19,8 @@ from sync_streams import operations
 from sync_streams.testing import capture_published
 from tests.browser.conftest import CHROMIUM_FLAGS
 from tests.documents import EXAMPLE_ORIGIN, ROOT, code_block
+from tests.programs import DemoSite, Program, cannot_have, free_port
 from tests.service.client import WAIT_SECONDS, Socket, rest, token_for
-from tests.services import DemoSite, Program, cannot_have, free_port
 from tests.settings import ACCOUNT_SID
 
 README = "README.md"

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from tests.services import DemoSite
+from tests.programs import DemoSite
 
 T = TypeVar("T")
 

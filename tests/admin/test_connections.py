@@ -18,8 +18,8 @@ from sync_streams.twilsock.frames import Frame
 from sync_streams.twilsock.sessions import client_of
 from tests.admin.conftest import StaffClient
 from tests.admin.operator import Operator, until
+from tests.programs import DemoSite
 from tests.service.client import Socket, rest
-from tests.services import DemoSite
 
 PAGE = "/admin/sync_streams/service/connections/"
 PATH = "sync_streams/service/connections/"

@@ -12,8 +12,8 @@ from websockets.exceptions import ConnectionClosed
 
 from sync_streams.tokens import CONTENT_TYPE
 from tests.admin.operator import Operator, until
+from tests.programs import DemoSite
 from tests.service.client import Socket, rest, token_for
-from tests.services import DemoSite
 
 DEMO = "sync_streams/stream"
 

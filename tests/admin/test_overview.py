@@ -13,8 +13,8 @@ from sync_streams.delivery.cluster.history import NAMES, SAMPLES
 from sync_streams.models import Stream
 from tests.admin.conftest import StaffClient
 from tests.admin.operator import Operator, until
+from tests.programs import DemoSite
 from tests.service.client import Socket, rest
-from tests.services import DemoSite
 
 PAGE = "/admin/sync_streams/service/overview/"
 FIGURES = "/admin/sync_streams/service/figures/"

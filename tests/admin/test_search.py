@@ -10,8 +10,8 @@ from django.test import Client
 from sync_streams.models import Stream
 from tests.admin.conftest import StaffClient
 from tests.admin.operator import Operator
+from tests.programs import DemoSite
 from tests.service.client import rest
-from tests.services import DemoSite
 
 STREAMS = "/admin/sync_streams/stream/"
 HINT = "any part of a unique name"

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.services import ROOT
+from tests.programs import ROOT
 
 STYLES = ROOT / "sync_streams/static/sync_streams/monitor.css"
 

@@ -11,7 +11,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from sync_streams.models import Stream
-from tests.services import ROOT
+from tests.programs import ROOT
 
 APP = ROOT / "sync_streams"
 LANGUAGES = ["de", "es", "fr"]

@@ -19,8 +19,8 @@ from playwright.async_api import (
     expect,
 )
 
+from tests.programs import ROOT, DemoSite
 from tests.service.client import Socket
-from tests.services import ROOT, DemoSite
 
 OpenPage = Callable[..., Awaitable[Page]]
 

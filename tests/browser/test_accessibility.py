@@ -12,7 +12,7 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.browser.conftest import OpenPage
 from tests.browser.test_admin import log_in
 from tests.browser.test_page import publish_by_rest
-from tests.services import ROOT, DemoSite, cannot_have
+from tests.programs import ROOT, DemoSite, cannot_have
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

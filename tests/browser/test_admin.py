@@ -23,8 +23,8 @@ from tests.browser.conftest import (
     play,
 )
 from tests.browser.test_page import call
+from tests.programs import DemoSite
 from tests.service.client import Socket, rest
-from tests.services import DemoSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -18,7 +18,7 @@ from tests.browser.conftest import (
     overflow_of,
 )
 from tests.browser.test_page import HOSTILE, publish_by_rest
-from tests.services import DemoSite
+from tests.programs import DemoSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

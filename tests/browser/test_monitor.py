@@ -17,8 +17,8 @@ from tests.browser.test_admin import (
     open_monitor,
     publish,
 )
+from tests.programs import DemoSite
 from tests.service.client import Socket, rest
-from tests.services import DemoSite
 
 __all__ = ["admin"]
 

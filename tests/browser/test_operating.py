@@ -6,8 +6,8 @@ import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.test_admin import ADMIN, admin, log_in, new_stream, publish
+from tests.programs import DemoSite
 from tests.service.client import Socket
-from tests.services import DemoSite
 
 __all__ = ["admin"]
 

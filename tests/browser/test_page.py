@@ -22,8 +22,8 @@ from tests.browser.conftest import (
     overflow_of,
     play,
 )
+from tests.programs import DemoSite
 from tests.service.client import Socket
-from tests.services import DemoSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

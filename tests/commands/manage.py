@@ -9,7 +9,7 @@ from queue import Queue
 from threading import Thread
 from typing import IO
 
-from tests.services import ROOT, DemoSite, site_environ
+from tests.programs import ROOT, DemoSite, site_environ
 
 WAIT_SECONDS = 30
 MANAGE = [sys.executable, "manage.py"]

@@ -20,8 +20,8 @@ from sync_streams.management.subscription import MAX_PAUSE_SECONDS, pause
 from sync_streams.tokens import MAX_LIFETIME_SECONDS
 from tests.commands.manage import environ_of, manage, running
 from tests.conftest import StartSite
+from tests.programs import ROOT, DemoSite
 from tests.service.client import Socket, rest
-from tests.services import ROOT, DemoSite
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import requests
 from tests.compat.test_migrating import DOCUMENT
 from tests.conftest import StartSite
 from tests.documents import EXAMPLE_ORIGIN, code_block
+from tests.programs import DemoSite
 from tests.service.client import WAIT_SECONDS
-from tests.services import DemoSite
 
 BUILD_SECONDS = 900
 GO_SECRETS = """package main

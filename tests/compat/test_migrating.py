@@ -17,7 +17,7 @@ from tree_sitter import Language, Parser
 from tests.conftest import StartSite
 from tests.documents import EXAMPLE_ORIGIN, ROOT, code_block, code_blocks
 from tests.js.tools import PACKAGE, TYPESCRIPT, App
-from tests.services import DemoSite, cannot_have
+from tests.programs import DemoSite, cannot_have
 
 DOCUMENT = "docs/migrating-from-twilio.md"
 MODULES = ROOT / "tests/compat/node_modules"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.services import DemoSite, cannot_have, site_environ
+from tests.programs import DemoSite, cannot_have, site_environ
 
 pytestmark = pytest.mark.clients
 

@@ -9,7 +9,7 @@ import pytest
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.rest import Client
 
-from tests.services import DemoSite
+from tests.programs import DemoSite
 
 pytestmark = pytest.mark.clients
 

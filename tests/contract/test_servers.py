@@ -14,7 +14,7 @@ from typing import Self
 
 import pytest
 
-from tests.services import ROOT, free_port, site_environ
+from tests.programs import ROOT, free_port, site_environ
 
 SECONDS = 20
 START_SECONDS = 60

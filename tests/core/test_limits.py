@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.redis.rate_limit import PublishLog, aspend, rate
 from sync_streams.sids import new_stream_sid
-from tests.services import RedisServer, free_port
+from tests.programs import RedisServer, free_port
 
 TICK = 1 / 1024
 """A binary fraction of a second: sums of it are exact, so edges are edges."""

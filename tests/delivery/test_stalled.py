@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.tokens import issue_token
-from tests.services import ROOT, Program, free_port
+from tests.programs import ROOT, Program, free_port
 
 MESSAGES = 1_500
 PAD = "x" * 4_000

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.services import ROOT, Program, free_port
+from tests.programs import ROOT, Program, free_port
 
 FIGURES = "figures of an attack"
 """Property of a test that holds a row of the table."""

@@ -22,7 +22,7 @@ from twilio.jwt.access_token.grants import SyncGrant
 from tests.door.attacks import ATTACKS
 from tests.door.conftest import FIGURES
 from tests.door.healthy import Figures, Healthy
-from tests.services import ROOT, Program, free_port, site_environ
+from tests.programs import ROOT, Program, free_port, site_environ
 
 SECONDS = os.environ.get("DOOR_SECONDS", "2")
 MAX_GROWTH_BYTES = 50_000_000

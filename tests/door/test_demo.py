@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from project.exposure import comes_from_here, is_private
-from tests.services import DemoSite, free_port
+from tests.programs import DemoSite, free_port
 from tests.test_project import post_token, run_project
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import FIGURES
 from tests.faults.sentinel import Guarded
 from tests.faults.worker import Front, Worker, provision
-from tests.services import PostgresServer, RedisServer, cannot_have
+from tests.programs import PostgresServer, RedisServer, cannot_have
 
 Figures = Callable[..., None]
 StartWorker = Callable[..., Worker]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import redis
 
-from tests.services import Program, RedisServer, free_port, redis_binary
+from tests.programs import Program, RedisServer, free_port, redis_binary
 
 MASTER = "mymaster"
 SENTINELS, QUORUM = 3, 2

@@ -21,7 +21,7 @@ from websockets.asyncio.client import connect
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Publisher, Subscriber, lost, new_token
 from tests.faults.worker import Worker, create_streams
-from tests.services import RedisServer, cannot_have
+from tests.programs import RedisServer, cannot_have
 
 pytestmark = pytest.mark.redis
 

@@ -12,7 +12,7 @@ from tests.faults.conftest import Figures, StartWorker
 from tests.faults.crowd import Crowd
 from tests.faults.rig import lost
 from tests.faults.scene import under_load
-from tests.services import RedisServer
+from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
 

@@ -19,7 +19,7 @@ from tests.faults.gate import Gate
 from tests.faults.rig import new_token
 from tests.faults.twilsock import Session
 from tests.faults.worker import CREDENTIALS, Worker
-from tests.services import DemoSite
+from tests.programs import DemoSite
 
 CLIENTS = 30
 """Of each protocol."""

@@ -13,7 +13,7 @@ from django.utils import timezone
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Publisher, Subscriber, authorization, lost
 from tests.faults.worker import Worker, run_django
-from tests.services import PostgresServer
+from tests.programs import PostgresServer
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
 

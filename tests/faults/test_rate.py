@@ -14,7 +14,7 @@ from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Subscriber, new_token
 from tests.faults.scene import start_together
 from tests.faults.worker import Worker, create_streams
-from tests.services import RedisServer
+from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
 

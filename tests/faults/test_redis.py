@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.scene import check_answers, report, two_workers
-from tests.services import RedisServer
+from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
 

@@ -13,7 +13,7 @@ from tests.faults.rig import Publisher, Subscriber, new_token
 from tests.faults.scene import BOUND_SECONDS
 from tests.faults.twilsock import Session
 from tests.faults.worker import create_streams
-from tests.services import RedisServer
+from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
 

@@ -10,7 +10,7 @@ from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Attempt, Publisher, Subscriber, lost
 from tests.faults.scene import BOUND_SECONDS, start_together
 from tests.faults.worker import create_streams
-from tests.services import RedisServer
+from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
 

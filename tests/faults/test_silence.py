@@ -13,7 +13,7 @@ from tests.faults.gate import Gate
 from tests.faults.rig import Publisher, Subscriber
 from tests.faults.twilsock import Session
 from tests.faults.worker import create_streams
-from tests.services import RedisServer
+from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
 

@@ -10,7 +10,7 @@ from tests.faults.conftest import Figures, StartFront, StartWorker
 from tests.faults.rig import Publisher, Subscriber, lost
 from tests.faults.scene import under_load
 from tests.faults.worker import Worker
-from tests.services import RedisServer
+from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
 

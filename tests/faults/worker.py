@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from project.cluster import nginx_command, worker_command
-from tests.services import ROOT, Program, free_port, site_environ
+from tests.programs import ROOT, Program, free_port, site_environ
 
 ACCOUNT_SID, AUTH_TOKEN = "AC" + "c" * 32, "auth-token-of-the-cluster-under-fault"
 KEY_SID, KEY_SECRET = "SK" + "c" * 32, "api-key-secret-of-the-cluster-under-fault"

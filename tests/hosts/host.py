@@ -14,7 +14,7 @@ from twilio.jwt.access_token.grants import SyncGrant
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests import settings as site
-from tests.services import ROOT, Program, free_port, site_environ
+from tests.programs import ROOT, Program, free_port, site_environ
 
 WAIT_SECONDS = 20
 AUTH = (site.ACCOUNT_SID, site.AUTH_TOKEN)

@@ -11,8 +11,8 @@ from playwright.async_api import Browser, Page, Route, WebSocket
 
 from tests.browser.conftest import browser, complaints, listen
 from tests.js.tools import PATIENCE_SECONDS, modules, pack
+from tests.programs import DemoSite
 from tests.service.client import token_for
-from tests.services import DemoSite
 
 __all__ = ["browser", "complaints"]
 

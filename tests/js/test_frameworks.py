@@ -12,8 +12,8 @@ from tests.conftest import StartSite
 from tests.documents import code_block
 from tests.js.conftest import Stage
 from tests.js.tools import FOLDER, STATIC, App, remove
+from tests.programs import DemoSite
 from tests.service.client import rest
-from tests.services import DemoSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

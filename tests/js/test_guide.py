@@ -13,8 +13,8 @@ from tests.conftest import StartSite
 from tests.documents import EXAMPLE_ORIGIN, ROOT, code_block
 from tests.js.conftest import Stage
 from tests.js.tools import PATIENCE_SECONDS, STATIC, App, bundled_node, system_node
+from tests.programs import DemoSite
 from tests.service.client import Socket, rest, token_for
-from tests.services import DemoSite
 
 GUIDE = "docs/browser-client.md"
 

@@ -20,8 +20,8 @@ from tests.js.tools import (
     run,
     system_node,
 )
+from tests.programs import DemoSite, free_port
 from tests.service.client import rest, token_for
-from tests.services import DemoSite, free_port
 
 SOCKET = "/v1/websocket"
 ORDERS = "/default/Streams/orders"

@@ -8,8 +8,8 @@ from playwright.async_api import Browser, expect
 
 from tests.documents import code_block
 from tests.js.tools import STATIC, App, bundled_node, modules
+from tests.programs import DemoSite, Program, free_port
 from tests.service.client import token_for
-from tests.services import DemoSite, Program, free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import playwright
 import requests
 
+from tests.programs import DemoSite, cannot_have
 from tests.service.client import WAIT_SECONDS
-from tests.services import DemoSite, cannot_have
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests/js"

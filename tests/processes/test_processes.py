@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.services import ROOT
+from tests.programs import ROOT
 from tests.webhooks.conftest import Receiver
 
 WAIT_SECONDS = 60

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sync_streams.layers import RedisChannelLayer
-from tests.services import RedisServer
+from tests.programs import RedisServer
 
 NewLayer = Callable[..., RedisChannelLayer]
 

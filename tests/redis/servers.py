@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from tests.services import RedisServer, free_port
+from tests.programs import RedisServer, free_port
 
 SLOTS = 16_384
 SETTLE_SECONDS = 30

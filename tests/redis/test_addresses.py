@@ -17,10 +17,10 @@ from sync_streams.redis.urls import hosts
 from sync_streams.sids import new_stream_sid
 from tests.faults.sentinel import Guarded
 from tests.overrides import sync_settings
+from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
 from tests.redis.listening import Ear, publish
 from tests.redis.servers import Cluster, TlsServer, UnixServer
-from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis
 

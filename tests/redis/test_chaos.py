@@ -8,10 +8,10 @@ import pytest
 
 from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.health import RedisUnavailable
+from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
 from tests.redis.listening import GROUP, Ear, publish, until
 from tests.redis.proxy import Proxy
-from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis
 

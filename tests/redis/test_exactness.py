@@ -13,9 +13,9 @@ import redis
 
 from sync_streams.layers import RedisChannelLayer
 from sync_streams.sids import new_stream_sid
+from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
 from tests.redis.listening import Ear, event
-from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis
 

@@ -18,8 +18,8 @@ from sync_streams.sids import new_stream_sid
 from tests.delivery.client import Client, published
 from tests.delivery.test_hub import stop
 from tests.overrides import sync_settings
+from tests.programs import RedisServer
 from tests.redis.listening import until
-from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis
 

@@ -10,9 +10,9 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.layer import CAPACITY
+from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
 from tests.redis.listening import GROUP, Ear, event, publish, until
-from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis
 

@@ -13,8 +13,8 @@ import uvloop
 from asgiref.sync import async_to_sync
 
 from sync_streams.layers import RedisChannelLayer
+from tests.programs import RedisServer
 from tests.redis.listening import publish, until
-from tests.services import RedisServer
 
 pytestmark = pytest.mark.redis
 

@@ -17,9 +17,9 @@ from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.health import RedisUnavailable
 from sync_streams.redis.pipeline import CLOCK_SECONDS
 from tests.overrides import sync_settings
+from tests.programs import ROOT, RedisServer, free_port
 from tests.redis.conftest import NewLayer
 from tests.redis.listening import GROUP, Ear, event, publish, until
-from tests.services import ROOT, RedisServer, free_port
 
 pytestmark = pytest.mark.redis
 

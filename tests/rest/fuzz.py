@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.services import DemoSite
+from tests.programs import DemoSite
 
 EXAMPLES = 50
 SEED = 1

@@ -15,7 +15,7 @@ import requests
 from websockets.sync.client import ClientConnection, connect
 
 from tests.faults.worker import CREDENTIALS, provision, worker_environ
-from tests.services import ROOT, free_port
+from tests.programs import ROOT, free_port
 
 BIN = Path(sys.executable).parent
 APPLICATION = "project.asgi:application"

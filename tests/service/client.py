@@ -9,7 +9,7 @@ from twilio.jwt.access_token import AccessToken
 from twilio.jwt.access_token.grants import SyncGrant
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.services import DemoSite
+from tests.programs import DemoSite
 
 WAIT_SECONDS = 10
 

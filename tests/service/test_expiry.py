@@ -12,8 +12,8 @@ from sync_streams import operations, signals
 from sync_streams.errors import UniqueNameNotFound
 from sync_streams.models import Service, Stream
 from sync_streams.operations import sweeper
+from tests.programs import DemoSite
 from tests.service.client import Socket, rest
-from tests.services import DemoSite
 from tests.settings import ACCOUNT_SID
 
 MANY = 10_000

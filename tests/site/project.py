@@ -8,7 +8,7 @@ import venv
 from pathlib import Path
 
 from tests.documents import ROOT, code_blocks
-from tests.services import Program
+from tests.programs import Program
 
 ORIGIN = "127.0.0.1:8000"
 RUNSERVER = f"python manage.py runserver {ORIGIN}"

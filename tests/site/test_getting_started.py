@@ -11,8 +11,8 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from tests.browser.conftest import CHROMIUM_FLAGS
 from tests.documents import code_block, code_blocks
 from tests.js.tools import modules
+from tests.programs import free_port
 from tests.service.client import WAIT_SECONDS
-from tests.services import free_port
 from tests.site.project import (
     RUNSERVER,
     Project,

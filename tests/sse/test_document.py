@@ -11,8 +11,8 @@ from django.test import AsyncRequestFactory
 
 from sync_streams.sse import connection, encoder
 from tests.documents import ROOT, code_block, code_blocks, executed
+from tests.programs import DemoSite, Program
 from tests.service.client import WAIT_SECONDS
-from tests.services import DemoSite, Program
 from tests.sse.conftest import Site
 
 DOCUMENT = "docs/wire-sse.md"

@@ -17,9 +17,9 @@ from sync_streams.testing import Subscriber
 from sync_streams.tokens import issue_token
 from sync_streams.webhooks import reachability, sender
 from sync_streams.webhooks.presence import Endpoint, RedisPresence
+from tests.programs import DemoSite
 from tests.service.client import Socket, rest
 from tests.service.overrides import Override
-from tests.services import DemoSite
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 from tests.webhooks.conftest import WAIT_SECONDS, Receiver
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from sync_streams.webhooks.webhook import Webhook
-from tests.services import ROOT, cannot_have
+from tests.programs import ROOT, cannot_have
 
 NODE_PACKAGES = ROOT / "tests/compat"
 VALIDATE = """

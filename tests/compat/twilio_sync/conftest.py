@@ -9,7 +9,7 @@ import pytest
 from tests.compat.twilio_sync.rig import VERSIONS, Rig
 from tests.compat.twilio_sync.sdk import PACKAGES, run_sdk
 from tests.compat.twilio_sync.wire import Wire
-from tests.services import DemoSite, cannot_have
+from tests.programs import DemoSite, cannot_have
 
 SETTINGS = "tests.compat.twilio_sync"
 

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from sync_streams.twilsock import frames
 from tests.compat.twilio_sync.sdk import Sdk, SdkClient, SdkStream
 from tests.compat.twilio_sync.wire import TIMEOUT_SECONDS, Wire
-from tests.services import DemoSite
+from tests.programs import DemoSite
 
 VERSIONS = "twilio-sync", "twilio-sync-3", "twilio-sync-3.0"
 """Names under which npm installs the versions of the SDK, newest first."""

@@ -12,7 +12,7 @@ from tests.compat.twilio_sync.rig import (
     every_version,
     new_name,
 )
-from tests.services import DemoSite
+from tests.programs import DemoSite
 
 BACK_SECONDS = 8
 MOST_HASTE = 0.8
