@@ -260,6 +260,7 @@ def _request(
         authorization=headers.get(b"authorization", b"").decode("latin-1"),
         address=(scope.get("client") or ("",))[0],
         content_type=headers.get(b"content-type", b"").decode("latin-1"),
+        unpublished_status=headers.get(b"x-unpublished-status", b"").decode("latin-1"),
         body=body,
         started=started,
     )

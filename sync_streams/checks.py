@@ -14,6 +14,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import get_script_prefix, resolve
 
+from . import descriptors
 from .accounts import SETTING, Account
 from .conf import Settings, get_settings, has_users, imported
 from .delivery.cluster.broadcast import channel_layer
@@ -59,7 +60,7 @@ def check_deployment(**_: object) -> Sequence[CheckMessage]:
         settings, layer = get_settings(), channel_layer()
     except ImproperlyConfigured:
         return []
-    return [*_sharing(settings, layer), *_secrets(settings)]
+    return [*_sharing(settings, layer), *_secrets(settings), *_descriptors(settings)]
 
 
 def _values(settings: Settings) -> Iterator[CheckMessage]:
@@ -196,6 +197,18 @@ def _sharing(settings: Settings, layer: BaseChannelLayer) -> Iterator[CheckMessa
             "Each process counts a Stream's publish rate for itself.",
             hint='Set SYNC_STREAMS["REDIS_URL"].',
             id="sync_streams.W004",
+        )
+
+
+def _descriptors(settings: Settings) -> Iterator[CheckMessage]:
+    # The hard limit: a service manager may give a worker more than this shell has.
+    most = descriptors.limit(is_hard=True)
+    if most is not None and most < settings.max_connections:
+        yield Warning(
+            f"MAX_CONNECTIONS is {settings.max_connections}, and this process may have "
+            f"at most {most} file descriptors.",
+            hint="Raise RLIMIT_NOFILE: LimitNOFILE in systemd, ulimit -n in a shell.",
+            id="sync_streams.W009",
         )
 
 

@@ -18,7 +18,7 @@ from twisted.internet import reactor
 from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
 
-from . import bounds
+from . import bounds, descriptors
 from .conf import get_settings
 from .connections.close_codes import CloseCode
 from .connections.inbound import (
@@ -59,7 +59,8 @@ class BoundedChannel(HTTPChannel):
         self.setTimeout(None)
         self.total.add(self)
         self._owe(bounds.HEAD_SECONDS)
-        if len(self.total) > get_settings().max_http_connections:
+        is_full = len(self.total) > get_settings().max_http_connections
+        if is_full or descriptors.is_last(self.transport.fileno()):
             next(iter(self.owing)).end(bounds.NO_PLACE)
 
     def connectionLost(self, reason: Any) -> None:

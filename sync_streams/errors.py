@@ -183,10 +183,20 @@ class InternalError(SyncError):
 
 
 class ServiceUnavailable(SyncError):
-    """A backing service does not answer; nothing was published or changed."""
+    """A backing service does not answer; nothing was changed.
+
+    Where the connection to Redis failed after a Message was sent over it, that Message
+    may have been published all the same.
+    """
 
     code, status, message = 20503, 503, "Service unavailable"
     temporary = True
+
+    def __init__(self, message: str = "", *, is_unpublished: bool = False) -> None:
+        super().__init__(message)
+        self.is_unpublished = is_unpublished
+        """Whether it is certain that no Message was published: another process may be
+        asked to publish it, and nobody gets it twice."""
 
 
 class DataTooLarge(SyncError):

@@ -16,6 +16,7 @@ from django.db import connections as databases
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 
+from . import descriptors
 from .conf import get_settings
 from .connections.registry import connections
 from .databases import run, without_transaction, written_alias
@@ -39,12 +40,16 @@ async def ready(request: HttpRequest) -> HttpResponse:
 
     The channel layer counts as well while the hub's probes come back. What counts the
     publish rate is asked, too: a Redis that takes no writes still passes probes on.
+    Whoever rejects newcomers, being behind or short of file descriptors, should get
+    none.
     """
     parts = {
         "database": await _holds(run(_ask_database)),
         "channel_layer": await _holds(_start_hub()) and not get_hub().is_unreachable,
         "publish_rate": await _holds(_check_rate()),
         "accepting": not connections.is_draining,
+        "event_loop": get_hub().lag <= get_settings().max_lag_seconds,
+        "descriptors": not descriptors.are_scarce(),
     }
     status = 200 if all(parts.values()) else 503
     return JsonResponse(parts, status=status)

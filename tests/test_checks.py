@@ -1,5 +1,6 @@
 """System checks: one test for each id, and none of them on a good site."""
 
+import resource
 from functools import partial
 from typing import Any
 
@@ -37,9 +38,22 @@ def test_a_good_site_has_nothing_to_mend(settings: Settings) -> None:
     settings.SYNC_STREAMS = {
         "ACCOUNTS": {ACCOUNT_SID: ACCOUNT},
         "REDIS_URL": "redis://127.0.0.1:1",
+        "MAX_CONNECTIONS": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
     }
 
     assert found(deploy=True) == set()
+
+
+def test_more_connections_than_file_descriptors_are_told(settings: Settings) -> None:
+    settings.CHANNEL_LAYERS = layer(PUBSUB, hosts=["redis://127.0.0.1:1"])
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    settings.SYNC_STREAMS = {
+        "ACCOUNTS": {ACCOUNT_SID: ACCOUNT},
+        "REDIS_URL": "redis://127.0.0.1:1",
+        "MAX_CONNECTIONS": most + 1,
+    }
+
+    assert found(deploy=True) == {"sync_streams.W009"}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from threading import Event, Thread
 import pytest
 import redis
 import requests
+import yaml
 from twilio.jwt.access_token import AccessToken
 from twilio.jwt.access_token.grants import SyncGrant
 from websockets.asyncio.client import connect
@@ -83,8 +84,8 @@ async def test_site_serves_rest_and_sockets_behind_tls(site: Deployment) -> None
 
     stream = (await asyncio.to_thread(site.request, "GET", f"{STREAMS}/demo")).json()
     log = (site.folder / "sync_streams.log").read_text()
-    parts = "database", "channel_layer", "publish_rate", "accepting"
-    assert ready.json() == dict.fromkeys(parts, True)
+    parts = "database", "channel_layer", "publish_rate", "accepting", "event_loop"
+    assert ready.json() == dict.fromkeys([*parts, "descriptors"], True)
     assert found.status_code == 201
     assert heard["message"]["data"] == {"n": 1}
     assert stream["url"].startswith("https://sync.example.com/v1/")
@@ -123,6 +124,19 @@ def test_compose_file_starts_the_same_worker() -> None:
     assert [f"{BIN}/{command[0]}", *command[1:]] == unit_command()
     for port in ("8001", "8002"):  # as these tests give it, too
         assert services[f"worker-{port}"]["environment"] == {"UVICORN_PORT": port}
+
+
+def test_probes_of_kubernetes_ask_what_answers(site: Deployment) -> None:
+    probes = yaml.safe_load(code_block(DOCUMENT, "yaml", "livenessProbe"))
+    for name in ("livenessProbe", "readinessProbe"):
+        asked = probes[name]["httpGet"]
+        port = site.ports[str(asked["port"])]
+        headers = {one["name"]: one["value"] for one in asked["httpHeaders"]}
+
+        url = f"http://127.0.0.1:{port}{asked['path']}"
+        answer = requests.get(url, headers=headers, timeout=WAIT_SECONDS)
+
+        assert answer.status_code == 200, answer.text
 
 
 def test_daphne_serves_with_the_flags_shown(site: Deployment) -> None:
@@ -225,6 +239,7 @@ def test_extras_that_are_installed_exist() -> None:
 
 
 def test_all_blocks_are_executed() -> None:
-    counts = {"python": 3, "ini": 2, "sh": 4, "nginx": 2, "yaml": 1, "conf": 2}
+    counts = {"python": 3, "ini": 2, "sh": 4, "nginx": 2, "yaml": 2, "conf": 2}
+    counts["haproxy"] = 1
 
     assert {name: len(code_blocks(DOCUMENT, name)) for name in counts} == counts

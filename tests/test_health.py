@@ -24,6 +24,8 @@ def test_a_running_site_lives_and_is_ready(embedded: DemoSite) -> None:
         "channel_layer": True,
         "publish_rate": True,
         "accepting": True,
+        "event_loop": True,
+        "descriptors": True,
     }
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
 
+from sync_streams import descriptors
 from sync_streams.conf import get_settings
 from sync_streams.delivery.cluster import survey
 from sync_streams.delivery.cluster.commands import DisconnectCommand, DrainCommand
@@ -99,7 +100,7 @@ class Connections:
         Raises:
             TooManyRequests: 20429, the process is full (``max_connections``), gets too
                 many at a time (``max_connects_per_second``), is more than
-                ``max_lag_seconds`` behind, or stops.
+                ``max_lag_seconds`` behind, has few file descriptors left, or stops.
         """
         settings = get_settings()
         second = int(time.monotonic())
@@ -111,6 +112,7 @@ class Connections:
             or len(self._live) > settings.max_connections
             or self._arrivals > settings.max_connects_per_second
             or get_hub().lag > settings.max_lag_seconds
+            or descriptors.are_scarce()
         ):
             raise TooManyRequests
 

@@ -21,10 +21,12 @@ class RedisUnavailable(Exception):
     Where no answer came, a command may have been carried out all the same.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, is_undone: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         """Why, in words, without secrets."""
+        self.is_undone = is_undone
+        """Whether it is certain that the command was not carried out."""
 
 
 class Health:

@@ -54,7 +54,7 @@ class Pipeline:
         is no connection."""
         self.clock_read_at = 0.0
         """When the server's clock was read, by the loop's."""
-        self._was_lost = False
+        self._was_lost = self._was_silent = False
         self._renew_at = 0.0
 
     def request(self, *words: Word) -> "asyncio.Future[Any]":
@@ -134,17 +134,20 @@ class Pipeline:
             return self._refusal(self._health.reason)
         if len(self._unsent) >= MAX_WAITING:
             return self._refusal("too many commands wait")
-        reply = self._loop.create_future()
-        self._unsent.append((words, reply, now))
         if self._opening is None:
             self._opening = self._loop.create_task(self._open())
+        if self._was_silent:
+            # Somebody has waited in vain: who asks after them does not wait, too.
+            return self._refusal(self._health.reason)
+        reply = self._loop.create_future()
+        self._unsent.append((words, reply, now))
         if self._watch is None:
             self._look_after(get_settings().broadcast_timeout_seconds)
         return reply
 
     def _refusal(self, reason: str) -> "asyncio.Future[Any]":
         refusal = self._loop.create_future()
-        refusal.set_exception(RedisUnavailable(reason))
+        refusal.set_exception(RedisUnavailable(reason, is_undone=True))
         return refusal
 
     async def _open(self) -> None:
@@ -172,7 +175,7 @@ class Pipeline:
             connection.on_lost("connection closed")
             return
         self._backoff.reset()
-        self._was_lost = False
+        self._was_lost = self._was_silent = False
         self._health.recover(PART)
         unsent, self._unsent = self._unsent, []
         for words, reply, asked_at in unsent:
@@ -190,7 +193,7 @@ class Pipeline:
         unsent, self._unsent = self._unsent, []
         for _, reply, _ in unsent:
             if not reply.done():
-                reply.set_exception(RedisUnavailable(reason))
+                reply.set_exception(RedisUnavailable(reason, is_undone=True))
 
     def _look_after(self, seconds: float) -> None:
         self._watch = self._loop.call_later(seconds, self._look)
@@ -206,6 +209,7 @@ class Pipeline:
             self._look_after(oldest + timeout - now)
         elif self._connection is not None:
             self._health.fail(PART, "no answer", silent_for=now - oldest)
+            self._was_silent = True
             self._connection.abort("no answer")
         else:
             self._refuse_unsent(self._health.reason or "no connection")

@@ -123,7 +123,7 @@ class Node:
         if waited < 0:
             # Or its clock was put forward: the next Message knows.
             await self._read_clock()
-            raise RedisUnavailable("it came too late")
+            raise RedisUnavailable("it came too late", is_undone=True)
         if self._publishing.reason:
             self._publishing.recover(PART)
         return waited
@@ -131,7 +131,7 @@ class Node:
     async def _read_clock(self) -> float:
         self.pipeline.read_clock(await self.pipeline.request("TIME"))
         if self.pipeline.clock_ahead is None:
-            raise RedisUnavailable("connection closed")
+            raise RedisUnavailable("connection closed", is_undone=True)
         return self.pipeline.clock_ahead
 
     async def _evaluate(self, script: Script, key: str, *arguments: Word) -> Any:
@@ -151,7 +151,8 @@ class Node:
         if error.code == "READONLY":
             # It was the master: another connection may go to the one that is now.
             self.pipeline.renew()
-        return RedisUnavailable(reason)
+        # Publishing is the last thing that a script does.
+        return RedisUnavailable(reason, is_undone=True)
 
     def reconnect(self, reason: str) -> None:
         """Replace both connections."""

@@ -72,6 +72,19 @@ def describe_error(error: SyncError, path: str) -> dict[str, object]:
     return error.to_dict()
 
 
+def error_status(error: SyncError, unpublished: str) -> int:
+    """Return the HTTP status of an error.
+
+    Args:
+        error: what went wrong.
+        unpublished: the request's header ``X-Unpublished-Status``, by which a proxy
+            asks for 502 instead of 503 where no Message was published for certain: it
+            has another process try. Proxies choose by nothing but the status.
+    """
+    is_unpublished = isinstance(error, ServiceUnavailable) and error.is_unpublished
+    return 502 if is_unpublished and unpublished == "502" else error.status
+
+
 def error_headers(error: SyncError) -> dict[str, str]:
     """Return the headers that go with an error."""
     if isinstance(error, AuthenticationFailed):

@@ -28,6 +28,7 @@ from .answers import (
     common_headers,
     describe_error,
     error_headers,
+    error_status,
     is_unforeseen,
     report_unforeseen,
     to_error,
@@ -43,7 +44,7 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
     error = to_error(exception)
     response = Response(
         describe_error(error, request.path),
-        status=error.status,
+        status=error_status(error, request.headers.get("X-Unpublished-Status", "")),
         headers=error_headers(error),
     )
     if is_unforeseen(exception):

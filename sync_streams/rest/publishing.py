@@ -14,7 +14,13 @@ from sync_streams.cache.lookups import cached_service
 from sync_streams.errors import MethodNotAllowed, NotFound
 from sync_streams.operations.actor import REST_ACTOR
 
-from .answers import common_headers, describe_error, error_headers, to_error
+from .answers import (
+    common_headers,
+    describe_error,
+    error_headers,
+    error_status,
+    to_error,
+)
 from .bodies import JSON, read_parameters, write_json
 from .credentials import authenticate
 from .links import names_one_resource
@@ -40,6 +46,9 @@ class PublishRequest:
 
     address: str
     """The client's IP address, or empty."""
+
+    unpublished_status: str = ""
+    """The header ``X-Unpublished-Status``; see ``answers.error_status``."""
 
     # Neither secrets nor what is published stand in a log or an error report.
     authorization: str = field(repr=False)
@@ -119,7 +128,7 @@ def refuse(request: PublishRequest, exception: Exception) -> Answer:
     """Answer a request with what went wrong."""
     error = to_error(exception)
     body = write_json(describe_error(error, request.path))
-    reply = _finish(request, error.status, body)
+    reply = _finish(request, error_status(error, request.unpublished_status), body)
     reply.headers.update(error_headers(error))
     return replace(reply, failure=exception)
 

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from sync_streams import bounds
+from sync_streams import bounds, descriptors
 from sync_streams.conf import get_settings
 from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 
@@ -100,7 +100,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.total.add(self)
         self.owing[self] = None
         self._watch()
-        if len(self.total) > get_settings().max_http_connections:
+        is_full = len(self.total) > get_settings().max_http_connections
+        if is_full or descriptors.is_last(transport.get_extra_info("socket").fileno()):
             next(iter(self.owing))._end(bounds.NO_PLACE)
 
     def connection_lost(self, exc: Exception | None) -> None:

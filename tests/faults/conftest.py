@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FIGURES
+from tests.faults.rig import Losses
 from tests.faults.sentinel import Guarded
-from tests.faults.worker import Front, Worker, provision
+from tests.faults.worker import Front, HAProxy, Worker, provision
 from tests.programs import PostgresServer, RedisServer, cannot_have
 
 Figures = Callable[..., None]
 StartWorker = Callable[..., Worker]
-StartFront = Callable[..., Front]
+StartFront = Callable[..., Front | HAProxy]
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
-    """Note figures of a fault: ``figures("Redis killed", lost="3 of 90", took="2 s")``.
+    """Note figures of a fault: ``figures("Redis killed", losses=…, took="2 s")``.
 
-    What has no column of its own (``again_after``, ``lost``, ``sockets_lost``) goes
+    What has no column of its own (``again_after``, ``losses``, ``sockets_lost``) goes
     into the last one.
     """
 
@@ -29,12 +30,13 @@ def figures(request: pytest.FixtureRequest) -> Figures:
         fault: str,
         *,
         again_after: str = "–",
-        lost: object = 0,
+        losses: Losses | None = None,
         sockets_lost: object = 0,
         **others: object,
     ) -> None:
         told = [f"{name.replace('_', ' ')}: {value}" for name, value in others.items()]
-        cells = again_after, str(lost), str(sockets_lost), ", ".join(told)
+        counts = (str(losses), str(losses.told)) if losses else ("–", "–")
+        cells = again_after, *counts, str(sockets_lost), ", ".join(told)
         request.node.user_properties.append((FIGURES, (fault, *cells)))
 
     return note
@@ -91,13 +93,14 @@ def start_worker(tmp_path: Path, provisioned: Path) -> Iterator[StartWorker]:
 
 @pytest.fixture
 def start_front(tmp_path: Path) -> Iterator[StartFront]:
-    """Start nginx before workers, ``start_front(worker, worker)``."""
-    if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is None:
-        cannot_have("nginx")
-    fronts: list[Front] = []
+    """Start nginx, or another, before workers: ``start_front(worker, worker)``."""
+    fronts: list[Front | HAProxy] = []
 
-    def start(*workers: Worker) -> Front:
-        fronts.append(Front(tmp_path, *workers))
+    def start(*workers: Worker, kind: type[Front | HAProxy] = Front) -> Front | HAProxy:
+        program = "nginx" if kind is Front else "haproxy"
+        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
+            cannot_have(program)
+        fronts.append(kind(tmp_path, *workers))
         return fronts[-1]
 
     yield start

@@ -16,6 +16,9 @@ HANDSHAKE = (
 ).encode()
 
 
+TURNED_AWAY_SECONDS = 1
+
+
 class Crowd:
     """Clients that come back when they are told to, until each is connected."""
 
@@ -24,9 +27,12 @@ class Crowd:
         self.size = size
         self.first = _masked({"type": "connect", "id": 1, "token": new_token("many")})
         self.everybody = asyncio.Event()
+        self.somebody_refused = asyncio.Event()
         self.connected = 0
         self.refused = 0
         """Times that a client heard 20429 and then when to come back."""
+        self.turned_away = 0
+        """Times that a client was answered no handshake, but an error."""
         self.cut = 0
         """Times that a connection ended without a word."""
         self.pauses: list[float] = []
@@ -58,6 +64,8 @@ class Member(asyncio.Protocol):
 
     def come(self) -> None:
         """Connect."""
+        if self._has_left:
+            return
         loop = asyncio.get_running_loop()
         opening = loop.create_connection(lambda: self, "127.0.0.1", self._crowd.port)
         self._opening = loop.create_task(opening)
@@ -71,6 +79,9 @@ class Member(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if self._has_left:
+            transport.abort()
+            return
         self._buffer, self._pause = b"", None
         self._is_open = self._is_refused = False
         transport.write(HANDSHAKE)
@@ -81,6 +92,11 @@ class Member(asyncio.Protocol):
         if not self._is_open and b"\r\n\r\n" in self._buffer:
             head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
             self._is_open = head.startswith(b"HTTP/1.1 101")
+            if not self._is_open:
+                self._crowd.turned_away += 1
+                self._pause = TURNED_AWAY_SECONDS
+                self._transport.close()
+                return
             self._transport.write(self._crowd.first)
         while self._is_open and (frame := self._next()):
             self._take(json.loads(frame))
@@ -116,6 +132,7 @@ class Member(asyncio.Protocol):
             self._is_refused = frame["code"] == 20429
         elif frame["type"] == "closing":
             crowd.refused += self._is_refused
+            crowd.somebody_refused.set()
             self._pause = frame["reconnect_after"]
             crowd.pauses.append(frame["reconnect_after"])
             assert self._transport is not None

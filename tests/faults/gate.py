@@ -12,7 +12,7 @@ class Gate:
     """Stands before a server; what comes while it is silent is lost without a word."""
 
     def __init__(self, base_url: str) -> None:
-        self._port = urlsplit(base_url).port
+        self._server_port = urlsplit(base_url).port
         self._server: asyncio.Server
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -25,7 +25,12 @@ class Gate:
     @property
     def base_url(self) -> str:
         """Where clients find the server behind it."""
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.sockets[0].getsockname()[1])
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -57,7 +62,7 @@ class Gate:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.opened += 1
-        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        there, back = await asyncio.open_connection("127.0.0.1", self._server_port)
         self._writers |= {writer, back}
         self._tasks.add(asyncio.create_task(self._pass_on(reader, back)))
         await self._pass_on(there, writer)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import random
 import time
 from base64 import b64encode
@@ -38,6 +39,22 @@ def new_token(identity: str) -> str:
     return str(token.to_jwt())
 
 
+@dataclass
+class Span:
+    """The life of one connection, on the monotonic clock; Streams by their SIDs."""
+
+    subscribed: dict[str, float] = field(default_factory=dict)
+    gaps: dict[str, list[float]] = field(default_factory=dict)
+    """When it was told that Messages may have been lost."""
+    is_over: bool = False
+
+    def is_untold(self, sid: str, missed_at: float) -> bool:
+        """Tell whether a loss was left unsaid: by a gap, or by the connection's end."""
+        if self.is_over or self.subscribed.get(sid, math.inf) > missed_at:
+            return False
+        return not any(gap > missed_at for gap in self.gaps.get(sid, ()))
+
+
 class Subscriber:
     """A client of the JSON socket that comes back whenever it is sent away or cut."""
 
@@ -54,6 +71,10 @@ class Subscriber:
         self.doubles = 0
         self.frames: list[dict[str, Any]] = []
         """Whatever else the server said, in order."""
+        self.spans: list[Span] = []
+        """Its connections, in order."""
+        self.sids: dict[str, str] = {}
+        """SIDs of its Streams, by the names that it subscribed to."""
         self.lost = 0
         """How often the connection ended."""
 
@@ -83,11 +104,14 @@ class Subscriber:
             pause = random.uniform(*PAUSE_SECONDS)
             try:
                 async with connect(self._url, open_timeout=5) as connection:
-                    pause = await self._serve(connection) or pause
+                    asked = await self._serve(connection)
+                    pause = pause if asked is None else asked
             except (OSError, TimeoutError, WebSocketException):
                 pass
             if self.is_subscribed:
                 self.lost += 1
+            for span in self.spans:
+                span.is_over = True
             await self._note(is_subscribed=False)
             await asyncio.sleep(pause)
 
@@ -107,14 +131,18 @@ class Subscriber:
         match frame["type"]:
             case "connected":
                 self._answers = 0
+                self.spans.append(Span())
                 for stream in self._streams:
                     asked = {"type": "subscribe", "id": 2, "stream": stream}
                     await connection.send(json.dumps(asked))
             case "ping":
                 await connection.send('{"type":"pong"}')
             case "subscribed":
-                self._answers += 1
-                await self._note(is_subscribed=self._answers == len(self._streams))
+                await self._take_subscribed(frame["stream"]["sid"])
+            case "gap":
+                moments = self.spans[-1].gaps.setdefault(frame["stream_sid"], [])
+                moments.append(time.monotonic())
+                await self._note()
             case "message":
                 number = frame["message"]["data"]["n"]
                 self.doubles += number in self.received
@@ -125,6 +153,12 @@ class Subscriber:
                 if frame["type"] == "error":  # too early: the server is in trouble
                     await connection.close()
                 await self._note()
+
+    async def _take_subscribed(self, sid: str) -> None:
+        self.sids[self._streams[self._answers]] = sid
+        self.spans[-1].subscribed[sid] = time.monotonic()
+        self._answers += 1
+        await self._note(is_subscribed=self._answers == len(self._streams))
 
     async def _note(self, *, is_subscribed: bool | None = None) -> None:
         async with self._news:
@@ -138,6 +172,7 @@ class Attempt:
     """One publish over REST."""
 
     number: int
+    stream: str
     began: float
     took: float
     status: int
@@ -152,13 +187,17 @@ class Publisher:
 
     base_url: str
     stream: str
+    headers: dict[str, str] = field(default_factory=dict)
+    """What it says besides its login."""
     attempts: list[Attempt] = field(default_factory=list)
+    losses: "Losses | None" = None
+    """What became of its Messages, once they were accounted for."""
     _session: aiohttp.ClientSession = field(init=False)
 
     async def __aenter__(self) -> Self:
         # A connection for each publish, as most callers of a REST API have it.
         self._session = aiohttp.ClientSession(
-            headers=authorization(),
+            headers={**authorization(), **self.headers},
             connector=aiohttp.TCPConnector(force_close=True, limit=0),
             timeout=aiohttp.ClientTimeout(WAIT_SECONDS),
         )
@@ -169,9 +208,10 @@ class Publisher:
 
     async def publish(self, stream: str | None = None) -> Attempt:
         """Publish the next number."""
-        attempt = Attempt(len(self.attempts), time.monotonic(), 0, 0)
+        stream = stream or self.stream
+        attempt = Attempt(len(self.attempts), stream, time.monotonic(), 0, 0)
         self.attempts.append(attempt)
-        path = f"/v1/Services/default/Streams/{stream or self.stream}/Messages"
+        path = f"/v1/Services/default/Streams/{stream}/Messages"
         data = {"Data": json.dumps({"n": attempt.number})}
         try:
             async with self._session.post(self.base_url + path, data=data) as answer:
@@ -211,7 +251,53 @@ class Publisher:
         ]
 
 
-def lost(publisher: Publisher, *subscribers: Subscriber) -> int:
-    """Return how many accepted Messages did not arrive, over all subscribers."""
-    accepted = set(publisher.accepted)
-    return sum(len(accepted - set(one.received)) for one in subscribers)
+@dataclass(frozen=True)
+class Losses:
+    """What became of the accepted Messages, over all subscribers."""
+
+    lost: int
+    due: int
+    told: int
+    """Losses followed by a gap on the same connection, or by the connection's end; and
+    those of clients that had no connection at the time."""
+
+    def __str__(self) -> str:
+        return f"{self.lost} of {self.due}"
+
+
+async def account_for(publisher: Publisher, *subscribers: Subscriber) -> Losses:
+    """Wait until each accepted Message has arrived or its loss has been told.
+
+    Messages to Streams that a subscriber did not ask for do not concern it.
+    """
+    for one in subscribers:
+        try:
+            await one.until(lambda one=one: not untold(publisher, one))  # type: ignore[misc]
+        except TimeoutError:
+            numbers = [attempt.number for attempt in untold(publisher, one)]
+            raise AssertionError(f"lost without a word: {numbers}") from None
+    lost = sum(len(missed(publisher, one)) for one in subscribers)
+    due = sum(len(_due(publisher, one)) for one in subscribers)
+    publisher.losses = Losses(lost, due, told=lost)
+    return publisher.losses
+
+
+def missed(publisher: Publisher, one: Subscriber) -> list[Attempt]:
+    """Return the accepted Messages that did not arrive."""
+    due = _due(publisher, one)
+    return [attempt for attempt in due if attempt.number not in one.received]
+
+
+def untold(publisher: Publisher, one: Subscriber) -> list[Attempt]:
+    """Return the Messages that a connected subscriber missed without being told."""
+    return [
+        attempt
+        for attempt in missed(publisher, one)
+        for span in one.spans
+        if span.is_untold(one.sids[attempt.stream], attempt.began)
+    ]
+
+
+def _due(publisher: Publisher, one: Subscriber) -> list[Attempt]:
+    accepted = (attempt for attempt in publisher.attempts if attempt.status == 201)
+    return [attempt for attempt in accepted if attempt.stream in one.sids]

@@ -19,7 +19,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber, lost, new_token
+from tests.faults.rig import Publisher, Subscriber, account_for, new_token
 from tests.faults.worker import Worker, create_streams
 from tests.programs import RedisServer, cannot_have
 
@@ -124,6 +124,7 @@ async def test_sockets_and_rates_outlive_a_jump(
         accepted = set(publisher.accepted)
         for one in (here, there):
             await one.until(lambda one=one: accepted <= set(one.received))  # type: ignore[misc]
+        losses = await account_for(publisher, here, there)
 
     assert here.lost == there.lost == 0
     assert len(accepted) == len(publisher.attempts)
@@ -132,7 +133,7 @@ async def test_sockets_and_rates_outlive_a_jump(
     figures(
         f"clock of one of two workers jumps {HOURS} h ahead, then {HOURS} h behind",
         again_after="no pause",
-        lost=f"{lost(publisher, here, there)} of {2 * len(accepted)}",
+        losses=losses,
         publishes_refused=f"0 of {len(publisher.attempts)}",
         rate_over_both="30 a second",
         new_tokens_there="refused meanwhile (20104, 20105)",

@@ -5,13 +5,15 @@ import json
 import resource
 import time
 from collections.abc import Iterator
+from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.crowd import Crowd
-from tests.faults.rig import lost
 from tests.faults.scene import under_load
+from tests.faults.worker import Worker
 from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -23,6 +25,7 @@ SUBSCRIBERS = 5
 PUBLISH_RATE = 4
 BOUND_SECONDS = 60
 MAX_RECONNECT_SECONDS = 5
+FEW_FILES, MANY_CLIENTS = 256, 400
 
 
 @pytest.fixture(autouse=True)
@@ -63,10 +66,66 @@ async def test_a_thousand_come_back_within_a_second(
     figures(
         f"{CROWD} clients come back at once",
         again_after="no pause",
-        lost=f"{lost(publisher, *there)} of {SUBSCRIBERS * len(publisher.accepted)}",
+        losses=publisher.losses,
         all_connected_after=f"{took:.1f} s (at most {RATE} a second)",
         told_to_come_back=f"{crowd.refused} times",
         cut_off=crowd.cut,
         slowest_publish=f"{max(one.took for one in publisher.attempts):.1f} s",
         memory=f"{before} → {memory} MB",
+    )
+
+
+async def ask(worker: Worker, path: str) -> tuple[int, Any]:
+    """Return the status and the body of a GET."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(worker.base_url + path) as answer,
+    ):
+        return answer.status, await answer.json()
+
+
+async def until_ready(worker: Worker) -> None:
+    async with asyncio.timeout(BOUND_SECONDS):
+        while (await ask(worker, "/readyz"))[0] != 200:
+            continue
+
+
+async def test_clients_beyond_the_file_limit_are_told_and_disturb_nobody(
+    redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+) -> None:
+    environ = {"REDIS_URL": redis_server.url, "FAULT_FILES": str(FEW_FILES)}
+    worker = await asyncio.to_thread(start_worker, **environ)
+    async with under_load(worker.base_url, SUBSCRIBERS, PUBLISH_RATE) as scene:
+        there, publisher = scene
+        crowd = Crowd(worker.base_url, MANY_CLIENTS)
+        coming = asyncio.create_task(crowd.come())
+        await asyncio.wait_for(crowd.somebody_refused.wait(), BOUND_SECONDS)
+        # Redis has to be reached anew, with what newcomers leave.
+        await asyncio.to_thread(redis_server.kill)
+        await asyncio.to_thread(redis_server.start)
+        full = time.monotonic()
+        await there[0].until(
+            lambda: any(moment > full for moment in there[0].received.values())
+        )
+        lives, is_ready = await ask(worker, "/livez"), await ask(worker, "/readyz")
+        connected = crowd.connected
+        crowd.leave()
+        coming.cancel()
+        await until_ready(worker)
+
+    assert lives[0] == 200
+    assert is_ready[0] == 503
+    assert not is_ready[1]["descriptors"]
+    assert is_ready[1]["channel_layer"]
+    assert is_ready[1]["database"]
+    assert FEW_FILES / 2 < connected < FEW_FILES
+    assert [one.lost for one in there] == [0] * SUBSCRIBERS
+    figures(
+        f"{MANY_CLIENTS} clients, {FEW_FILES} file descriptors",
+        again_after="no pause",
+        losses=publisher.losses,
+        connected=connected,
+        told_to_come_back=f"{crowd.refused} times",
+        handshakes_answered_503=crowd.turned_away,
+        cut_off=crowd.cut,
     )

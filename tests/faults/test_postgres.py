@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber, authorization, lost
+from tests.faults.rig import Publisher, Subscriber, account_for, authorization
 from tests.faults.worker import Worker, run_django
 from tests.programs import PostgresServer
 
@@ -88,6 +88,7 @@ async def test_postgres_down_for_ten_seconds(
         stop.set()
         await load
         await known.until(lambda: set(publisher.accepted) <= set(known.received))
+        losses = await account_for(publisher, known)
 
     slowest = max(one.took for one in publisher.attempts)
     slowest_refusal = max(took for _, took in refusals)
@@ -98,7 +99,7 @@ async def test_postgres_down_for_ten_seconds(
     figures(
         f"PostgreSQL down for {OUTAGE_SECONDS} s",
         again_after="no pause",
-        lost=f"{lost(publisher, known)} of {len(publisher.accepted)}",
+        losses=losses,
         sockets_lost=known.lost,
         creates_again_after=f"{recovered - back:.1f} s",
         slowest_refusal=f"{slowest_refusal:.1f} s",

@@ -11,7 +11,7 @@ import redis.asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Subscriber, new_token
+from tests.faults.rig import Losses, Subscriber, new_token
 from tests.faults.scene import start_together
 from tests.faults.worker import Worker, create_streams
 from tests.programs import RedisServer
@@ -142,7 +142,7 @@ async def test_no_second_holds_31_and_nothing_is_refused_without_need(
     figures(
         f"{WORKERS} processes hammer one Stream for {HAMMER_SECONDS} s",
         again_after="no pause",
-        lost=f"0 of {len(accepted)}",
+        losses=Losses(lost=0, due=len(accepted), told=0),
         refused=f"{len(log.refused)} of {len(log.refused) + len(log.admitted)}",
         shortest_time_that_held_31=f"{min(gaps) / 1e6:.4f} s",
         accepted_by_process=" + ".join(str(len(numbers)) for numbers in found),

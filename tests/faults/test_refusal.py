@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber, new_token
+from tests.faults.rig import Publisher, Subscriber, account_for, new_token
 from tests.faults.scene import BOUND_SECONDS
 from tests.faults.twilsock import Session
 from tests.faults.worker import create_streams
@@ -17,6 +17,7 @@ from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
 
+IN_A_ROW, IN_A_ROW_RATE = 200, 29
 TIMES = 3
 """Publishes on each road, one after the other."""
 
@@ -102,6 +103,7 @@ async def test_nothing_is_accepted_that_nobody_will_hear(
         await asyncio.to_thread(redis_server.start if is_killed else redis_server.thaw)
         while max(subscriber.received) <= TIMES:
             await roads.publish()
+        losses = await account_for(publisher, subscriber)
 
     assert answers == [{UNAVAILABLE}] * TIMES
     assert subscription == UNAVAILABLE
@@ -109,7 +111,62 @@ async def test_nothing_is_accepted_that_nobody_will_hear(
     assert set(subscriber.received) <= {BY_JSON, BY_TWILSOCK, *publisher.accepted}
     figures(
         f"publishing while Redis is {fault}: REST, JSON, Twilsock",
-        lost="0, all refused with 503/20503",
+        losses=losses,
+        answers="503/20503 to all",
         sockets_lost=subscriber.lost,
         slowest_refusal=f"{slowest:.1f} s",
+    )
+
+
+class Asker:
+    """Publishes over one connection at a rate, and times each answer."""
+
+    def __init__(self, connection: ClientConnection, sid: str) -> None:
+        self._connection, self._sid = connection, sid
+        self._asked: dict[int, float] = {}
+        self.took: list[float] = []
+        self.codes: set[int | None] = set()
+
+    async def ask(self, count: int, rate: float) -> None:
+        """Publish so many Messages without waiting, and take all answers."""
+        taking = asyncio.create_task(self._take(count))
+        for number in range(count):
+            self._asked[number] = time.monotonic()
+            frame = {"type": "publish", "id": number, "stream": self._sid}
+            frame["data"] = {"n": BY_JSON}
+            await self._connection.send(json.dumps(frame))
+            await asyncio.sleep(1 / rate)  # the rate, not a wait for deliveries
+        await taking
+
+    async def _take(self, count: int) -> None:
+        while len(self.took) < count:
+            frame = json.loads(await self._connection.recv())
+            if frame["type"] in {"published", "error"}:
+                self.took.append(time.monotonic() - self._asked[frame["id"]])
+                self.codes.add(frame.get("code"))
+            elif frame["type"] == "ping":
+                await self._connection.send('{"type":"pong"}')
+
+
+async def test_publishes_of_one_connection_do_not_wait_in_a_row(
+    redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+) -> None:
+    # Probes as far apart as they are by default: they shall not be what helps.
+    environ = {"REDIS_URL": redis_server.url, "FAULT_SETTINGS": '{"PROBE_SECONDS": 5}'}
+    worker = await asyncio.to_thread(start_worker, **environ)
+    (sid,) = await asyncio.to_thread(create_streams, worker, 1)
+    url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
+    async with connect(url, compression=None) as connection:
+        await over_json(connection, "connect", token=new_token("alice"))
+        asker = Asker(connection, sid)
+        await asker.ask(1, IN_A_ROW_RATE)
+        asker.took.clear()
+        redis_server.freeze()
+        await asker.ask(IN_A_ROW, IN_A_ROW_RATE)
+
+    assert 20503 in asker.codes
+    assert max(asker.took) < BOUND_SECONDS
+    figures(
+        f"{IN_A_ROW} publishes over one connection while Redis is frozen",
+        slowest_answer=f"{max(asker.took):.1f} s",
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Attempt, Publisher, Subscriber, lost
+from tests.faults.rig import Attempt, Publisher, Subscriber, account_for
 from tests.faults.scene import BOUND_SECONDS, start_together
 from tests.faults.worker import create_streams
 from tests.programs import RedisServer
@@ -81,6 +81,7 @@ async def test_streams_of_the_other_server_go_on(
         back = time.monotonic()
         first = await until_all_deliver(publisher, sids, here, there)
         await all_arrive(await publish_to_all(publisher, sids), here, there)
+        losses = await account_for(publisher, here, there)
 
     for attempts in gone:
         answers = {(one.status, one.code) for one in attempts}
@@ -93,7 +94,7 @@ async def test_streams_of_the_other_server_go_on(
     figures(
         f"one of two Redis servers killed, {layer} layer",
         again_after=f"{first - back:.1f} s",
-        lost=f"{lost(publisher, here, there)} of {2 * len(publisher.accepted)}",
+        losses=losses,
         refused=f"{len(refused)} of {ROUNDS * STREAMS} publishes",
         slowest_refusal=f"{max(one.took for one in refused):.1f} s",
     )

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from project.cluster import nginx_command, worker_command
+from tests.documents import code_block
 from tests.programs import ROOT, Program, free_port, site_environ
 
 ACCOUNT_SID, AUTH_TOKEN = "AC" + "c" * 32, "auth-token-of-the-cluster-under-fault"
@@ -18,6 +19,17 @@ CREDENTIALS = {
 }
 
 
+HAPROXY = """\
+defaults
+    mode http
+    timeout client 120s
+frontend site
+    bind 127.0.0.1:{port}
+    default_backend workers
+"""
+"""What stands before the documented section."""
+
+
 class Worker:
     """One process of the demo site under uvicorn; it comes back on the same port."""
 
@@ -27,6 +39,7 @@ class Worker:
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         environ["FAULT_SETTINGS"] = json.dumps(settings)
+        self._files = environ.pop("FAULT_FILES", "")
         self.environ = worker_environ(data_dir, **environ)
         self.start()
 
@@ -34,6 +47,9 @@ class Worker:
         """Start it."""
         command = worker_command(self.port, "tests.faults.asgi:application")
         command += ["--log-level", "info"]
+        if self._files:
+            few = f'ulimit -n {self._files}; exec "$0" "$@"'
+            command = ["sh", "-c", few, *command]
         ready = "Uvicorn running on"
         self.program = Program(*command, ready=ready, environ=self.environ)
 
@@ -101,6 +117,26 @@ class Front:
         command = nginx_command(folder, port, [worker.port for worker in workers])
         command += ["-g", "error_log stderr notice;"]
         self._program = Program(*command, ready="start worker process ")
+
+    def stop(self) -> None:
+        """End it."""
+        self._program.stop()
+
+
+class HAProxy:
+    """HAProxy before two workers, with the section that docs/deployment.md shows."""
+
+    def __init__(self, folder: Path, *workers: Worker) -> None:
+        port = free_port()
+        self.base_url = f"http://127.0.0.1:{port}"
+        backend = code_block("docs/deployment.md", "haproxy", "backend workers")
+        for documented, worker in zip((8001, 8002), workers, strict=True):
+            backend = backend.replace(f":{documented}\n", f":{worker.port}\n")
+        path = folder / "haproxy.cfg"
+        path.write_text(HAPROXY.format(port=port) + backend)
+        self._program = Program(
+            "haproxy", "-W", "-db", "-f", str(path), ready="success"
+        )
 
     def stop(self) -> None:
         """End it."""

@@ -105,7 +105,7 @@ async def abroadcast_message(event: Event) -> None:
         try:
             wait = await layer.group_send_in_rate(group, event, rate)
         except RedisUnavailable as error:
-            raise ServiceUnavailable from error
+            raise ServiceUnavailable(is_unpublished=error.is_undone) from error
         rate_limit.check(stream_sid, wait)
     else:
         await rate_limit.aspend(stream_sid)
@@ -194,9 +194,9 @@ async def _check_reachable(stream_sid: str, group: str) -> None:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                 await hub.wait()
         except TimeoutError as error:
-            raise ServiceUnavailable from error
+            raise ServiceUnavailable(is_unpublished=True) from error
     if hub.unreachable and server_of(channel_layer(), group) in hub.unreachable:
-        raise ServiceUnavailable
+        raise ServiceUnavailable(is_unpublished=True)
 
 
 def broadcast(event: Event | ServiceEvent) -> None:

@@ -1,0 +1,77 @@
+"""One process that Redis does not reach while others publish: its clients are told."""
+
+import asyncio
+import time
+
+import pytest
+import redis.asyncio
+
+from tests.faults.conftest import Figures, StartWorker
+from tests.faults.gate import Gate
+from tests.faults.scene import report, two_workers
+from tests.programs import RedisServer
+
+pytestmark = pytest.mark.redis
+
+CUT_OFF_SECONDS = 8
+FULL_SECONDS = 4
+
+
+@pytest.mark.parametrize("layer", ["redis", "pubsub"])
+async def test_a_worker_is_cut_off_from_redis(
+    layer: str, redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+) -> None:
+    environ = {"REDIS_URL": redis_server.url, "FAULT_LAYER": layer}
+    async with Gate(redis_server.url) as gate:
+        second = {"REDIS_URL": f"redis://127.0.0.1:{gate.port}/0"}
+        async with two_workers(start_worker, second, **environ) as scene:
+            began = time.monotonic()
+            gate.is_silent = True
+            await asyncio.sleep(CUT_OFF_SECONDS)  # the fault lasts, nothing is awaited
+            gate.is_silent = False
+            back = time.monotonic()
+            first = await scene.until_delivered(back)
+
+    assert scene.publisher.losses is not None
+    assert scene.publisher.losses.lost > 0
+    fault = f"one of two workers cut off from Redis for {CUT_OFF_SECONDS} s"
+    times = {"began": began, "back": back, "first": first}
+    report(figures, f"{fault}, {layer} layer", scene, **times)
+
+
+async def test_connections_that_listen_are_killed(
+    redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+) -> None:
+    environ = {"REDIS_URL": redis_server.url, "FAULT_LAYER": "redis"}
+    async with (
+        two_workers(start_worker, **environ) as scene,
+        redis.asyncio.Redis(port=redis_server.port) as client,
+    ):
+        began = time.monotonic()
+        assert await client.client_kill_filter(_type="pubsub") >= 2
+        first = await scene.until_delivered(began)
+
+    times = {"began": began, "back": began, "first": first}
+    report(figures, "CLIENT KILL TYPE pubsub", scene, **times)
+
+
+@pytest.mark.parametrize("layer", ["redis", "pubsub"])
+async def test_redis_takes_no_more_clients(
+    layer: str, redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+) -> None:
+    environ = {"REDIS_URL": redis_server.url, "FAULT_LAYER": layer}
+    async with (
+        two_workers(start_worker, **environ) as scene,
+        redis.asyncio.Redis(port=redis_server.port) as client,
+    ):
+        await client.config_set("maxclients", 1)
+        began = time.monotonic()
+        await client.client_kill_filter(_type="pubsub")
+        await asyncio.sleep(FULL_SECONDS)  # the fault lasts, nothing is awaited
+        await client.config_set("maxclients", 10_000)
+        back = time.monotonic()
+        first = await scene.until_delivered(back)
+
+    fault = f"Redis takes no new clients for {FULL_SECONDS} s, {layer} layer"
+    times = {"began": began, "back": back, "first": first}
+    report(figures, fault, scene, **times)

@@ -1,0 +1,130 @@
+"""A proxy in front of a worker that cannot publish, beside one that can."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from tests.faults.conftest import Figures, StartFront, StartWorker
+from tests.faults.gate import Gate
+from tests.faults.rig import (
+    WAIT_SECONDS,
+    Publisher,
+    Subscriber,
+    account_for,
+    authorization,
+)
+from tests.faults.worker import Front, HAProxy, Worker, create_streams
+from tests.programs import RedisServer
+
+pytestmark = pytest.mark.redis
+
+PUBLISHES, STREAMS, AT_ONCE = 400, 20, 4
+MAX_REFUSED = PUBLISHES // 100
+BODY = {
+    "code": 20503,
+    "message": "Service unavailable",
+    "more_info": "https://www.twilio.com/docs/errors/20503",
+    "status": 503,
+}
+NAMES = {Front: "nginx", HAProxy: "HAProxy"}
+ASKED_BY_FRONT = {"X-Unpublished-Status": "502"}
+
+
+async def until_not_ready(worker: Worker) -> None:
+    """Wait until a worker says that it cannot publish."""
+    async with asyncio.timeout(WAIT_SECONDS), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{worker.base_url}/readyz") as answer:
+                if answer.status == 503:
+                    return
+
+
+async def post(url: str, data: str) -> tuple[int, str, object]:
+    """Return status, type and body of the answer to a POST."""
+    async with (
+        aiohttp.ClientSession(headers=authorization()) as session,
+        session.post(url, data={"Data": data}) as answer,
+    ):
+        return answer.status, answer.content_type, await answer.json()
+
+
+async def publish_many(publisher: Publisher, sids: list[str]) -> None:
+    for _ in range(0, PUBLISHES, AT_ONCE):
+        turn = [sids[n % STREAMS] for n in range(AT_ONCE)]
+        await asyncio.gather(*map(publisher.publish, turn))
+        sids = sids[AT_ONCE:] + sids[:AT_ONCE]
+
+
+@pytest.mark.parametrize("kind", [Front, HAProxy])
+async def test_publishes_go_to_the_worker_that_redis_reaches(
+    kind: type[Front | HAProxy],
+    redis_server: RedisServer,
+    start_worker: StartWorker,
+    start_front: StartFront,
+    figures: Figures,
+) -> None:
+    environ = {"REDIS_URL": redis_server.url}
+    async with Gate(redis_server.url) as gate:
+        well = await asyncio.to_thread(start_worker, **environ)
+        environ["REDIS_URL"] = f"redis://127.0.0.1:{gate.port}/0"
+        cut_off = await asyncio.to_thread(start_worker, **environ)
+        front = await asyncio.to_thread(start_front, well, cut_off, kind=kind)
+        sids = await asyncio.to_thread(create_streams, well, STREAMS)
+        async with (
+            Subscriber(well.base_url, *sids) as subscriber,
+            Publisher(front.base_url, sids[0]) as publisher,
+        ):
+            gate.is_silent = True
+            await until_not_ready(cut_off)
+            await publish_many(publisher, sids)
+            losses = await account_for(publisher, subscriber)
+
+    refused = [one for one in publisher.attempts if one.status != 201]
+    assert {one.code for one in refused} <= {20503}
+    assert len(refused) < MAX_REFUSED
+    assert subscriber.doubles == losses.lost == 0
+    figures(
+        f"publishing through {NAMES[kind]}, one of two workers unreachable",
+        again_after="no pause",
+        losses=losses,
+        publishes_refused=f"{len(refused)} of {PUBLISHES}",
+        slowest_publish=f"{max(one.took for one in publisher.attempts):.1f} s",
+    )
+
+
+async def test_nginx_answers_in_json_where_no_worker_does(
+    redis_server: RedisServer, start_worker: StartWorker, start_front: StartFront
+) -> None:
+    worker = await asyncio.to_thread(start_worker, REDIS_URL=redis_server.url)
+    front = await asyncio.to_thread(start_front, worker)
+    url = f"{front.base_url}/v1/Services/default/Streams/demo/Messages"
+    assert (await post(url, '{"n": 1}'))[0] == 201
+
+    await asyncio.to_thread(redis_server.kill)
+    await until_not_ready(worker)
+    unreachable = await post(url, '{"n": 2}')
+    await asyncio.to_thread(worker.stop)
+    down = await post(url, '{"n": 3}')
+
+    assert unreachable == down == (503, "application/json", BODY)
+
+
+async def test_only_what_was_certainly_not_published_is_tried_elsewhere(
+    redis_server: RedisServer, start_worker: StartWorker
+) -> None:
+    worker = await asyncio.to_thread(start_worker, REDIS_URL=redis_server.url)
+    async with (
+        Publisher(worker.base_url, "demo", headers=ASKED_BY_FRONT) as front,
+        Publisher(worker.base_url, "demo") as client,
+    ):
+        assert (await front.publish()).status == 201
+        redis_server.freeze()
+        # Sent to Redis, which may carry it out yet.
+        sent = await front.publish()
+        await until_not_ready(worker)
+        unsent, plain = await front.publish(), await client.publish()
+
+    assert (sent.status, sent.code) == (503, 20503)
+    assert (unsent.status, unsent.code) == (502, 20503)
+    assert (plain.status, plain.code) == (503, 20503)
