@@ -130,7 +130,10 @@ class JsonConsumer(SubscriberConsumer):
 
     async def close_with(self, code: CloseCode) -> None:
         """Say why and when to come back, then close."""
-        pause = round(jitter(max(self.reconnect_window, MAX_RECONNECT_SECONDS)), 1)
+        # Those of a process that stops are spread already: each close has its moment.
+        is_spread = code is CloseCode.SERVER_LEAVING
+        least = 0 if is_spread else MAX_RECONNECT_SECONDS
+        pause = round(jitter(max(self.reconnect_window, least)), 1)
         closing = protocol.reply(
             "closing",
             code=int(code),

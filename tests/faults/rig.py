@@ -7,6 +7,7 @@ import random
 import time
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +16,7 @@ import aiohttp
 from twilio.jwt.access_token import AccessToken
 from twilio.jwt.access_token.grants import SyncGrant
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosedError, WebSocketException
 
 from tests.faults.worker import ACCOUNT_SID, AUTH_TOKEN, KEY_SECRET, KEY_SID
 
@@ -120,11 +121,12 @@ class Subscriber:
         pause = None
         first = {"type": "connect", "id": 1, "token": self._token}
         await connection.send(json.dumps(first))
-        async for text in connection:
-            frame = json.loads(text)
-            if frame["type"] == "closing":
-                pause = frame["reconnect_after"]
-            await self._take(connection, frame)
+        with suppress(ConnectionClosedError):  # as any code but 1000 and 1001 is
+            async for text in connection:
+                frame = json.loads(text)
+                if frame["type"] == "closing":
+                    pause = frame["reconnect_after"]
+                await self._take(connection, frame)
         return pause
 
     async def _take(self, connection: ClientConnection, frame: dict[str, Any]) -> None:

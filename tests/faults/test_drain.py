@@ -26,7 +26,6 @@ CLIENTS = 30
 DRAIN_SECONDS = 2
 BOUND_SECONDS = 10
 """What a stop may take: the window, 2 s for the last one, and a slow machine."""
-MAX_RECONNECT_SECONDS = 5
 
 Start = Callable[[], Worker | DemoSite]
 
@@ -84,8 +83,8 @@ def check_words(listeners: list[Listener], sessions: list[Session]) -> list[floa
     """Check what everybody was told; return when the clients are to come back."""
     assert {one.last["type"] for one in listeners} == {"closing"}
     pauses = sorted(one.last["reconnect_after"] for one in listeners)
-    assert len(set(pauses)) > CLIENTS / 4
-    assert 0 <= pauses[0] < pauses[-1] <= MAX_RECONNECT_SECONDS
+    # At once: what spreads them is when each is closed.
+    assert set(pauses) == {0}
     # Without a word: so an SDK is back soonest.
     assert [session.told for session in sessions] == [[]] * CLIENTS
     return pauses
@@ -122,7 +121,7 @@ async def test_everybody_is_sent_away_in_time(
     assert last - first > DRAIN_SECONDS / 4
     figures(
         f"SIGTERM, {request.node.callspec.id}, {2 * CLIENTS} sockets",
-        again_after=f"told to wait {pauses[0]} to {pauses[-1]} s",
+        again_after=f"told to come back after {pauses[-1]} s",
         sockets_lost="0, all sent away",
         closes=f"{first:.1f} to {last:.1f} s after it",
         ended_after=f"{took:.1f} s, one client silent (window {DRAIN_SECONDS} s)",
