@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Publisher, Subscriber, account_for, authorization
-from tests.faults.worker import Worker, run_django
-from tests.programs import PostgresServer
+from tests.faults.worker import Worker, create_streams, run_django
+from tests.programs import PostgresServer, RedisServer
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
 
@@ -105,6 +105,44 @@ async def test_postgres_down_for_ten_seconds(
         slowest_refusal=f"{slowest_refusal:.1f} s",
         publishes_refused=f"0 of {len(publisher.attempts)}",
         slowest_publish=f"{slowest:.1f} s",
+    )
+
+
+async def test_publishers_that_wait_for_redis_hold_no_database_connection(
+    postgres_server: PostgresServer,
+    redis_server: RedisServer,
+    start_worker: StartWorker,
+    figures: Figures,
+) -> None:
+    urls = {"REDIS_URL": redis_server.url, "DATABASE_URL": postgres_server.url}
+    worker = await asyncio.to_thread(start_worker, **urls)
+    sids = await asyncio.to_thread(create_streams, worker, AT_ONCE)
+    async with (
+        Subscriber(worker.base_url, "demo"),
+        Publisher(worker.base_url, sids[0]) as publisher,
+        aiohttp.ClientSession(headers=authorization()) as session,
+    ):
+        redis_server.freeze()
+        # Each of them is looked up in the database, and then waits for Redis.
+        waiting = [asyncio.create_task(publisher.publish(sid)) for sid in sids]
+        began = time.monotonic()
+        statuses = []
+        for sid in sids:
+            url = f"{worker.base_url}/v1/Services/default/Streams/{sid}"
+            async with session.get(url) as answer:
+                statuses.append(answer.status)
+        took = time.monotonic() - began
+        async with session.get(f"{worker.base_url}/readyz") as answer:
+            health = await answer.json()
+        attempts = await asyncio.gather(*waiting)
+
+    assert {one.status for one in attempts} == {503}
+    assert set(statuses) == {200}
+    assert health["database"]
+    figures(
+        f"{AT_ONCE} publishes wait for a frozen Redis",
+        reads_meanwhile=f"{AT_ONCE} of {AT_ONCE}, in {took:.1f} s",
+        slowest_refusal=f"{max(one.took for one in attempts):.1f} s",
     )
 
 
