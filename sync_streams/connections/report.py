@@ -2,34 +2,33 @@
 
 import asyncio
 from collections.abc import Mapping
+from heapq import nlargest
 from typing import Any
 
 from sync_streams.delivery.cluster import survey
-from sync_streams.delivery.cluster.listing import MAX_ROWS, Row, Wanted, newest
+from sync_streams.delivery.cluster.listing import MAX_ROWS, Row, Wanted
 from sync_streams.delivery.hub import Hub
 
 from .registry import Connection, connections
 
-SLICE_CONNECTIONS = 500
+SLICE_CONNECTIONS = 250
 """Connections looked at before others get a turn of the event loop."""
 
 
 async def answer(_: Hub, question: Mapping[str, Any]) -> None:
     """Answer which connections of this process are as wanted, newest first."""
     wanted, process = question["wanted"], survey.process_name()
-    rows: list[Row] = []
-    total = 0
     if wanted.get("process", "") not in {"", process}:
         return
+    matching: list[Connection] = []
     for number, connection in enumerate(connections):
         if number % SLICE_CONNECTIONS == 0:
             await asyncio.sleep(0)
         if _is_wanted(connection, wanted):
-            total += 1
-            rows.append(_describe(connection, process))
-        if len(rows) > 2 * MAX_ROWS:
-            rows = newest(rows)
-    await survey.reply(question, rows=newest(rows), total=total)
+            matching.append(connection)
+    newest = nlargest(MAX_ROWS, matching, key=lambda one: one.since)
+    rows = [_describe(connection, process) for connection in newest]
+    await survey.reply(question, rows=rows, total=len(matching))
 
 
 def _is_wanted(connection: Connection, wanted: Wanted) -> bool:
