@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from . import __version__
+from . import __version__, health
+from .conf import get_settings
 from .connections.registry import connections
 from .delivery.counters import counters
 from .delivery.hub import Hub, latest_hub
@@ -51,6 +52,8 @@ GAUGES: dict[str, Callable[[], float]] = {
     "event_loop_lag_seconds": _of_hub(lambda hub: max(0.0, hub.lag)),
     "unreachable": _of_hub(lambda hub: hub.is_unreachable),
     "draining": lambda: connections.is_draining,
+    "max_connections": lambda: get_settings().max_connections,
+    "max_lag_seconds": lambda: get_settings().max_lag_seconds,
     "open_descriptors": _descriptors,
     "max_descriptors": lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0],
     "start_time_seconds": lambda: STARTED,
@@ -63,6 +66,7 @@ TABLES: dict[str, Callable[[], dict[Labels, float]]] = {
         ("yes",): counters.gaps_told,
         ("no",): counters.gaps_untold,
     },
+    "ready": lambda: {(part,): holds for part, holds in health.last_answer.items()},
     "webhooks": lambda: {(name,): count for name, count in outcomes.totals.items()},
     "info": lambda: {(__version__,): 1},
 }

@@ -23,6 +23,9 @@ from .databases import run, without_transaction, written_alias
 from .delivery.cluster.broadcast import acheck_rate
 from .delivery.hub import get_hub
 
+last_answer: dict[str, bool] = {}
+"""What :func:`ready` last answered, by part; for metrics."""
+
 
 @without_transaction
 @never_cache
@@ -51,6 +54,7 @@ async def ready(request: HttpRequest) -> HttpResponse:
         "event_loop": get_hub().lag <= get_settings().max_lag_seconds,
         "descriptors": not descriptors.are_scarce(),
     }
+    last_answer.update(parts)
     status = 200 if all(parts.values()) else 503
     return JsonResponse(parts, status=status)
 

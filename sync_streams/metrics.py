@@ -86,11 +86,16 @@ FAMILIES = {
         ("transport", "code"),
     ),
     "connections": Family("gauge", "Connections now, by transport.", ("transport",)),
+    "max_connections": Family("gauge", "Connections that the process accepts."),
     "subscriptions": Family("gauge", "Subscriptions now."),
     "streams_subscribed": Family("gauge", "Streams with subscribers now."),
     "backlog_messages": Family("gauge", "Frames that wait for slow readers."),
     "event_queue_length": Family("gauge", "Events that wait to be delivered."),
     "event_loop_lag_seconds": Family("gauge", "How late the event loop last was."),
+    "max_lag_seconds": Family("gauge", "Lag above which newcomers are rejected."),
+    "ready": Family(
+        "gauge", "What readyz last answered, by part: 1 if it is in order.", ("part",)
+    ),
     "unreachable": Family("gauge", "1 while no events reach the process."),
     "times_unreachable": Family("counter", "Times that no events reached the process."),
     "probes_missed": Family("counter", "Probes of the layer that did not return."),

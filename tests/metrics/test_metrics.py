@@ -118,7 +118,7 @@ def test_every_bucket_holds_what_is_not_above_it() -> None:
 def test_no_metric_has_a_label_of_a_stream_or_an_identity() -> None:
     names = {label for family in metrics.FAMILIES.values() for label in family.labels}
 
-    assert names == {"transport", "outcome", "code", "told", "version"}
+    assert names == {"transport", "outcome", "code", "told", "part", "version"}
 
 
 @pytest.mark.usefixtures("_routed")

@@ -1,0 +1,133 @@
+"""Metrics of two workers on one port: what each did is seen from either."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.faults.worker import AUTH_TOKEN
+from tests.metrics.workers import MAX_TRIES, WORKERS, Client, Scrape, Workers, serving
+from tests.webhooks.conftest import Receiver
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    with serving(tmp_path_factory.mktemp("workers")) as workers:
+        yield workers
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver(AUTH_TOKEN)
+    yield receiver
+    receiver.stop()
+
+
+def scrape_until(workers: Workers, condition: Callable[[Scrape], bool]) -> Scrape:
+    """Scrape until what takes its time, a close or a webhook, has been counted."""
+    for _ in range(MAX_TRIES):
+        scrape = workers.scrape()
+        if len(scrape.processes) == WORKERS and condition(scrape):
+            return scrape
+    raise AssertionError(workers.scrape().text)
+
+
+def test_publishes_of_each_worker_are_seen_from_either(workers: Workers) -> None:
+    before = workers.scrape().by_process("publishes_total")
+    done: list[int] = []
+    while len(done) < MAX_TRIES:
+        workers.request("/default/Streams", UniqueName=f"s{len(done) // 10}")
+        done.append(workers.publish(f"s{len(done) // 10}"))
+        first = workers.scrape().by_process("publishes_total")
+        if len(first - before) == WORKERS:
+            break
+
+    for scrape in workers.scrape_each():
+        published = scrape.by_process("publishes_total", transport="rest")
+        published.subtract(before)
+        assert set(published) == scrape.processes
+        assert all(published.values())
+        assert sum(published.values()) == len(done)
+        assert set(done) == {201}
+        assert scrape.total("publish_seconds_count") >= len(done)
+
+
+def test_connections_and_deliveries_are_counted_where_they_are(
+    workers: Workers,
+) -> None:
+    workers.request("/default/Streams", UniqueName="heard")
+    before = scrape_until(workers, lambda scrape: not scrape.total("connections"))
+    clients: list[Client] = []
+    with ExitStack() as stack:
+        while len(clients) < MAX_TRIES:
+            clients.append(stack.enter_context(Client(workers, "heard")))
+            if len(+workers.scrape().by_process("connections")) == WORKERS:
+                break
+        for number in range(3):
+            assert workers.publish("heard", number) == 201
+        for client in clients:
+            client.wait_for(2)
+
+        for scrape in workers.scrape_each():
+            open_ = scrape.by_process("connections", transport="websocket")
+            assert set(+open_) == scrape.processes
+            assert sum(open_.values()) == len(clients)
+            assert scrape.by_process("subscriptions") == open_
+            assert scrape.total("streams_subscribed") == WORKERS
+            delivered = scrape.by_process("deliveries_total")
+            delivered.subtract(before.by_process("deliveries_total"))
+            assert delivered == {pid: 3 * count for pid, count in open_.items()}
+
+    after = scrape_until(workers, lambda scrape: not scrape.total("connections"))
+    opened = after.total("connections_opened_total")
+    assert opened - before.total("connections_opened_total") == len(clients)
+    closed = after.total("connections_closed_total", code="client")
+    earlier = before.total("connections_closed_total", code="client")
+    assert closed - earlier == len(clients)
+
+
+def test_webhooks_are_counted_by_their_outcome(
+    workers: Workers, receiver: Receiver
+) -> None:
+    before = workers.scrape()
+    enabled = {"WebhooksFromRestEnabled": "true"}
+    services = [
+        workers.request("", WebhookUrl=receiver.url(path), **enabled).json()["sid"]
+        for path in ("", "500")
+    ]
+    for sid in services:
+        for _ in range(3):
+            workers.request(f"/{sid}/Streams")
+
+    def number(scrape: Scrape, outcome: str) -> float:
+        counts = [s.total("webhooks_total", outcome=outcome) for s in (scrape, before)]
+        return counts[0] - counts[1]
+
+    after = scrape_until(
+        workers, lambda s: number(s, "delivered") + number(s, "refused") >= 6
+    )
+    assert number(after, "delivered") == 3
+    assert number(after, "refused") == 3
+    assert len([receiver.parameters() for _ in range(6)]) == 6
+
+
+def test_gaps_are_those_that_clients_were_told_of(workers: Workers) -> None:
+    workers.request("/default/Streams", UniqueName="torn")
+    before = workers.scrape()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(workers, "torn")) for _ in range(4)]
+        workers.redis.kill()
+        workers.redis.start()
+        for _ in range(MAX_TRIES):
+            if workers.publish("torn", 1) == 201:
+                break
+        for client in clients:
+            client.wait_for(1)
+        after = scrape_until(workers, lambda s: not s.total("unreachable"))
+
+    told = after.total("gaps_total", told="yes") - before.total("gaps_total")
+    assert told == sum(client.gaps for client in clients) >= len(clients)
+    missed = after.total("times_unreachable_total")
+    assert missed > before.total("times_unreachable_total")
