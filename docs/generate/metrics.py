@@ -25,9 +25,7 @@ them apart. A process that does not answer within a quarter of a second is missi
 that scrape. Without the extra the view answers 501.
 
 No metric has a label for a Stream or an identity, so their number does not grow.
-Histograms are in seconds. Useful alerts: `unreachable` is 1, `event_loop_lag_seconds`
-above `MAX_LAG_SECONDS`, a rising rate of `dropped` or `gaps`, `connections` close to
-`MAX_CONNECTIONS`, `open_descriptors` close to `max_descriptors`.
+Histograms are in seconds. [Monitoring](monitoring.md) has alert rules and a dashboard.
 
 This page is generated from `sync_streams/metrics.py`.
 

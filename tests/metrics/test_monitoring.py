@@ -1,0 +1,278 @@
+"""docs/monitoring: alerts that fire at their fault, a dashboard that asks for metrics.
+
+promtool and a real Prometheus judge; both are in Debian's package ``prometheus``.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from sync_streams.metrics import FAMILIES, PREFIX
+from tests.documents import ROOT
+from tests.metrics.workers import MAX_TRIES, WAIT_SECONDS, Client, Workers, serving
+from tests.programs import Program, cannot_have, free_port
+
+ALERTS = ROOT / "docs/monitoring/alerts.yml"
+DASHBOARD = ROOT / "docs/monitoring/dashboard.json"
+PAGE = ROOT / "docs/monitoring.md"
+
+OWN_LABELS = {"process", "le"}
+WELL = """
+sync_streams_info{process="w:1",version="1"} 1x90
+sync_streams_info{process="w:2",version="1"} 1x90
+sync_streams_ready{process="w:1",part="database"} 1x90
+sync_streams_unreachable{process="w:1"} 0x90
+sync_streams_publishes_total{process="w:1",outcome="published"} 0+600x90
+sync_streams_gaps_total{process="w:1",told="no"} 0x90
+sync_streams_dropped_total{process="w:1"} 0x90
+sync_streams_deliveries_total{process="w:1"} 0+6000x90
+sync_streams_event_loop_lag_seconds{process="w:1"} 0.01x90
+sync_streams_max_lag_seconds{process="w:1"} 1x90
+sync_streams_event_queue_length{process="w:1"} 2x90
+sync_streams_delivery_seconds_bucket{process="w:1",le="0.5"} 0+60x90
+sync_streams_delivery_seconds_bucket{process="w:1",le="5.0"} 0+60x90
+sync_streams_delivery_seconds_bucket{process="w:1",le="+Inf"} 0+60x90
+sync_streams_broadcast_seconds_bucket{process="w:1",le="0.1"} 0+60x90
+sync_streams_broadcast_seconds_bucket{process="w:1",le="5.0"} 0+60x90
+sync_streams_broadcast_seconds_bucket{process="w:1",le="+Inf"} 0+60x90
+sync_streams_database_seconds_bucket{process="w:1",le="0.5"} 0+60x90
+sync_streams_database_seconds_bucket{process="w:1",le="5.0"} 0+60x90
+sync_streams_database_seconds_bucket{process="w:1",le="+Inf"} 0+60x90
+sync_streams_open_descriptors{process="w:1"} 100x90
+sync_streams_max_descriptors{process="w:1"} 1000x90
+sync_streams_connections{process="w:1",transport="websocket"} 50x90
+sync_streams_max_connections{process="w:1"} 1000x90
+sync_streams_webhooks_total{process="w:1",outcome="delivered"} 0+60x90
+sync_streams_rate_refusals_total{process="w:1"} 0x90
+"""
+"""Ninety minutes of two processes that are well, in promtool's notation."""
+
+FAULTS = {
+    "SyncStreamsDown": {
+        'sync_streams_info{process="w:1",version="1"}': "1x29 stale",
+        'sync_streams_info{process="w:2",version="1"}': "1x29 stale",
+    },
+    "SyncStreamsProcessMissing": {
+        'sync_streams_info{process="w:2",version="1"}': "1x29 stale",
+    },
+    "SyncStreamsNotReady": {
+        'sync_streams_ready{process="w:1",part="database"}': "1x29 0x60",
+    },
+    "SyncStreamsUnreachable": {
+        'sync_streams_unreachable{process="w:1"}': "0x29 1x60",
+    },
+    "SyncStreamsPublishesUnavailable": {
+        'sync_streams_publishes_total{process="w:1",outcome="20503"}': "0x29 0+10x60",
+    },
+    "SyncStreamsPublishesFail": {
+        'sync_streams_publishes_total{process="w:1",outcome="failed"}': "_x40 1x49",
+    },
+    "SyncStreamsGaps": {
+        'sync_streams_gaps_total{process="w:1",told="no"}': "0x39 1x50",
+    },
+    "SyncStreamsDrops": {
+        'sync_streams_dropped_total{process="w:1"}': "0x29 0+60x60",
+    },
+    "SyncStreamsLag": {
+        'sync_streams_event_loop_lag_seconds{process="w:1"}': "0.01x29 0.6x60",
+    },
+    "SyncStreamsQueue": {
+        'sync_streams_event_queue_length{process="w:1"}': "2x29 129x60",
+    },
+    "SyncStreamsSlowDelivery": {
+        'sync_streams_delivery_seconds_bucket{process="w:1",le="0.5"}': "0x90",
+    },
+    "SyncStreamsSlowLayer": {
+        'sync_streams_broadcast_seconds_bucket{process="w:1",le="0.1"}': "0x90",
+    },
+    "SyncStreamsSlowDatabase": {
+        'sync_streams_database_seconds_bucket{process="w:1",le="0.5"}': "0x90",
+    },
+    "SyncStreamsDescriptors": {
+        'sync_streams_open_descriptors{process="w:1"}': "100x29 801x60",
+    },
+    "SyncStreamsFull": {
+        'sync_streams_connections{process="w:1",transport="websocket"}': "50x29 801x60",
+    },
+    "SyncStreamsFullSoon": {
+        'sync_streams_open_descriptors{process="w:1"}': "100+5x90",
+    },
+    "SyncStreamsWebhooks": {
+        'sync_streams_webhooks_total{process="w:1",outcome="refused"}': "0+60x90",
+    },
+    "SyncStreamsRateRefusals": {
+        'sync_streams_rate_refusals_total{process="w:1"}': "0+90x90",
+    },
+}
+"""What becomes of which series, for each alert to fire at minute 45."""
+
+IMPLIED = {"SyncStreamsDescriptors": {"SyncStreamsFullSoon"}}
+"""Alerts that may fire beside another."""
+
+
+def rules() -> list[dict[str, Any]]:
+    [group] = yaml.safe_load(ALERTS.read_text())["groups"]
+    return list(group["rules"])
+
+
+def queries() -> list[str]:
+    """Return each query of the dashboard, as Prometheus reads it."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    found = [one["expr"] for panel in panels for one in panel.get("targets", ())]
+    return [query.replace("$__rate_interval", "1m") for query in found]
+
+
+def promtool(*arguments: str) -> str:
+    if shutil.which("promtool") is None:
+        cannot_have("promtool")
+    run = subprocess.run(
+        ["promtool", *arguments], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def case(changes: dict[str, str], fires: set[str]) -> dict[str, Any]:
+    """Return a case for promtool: of all alerts, which fire at minute 45."""
+    pairs = [line.rpartition(" ") for line in WELL.strip().splitlines()]
+    series = {name: values for name, _, values in pairs} | changes
+    expr = 'count by (alertname) (ALERTS{alertstate="firing"})'
+    samples = [
+        {"labels": f'{{alertname="{name}"}}', "value": 1} for name in sorted(fires)
+    ]
+    return {
+        "interval": "1m",
+        "input_series": [
+            {"series": name, "values": values} for name, values in series.items()
+        ],
+        "promql_expr_test": [
+            {"expr": expr, "eval_time": "45m", "exp_samples": samples}
+        ],
+    }
+
+
+def judge(folder: Path, *cases: dict[str, Any]) -> None:
+    tests = {
+        "rule_files": [str(ALERTS)],
+        "evaluation_interval": "1m",
+        "tests": list(cases),
+    }
+    path = folder / "tests.yml"
+    path.write_text(yaml.safe_dump(tests))
+    promtool("test", "rules", str(path))
+
+
+def test_alerts_are_rules_that_prometheus_takes() -> None:
+    assert f"{len(rules())} rules found" in promtool("check", "rules", str(ALERTS))
+
+
+def test_no_alert_fires_while_all_is_well(tmp_path: Path) -> None:
+    judge(tmp_path, case({}, set()))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_alert_fires_at_its_fault_and_no_other(name: str, tmp_path: Path) -> None:
+    judge(tmp_path, case(FAULTS[name], {name} | IMPLIED.get(name, set())))
+
+
+def test_every_alert_has_a_fault_and_says_what_to_do() -> None:
+    names = {rule["alert"] for rule in rules()}
+    told = set(re.findall(r"^\| `(SyncStreams\w+)` \|", PAGE.read_text(), re.MULTILINE))
+
+    assert names == set(FAULTS) == told
+
+
+@pytest.mark.parametrize("query", [*queries(), *(rule["expr"] for rule in rules())])
+def test_every_query_asks_for_metrics_and_labels_that_exist(query: str) -> None:
+    suffixes = {
+        "counter": ("_total",),
+        "gauge": ("",),
+        "histogram": ("_bucket", "_count", "_sum"),
+    }
+    known = {
+        f"{PREFIX}{name}{suffix}": family
+        for name, family in FAMILIES.items()
+        for suffix in suffixes[family.kind]
+    }
+    names = re.findall(r"sync_streams_\w+", query)
+    asked = re.findall(r"(\w+)!?=", query)
+    asked += re.findall(r"\w+", " ".join(re.findall(r"(?:by|on) \(([^)]*)\)", query)))
+    labels = {label for name in names for label in known[name].labels}
+
+    assert names
+    assert set(asked) <= labels | OWN_LABELS
+
+
+def test_every_metric_is_on_the_dashboard() -> None:
+    shown = " ".join(queries())
+    bounds = {"max_lag_seconds"}
+
+    assert {name for name in FAMILIES if PREFIX + name not in shown} == bounds
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    with serving(tmp_path_factory.mktemp("workers")) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    workers: Workers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Run a Prometheus that scrapes the workers; return its API's address."""
+    binary = shutil.which("prometheus") or cannot_have("Prometheus")
+    folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
+    target = {"targets": [workers.base_url.removeprefix("http://")]}
+    settings = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(ALERTS)],
+        "scrape_configs": [{"job_name": "sync", "static_configs": [target]}],
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(settings))
+    command = [
+        binary,
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with Program(*command, ready="Server is ready to receive web requests"):
+        yield f"http://127.0.0.1:{port}/api/v1"
+
+
+def ask(prometheus: str, query: str) -> list[Any]:
+    answer = requests.get(
+        f"{prometheus}/query", params={"query": query}, timeout=WAIT_SECONDS
+    )
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["data"]["result"])
+
+
+@pytest.mark.redis
+def test_prometheus_answers_every_panel(workers: Workers, prometheus: str) -> None:
+    assert requests.get(f"{workers.base_url}/readyz", timeout=WAIT_SECONDS).ok
+    workers.request("/default/Streams", UniqueName="asked")
+    with Client(workers, "asked"):
+        pass  # one that ends
+    with Client(workers, "asked") as client:
+        for number in range(MAX_TRIES):
+            assert workers.publish("asked", number) in {201, 429}
+            if len(ask(prometheus, "sync_streams_deliveries_total > 1")):
+                break
+        client.wait_for(0)
+        # A rate needs two scrapes; of webhooks there are none here.
+        empty = {query for query in queries() if "webhooks" not in query}
+        for _ in range(MAX_TRIES):
+            empty = {query for query in empty if not ask(prometheus, query)}
+            if not empty:
+                break
+
+    assert empty == set()
