@@ -1,9 +1,9 @@
-"""Accounts: SIDs and secrets, as ``SYNC_STREAMS["ACCOUNTS"]`` has them.
+"""Accounts: the SIDs and secrets in ``SYNC_STREAMS["ACCOUNTS"]``.
 
-A secret that is not set, not text, or too short is left out, so it never lets anybody
-in; the account says why, and the system checks and the log repeat it. Secrets, and what
-they stand in, are shown by no ``repr``, hence by no traceback, debug page or error
-report; :class:`Given` does the same for what has not been read yet.
+A secret that is unset, not text, or too short is left out, so that it authenticates
+nobody. The account records why, and the system checks and the log repeat it. The
+``repr`` of a secret, or of anything that contains one, hides it, so it appears in no
+traceback, debug page or error report. :class:`Given` hides values not yet read.
 """
 
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 SETTING = "SYNC_STREAMS['ACCOUNTS']"
 
 MIN_SECRET_LENGTH = 32
-"""Characters of a secret: a key that signs HS256 has 32 bytes (RFC 7518, 3.2)."""
+"""Characters in a secret: HS256 needs a key of 32 bytes (RFC 7518, section 3.2)."""
 
 
 class Secret(str):
@@ -34,25 +34,25 @@ class Secret(str):
 
 
 def hide(value: object) -> object:
-    """Return text as a secret, and anything else as it is."""
+    """Return text as a :class:`Secret`, and anything else unchanged."""
     return Secret(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """One account and its secrets: nothing of another account is ever visible to it."""
+    """One account and its secrets. It never sees anything of another account."""
 
     sid: str
     """Account SID: ``AC`` and 32 hex digits."""
 
     auth_token: Secret
-    """Password of the account SID over REST; signs webhooks. Empty: there is none."""
+    """REST password of the account SID, and key of webhook signatures. May be empty."""
 
     api_keys: Mapping[str, Secret]
     """API keys: SID (``SK…``) to secret. A key's secret signs access tokens."""
 
     faults: tuple[str, ...] = ()
-    """Which secrets were left out, and why, a sentence each."""
+    """One sentence for each secret that was left out: which one, and why."""
 
 
 class Given:
@@ -61,30 +61,30 @@ class Given:
     __slots__ = ("_value", "name")
 
     def __init__(self, value: object, name: str) -> None:
-        """Hold *value*; *name* is what sentences about it begin with."""
+        """Hold *value*; sentences about it begin with *name*."""
         self._value = value
         self.name = name
 
     def mapping(self) -> Mapping[Any, Any]:
-        """Return it; keep it in no variable.
+        """Return the mapping; keep it in no variable, which an error report would show.
 
         Raises:
-            ImproperlyConfigured: it is no mapping.
+            ImproperlyConfigured: it is not a mapping.
         """
         if isinstance(self._value, Mapping):
             return self._value
         raise ImproperlyConfigured(f"{self.name} is {_kind(self._value)}, not a dict.")
 
     def at(self, key: object, name: str, default: object = None) -> "Given":
-        """Return what it holds under a key; raises as :meth:`mapping` does."""
+        """Return the value under a key; raises what :meth:`mapping` raises."""
         return Given(self.mapping().get(key, default), name)
 
     def function(self) -> Callable[[], object] | None:
-        """Return it if it is a function."""
+        """Return the value if it is a function."""
         return self._value if callable(self._value) else None
 
     def fault(self) -> str:
-        """Return why it is no secret, or nothing if it is one."""
+        """Return why the value cannot be a secret; empty if it can."""
         if self._value is None:
             return f"{self.name} is not set."
         if not isinstance(self._value, str):
@@ -96,15 +96,15 @@ class Given:
         return ""
 
     def secret(self) -> Secret:
-        """Return it as a secret; one that it cannot be is empty."""
+        """Return the value as a secret, empty if it cannot be one."""
         return Secret("" if self.fault() else self._value)
 
 
 class LiveAccounts(Mapping[str, Account]):
-    """Accounts that are looked up anew each time, since keys come and go."""
+    """Accounts that are loaded again for each lookup, since keys come and go."""
 
     def __init__(self, load: Callable[[], object]) -> None:
-        """Use what *load* returns at the moment."""
+        """Call *load* for each lookup."""
         self._load = load
 
     def __getitem__(self, sid: str) -> Account:
@@ -124,11 +124,11 @@ class LiveAccounts(Mapping[str, Account]):
 
 
 def read_accounts(given: Given) -> Mapping[str, Account]:
-    """Return the accounts of the settings, now or, from a function, each time anew.
+    """Return the accounts in the settings; a function is called for each lookup.
 
     Raises:
-        ImproperlyConfigured: they have another shape than ``{"AC…": {"AUTH_TOKEN":
-            "…", "API_KEYS": {"SK…": "…"}}}``. A function's are looked at later.
+        ImproperlyConfigured: their shape is not ``{"AC…": {"AUTH_TOKEN": "…",
+            "API_KEYS": {"SK…": "…"}}}``. What a function returns is checked later.
     """
     load = given.function()
     if load is not None:
@@ -160,7 +160,7 @@ def _read_account(sid: object, accounts: Given) -> Account:
 
 
 def _sid(value: object, prefix: Prefix, where: str) -> str:
-    """Return a SID as sentences quote it; what is none may be a secret put there."""
+    """Return a SID for use in a message; anything else may be a misplaced secret."""
     if not isinstance(value, str) or not value:
         given = "empty" if value == "" else _kind(value)
         raise ImproperlyConfigured(
@@ -175,5 +175,5 @@ def _kind(value: object) -> str:
 
 @lru_cache(maxsize=128)
 def _tell(fault: str) -> None:
-    # Once: accounts from a function are read for each request.
+    # Logged once: accounts from a function are read for each request.
     logger.error("%s It lets nobody in.", fault)

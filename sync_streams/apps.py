@@ -1,11 +1,11 @@
-"""The app's place in a Django project."""
+"""The Django app configuration."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
 
 class SyncStreamsConfig(AppConfig):
-    """Configuration of the app; it touches no database and starts nothing."""
+    """Configures the app. It queries no database and starts nothing."""
 
     name = "sync_streams"
     verbose_name = _("Sync Streams")

@@ -1,6 +1,6 @@
-"""ASGI application that answers publishes itself and hands on everything else.
+"""ASGI application that answers publish requests and passes on everything else.
 
-A publish is the one request that comes thousands of times a second. Through Django's
+A publish is the one request that arrives thousands of times a second. Through Django's
 handler, the site's middleware and Django REST framework it costs ten times as much as
 here::
 
@@ -8,8 +8,8 @@ here::
         {"http": PublishEndpoint(get_asgi_application()), "websocket": …}
     )
 
-The answers are those of Django's road, byte for byte. What the site's middleware would
-have done is in ``docs/deployment.md``, and how to have it done here.
+The responses match those of the Django view byte for byte. ``docs/deployment.md`` says
+which middleware is bypassed and how to make up for it.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Application = Callable[..., Awaitable[None]]
-"""Called with a scope, and with what receives and what sends."""
+"""Called with the scope, ``receive`` and ``send``."""
 
 Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body."""
@@ -47,23 +47,23 @@ Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
 Answerer = Callable[[bytes], Reply | None]
 
 Refs = tuple[str, str]
-"""What stands for the Service and for the Stream in a path."""
+"""The Service's and the Stream's ref in a path."""
 
 BODY_SECONDS = 60
-"""Time that a body has to arrive in, as long as Django waits for a part of one."""
+"""Time in which a body must arrive; Django waits as long for each part of one."""
 
 MAX_IGNORED_BYTES = 2_621_440
-"""What is read of a body that is too large, before the answer; Django's own bound."""
+"""Bytes read of an oversized body before the response; the same limit as Django's."""
 
 MAX_KEPT_PATHS = 4096
 MAX_KEPT_PATH = 512
-"""Characters of a path whose place among the site's URLs is kept."""
+"""Characters in a path whose resolved URL is cached."""
 
 logger = logging.getLogger("django.request")
 
 
 class PublishEndpoint:
-    """Answers ``…/v1/Services/{}/Streams/{}/Messages``, wherever the project has it."""
+    """Answers ``…/v1/Services/{}/Streams/{}/Messages``, wherever it is mounted."""
 
     def __init__(
         self,
@@ -72,25 +72,25 @@ class PublishEndpoint:
         serves: Callable[[Scope], bool] | None = None,
         on_answer: Callable[[Scope, int, float], None] | None = None,
     ) -> None:
-        """Stand before an application.
+        """Wrap an application.
 
         Args:
-            application: gets every other request, and whatever is no request.
-            serves: says of a request to publish whether it is answered here. One that
-                it refuses goes through the application, with all middleware.
-            on_answer: called with each answer given here: the request's scope, the
-                status, and the seconds that it took.
+            application: receives all other requests and connections.
+            serves: decides whether a publish request is answered here. If not, it goes
+                through the application with all its middleware.
+            on_answer: called after each response given here, with the request's scope,
+                the status and the duration in seconds.
         """
         self._application = application
         self._serves, self._on_answer = serves, on_answer
         self._site = Site()
         self._resolve = lru_cache(MAX_KEPT_PATHS)(_resolve)
         self._starting: asyncio.Task[None] | None = None
-        # Views are imported now, not while the first publisher waits.
+        # Import the views now, rather than while the first publisher waits.
         _ = get_resolver().url_patterns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or hand on."""
+        """Answer the request, or pass it on."""
         if scope["type"] != "lifespan":
             self._start_hub()
         found = self._find(scope) if scope["type"] == "http" else None
@@ -112,12 +112,12 @@ class PublishEndpoint:
         await self._send(scope, send, reply, added)
 
     def answerer(self, scope: Scope) -> Answerer | None:
-        """Return what answers the bodies of requests that have this scope.
+        """Return a function that answers request bodies for this scope, if possible.
 
-        For a server that reads whole requests itself. The answerer is for the event
-        loop: it returns status, headers and body; or ``None`` if something would have
-        to be waited for. Then nothing was done, and the request is to go the ordinary
-        way, as it is where there is no answerer.
+        For a server that reads whole requests itself. Call the function on the event
+        loop: it returns the status, headers and body, or ``None`` if it would have to
+        wait. In that case it has done nothing, and the request must take the ordinary
+        path, as it must if there is no such function.
         """
         found = self._find(scope)
         if found is None or self._serves is not None:
@@ -137,7 +137,7 @@ class PublishEndpoint:
         return answer_at_once
 
     def _is_scheme_ignored(self, scope: Scope) -> bool:
-        # The server may know better than the scope which scheme a proxy was asked by.
+        # The server may know the scheme of the request to the proxy; the scope may not.
         both = [self._find({**scope, "scheme": scheme}) for scheme in ("http", "https")]
         return both[0] == both[1] and not self._on_answer
 
@@ -150,8 +150,8 @@ class PublishEndpoint:
         if refs is None or (self._serves and not self._serves(scope)):
             return None
         headers = _join(scope["headers"])
-        # What comes from a page is for the site's CORS policy to judge, and no query
-        # in other bytes than ASCII gets as far as a view.
+        # The site's CORS policy decides about requests from a page, and a query with
+        # bytes other than ASCII never reaches a view.
         if b"origin" in headers or not scope.get("query_string", b"").isascii():
             return None
         server = tuple(scope.get("server") or ("unknown", 0))
@@ -173,7 +173,7 @@ class PublishEndpoint:
             self._on_answer(scope, reply.status, reply.seconds)
 
     def _start_hub(self) -> None:
-        # Without one, each publish asks the database: nobody would tell of changes.
+        # Without a hub no changes are received, so each publish queries the database.
         hub = get_hub()
         is_starting = self._starting is not None and not self._starting.done()
         if not (hub.is_receiving and hub.is_serving) and not is_starting:
@@ -181,11 +181,11 @@ class PublishEndpoint:
 
 
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
-    """Have the process hear of Messages and changes before it takes connections.
+    """Start receiving Messages and changes before the process accepts connections.
 
-    For servers that announce their start: ``"lifespan"`` of a ``ProtocolTypeRouter``.
-    Elsewhere the first request does it. A Redis that is away holds nothing up for
-    longer than ``broadcast_timeout_seconds``, and ``readyz`` tells of it.
+    For servers with lifespan support: ``"lifespan"`` of a ``ProtocolTypeRouter``. With
+    others the first request starts it. If Redis is unavailable, the start is delayed by
+    ``broadcast_timeout_seconds`` at most, and ``readyz`` reports it.
     https://asgi.readthedocs.io/en/latest/specs/lifespan.html
     """
     await receive()
@@ -201,7 +201,7 @@ async def _start_hub() -> None:
 
 
 def _resolve(path: str) -> Refs | None:
-    """Return the refs in a path without the script prefix, if our view is there."""
+    """Return the refs in a path without script prefix, if it leads to our view."""
     try:
         match = resolve(path)
     except Resolver404:
@@ -214,7 +214,7 @@ def _resolve(path: str) -> Refs | None:
 
 
 def _join(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Return headers by name; those of one name are one, as Django has them."""
+    """Return headers by name, joining repeated ones as Django does."""
     joined: dict[bytes, bytes] = {}
     for name, value in headers:
         joined[name] = joined[name] + b"," + value if name in joined else value
@@ -222,7 +222,7 @@ def _join(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """Return a body, or of a large one its beginning; ``None``: the client has left."""
+    """Return the body, truncated if too large; ``None`` if the client disconnected."""
     event = await receive()
     if event["type"] == "http.disconnect":
         return None
@@ -274,7 +274,7 @@ def _encoded(reply: Answer, added: Headers) -> list[tuple[bytes, bytes]]:
 
 
 def _report(scope: Scope, reply: Answer, failure: Exception) -> None:
-    """Log a failure where and as Django does."""
+    """Log a failure to Django's logger, in Django's format."""
     is_fault = reply.status >= 500
     if not logger.isEnabledFor(logging.ERROR if is_fault else logging.WARNING):
         return

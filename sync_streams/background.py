@@ -1,9 +1,9 @@
-"""Background loops: an event loop in a thread of its own, for synchronous code.
+"""Background loops: an event loop in its own thread, for synchronous code.
 
-Its thread and its locks are the operating system's also where gevent or eventlet have
-replaced Python's. On a thread of theirs the loop would run in the one thread of the
-whole worker, and Django refuses its database to everybody in whose thread an event loop
-runs; and their locks are not made for several threads. See
+The thread and its locks belong to the operating system even where gevent or eventlet
+have replaced Python's. On one of their threads the loop would run in the worker's only
+real thread, where Django then refuses all database access; and their locks do not work
+across threads. See
 https://www.gevent.org/api/gevent.monkey.html and
 https://eventlet.readthedocs.io/en/latest/patching.html.
 """
@@ -20,26 +20,22 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 STOP_SECONDS = 2
-"""Time that a loop has to end what runs on it and to close its connections."""
+"""Time for a loop to end its tasks and close its connections."""
 
 
 class BackgroundLoop:
     """An event loop that runs until :meth:`stop`, or until the process ends."""
 
     loop: asyncio.AbstractEventLoop
-    """The event loop; callbacks and coroutines come to it from other threads."""
+    """The event loop, which takes callbacks and coroutines from other threads."""
 
     def __init__(self, name: str) -> None:
-        """Start the thread.
-
-        Args:
-            name: of the thread.
-        """
+        """Start a thread of that name."""
         self._started, self._ended = new_lock(), new_lock()
         self._ended.acquire()
         self._started.acquire()
         self.is_running = True
-        """Whether it takes anything more."""
+        """Whether the loop still accepts work."""
         _start_thread(self._run, name)
         self._started.acquire()
 
@@ -48,7 +44,7 @@ class BackgroundLoop:
         return run_on(self.loop, coroutine, seconds)
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """End the loop as :func:`asyncio.run` ends its own; wait that long at most."""
+        """End the loop as :func:`asyncio.run` does; wait at most *seconds*."""
         if self.is_running:
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._ended.acquire(True, seconds)
@@ -69,13 +65,13 @@ def run_on(
     coroutine: Coroutine[Any, Any, T],
     seconds: float | None = None,
 ) -> T:
-    """Run a coroutine in the loop of another thread of the operating system; wait.
+    """Run a coroutine in the loop of another operating system thread; wait for it.
 
-    Under gevent and eventlet all else in this thread goes on meanwhile.
+    Under gevent and eventlet, other greenlets of this thread keep running meanwhile.
 
     Raises:
-        TimeoutError: it took longer than *seconds*; it is cancelled.
-        CancelledError: of ``concurrent.futures``: the loop ends, or has ended.
+        TimeoutError: it took longer than *seconds* and was cancelled.
+        CancelledError: the one of ``concurrent.futures``: the loop is ending or ended.
     """
     if loop.is_closed():
         coroutine.close()
@@ -91,7 +87,7 @@ def run_on(
 
 
 def new_lock() -> threading.Lock:
-    """Return a lock of the operating system's, to be held for moments only."""
+    """Return an operating system lock, to be held only briefly."""
     make: Callable[[], threading.Lock] = threading.Lock
     if gevent := _gevent():
         make = gevent.get_original("_thread", "allocate_lock")
@@ -106,7 +102,7 @@ def _run_cooperatively(
     seconds: float | None,
 ) -> T:
     outcome: list[asyncio.Task[T]] = []
-    # Their sockets are what wakes a greenlet safely from outside of their hub.
+    # Only a patched socket can safely wake a greenlet from outside its hub.
     ours, theirs = socket.socketpair()
 
     def start() -> None:
@@ -128,7 +124,7 @@ def _run_cooperatively(
 
 
 def _wake(waiter: socket.socket) -> None:
-    # Who waited for too long has closed it.
+    # A waiter that timed out has closed it.
     with suppress(OSError):
         waiter.send(b".")
 

@@ -1,8 +1,8 @@
-"""Bounds of a request over HTTP, in bytes and seconds, and how it is refused.
+"""Limits of an HTTP request, in bytes and seconds, and the refusals that enforce them.
 
-What a server reads before anybody has said who they are costs the same whoever sends
-it, so each part of a request has a size and a time, and whatever exceeds one is
-answered and closed. The sizes are exact: a request that fills one is served.
+A server reads a request before it knows who sent it, so each part of one has a size and
+a time limit. A request that exceeds a limit is answered and its connection closed. The
+sizes are exact: a request that just reaches one is served.
 """
 
 import json
@@ -18,7 +18,7 @@ MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 256
 
 HEAD_SECONDS = 10
-"""Time for a head, from the connection or the first byte after another request."""
+"""Time for a head, from the connection or the first byte after a previous request."""
 
 BODY_SECONDS = 10
 """Time for a body, or for each further :data:`BODY_STEP_BYTES` of an upload."""
@@ -26,33 +26,33 @@ BODY_SECONDS = 10
 BODY_STEP_BYTES = 262_144
 
 UNREAD_SECONDS = 30
-"""Time that a client may leave an answer unread before it is cut off."""
+"""Time that a client may leave a response unread before it is disconnected."""
 
 LINGER_SECONDS = 2
 LINGER_BYTES = 1_048_576
-"""What a refused client may still send, so that it gets to read why: closing at once
-resets the connection, and the answer with it (RFC 9112, section 9.6)."""
+"""What a refused client may still send. Closing immediately would reset the connection
+and discard the response before the client has read it (RFC 9112, section 9.6)."""
 
 RETRY_AFTER_SECONDS = 1
-"""When a request that found no place may come again."""
+"""When a request may be retried for which there was no place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that ends a connection: a status, and an error as REST words it."""
+    """A response that ends a connection: a status, and an error in REST's form."""
 
     status: int
     error: SyncError
 
     @property
     def body(self) -> bytes:
-        """Return the body, as of any error of the API."""
+        """The body, in the form of any API error."""
         fields = self.error.to_dict() | {"status": self.status}
         return json.dumps(fields, separators=(",", ":")).encode()
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers, in the form of ASGI."""
+        """The headers, in ASGI's form."""
         found = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(self.body)),
@@ -64,7 +64,7 @@ class Refusal:
 
     @property
     def wire(self) -> bytes:
-        """Return the whole answer, as HTTP/1.1 writes it."""
+        """The whole response as HTTP/1.1."""
         head = b"HTTP/1.1 %d %s\r\n" % (
             self.status,
             HTTPStatus(self.status).phrase.encode(),
@@ -86,7 +86,7 @@ NO_PLACE = Refusal(ServiceUnavailable.status, ServiceUnavailable())
 
 
 def max_body_bytes(path: str) -> int:
-    """Return how long a body may be at a path."""
+    """Return the maximum size of a body sent to a path."""
     settings = get_settings()
     uploads = settings.upload_paths.items()
     sizes = (size for prefix, size in uploads if path.startswith(prefix))

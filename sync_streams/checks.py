@@ -1,7 +1,7 @@
-"""System checks: what would break or weaken the app, said before it starts.
+"""System checks: report what would break or weaken the app before it starts.
 
-See https://docs.djangoproject.com/en/stable/topics/checks/. Errors stop ``manage.py``;
-what is fine for one process on a developer's machine is told by ``check --deploy``.
+See https://docs.djangoproject.com/en/stable/topics/checks/. Errors stop ``manage.py``.
+``check --deploy`` reports what is acceptable only for one process in development.
 """
 
 import re
@@ -25,16 +25,16 @@ from .sids import is_sid
 
 TAG = "sync_streams"
 PLACEHOLDER = "change-me"
-"""What the secrets of the documentation begin with; nobody else may know ours."""
+"""How the documentation's secrets begin, which everybody knows."""
 
 PREFIX = r"[A-Za-z0-9_.-]{1,40}"
-"""What a channel layer takes in the names of groups, and leaves room for the rest."""
+"""Characters allowed in group names, and a length that leaves room for the rest."""
 
 MIN_CAPACITY = 1000
-"""Events that may wait for a process. Layers drop what exceeds it, without a word."""
+"""Events that may wait for a process. Layers silently drop what exceeds it."""
 
 MIN_GROUP_EXPIRY_SECONDS = 7200
-"""Groups are joined again each hour; a layer that forgets sooner makes it deaf."""
+"""Groups are rejoined each hour; an earlier expiry makes the process unreachable."""
 
 
 def check_settings(**_: object) -> Sequence[CheckMessage]:
@@ -55,7 +55,7 @@ def check_settings(**_: object) -> Sequence[CheckMessage]:
 
 
 def check_deployment(**_: object) -> Sequence[CheckMessage]:
-    """Check what a site in production needs."""
+    """Check the requirements of a production site."""
     try:
         settings, layer = get_settings(), channel_layer()
     except ImproperlyConfigured:
@@ -90,7 +90,7 @@ def _address(settings: Settings) -> Iterator[CheckMessage]:
         if settings.redis_url:
             hosts(settings.redis_url)
     except ValueError as error:
-        # Not the address itself: it may hold a password.
+        # Do not show the URL: it may contain a password.
         yield Error(
             f"SYNC_STREAMS['REDIS_URL'] cannot be read: {error}",
             id="sync_streams.E006",
@@ -114,7 +114,7 @@ def _accounts(settings: Settings) -> Iterator[CheckMessage]:
     except ImproperlyConfigured as error:
         yield Error(str(error), id="sync_streams.E001")
     except Exception as error:
-        # A host project's function; its tables may not be there before the migration.
+        # The host project's function may need tables that are not migrated yet.
         yield Warning(
             f"The function of {SETTING} raises {type(error).__name__}.",
             id="sync_streams.W008",
@@ -125,7 +125,7 @@ def _accounts(settings: Settings) -> Iterator[CheckMessage]:
 
 
 def _account(account: Account) -> Iterator[CheckMessage]:
-    # What is no SID is not quoted: it may be a secret in the wrong place.
+    # Do not quote an invalid SID: it may be a misplaced secret.
     if not is_sid(account.sid, "AC"):
         yield Error(
             "An account SID is not AC and 32 lower-case hex digits.",
@@ -166,7 +166,7 @@ def _shadowed_urls() -> Iterator[CheckMessage]:
 
 
 def _capacity(layer: BaseChannelLayer) -> Iterator[CheckMessage]:
-    # The pub-sub layer has neither value, and asks a running event loop for it.
+    # The pub-sub layer has neither attribute, and looking one up needs an event loop.
     values = vars(layer)
     capacity = values.get("capacity", MIN_CAPACITY)
     if capacity < MIN_CAPACITY:
@@ -216,7 +216,7 @@ def _secrets(settings: Settings) -> Iterator[CheckMessage]:
     try:
         accounts = list(settings.accounts.values())
     except Exception:
-        return  # the other check says so
+        return  # the other check reports it
     if not accounts:
         yield Warning(
             "No account can log in.",

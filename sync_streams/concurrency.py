@@ -1,13 +1,13 @@
-"""ASGI middleware: how many requests an application works on at a time.
+"""ASGI middleware: bounds the number of requests an application handles at a time.
 
-Django runs each synchronous view in a thread of its own, so a thousand requests at once
-are a thousand threads, and none of them ends. Here some have a place, some wait for
-one, and the others are told to come back::
+Django runs each synchronous view in its own thread, so a thousand concurrent requests
+mean a thousand threads, none of which finishes. Here some requests have a place, some
+wait for one, and the others are told to retry::
 
     application = BoundedRequests(get_asgi_application())
 
-A request has a place from the moment its body is there, so that nobody holds one by
-sending slowly, until it is answered.
+A request takes a place once its body is complete, so that a slow sender holds none, and
+keeps it until it is answered.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ WAIT_SECONDS = 5
 """Time that a request waits for a place."""
 
 STREAM_SECONDS = 10
-"""Time after which an answer that goes on, such as server-sent events, holds none."""
+"""Time after which an ongoing response, such as server-sent events, holds none."""
 
 SMALL_BODY_BYTES = 16_384
-"""What every request may hold while it waits: above the body of any Message."""
+"""Body that any request may hold while it waits: larger than that of any Message."""
 
 LARGE_BODIES_BYTES = 16_777_216
-"""What the bodies above it may hold together."""
+"""What all larger bodies together may hold beyond that."""
 
 
 class Refused(Exception):
-    """The request ends here."""
+    """Ends the request with a refusal."""
 
     def __init__(self, refusal: bounds.Refusal) -> None:
         super().__init__(refusal.error.text)
@@ -46,19 +46,18 @@ class Refused(Exception):
 
 
 class Places:
-    """Places of an application, and who waits for one, by address in turn."""
+    """An application's places. Waiting addresses take turns."""
 
     def __init__(self) -> None:
-        """Begin with every place free."""
         self._taken = self._waiting = 0
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def take(self, address: str) -> Callable[[], None]:
-        """Wait for a place and return what gives it back, once.
+        """Wait for a place; return a function that gives it back, once.
 
         Raises:
-            Refused: 503, as many wait as may (``max_waiting_requests``), half of them
-                from this address, or none was free for 5 seconds.
+            Refused: 503: ``max_waiting_requests`` wait already, or half as many from
+                this address, or no place became free within 5 seconds.
         """
         if self._taken < get_settings().max_requests:
             self._taken += 1
@@ -93,7 +92,7 @@ class Places:
 
     def _step_out(self, address: str, turn: "asyncio.Future[None]") -> None:
         if not turn.cancelled():
-            # It came at the same moment.
+            # The place was assigned at the same moment.
             self._pass_on()
             return
         line = self._lines.get(address, deque())
@@ -104,7 +103,7 @@ class Places:
                 del self._lines[address]
 
     def _pass_on(self) -> None:
-        """Let the first of the next address have a place that is given back."""
+        """Assign a freed place to the first request of the next address."""
         while self._lines:
             address = next(iter(self._lines))
             line = self._lines.pop(address)
@@ -119,16 +118,15 @@ class Places:
 
 
 class BoundedRequests:
-    """Lets an application work on ``max_requests`` HTTP requests at a time."""
+    """Passes an application ``max_requests`` HTTP requests at a time."""
 
     def __init__(self, application: Application) -> None:
-        """Stand before *application*."""
         self._application = application
         self._places = Places()
         self._large_bytes = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Serve a request when there is a place for it."""
+        """Serve a request once there is a place for it."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
@@ -151,7 +149,7 @@ class BoundedRequests:
 
     @contextmanager
     def _room(self) -> Iterator[Callable[[int], None]]:
-        """Offer what counts a body against the room for all of them."""
+        """Yield a function that counts a body against the memory for all of them."""
         held = 0
 
         def reserve(size: int) -> None:
@@ -171,10 +169,10 @@ class BoundedRequests:
 async def _take_in(
     receive: Receive, most: int, reserve: Callable[[int], None]
 ) -> list[Event]:
-    """Return the events of a body: all, or of an upload what the API would take.
+    """Return the events of a body; of an upload, the first ``max_body_bytes``.
 
     Raises:
-        Refused: 413, it exceeds *most*; 503, there is no room for it.
+        Refused: 413, it exceeds *most*; 503, there is no memory left for it.
     """
     events: list[Event] = []
     size = 0
@@ -191,9 +189,9 @@ async def _take_in(
 
 
 def _from_the_start(events: list[Event], receive: Receive, most: int) -> Receive:
-    """Return what receives the events that are there, then those to come.
+    """Return a *receive* that repeats the events received so far, then goes on.
 
-    An upload that exceeds *most* after all ends as if its client had gone.
+    An upload that turns out to exceed *most* ends as if its client had disconnected.
     """
     waiting = deque(events)
     size = sum(len(event.get("body", b"")) for event in events)
@@ -210,9 +208,9 @@ def _from_the_start(events: list[Event], receive: Receive, most: int) -> Receive
 
 
 def _watched(send: Send, give_back: Callable[[], None]) -> Send:
-    """Return a *send* that gives the place back if the answer goes on for long.
+    """Return a *send* that gives the place back during a long response.
 
-    An event stream is known from its head to do so.
+    For an event stream, it does so as soon as the head is sent.
     """
     timer: asyncio.TimerHandle | None = None
 

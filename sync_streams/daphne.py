@@ -1,9 +1,9 @@
-"""Daphne in which whatever a client sends has an end.
+"""Daphne with limits on everything that a client sends.
 
-``python -m sync_streams.daphne`` takes the options of ``daphne``. Its own classes read
-a request for as long as a byte a second comes, keep a body of any length in a file, and
-answer pings without counting them; here each has the bound that
-:mod:`sync_streams.bounds` and :mod:`sync_streams.connections.inbound` name.
+``python -m sync_streams.daphne`` takes the options of ``daphne``. Plain Daphne reads a
+request for as long as a byte arrives each second, keeps a body of any length in a file,
+and answers pings without counting them. Here each is bounded, as defined in
+:mod:`sync_streams.bounds` and :mod:`sync_streams.connections.inbound`.
 https://github.com/django/daphne
 """
 
@@ -33,7 +33,8 @@ class BoundedChannel(HTTPChannel):
     """Twisted's HTTP connection, bounded in bytes, time and number.
 
     Refuses with 400, 408, 413, 414, 431 or 503, always with Twilio's JSON body and
-    ``Connection: close``. A connection from which nothing came is closed without one.
+    ``Connection: close``. A connection on which nothing arrived is closed without a
+    response.
     """
 
     MAX_LENGTH = totalHeadersSize = bounds.MAX_HEAD_BYTES
@@ -41,7 +42,7 @@ class BoundedChannel(HTTPChannel):
     abortTimeout = bounds.UNREAD_SECONDS
 
     owing: ClassVar[dict["BoundedChannel", None]] = {}
-    """Connections whose client has to send something, the longest first."""
+    """Connections that wait for their client to send something, oldest first."""
 
     total: ClassVar[set["BoundedChannel"]] = set()
     """Every connection that is not a WebSocket."""
@@ -54,7 +55,7 @@ class BoundedChannel(HTTPChannel):
         self._deadline: Any = None
 
     def connectionMade(self) -> None:
-        """Take a connection in; where all are taken, the longest idle one goes."""
+        """Accept a connection; when full, close the one idle for longest."""
         super().connectionMade()
         self.setTimeout(None)
         self.total.add(self)
@@ -64,12 +65,12 @@ class BoundedChannel(HTTPChannel):
             next(iter(self.owing)).end(bounds.NO_PLACE)
 
     def connectionLost(self, reason: Any) -> None:
-        """Let go of everything."""
+        """Release everything."""
         self._leave()
         super().connectionLost(reason)
 
     def dataReceived(self, data: bytes) -> None:
-        """Read what came, as far as the bounds go."""
+        """Read data within the limits."""
         if self._is_refused:
             self._lingered += len(data)
             if self._lingered > bounds.LINGER_BYTES:
@@ -84,12 +85,12 @@ class BoundedChannel(HTTPChannel):
             super().lineReceived(line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        """Refuse a line that does not end."""
+        """Refuse a line that is too long."""
         is_first = not self._receivedHeaderSize
         self.refuse(bounds.LINE_TOO_LONG if is_first else bounds.HEADERS_TOO_LARGE)
 
     def allHeadersReceived(self) -> None:
-        """Give the client its time for the body, if it may be that long."""
+        """Start the deadline for the body, or refuse one that is too large."""
         super().allHeadersReceived()
         path = self._path.partition(b"?")[0].decode("latin-1")
         self._max_body_bytes = bounds.max_body_bytes(path)
@@ -100,8 +101,8 @@ class BoundedChannel(HTTPChannel):
             self._owe(bounds.BODY_SECONDS)
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Read a part of a body, or what waits until a request is answered."""
-        # Chunk sizes and their extensions are no body, and have no end.
+        """Read part of a body, or data that waits until a request is answered."""
+        # Chunk sizes and extensions are not part of the body and have no limit.
         self._wire_bytes += 0 if self._handlingRequest else len(data)
         if self._wire_bytes > self._max_body_bytes + bounds.MAX_HEAD_BYTES:
             self.refuse(bounds.BODY_TOO_LARGE)
@@ -117,7 +118,7 @@ class BoundedChannel(HTTPChannel):
         request = self.requests[-1]
         super().allContentReceived()
         if request.transport is None:
-            # It has become a WebSocket, which has the transport now.
+            # The connection has become a WebSocket, which now owns the transport.
             self._leave()
 
     def requestDone(self, request: Any) -> None:
@@ -135,7 +136,7 @@ class BoundedChannel(HTTPChannel):
         self.refuse(bounds.HEADERS_TOO_LARGE if large else bounds.BAD_REQUEST)
 
     def end(self, refusal: bounds.Refusal) -> None:
-        """End a connection whose client owes something."""
+        """End a connection whose client has not sent what is due."""
         if self._has_sent:
             self.refuse(refusal)
         else:
@@ -143,19 +144,19 @@ class BoundedChannel(HTTPChannel):
             self.timeoutConnection()
 
     def refuse(self, refusal: bounds.Refusal) -> None:
-        """Answer, and close when the client has had time to read it."""
+        """Answer, and close once the client has had time to read the response."""
         if self._is_refused:
             return
         self._is_refused = True
         self._leave()
         self.clearLineBuffer()
         self.setTimeout(None)
-        # Daphne keeps its requests for a second or two; what these hold is refused.
+        # Daphne keeps requests for a second or two: release what these hold.
         self._transferDecoder = None
         for request in self.requests:
             request.requestHeaders = Headers()
         if self._handlingRequest:
-            # What came now would be taken for the answer to the one before.
+            # The client would take this for the response to its previous request.
             self.transport.abortConnection()
             return
         self.transport.write(refusal.wire)
@@ -165,7 +166,7 @@ class BoundedChannel(HTTPChannel):
         self._deadline = reactor.callLater(bounds.LINGER_SECONDS, abort)
 
     def keep(self, request: WebRequest, data: bytes) -> None:
-        """Keep a part of a request's body; Twisted would keep any."""
+        """Keep part of a request's body, within the limit that Twisted lacks."""
         if self._is_refused:
             return
         step = self._body_bytes // bounds.BODY_STEP_BYTES
@@ -188,14 +189,14 @@ class BoundedChannel(HTTPChannel):
             self._deadline.cancel()
 
     def _leave(self) -> None:
-        """Be counted and watched no more."""
+        """Stop counting this connection and end its deadline."""
         self._cancel_deadline()
         self.total.discard(self)
         self.owing.pop(self, None)
 
 
 class BoundedWebSocket(WebSocketProtocol):
-    """Daphne's WebSocket, which ends where a client exceeds its budget."""
+    """Daphne's WebSocket, which closes when a client exceeds its budget."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -204,7 +205,7 @@ class BoundedWebSocket(WebSocketProtocol):
         self._fragments = 0
 
     def dataReceived(self, data: bytes) -> None:
-        """Read, one slice after the other while the client's budget lasts."""
+        """Read slice by slice while the client's budget lasts."""
         is_open = self.state != self.STATE_CONNECTING
         for start in range(0, len(data), SLICE_BYTES):
             part = data[start : start + SLICE_BYTES]
@@ -227,7 +228,7 @@ class BoundedWebSocket(WebSocketProtocol):
         super().onFrameBegin()
 
     def onMessageEnd(self) -> None:
-        """Take a whole message."""
+        """Handle a complete message."""
         self._fragments = 0
         super().onMessageEnd()
 
@@ -246,18 +247,18 @@ class BoundedServer(Server):
 
     @property
     def http_factory(self) -> Any:
-        """What makes HTTP connections."""
+        """The factory of HTTP connections."""
         return self._http_factory
 
     @http_factory.setter
     def http_factory(self, factory: Any) -> None:
-        # Daphne makes it where nobody can step in.
+        # Daphne creates the factory where it cannot be overridden otherwise.
         factory.protocol = BoundedChannel
         self._http_factory = factory
 
     @property
     def ws_factory(self) -> Any:
-        """What makes WebSockets."""
+        """The factory of WebSockets."""
         return self._ws_factory
 
     @ws_factory.setter
@@ -266,15 +267,15 @@ class BoundedServer(Server):
         self._ws_factory = factory
 
     def protocol_connected(self, protocol: Any) -> None:
-        """Let a request keep of its body what is within bounds."""
+        """Bound the body that a request keeps."""
         super().protocol_connected(protocol)
         if isinstance(protocol, WebRequest):
             protocol.handleContentChunk = partial(protocol.channel.keep, protocol)
-            # Else Twisted reads forms, too, and drops the client of one that is none.
+            # Otherwise Twisted parses forms, too, and disconnects on a malformed one.
             protocol._parsePOSTFormSubmission = False
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
-        """Let the application know of a socket's budget."""
+        """Pass a socket's budget to the application."""
         if isinstance(protocol, BoundedWebSocket):
             scope["extensions"] = {INBOUND_EXTENSION: protocol.inbound}
         return super().create_application(protocol, scope)

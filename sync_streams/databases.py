@@ -1,9 +1,9 @@
-"""Databases: which one holds our tables, and how we wait for it.
+"""Databases: which one holds our tables, and how long to wait for it.
 
-The host project's routers decide, see
-https://docs.djangoproject.com/en/stable/topics/db/multi-db/. On PostgreSQL a lock that
-somebody else holds on our tables, a migration's for example, is waited for half of
-``broadcast_timeout_seconds``: then what is cached still is in time.
+The host project's routers choose it, see
+https://docs.djangoproject.com/en/stable/topics/db/multi-db/. On PostgreSQL we wait half
+of ``broadcast_timeout_seconds`` for a lock on our tables (such as a migration's), which
+leaves enough time to answer from the cache.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def written_alias() -> str:
-    """Return the alias of the database that our tables are written in."""
+    """Return the alias of the database to which our tables are written."""
     return router.db_for_write(Stream)
 
 
@@ -37,7 +37,7 @@ def atomic() -> Iterator[None]:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Read our tables; to bound the wait takes a transaction, on PostgreSQL."""
+    """Read our tables. On PostgreSQL, bounding the wait takes a transaction."""
     alias = router.db_for_read(Stream)
     if connections[alias].vendor == "postgresql":
         with _bounded(alias):
@@ -47,15 +47,15 @@ def reading() -> Iterator[None]:
 
 
 def on_commit(function: Callable[[], object]) -> None:
-    """Call a function once what was changed in our tables is committed."""
+    """Call a function once the changes to our tables are committed."""
     transaction.on_commit(function, using=written_alias())
 
 
 def without_transaction(view: View) -> View:
-    """Keep ``ATOMIC_REQUESTS`` of every database away from a view.
+    """Exempt a view from ``ATOMIC_REQUESTS`` of every database.
 
-    An asynchronous view cannot have such a transaction, and it would need the database
-    for what works without.
+    An asynchronous view cannot run in such a transaction, which would also need the
+    database for requests that otherwise do not.
     """
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
@@ -65,13 +65,13 @@ def without_transaction(view: View) -> View:
 async def run(operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a synchronous operation from async code, in a thread.
 
-    Not in Channels' one thread for all: there, one slow database call would hold up
-    every connection. But where synchronous code waits for the caller, as Django does
-    for an asynchronous test of a ``TestCase``, in the thread that waits: its
-    transaction holds what the caller relies on.
+    It does not use the single thread that Channels shares, where one slow database call
+    would hold up every connection. But if synchronous code waits for the caller, as
+    Django does in an asynchronous test of a ``TestCase``, the operation runs in that
+    waiting thread, whose transaction holds the caller's data.
     """
     if _is_waited_for():
-        # Not Channels' own: it would close the connection, in whatever transaction.
+        # Channels' own bridge would close the connection in mid-transaction.
         return await sync_to_async(operation)(*args, **kwargs)
     call = database_sync_to_async(operation, thread_sensitive=False)
     return await call(*args, **kwargs)
@@ -88,10 +88,10 @@ def _bounded(alias: str) -> Iterator[None]:
     connection = connections[alias]
     is_outermost = not connection.in_atomic_block
     with transaction.atomic(using=alias):
-        # A transaction of the host project's own keeps its own patience.
+        # The host project's own transactions keep their own lock timeout.
         if is_outermost and connection.vendor == "postgresql":
             milliseconds = int(get_settings().broadcast_timeout_seconds * 500)
             with connection.cursor() as cursor:
-                # 0 would be for ever.
+                # 0 would wait for ever.
                 cursor.execute(f"SET LOCAL lock_timeout = {max(1, milliseconds)}")
         yield

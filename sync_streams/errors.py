@@ -1,4 +1,4 @@
-"""Errors that operations raise, under the numbers of Twilio's error dictionary.
+"""Errors that operations raise, with the codes of Twilio's error dictionary.
 
 ::
 
@@ -43,22 +43,22 @@ from typing import ClassVar
 
 
 class SyncError(Exception):
-    """Base of every error that an operation may raise; never raised itself."""
+    """Base class of every error that an operation raises; never raised itself."""
 
     code: ClassVar[int]
-    """Number in Twilio's error dictionary."""
+    """Code in Twilio's error dictionary."""
 
     status: ClassVar[int]
     """HTTP status, also of a tunnelled reply."""
 
     message: ClassVar[str]
-    """What went wrong, when the raiser has nothing more exact to say."""
+    """Default text, if the error is raised without a more specific one."""
 
     temporary: ClassVar[bool] = False
     """Whether the same request may succeed later."""
 
     retry_after: float | None = None
-    """Seconds until then, where they are known."""
+    """Seconds until then, if known."""
 
     def __init__(self, message: str = "") -> None:
         self.text = message or self.message
@@ -66,11 +66,11 @@ class SyncError(Exception):
 
     @property
     def more_info(self) -> str:
-        """Address of the page that explains the code."""
+        """URL of the page that explains the code."""
         return f"https://www.twilio.com/docs/errors/{self.code}"
 
     def to_dict(self) -> dict[str, object]:
-        """Return the error as every transport words it."""
+        """Return the fields that every transport sends."""
         return {
             "code": self.code,
             "message": self.text,
@@ -80,7 +80,7 @@ class SyncError(Exception):
 
 
 class InvalidParameter(SyncError):
-    """A parameter has a value that no more exact error covers."""
+    """A parameter is invalid, and no more specific error applies."""
 
     code, status, message = 20001, 400, "Invalid parameter"
 
@@ -92,13 +92,13 @@ class AuthenticationFailed(SyncError):
 
 
 class MethodNotAllowed(SyncError):
-    """The route exists, the HTTP method does not."""
+    """The route exists but does not support the HTTP method."""
 
     code, status, message = 20004, 405, "Method not allowed"
 
 
 class InvalidToken(SyncError):
-    """The access token cannot be read or is not acceptable."""
+    """The access token is malformed or not acceptable."""
 
     code, status, message = 20101, 401, "Invalid Access Token"
 
@@ -110,19 +110,19 @@ class InvalidTokenHeader(InvalidToken):
 
 
 class InvalidTokenIssuer(InvalidToken):
-    """No API key of the token's account is its issuer."""
+    """The access token's issuer is not an API key of its account."""
 
     code, message = 20103, "Invalid Access Token issuer/subject"
 
 
 class TokenExpired(InvalidToken):
-    """The access token's time is over, or ends more than 24 hours from now."""
+    """The access token has expired, or expires more than 24 hours from now."""
 
     code, message = 20104, "Access Token expired or expiration date invalid"
 
 
 class TokenNotYetValid(InvalidToken):
-    """The access token's ``nbf`` lies ahead."""
+    """The access token's ``nbf`` is in the future."""
 
     code, message = 20105, "Access Token not yet valid"
 
@@ -140,19 +140,19 @@ class InvalidTokenSignature(InvalidToken):
 
 
 class TokenMismatch(InvalidToken):
-    """A renewed token speaks for another identity or Service than the connection."""
+    """A new token has an identity or Service different from the connection's."""
 
     code, message = 51215, "Access Token has another identity or service"
 
 
 class NotFound(SyncError):
-    """Nothing is there; over REST every such error is 20404."""
+    """The resource does not exist; over REST the code is always 20404."""
 
     code, status, message = 20404, 404, "The requested resource was not found"
 
 
 class ServiceNotFound(NotFound):
-    """No Service of this account answers to the ref."""
+    """No Service of this account has this SID or unique name."""
 
     code, message = 54050, "Service Instance not found"
 
@@ -170,23 +170,23 @@ class UniqueNameNotFound(NotFound):
 
 
 class TooManyRequests(SyncError):
-    """A connection sends more frames than it may, or the process is full."""
+    """A connection exceeds its frame rate, or the process is full."""
 
     code, status, message = 20429, 429, "Too Many Requests"
     temporary = True
 
 
 class InternalError(SyncError):
-    """A fault of the server; the log tells more."""
+    """The server failed; see its log."""
 
     code, status, message = 20500, 500, "Internal Server Error"
 
 
 class ServiceUnavailable(SyncError):
-    """A backing service does not answer; nothing was changed.
+    """A backing service does not respond; nothing was changed.
 
-    Where the connection to Redis failed after a Message was sent over it, that Message
-    may have been published all the same.
+    If the connection to Redis failed after a Message was sent over it, the Message may
+    have been published nevertheless.
     """
 
     code, status, message = 20503, 503, "Service unavailable"
@@ -200,7 +200,7 @@ class ServiceUnavailable(SyncError):
 
 
 class DataTooLarge(SyncError):
-    """A Message's data exceeds 4,096 bytes, or a request its own bound."""
+    """A Message's data exceeds 4,096 bytes, or a request its own limit."""
 
     code, status, message = 54006, 413, "Request entity too large"
 
@@ -219,7 +219,7 @@ class InvalidJSON(SyncError):
 
 
 class RateLimited(SyncError):
-    """The Stream has spent its publish rate."""
+    """The Stream has used up its publish rate."""
 
     code, status, message = 54009, 429, "Rate limit exceeded"
     temporary = True
@@ -243,13 +243,13 @@ class InvalidWebhookUrl(SyncError):
 
 
 class InvalidFriendlyName(SyncError):
-    """A friendly name has not 1 to 255 characters."""
+    """A friendly name does not have 1 to 255 characters."""
 
     code, status, message = 54053, 400, "Invalid friendly name"
 
 
 class InvalidMessageData(SyncError):
-    """A Message comes without data."""
+    """A Message has no data."""
 
     code, status, message = 54251, 400, "Invalid Message Stream Message data"
 
@@ -261,7 +261,7 @@ class UniqueNameTaken(SyncError):
 
 
 class InvalidUniqueName(SyncError):
-    """A unique name is too long, like a SID, or cannot be addressed or seen."""
+    """A unique name is too long, looks like a SID, or is not addressable or visible."""
 
     code, status = 54302, 400
     message = (
@@ -271,6 +271,6 @@ class InvalidUniqueName(SyncError):
 
 
 class TooManySubscriptions(SyncError):
-    """A connection holds as many subscriptions as it may."""
+    """A connection has reached its maximum number of subscriptions."""
 
     code, status, message = 54419, 429, "Subscription limit exceeded"

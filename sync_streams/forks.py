@@ -1,8 +1,8 @@
-"""Forks: what a process that was forked from another one does not share with it.
+"""Forks: resets what a forked process must not share with its parent.
 
-Threads, event loops and connections stay with the parent, although the child has a copy
-of all that refers to them; locks may have been held, for ever now. A server that loads
-the application before it forks, ``multiprocessing`` and task queues all do so. See
+Threads, event loops and connections stay with the parent, although the child has copies
+of all references to them, and a lock that was held at the time is never released. This
+concerns servers that preload the application, ``multiprocessing`` and task queues. See
 https://docs.python.org/3/library/os.html#os.register_at_fork.
 """
 
@@ -17,7 +17,7 @@ from .webhooks import dispatcher, outcomes, reachability
 
 
 def connect() -> None:
-    """Start anew in each process that is forked from this one."""
+    """Reset each process that is forked from this one."""
     for forget in (
         event_loop.loops.forget,
         backpressure.forget,

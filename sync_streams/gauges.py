@@ -1,4 +1,4 @@
-"""Gauges: what metrics read of this process at the moment of a scrape."""
+"""Gauges: figures of this process that metrics read at each scrape."""
 
 import resource
 import time
@@ -58,7 +58,7 @@ GAUGES: dict[str, Callable[[], float]] = {
     "max_descriptors": lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0],
     "start_time_seconds": lambda: STARTED,
 }
-"""By name, without labels; what only grows is a counter to Prometheus."""
+"""Figures without labels, by name; Prometheus counts those that only grow."""
 
 TABLES: dict[str, Callable[[], dict[Labels, float]]] = {
     "connections": _by_transport,
@@ -70,4 +70,4 @@ TABLES: dict[str, Callable[[], dict[Labels, float]]] = {
     "webhooks": lambda: {(name,): count for name, count in outcomes.totals.items()},
     "info": lambda: {(__version__,): 1},
 }
-"""By name, with the values of labels."""
+"""Figures with labels, by name and label values."""

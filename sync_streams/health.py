@@ -1,11 +1,11 @@
-"""Health views: whether this process lives, and whether it should get new connections.
+"""Health views: whether this process is alive and ready for new connections.
 
-Put them where the site's load balancer asks::
+Route them where the site's load balancer expects them::
 
     path("livez", health.live), path("readyz", health.ready)
 
-They need no login and tell no secrets. Asking costs one database query and nothing per
-connection.
+They need no login and reveal no secrets. A check costs one database query, however many
+connections there are.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from .delivery.cluster.broadcast import acheck_rate
 from .delivery.hub import get_hub
 
 last_answer: dict[str, bool] = {}
-"""What :func:`ready` last answered, by part; for metrics."""
+"""The last result of :func:`ready`, by part, for metrics."""
 
 
 @without_transaction
@@ -39,12 +39,12 @@ async def live(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_not_required
 async def ready(request: HttpRequest) -> HttpResponse:
-    """Answer 200 if this process can publish and deliver, 503 if not, and why not.
+    """Answer 200 if this process can publish and deliver; 503, with reasons, if not.
 
-    The channel layer counts as well while the hub's probes come back. What counts the
-    publish rate is asked, too: a Redis that takes no writes still passes probes on.
-    Whoever rejects newcomers, being behind or short of file descriptors, should get
-    none.
+    The channel layer is healthy while the hub's probes return. The publish rate is
+    checked as well, because a Redis that takes no writes still passes probes on. A
+    process that rejects new connections, because it is behind or short of file
+    descriptors, is not ready either.
     """
     parts = {
         "database": await _holds(run(_ask_database)),

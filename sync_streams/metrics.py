@@ -1,13 +1,13 @@
-"""Metrics for Prometheus: a view that any process answers for all of them.
+"""Metrics for Prometheus: a view in which any process answers for all of them.
 
-Route it where only your own network reaches it::
+Route it where only your own network can reach it::
 
     path("metrics", metrics.metrics)
 
-It needs ``pip install sync-streams[metrics]``. Whichever process is scraped asks the
-others over the channel layer, so that workers behind one port need no shared files; the
-label ``process`` tells them apart. One that does not answer within a quarter of a
-second is missing from that scrape. See
+It needs ``pip install sync-streams[metrics]``. The scraped process asks the others over
+the channel layer, so workers behind one port need no shared files; the label
+``process`` tells them apart. A process that does not reply within a quarter of a second
+is missing from that scrape. See
 https://prometheus.io/docs/instrumenting/exposition_formats/.
 """
 
@@ -37,7 +37,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric: what it is, what it tells, and the names of its labels."""
+    """One metric: its kind, its help text, and the names of its labels."""
 
     kind: Kind
     help: str
@@ -47,67 +47,68 @@ class Family:
 FAMILIES = {
     "publishes": Family(
         "counter",
-        "Messages that were asked to be published, by transport and outcome: "
-        "published, or the code of the error.",
+        "Requests to publish a Message, by transport and outcome: published, or the "
+        "error code.",
         ("transport", "outcome"),
     ),
     "publishes_given_up": Family(
         "counter",
-        "Messages of try_publish and publish_on_commit that were not published, by the "
-        "code of the error.",
+        "Messages that try_publish and publish_on_commit could not publish, by error "
+        "code.",
         ("code",),
     ),
-    "publish_seconds": Family("histogram", "Time that publishing a Message took."),
+    "publish_seconds": Family("histogram", "Time taken to publish a Message."),
     "broadcast_seconds": Family(
-        "histogram", "Time that the channel layer took for a Message, rate included."
+        "histogram",
+        "Time taken by the channel layer for a Message, including the rate check.",
     ),
     "delivery_seconds": Family(
         "histogram", "Time from publishing a Message to its delivery in a process."
     ),
     "database_seconds": Family(
-        "histogram", "Time that finding a Service or Stream in the database took."
+        "histogram", "Time taken to find a Service or Stream in the database."
     ),
     "deliveries": Family("counter", "Messages handed to connections."),
-    "acknowledged": Family("counter", "Messages that SDKs have acknowledged."),
-    "dropped": Family("counter", "Messages dropped, since a reader was too slow."),
+    "acknowledged": Family("counter", "Messages acknowledged by SDKs."),
+    "dropped": Family("counter", "Messages dropped because a reader was too slow."),
     "gaps": Family(
         "counter",
-        "Losses that connections were told of, or, SDKs, could not be told of.",
+        "Gaps in delivery, by whether the connection was told (SDKs cannot be).",
         ("told",),
     ),
-    "events_rejected": Family("counter", "Events from the layer that made no sense."),
-    "rate_refusals": Family("counter", "Messages refused for their rate (54009)."),
+    "events_rejected": Family("counter", "Unreadable events from the channel layer."),
+    "rate_refusals": Family("counter", "Messages rejected by the rate limit (54009)."),
     "connections_opened": Family(
         "counter", "Connections, by transport.", ("transport",)
     ),
     "connections_closed": Family(
         "counter",
-        "Connections that ended, by the server's close code, or by their client.",
+        "Connections closed, by the server's close code, or client if it closed.",
         ("transport", "code"),
     ),
-    "connections": Family("gauge", "Connections now, by transport.", ("transport",)),
-    "max_connections": Family("gauge", "Connections that the process accepts."),
-    "subscriptions": Family("gauge", "Subscriptions now."),
-    "streams_subscribed": Family("gauge", "Streams with subscribers now."),
-    "backlog_messages": Family("gauge", "Frames that wait for slow readers."),
-    "event_queue_length": Family("gauge", "Events that wait to be delivered."),
-    "event_loop_lag_seconds": Family("gauge", "How late the event loop last was."),
-    "max_lag_seconds": Family("gauge", "Lag above which newcomers are rejected."),
+    "connections": Family("gauge", "Open connections, by transport.", ("transport",)),
+    "max_connections": Family("gauge", "Limit of open connections."),
+    "subscriptions": Family("gauge", "Current subscriptions."),
+    "streams_subscribed": Family("gauge", "Streams that have subscribers."),
+    "backlog_messages": Family("gauge", "Frames waiting for slow readers."),
+    "event_queue_length": Family("gauge", "Events waiting to be delivered."),
+    "event_loop_lag_seconds": Family("gauge", "Latest delay of the event loop."),
+    "max_lag_seconds": Family("gauge", "Lag above which new connections are rejected."),
     "ready": Family(
-        "gauge", "What readyz last answered, by part: 1 if it is in order.", ("part",)
+        "gauge", "Last result of readyz, by part: 1 if healthy.", ("part",)
     ),
-    "unreachable": Family("gauge", "1 while no events reach the process."),
-    "times_unreachable": Family("counter", "Times that no events reached the process."),
+    "unreachable": Family("gauge", "1 while the process is unreachable."),
+    "times_unreachable": Family("counter", "Times the process became unreachable."),
     "probes_missed": Family("counter", "Probes of the layer that did not return."),
-    "draining": Family("gauge", "1 while the process closes its connections."),
+    "draining": Family("gauge", "1 while the process is draining."),
     "open_descriptors": Family("gauge", "File descriptors in use."),
-    "max_descriptors": Family("gauge", "File descriptors that may be in use."),
+    "max_descriptors": Family("gauge", "Limit of open file descriptors."),
     "webhooks": Family("counter", "Webhooks, by outcome.", ("outcome",)),
-    "start_time_seconds": Family("gauge", "When the process started, since 1970."),
-    "info": Family("gauge", "1, with the version.", ("version",)),
+    "start_time_seconds": Family("gauge", "Start of the process, since 1970."),
+    "info": Family("gauge", "Always 1, labelled with the version.", ("version",)),
 }
-"""Every metric by its name, which :data:`PREFIX` precedes. One that something counts
-and that is not named here is left out."""
+"""Every metric by name, without :data:`PREFIX`. Figures not listed here are not
+exported."""
 
 
 async def answer(_: Hub, question: Mapping[str, Any]) -> None:
@@ -119,7 +120,7 @@ async def answer(_: Hub, question: Mapping[str, Any]) -> None:
 @never_cache
 @login_not_required
 async def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer with the metrics of all processes, or 501 without prometheus-client."""
+    """Respond with the metrics of all processes, or 501 without prometheus-client."""
     try:
         prometheus = import_module("prometheus_client")
         cores = import_module("prometheus_client.core")
@@ -139,7 +140,7 @@ async def metrics(request: HttpRequest) -> HttpResponse:
 
 
 class _Collector:
-    """Hands samples to prometheus-client, in the shape that it wants."""
+    """Passes samples to prometheus-client in its own types."""
 
     def __init__(self, cores: Any, answers: Mapping[str, Iterable[Any]]) -> None:
         self._cores, self._answers = cores, answers

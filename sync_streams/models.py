@@ -1,4 +1,4 @@
-"""Service and Stream: all that is ever stored. Messages never are.
+"""Service and Stream, the only things stored. Messages never are.
 
 See https://www.twilio.com/docs/sync/api/service and
 https://www.twilio.com/docs/sync/api/stream-resource.
@@ -21,22 +21,22 @@ DEFAULT_SERVICE = "default"
 """Unique name and alias of an account's first Service."""
 
 SYSTEM = "system"
-"""Author of whatever REST or the server itself creates."""
+"""Creator of what REST or the server itself creates."""
 
 MIN_DEBOUNCING_WINDOW_MS, MAX_DEBOUNCING_WINDOW_MS = 1_000, 30_000
 
 
 class ServiceQuerySet(models.QuerySet["Service"]):
-    """Services by the words of a URL."""
+    """Queries for Services."""
 
     def by_ref(self, account_sid: str, ref: str) -> Self:
-        """Narrow to the account's Service with that SID or unique name."""
+        """Filter for the account's Service with that SID or unique name."""
         field = "sid" if is_sid(ref) else "unique_name"
         return self.filter(account_sid=account_sid, **{field: ref})
 
 
 class Service(models.Model):
-    """Container of Streams, and of the rules that hold for them."""
+    """A container of Streams, with the rules that apply to them."""
 
     sid = models.CharField(
         _("SID"),
@@ -94,28 +94,28 @@ class Service(models.Model):
 
 
 class StreamQuerySet(models.QuerySet["Stream"]):
-    """Streams by their life-time and by the words of a URL."""
+    """Queries for Streams."""
 
     def live(self, now: datetime | None = None) -> Self:
-        """Leave out lapsed Streams: they are gone, even while their row is there."""
+        """Exclude expired Streams: they are gone even while their row remains."""
         moment = now or utc.now()
         return self.filter(Q(date_expires=None) | Q(date_expires__gt=moment))
 
     def lapsed(self, now: datetime | None = None) -> Self:
-        """Keep only Streams whose time is over."""
+        """Filter for expired Streams."""
         return self.filter(date_expires__lte=now or utc.now())
 
     def by_name(self, unique_name: str | None) -> Self:
-        """Narrow to the Stream with that unique name; none has none."""
+        """Filter for the Stream with that unique name; without a name, no Stream."""
         return self.filter(unique_name=unique_name) if unique_name else self.none()
 
     def by_ref(self, ref: str) -> Self:
-        """Narrow to the Stream with that SID or unique name."""
+        """Filter for the Stream with that SID or unique name."""
         return self.filter(**{"sid" if is_sid(ref) else "unique_name": ref})
 
 
 class Stream(models.Model):
-    """A live channel of Messages, known by its SID or its unique name."""
+    """A live channel of Messages, identified by its SID or unique name."""
 
     sid = models.CharField(
         _("SID"),
@@ -170,5 +170,5 @@ class Stream(models.Model):
         return self.unique_name or self.sid
 
     def is_live(self, now: datetime | None = None) -> bool:
-        """Tell whether the Stream's time is not over."""
+        """Return whether the Stream has not expired."""
         return self.date_expires is None or self.date_expires > (now or utc.now())

@@ -1,4 +1,4 @@
-"""Mounts: where the host project's URLconf has put our URLs."""
+"""Mounts: where the host project's URLconf includes our URLs."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +15,7 @@ SOCKET_PATH = "v1/websocket"
 
 
 def namespaces() -> list[str]:
-    """Return the namespaces that our URLs stand in, ``api:sync_streams``, in order."""
+    """Return the namespaces of our URLs, such as ``api:sync_streams``, in order."""
     return list(_find(get_resolver().url_patterns, ""))
 
 
@@ -23,8 +23,8 @@ def services_path(namespace: str = "") -> str:
     """Return the path of an account's Services, with the script prefix.
 
     Args:
-        namespace: which of the mounts; by default the first. Where the project has
-            none, the path that Twilio's clients expect.
+        namespace: which of the mounts; by default the first. If the project has none,
+            the path is the one that Twilio's clients expect.
     """
     known = [namespace] if namespace else namespaces()
     if not known:

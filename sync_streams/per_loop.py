@@ -1,8 +1,8 @@
-"""One value for each event loop, let go of when the loop has ended.
+"""One value for each event loop, released when the loop has ended.
 
-What belongs to a loop (a connection, a task, a lock that somebody waited for) refers to
-the loop, so a dictionary with weak keys never lets go of either: a process that runs
-``asyncio.run()`` for each of its tasks would keep them all, and their connections.
+A loop's objects (connections, tasks, contended locks) refer to the loop, so a
+dictionary with weak keys would never release either: a process that calls
+``asyncio.run()`` for each of its tasks would keep every loop and its connections.
 """
 
 import asyncio
@@ -13,23 +13,23 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 CLOSE_SECONDS = 1
-"""Time that a loop which ends leaves to each value to close."""
+"""Time for each value to close when its loop ends."""
 
 
 class PerLoop(Generic[T]):
-    """Makes a value the first time that an event loop asks for one."""
+    """Creates a value the first time that it is needed on an event loop."""
 
     def __init__(
         self,
         make: Callable[[], T],
         close: Callable[[T], Awaitable[object]] | None = None,
     ) -> None:
-        """Hold no value yet.
+        """Set up without values.
 
         Args:
-            make: returns a new value, on the event loop that it is for.
-            close: is awaited when that loop ends in good order, as ``asyncio.run`` and
-                servers end theirs. It has ``CLOSE_SECONDS``; what it raises is dropped.
+            make: returns a new value; called on the event loop that it is for.
+            close: awaited when that loop shuts down cleanly, as ``asyncio.run`` and
+                servers do, for at most ``CLOSE_SECONDS``. Its exceptions are ignored.
         """
         self._make, self._close = make, close
         self._values: dict[asyncio.AbstractEventLoop, T] = {}
@@ -47,7 +47,7 @@ class PerLoop(Generic[T]):
         return self._values.get(asyncio.get_running_loop())
 
     def set(self, value: T) -> None:
-        """Give the running event loop another value; the old one is not closed."""
+        """Replace the running event loop's value, without closing the old one."""
         loop = asyncio.get_running_loop()
         self._drop_ended()
         self._values[loop] = value
@@ -55,12 +55,12 @@ class PerLoop(Generic[T]):
             self._ends[loop] = _started(self._closing(loop, self._close))
 
     def clear(self) -> None:
-        """Forget all values, closing none: they are another process's."""
+        """Forget all values without closing them: they belong to another process."""
         self._values.clear()
         self._ends.clear()
 
     def __len__(self) -> int:
-        """Return for how many loops there is a value."""
+        """Return the number of loops that have a value."""
         return len(self._values)
 
     def _drop_ended(self) -> None:
@@ -88,8 +88,8 @@ class PerLoop(Generic[T]):
 
 
 def _started(ending: AsyncGenerator[None, None]) -> AsyncGenerator[None, None]:
-    # A loop closes the asynchronous generators that have started on it, after all its
-    # tasks and before itself. This is the only hook that every loop has.
+    # A loop closes the asynchronous generators that were started on it, after all its
+    # tasks and before itself. No other hook exists on every loop.
     with suppress(StopIteration):
         ending.__anext__().__await__().__next__()
     return ending

@@ -1,7 +1,7 @@
 """Publishing from the host project's own code: views, tasks, threads, commands.
 
-Names are enough here; :mod:`sync_streams.operations` has everything else. A Message
-cannot be taken back: :func:`publish_on_commit` waits for the transaction.
+These functions take names; :mod:`sync_streams.operations` has everything else. A
+Message cannot be recalled: use :func:`publish_on_commit` within a transaction.
 """
 
 import logging
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class Options(TypedDict, total=False):
-    """What may be said besides the Stream and the data; see :func:`publish`."""
+    """Options of :func:`publish`."""
 
     service: str
     account_sid: str
@@ -48,16 +48,16 @@ def publish(
         data: a JSON object of at most 4,096 bytes as compact UTF-8 JSON.
         service: SID or unique name of its Service.
         account_sid: the account; by default the first one in the settings.
-        identity: who publishes, as signals and webhooks say it.
-        create: create the Stream if none has that unique name; it does not expire.
+        identity: the publisher's identity in signals and webhooks.
+        create: create the Stream if none has that unique name; it never expires.
 
     Returns:
         The Message with its new SID (``TZ…``). It is not stored.
 
     Raises:
         ServiceNotFound: 54050.
-        InvalidUniqueName: 54302, no Stream can be created by that name.
-        SyncError: as :func:`sync_streams.operations.publish` does.
+        InvalidUniqueName: 54302, no Stream can have that name.
+        SyncError: see :func:`sync_streams.operations.publish`.
         SynchronousOnlyOperation: called from async code, which has :func:`apublish`.
     """
     actor = Actor(identity)
@@ -80,7 +80,7 @@ async def apublish(
     identity: str = SYSTEM,
     create: bool = False,
 ) -> Message:
-    """Do as :func:`publish` does, from async code."""
+    """Async version of :func:`publish`."""
     actor = Actor(identity)
     known = await operations.afind_service(account_sid or first_account(), service)
     try:
@@ -95,13 +95,13 @@ async def apublish(
 def try_publish(
     stream: str, data: object, **options: Unpack[Options]
 ) -> Message | None:
-    """Do as :func:`publish` does, but never raise.
+    """Publish as :func:`publish` does, but never raise.
 
     A failure is logged and counted: ``sync_streams_publishes_given_up``. While Redis or
-    the database do not respond this takes up to ``broadcast_timeout_seconds``.
+    the database does not respond, this takes up to ``broadcast_timeout_seconds``.
 
     Returns:
-        The Message, or ``None``: nobody was told.
+        The Message, or ``None`` if it was not published.
     """
     try:
         return publish(stream, data, **options)
@@ -113,7 +113,7 @@ def try_publish(
 async def atry_publish(
     stream: str, data: object, **options: Unpack[Options]
 ) -> Message | None:
-    """Do as :func:`try_publish` does, from async code."""
+    """Async version of :func:`try_publish`."""
     try:
         return await apublish(stream, data, **options)
     except Exception as error:
@@ -128,16 +128,16 @@ def publish_on_commit(
     using: str | None = None,
     **options: Unpack[Options],
 ) -> None:
-    """Publish once the caller's transaction is committed; outside of one, now.
+    """Publish once the caller's transaction is committed; outside of one, immediately.
 
-    The work is done and the data saved, so a failure does not concern the request: it
-    is treated as :func:`try_publish` treats it. A rollback publishes nothing.
+    By then the data is saved, so a failure to publish must not fail the request: it is
+    logged and counted, as by :func:`try_publish`. A rollback publishes nothing.
 
     Args:
         stream: SID or unique name of the Stream.
-        data: a JSON object; do not change it until the commit.
+        data: a JSON object; do not change it before the commit.
         using: the database of the transaction; by default ``default``.
-        **options: ``service``, ``account_sid``, ``identity`` and ``create``, as of
+        **options: ``service``, ``account_sid``, ``identity`` and ``create``; see
             :func:`publish`.
     """
     send = partial(try_publish, stream, data, **options)

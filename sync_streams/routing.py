@@ -1,7 +1,7 @@
 """WebSocket routes: put ``websocket_urlpatterns`` into the project's ``URLRouter``.
 
 Do not wrap them in session or origin middleware: the access token in the first frame
-says who connects, and clients other than browsers send no origin.
+identifies the client, and clients other than browsers send no origin.
 """
 
 from typing import Any, cast
@@ -12,7 +12,7 @@ from .twilsock.consumers import TwilsockConsumer
 from .websocket.consumers import JsonConsumer
 
 websocket_urlpatterns = [
-    # Django's types know of views only; Channels' URLRouter takes ASGI applications.
+    # Django's type stubs allow only views; Channels' URLRouter takes ASGI applications.
     path("v1/websocket", cast("Any", JsonConsumer.as_asgi())),
     path("v3/wsconnect", cast("Any", TwilsockConsumer.as_asgi())),
 ]

@@ -1,4 +1,4 @@
-"""String identifiers as Twilio writes them: two letters and 32 hex digits.
+"""String identifiers in Twilio's form: two letters and 32 hex digits.
 
 See https://www.twilio.com/docs/glossary/what-is-a-sid.
 """
@@ -19,15 +19,15 @@ def new_sid(prefix: Prefix) -> str:
 
 
 def new_service_sid() -> str:
-    """Return a new SID of a Service."""
+    """Return a new SID for a Service."""
     return new_sid("IS")
 
 
 def new_stream_sid() -> str:
-    """Return a new SID of a Stream."""
+    """Return a new SID for a Stream."""
     return new_sid("TO")
 
 
 def is_sid(text: str, prefix: Prefix | None = None) -> bool:
-    """Tell whether *text* has the shape of a SID, of that prefix if one is given."""
+    """Return whether *text* has the form of a SID, with that prefix if given."""
     return bool(_SID.fullmatch(text)) and (prefix is None or text.startswith(prefix))

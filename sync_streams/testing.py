@@ -1,8 +1,8 @@
-"""For the host project's own tests: what was published, and a subscriber.
+"""Helpers for the host project's own tests: published Messages, and a subscriber.
 
-None needs a server, a mock, or the Redis that the settings may name: while one is in
-use, a channel layer in memory carries what is published, and this process counts the
-publish rate.
+They need no server, no mock, and not the Redis that the settings may name: while one is
+in use, Messages go over an in-memory channel layer, and this process counts the publish
+rate.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ IN_MEMORY = {
 
 
 class _InMemory:
-    """Settings without Redis, in force while anybody wants them."""
+    """Settings without Redis, in force while any helper is in use."""
 
     def __init__(self) -> None:
         self._users = 0
@@ -73,10 +73,10 @@ _in_memory = _InMemory()
 
 @contextmanager
 def in_memory() -> Iterator[None]:
-    """Need no Redis in this process, whatever the settings say.
+    """Do without Redis in this process, whatever the settings say.
 
-    What is published meanwhile reaches subscribers in this process only. May be nested;
-    in a test case: ``self.enterContext(in_memory())``.
+    Messages published meanwhile reach subscribers in this process only. May be nested.
+    In a test case: ``self.enterContext(in_memory())``.
     """
     _in_memory.enter()
     try:
@@ -87,21 +87,21 @@ def in_memory() -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """One Message that was published while somebody watched."""
+    """One captured Message."""
 
     stream: Stream
-    """Where to."""
+    """The Stream to which it was published."""
 
     message: Message
-    """What: ``message.data``."""
+    """The Message; its data is ``message.data``."""
 
     identity: str
-    """Who did; ``system`` unless a socket's token or the caller said otherwise."""
+    """The publisher; ``system`` unless a socket's token or the caller set another."""
 
 
 @contextmanager
 def capture_published() -> Iterator[list[Published]]:
-    """Collect what this process publishes, in order, :func:`in_memory`.
+    """Collect the Messages that this process publishes, in order, :func:`in_memory`.
 
     Example::
 
@@ -123,7 +123,7 @@ def capture_published() -> Iterator[list[Published]]:
 
 
 class Refused(AssertionError):
-    """The subscriber was answered with an error frame, or its connection was closed."""
+    """The subscriber received an error frame, or its connection was closed."""
 
     def __init__(self, frame: JSONObject) -> None:
         super().__init__(f"{frame.get('code')}: {frame.get('message')}")
@@ -132,11 +132,11 @@ class Refused(AssertionError):
 
 
 class Subscriber:
-    """A client on a JSON socket, subscribed to one Stream, in the test's process.
+    """A JSON socket client in the test's process, subscribed to one Stream.
 
-    As long as it is connected, all in this process is :func:`in_memory`. It works in an
-    asynchronous test of any Django ``TestCase``; under pytest's own event loop it needs
-    a database that other threads see:
+    While it is connected, this process is :func:`in_memory`. It works in an async test
+    of any Django ``TestCase``; under pytest's own event loop it needs a database that
+    other threads can see:
     ``@pytest.mark.django_db(transaction=True)``.
 
     Example::
@@ -154,11 +154,11 @@ class Subscriber:
         service: str = DEFAULT_SERVICE,
         account_sid: str = "",
     ) -> None:
-        """Make a subscriber; ``async with`` connects it.
+        """Create a subscriber; ``async with`` connects it.
 
         Args:
             stream: SID or unique name of the Stream.
-            identity: who it is.
+            identity: the identity of its access token.
             service: SID or unique name of the Stream's Service.
             account_sid: the account; by default the first one in the settings.
         """
@@ -173,7 +173,7 @@ class Subscriber:
         """Connect and subscribe.
 
         Raises:
-            Refused: the token or the subscription was.
+            Refused: the token or the subscription was refused.
         """
         _in_memory.enter()
         try:
@@ -197,7 +197,7 @@ class Subscriber:
         """Return the data of the next Message.
 
         Raises:
-            TimeoutError: none came within *within* seconds; one may come later.
+            TimeoutError: none arrived within *within* seconds; one still may.
             Refused: the connection was closed.
         """
         async with asyncio.timeout(within):
@@ -206,7 +206,7 @@ class Subscriber:
         return self._messages.popleft()
 
     async def receive_nothing(self, within: float = 0.2) -> bool:
-        """Tell whether no Message waits and none comes for *within* seconds."""
+        """Return whether no Message waits and none arrives within *within* seconds."""
         try:
             self._messages.appendleft(await self.receive(within))
         except TimeoutError:
@@ -217,7 +217,7 @@ class Subscriber:
         """Publish to the Stream as this identity and return the Message's SID.
 
         Raises:
-            Refused: the Message was.
+            Refused: the Message was refused.
         """
         answer = await self._ask("publish", stream=self._stream, data=data)
         return str(answer["message_sid"])
@@ -239,7 +239,7 @@ class Subscriber:
         await self._socket.send_to(text_data=json.dumps(frame))
 
     async def _receive(self) -> JSONObject:
-        # Not by the communicator's own method, which ends the socket after a timeout.
+        # The communicator's own method would end the socket after a timeout.
         event = await self._socket.output_queue.get()
         if event["type"] == "websocket.close":
             raise Refused({"code": event.get("code"), "message": "closed"})

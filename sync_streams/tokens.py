@@ -1,7 +1,7 @@
-"""Access tokens: Twilio's JWTs that say who connects to which Service.
+"""Access tokens: Twilio's JWTs, which say who may connect to which Service.
 
-HS256 (RFC 7519), signed with an API key's secret. Tokens made by Twilio's helper
-libraries and by :func:`issue_token` are alike.
+HS256 (RFC 7519), signed with an API key's secret. Tokens from Twilio's helper libraries
+and from :func:`issue_token` are equivalent.
 See https://www.twilio.com/docs/iam/access-tokens.
 """
 
@@ -36,10 +36,10 @@ CLOCK_SKEW_SECONDS = 60
 MAX_IDENTITY_LENGTH = 256
 
 KNOWN_KEYS_SECONDS = 1
-"""Time for which open connections believe that an account has these keys."""
+"""Time for which an account's keys are cached for open connections."""
 
 CONTENT_TYPE = "twilio-fpa;v=1"
-"""``cty`` of an access token's header; without it a JWT is meant for something else."""
+"""``cty`` in an access token's header, which tells it from other JWTs."""
 
 _HEADER = {"typ": "JWT", "alg": "HS256", "cty": CONTENT_TYPE}
 
@@ -48,13 +48,13 @@ _UNREADABLE = (
     *(ValueError, TypeError, ArithmeticError, RecursionError),  # by its odder claims
 )
 
-# No database takes a lone surrogate, PostgreSQL no NUL either.
+# No database stores a lone surrogate, and PostgreSQL stores no NUL.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """Who is connected, and to what, as an access token says."""
+    """Who is connected to what, according to an access token."""
 
     name: str
     """The identity, 1 to 256 characters."""
@@ -63,30 +63,30 @@ class Identity:
     """SID of the account."""
 
     service_ref: str
-    """The grant's Service: a SID, a unique name or ``default``."""
+    """The Service in the grant: a SID, a unique name or ``default``."""
 
     key_sid: str
     """SID of the API key that signed the token."""
 
     expires_at: int
-    """Moment at which the token lapses, in seconds since 1970."""
+    """When the token expires, in seconds since 1970."""
 
     is_read_only: bool = False
-    """The grant holds ``"read_only": true``: subscribe, but change and publish nothing
-    (54007). No claim of Twilio's: its own tokens never hold it."""
+    """The grant contains ``"read_only": true``: the client may subscribe but not change
+    or publish anything (54007). Our extension: Twilio's tokens never contain it."""
 
     is_observer: bool = False
-    """The grant holds ``"observer": true``: an operator who looks on. Counted among no
-    Stream's subscribers and told to no reachability webhook. No claim of Twilio's."""
+    """The grant contains ``"observer": true``: an operator is watching. Not counted as
+    a subscriber, nor reported by reachability webhooks. Our extension."""
 
 
 def read_token(token: object) -> Identity:
-    """Verify an access token and return who it speaks for.
+    """Verify an access token and return the identity in it.
 
     Raises:
-        InvalidToken: 20101 to 20107, by what is wrong with it.
+        InvalidToken: 20101 to 20107, depending on what is wrong with it.
     """
-    # PyJWT lets a lone surrogate escape as UnicodeEncodeError: only ASCII goes in.
+    # Accept only ASCII: a lone surrogate would make PyJWT raise UnicodeEncodeError.
     if not isinstance(token, str) or not token.isascii():
         raise InvalidToken
     if len(token) > MAX_TOKEN_BYTES:
@@ -105,20 +105,20 @@ def issue_token(
     is_read_only: bool = False,
     is_observer: bool = False,
 ) -> str:
-    """Make an access token, signed with the account's first API key.
+    """Issue an access token, signed with the account's first API key.
 
     Args:
-        identity: who will be connected, 1 to 256 characters.
+        identity: the client's identity, 1 to 256 characters.
         service_sid: the Service's SID, unique name, or ``default``.
         account_sid: the account; by default the first one in the settings.
-        ttl: seconds until the token lapses, at most 86,400.
-        is_read_only: let it subscribe, but change and publish nothing (54007).
-        is_observer: leave it out of every Stream's subscribers and of reachability
-            webhooks: it belongs to an operator who looks on.
+        ttl: seconds until the token expires, at most 86,400.
+        is_read_only: allow subscribing, but no changes and no publishing (54007).
+        is_observer: for an operator who is watching: not counted as a subscriber, and
+            not reported by reachability webhooks.
 
     Raises:
-        ValueError: the identity or the ttl is not within its bounds: nothing would
-            accept the token.
+        ValueError: the identity or the ttl is out of range, so the token would be
+            refused.
         ImproperlyConfigured: there is no such account, or it has no API key with a
             secret of at least 32 characters.
     """
@@ -149,10 +149,10 @@ def issue_token(
 
 
 def has_key(identity: Identity) -> bool:
-    """Tell whether the API key that signed the identity's token still exists.
+    """Return whether the API key that signed the identity's token still exists.
 
-    Or did a second ago: each open connection asks now and then, and a host project's
-    function for accounts is not to be called for each.
+    The answer may be a second old: every open connection is checked, and the host
+    project's function for accounts must not be called for each.
     """
     settings, now = get_settings(), time.monotonic()
     known = _known_keys.get(identity.account_sid)
@@ -204,8 +204,8 @@ def _issuer(token: str) -> tuple[Account, str]:
 
 
 def _read_part(part: str) -> dict[str, Any]:
-    # Only to learn which key to verify with; PyJWT, which reads everything again and
-    # strictly, takes ten times as long.
+    # Only to find the key to verify with. PyJWT then parses everything strictly; doing
+    # that here as well would take ten times as long.
     data = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     if not isinstance(data, dict):
         raise TypeError(part)
@@ -214,7 +214,7 @@ def _read_part(part: str) -> dict[str, Any]:
 
 def _claims(token: str, secret: str) -> dict[str, Any]:
     try:
-        # The algorithm is ours, never the header's.
+        # We choose the algorithm; the header never does.
         return jwt.decode(
             token,
             secret,
@@ -242,7 +242,7 @@ def _identity(claims: Mapping[str, Any], account: Account, key_sid: str) -> Iden
         service_ref=grant["service_sid"],
         key_sid=key_sid,
         expires_at=expires_at,
-        # Whatever else stands there was meant to take rights away, not to give them.
+        # Any other value was meant to take rights away, not to grant them.
         is_read_only=grant.get("read_only", False) is not False,
         is_observer=grant.get("observer") is True,
     )

@@ -1,4 +1,4 @@
-"""URLs that a host project includes, at its root: Twilio's clients expect ``/v1``."""
+"""URLs for a host project to include at its root: Twilio's clients expect ``/v1``."""
 
 from django.urls import include, re_path
 
@@ -9,6 +9,6 @@ app_name = "sync_streams"
 urlpatterns = [
     re_path("^v1/", include("sync_streams.sse.urls")),
     re_path("^v1/", include("sync_streams.rest.urls")),
-    # Else it would be a candidate for a redirect to /v1/.
+    # Otherwise APPEND_SLASH could redirect it to /v1/.
     re_path(r"^v1\Z", unknown),
 ]

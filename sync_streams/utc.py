@@ -1,7 +1,7 @@
-"""Moments: aware and in UTC, whatever ``USE_TZ`` and the database's time zone say.
+"""Datetimes: aware and in UTC, regardless of ``USE_TZ`` and the database's time zone.
 
-Where ``USE_TZ`` is off, Django's own field gives local times without a zone: an hour a
-year stands for two, and a TTL across it would end an hour early or late.
+With ``USE_TZ`` off, Django's own field gives local times without a zone. One hour a
+year is then ambiguous, and a TTL across it would end an hour early or late.
 """
 
 from datetime import UTC, datetime
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     DateTimeField = models.DateTimeField[Any, Any]
-else:  # Django's class is generic to the type checker only.
+else:  # Django's class is generic only for the type checker.
     DateTimeField = models.DateTimeField
 
 
 def now() -> datetime:
-    """Return the moment it is."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
 def to_utc(moment: datetime) -> datetime:
-    """Return a moment in UTC; one without a zone is in that of the settings."""
+    """Convert a datetime to UTC; a naive one is in the zone of the settings."""
     if timezone.is_naive(moment):
         moment = timezone.make_aware(moment, timezone.get_default_timezone())
     return moment.astimezone(UTC)
 
 
 def to_iso(moment: datetime) -> str:
-    """Write a moment as every transport does: UTC, to the second."""
+    """Format a datetime for every transport: UTC, to the second."""
     return to_utc(moment).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class UTCDateTimeField(DateTimeField):
-    """A moment, in Python always aware and in UTC.
+    """A datetime field that is always aware and in UTC in Python.
 
-    A database that knows time zones stores the moment; in any other the column holds
-    UTC. Migrations see Django's own field, for the columns are the same.
+    In a database without time zone support the column contains UTC. Migrations see
+    Django's own field, because the columns are the same.
     """
 
     def deconstruct(self) -> Any:
@@ -50,7 +50,7 @@ class UTCDateTimeField(DateTimeField):
     def from_db_value(
         self, value: datetime | None, _: object, connection: "BaseDatabaseWrapper"
     ) -> datetime | None:
-        """Return the moment that a column holds."""
+        """Return a column's value in UTC."""
         if value is None or value.tzinfo is UTC:
             return value
         if not connection.features.supports_timezones:
@@ -62,7 +62,7 @@ class UTCDateTimeField(DateTimeField):
     def get_db_prep_value(
         self, value: Any, connection: "BaseDatabaseWrapper", prepared: bool = False
     ) -> Any:
-        """Return a moment as a column holds it."""
+        """Return a datetime in the form that the column stores."""
         value = value if prepared else self.get_prep_value(value)
         if isinstance(value, datetime):
             value = to_utc(value)

@@ -1,4 +1,4 @@
-"""Wiring: the one place that connects parts which do not know each other.
+"""Wiring: the one place that connects parts that do not know each other.
 
 Importing a module connects nothing; ``apps.ready()`` calls :func:`connect` once.
 """
@@ -21,7 +21,7 @@ from .webhooks import reachability, receivers, sender
 
 
 def connect() -> None:
-    """Connect everything, in a process that has its models."""
+    """Connect everything, once the models are loaded."""
     setting_changed.connect(conf.on_setting_changed)
     register(checks.check_settings, checks.TAG)
     register(checks.check_deployment, checks.TAG, deploy=True)
@@ -36,7 +36,7 @@ def connect() -> None:
 
 
 def _connect_hub() -> None:
-    # A process that begins to receive was not told of what changed before.
+    # A process that starts to receive has missed all earlier changes.
     hooks.started += [lookups.forget_all, stats.start_history]
     hooks.serving.append(sweeper.start)
     hooks.lost.append(lookups.forget_all)

@@ -127,7 +127,7 @@ class SocketConsumer(AsyncConsumer):
         self._heard = time.monotonic()
 
     def is_silent_for(self, seconds: float) -> bool:
-        """Tell whether the client has said nothing for so long."""
+        """Return whether the client has said nothing for so long."""
         return self._heard < time.monotonic() - seconds
 
     async def websocket_receive(self, message: Mapping[str, Any]) -> None:
@@ -166,7 +166,7 @@ class SocketConsumer(AsyncConsumer):
         return False
 
     def has_frames_left(self) -> bool:
-        """Tell whether another inbound frame is within the connection's rate."""
+        """Return whether another inbound frame is within the connection's rate."""
         limit = get_settings().max_frames_per_second * FRAME_RATE_WINDOW_SECONDS
         return self._frames < limit or time.monotonic() >= self._window_ends
 

@@ -48,7 +48,7 @@ another version's."""
 
 
 def is_readable(event: object) -> TypeGuard[dict[str, Any]]:
-    """Tell whether what came from the layer has the shape of an event."""
+    """Return whether what came from the layer has the shape of an event."""
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         return False
     texts = _TEXTS.get(event["type"], ())

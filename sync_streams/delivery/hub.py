@@ -339,7 +339,7 @@ def get_hub() -> Hub:
 
 
 def is_receiving() -> bool:
-    """Tell whether this process is told of removals, by the hub that started last."""
+    """Return whether this process is told of removals, by the hub that started last."""
     hub = _latest.hub
     return hub is not None and hub.is_receiving and not hub.is_unreachable
 

@@ -68,7 +68,7 @@ _ISATAP = {0x00005EFE, 0x02005EFE}
 
 
 def is_public(host: str) -> bool:
-    """Tell whether the IP address *host* is one of the open internet.
+    """Return whether the IP address *host* is one of the open internet.
 
     Private, loopback, link-local, shared, multicast and reserved ones are not, nor is
     an IPv6 address that carries one of them. What is no IP address is not public.
@@ -78,7 +78,7 @@ def is_public(host: str) -> bool:
 
 
 def is_inside(host: str) -> bool:
-    """Tell whether *host* is seen to be not public without asking the DNS."""
+    """Return whether *host* is seen to be not public without asking the DNS."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True

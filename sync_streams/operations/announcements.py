@@ -120,7 +120,7 @@ async def aannounce_message(stream: Stream, message: Message, actor: Actor) -> N
 
 
 def can_announce_now(stream: Stream) -> bool:
-    """Tell whether a Message of the Stream can be announced without waiting."""
+    """Return whether a Message of the Stream can be announced without waiting."""
     has_listeners = signals.message_published.has_listeners(Stream)
     return not has_listeners and can_broadcast_now(stream.sid)
 

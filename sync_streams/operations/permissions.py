@@ -78,7 +78,7 @@ def check_may_change(actor: Actor) -> None:
 
 
 def is_asked(actor: Actor) -> bool:
-    """Tell whether the host project's hook decides what the actor may do."""
+    """Return whether the host project's hook decides what the actor may do."""
     is_free = actor.is_trusted or actor.is_observer
     return bool(get_settings().authorize) and not is_free
 

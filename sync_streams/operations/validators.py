@@ -126,7 +126,7 @@ def expiry(ttl: int | None, now: datetime) -> datetime | None:
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether every database takes the text: no NUL, no lone surrogate."""
+    """Return whether every database takes the text: no NUL, no lone surrogate."""
     return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 

@@ -34,7 +34,7 @@ class Backpressure:
         self._is_keeping_up.set()
 
     def is_behind(self, stream_sid: str) -> bool:
-        """Tell whether a Message of the Stream would reach a hub that is late."""
+        """Return whether a Message of the Stream would reach a hub that is late."""
         return not self._is_keeping_up.is_set() and stream_sid in self.streams
 
     async def wait(self) -> None:

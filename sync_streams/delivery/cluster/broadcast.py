@@ -158,7 +158,7 @@ def unavailable(error: Exception) -> ServiceUnavailable:
 
 
 def can_broadcast_now(stream_sid: str) -> bool:
-    """Tell whether a Message of the Stream needs no waiting, nor would be lost."""
+    """Return whether a Message of the Stream needs no waiting, nor would be lost."""
     layer, known = channel_layer(), backpressure()
     return (
         isinstance(layer, InMemoryChannelLayer)
