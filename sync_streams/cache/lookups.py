@@ -122,6 +122,12 @@ def cached_service(account_sid: str, ref: str) -> Service | None:
     return service if is_recent else None
 
 
+def last_service(account_sid: str, ref: str) -> Service | None:
+    """Return the Service that was fetched last: while the database does not answer."""
+    service, _ = _services.get((account_sid, ref), (None, 0.0))
+    return service if _state.is_told() else None
+
+
 def look_up_service(
     account_sid: str, ref: str, fetch: Callable[[], Service]
 ) -> Service:
@@ -130,8 +136,7 @@ def look_up_service(
     if service is not None:
         return service
     changes, until = _state.changes, _kept_until()
-    kept, _ = _services.get((account_sid, ref), (None, 0.0))
-    service = _breaker.call(fetch, kept if _state.is_told() else None)
+    service = _breaker.call(fetch, last_service(account_sid, ref))
     if _may_keep(changes):
         if len(_services) >= MAX_SERVICES:
             _services.clear()
@@ -146,14 +151,18 @@ def cached_stream(service_sid: str, ref: str) -> Stream | None:
     return _streams.get(service_sid, ref, since=time.monotonic())
 
 
+def last_stream(service_sid: str, ref: str) -> Stream | None:
+    """Return the live Stream that was fetched last: as :func:`last_service`."""
+    return _streams.get(service_sid, ref) if _state.is_told() else None
+
+
 def look_up_stream(service_sid: str, ref: str, fetch: Callable[[], Stream]) -> Stream:
     """Return the cached Stream under *ref*, or *fetch* it and keep it for a moment."""
     stream = cached_stream(service_sid, ref)
     if stream is not None:
         return stream
     changes = _state.changes
-    kept = _streams.get(service_sid, ref) if _state.is_told() else None
-    stream = _breaker.call(fetch, kept)
+    stream = _breaker.call(fetch, last_stream(service_sid, ref))
     if _may_keep(changes):
         _streams.keep(stream)
     _state.fetched += 1

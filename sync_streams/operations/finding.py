@@ -5,7 +5,12 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import ParamSpec, TypeVar
 
-from sync_streams.cache.lookups import cached_service, cached_stream
+from sync_streams.cache.lookups import (
+    cached_service,
+    cached_stream,
+    last_service,
+    last_stream,
+)
 from sync_streams.conf import get_settings
 from sync_streams.databases import run
 from sync_streams.delivery.meters import meters
@@ -28,7 +33,8 @@ async def afind_service(account_sid: str, ref: str) -> Service:
     """
     service = cached_service(account_sid, ref)
     if service is None:
-        service = await _find_in_time(find_service, account_sid, ref)
+        kept = last_service(account_sid, ref)
+        service = await _find_in_time(kept, find_service, account_sid, ref)
     return service
 
 
@@ -42,16 +48,22 @@ async def afind_stream(service: Service, ref: str) -> Stream:
     """
     stream = cached_stream(service.sid, ref)
     if stream is None:
-        stream = await _find_in_time(find_stream, service, ref)
+        kept = last_stream(service.sid, ref)
+        stream = await _find_in_time(kept, find_stream, service, ref)
     return stream
 
 
-async def _find_in_time(find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def _find_in_time(
+    kept: T | None, find: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
     started = perf_counter()
     try:
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
             return await run(find, *args, **kwargs)
     except TimeoutError as error:
-        raise ServiceUnavailable from error
+        # It may wait as long for a connection, and would then return what was kept.
+        if kept is None:
+            raise ServiceUnavailable from error
+        return kept
     finally:
         meters.observe("database_seconds", perf_counter() - started)
