@@ -1,4 +1,4 @@
-"""What REST answers have in common, whoever writes them: errors, and their headers.
+"""What every REST response shares, view or fast path: errors and headers.
 
 An error is ``{"code", "message", "more_info", "status"}``, always as JSON. See
 https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions.
@@ -37,7 +37,7 @@ from .credentials import CHALLENGE
 
 _InvalidRequest = partial(InvalidParameter, "Invalid request")
 
-# The first that fits counts, so a subclass stands above its base.
+# The first match wins, so a subclass comes before its base class.
 _FOREIGN: tuple[tuple[type[Exception], Callable[[], SyncError]], ...] = (
     (Http404, NotFound),
     (PermissionDenied, AccessForbidden),
@@ -53,18 +53,18 @@ _FOREIGN: tuple[tuple[type[Exception], Callable[[], SyncError]], ...] = (
 
 
 def to_error(exception: Exception) -> SyncError:
-    """Return the error that an exception amounts to."""
+    """Return the error to report for an exception."""
     if isinstance(exception, SyncError):
         return exception
     return next(error for kind, error in _FOREIGN if isinstance(exception, kind))()
 
 
 def describe_error(error: SyncError, path: str) -> dict[str, object]:
-    """Return the body that tells of an error; nothing there is always 20404.
+    """Return the body of an error response; a missing resource is always 20404.
 
     Args:
         error: what went wrong.
-        path: the request's path, decoded, with whatever stands before ``/v1``.
+        path: the request's path, decoded, including any prefix before ``/v1``.
     """
     if isinstance(error, NotFound):
         resource = escape_uri_path(path).partition("/v1")[2] or "/"
@@ -95,10 +95,10 @@ def error_headers(error: SyncError) -> dict[str, str]:
 
 
 def common_headers(seconds: float) -> dict[str, str]:
-    """Return the headers that every answer has, whatever it says.
+    """Return the headers that every response has.
 
-    A cache between, the site's own included, would give one account's answers to
-    another: Django's looks for ``private``, all others for ``no-store``.
+    A cache in between, the site's own included, would serve one account's responses to
+    another. Django's cache checks for ``private``, all others for ``no-store``.
     """
     return {
         "Cache-Control": "no-store, private",
@@ -110,7 +110,7 @@ def common_headers(seconds: float) -> dict[str, str]:
 def report_unforeseen(
     exception: Exception, request: HttpRequest, response: HttpResponse
 ) -> None:
-    """Tell the log and whoever listens, an error tracker, of what nobody foresaw."""
+    """Report an unexpected exception to the log and to error trackers."""
     got_request_exception.send(sender=None, request=request)
     log_response(
         "%s: %s",
@@ -123,6 +123,6 @@ def report_unforeseen(
 
 
 def is_unforeseen(exception: Exception) -> bool:
-    """Tell whether an exception is a fault of this server, and none of our errors."""
+    """Tell whether an exception is a server fault rather than one of our errors."""
     is_ours = isinstance(exception, SyncError)
     return not is_ours and to_error(exception).status >= InternalError.status

@@ -1,4 +1,4 @@
-"""Authentication of Django REST framework's views, by an account's credentials."""
+"""Authentication of Django REST framework's views with an account's credentials."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from .credentials import CHALLENGE, authenticate
 
 
 class BasicAuthentication(BaseAuthentication):
-    """Sets ``request.auth`` to the SID of the account; there is no Django user.
+    """Sets ``request.auth`` to the account's SID; there is no Django user.
 
-    ``request.user`` is what Django REST framework gives to requests without one, since
-    a site may have no ``django.contrib.auth``.
+    ``request.user`` is the framework's unauthenticated user, because a site may not
+    have ``django.contrib.auth``.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, str]:

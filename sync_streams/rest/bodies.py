@@ -1,9 +1,9 @@
-"""Bodies: the parameters of a request, and the JSON of an answer.
+"""Bodies: the parameters of a request and the JSON of a response.
 
-Parameters come as a form, as Twilio's clients send them, or as JSON; their names are
-the same in both. Reading is strict: forms per
-https://url.spec.whatwg.org/#urlencoded-parsing or RFC 7578 but refusing what is not
-UTF-8, JSON per RFC 8259.
+Parameters arrive as a form, which is what Twilio's clients send, or as JSON, under the
+same names. Parsing is strict: forms follow
+https://url.spec.whatwg.org/#urlencoded-parsing or RFC 7578 but must be UTF-8; JSON
+follows RFC 8259.
 """
 
 import json
@@ -21,10 +21,10 @@ from sync_streams.errors import DataTooLarge, InvalidJSON, InvalidParameter
 from sync_streams.operations.data import read_json
 
 Parameters = dict[str, Any]
-"""A request's parameters; those of a form are text."""
+"""A request's parameters; in a form, all of them are text."""
 
 MAX_BODY_BYTES = 262_144
-"""Far above what 4,096 bytes of data need, however they are escaped."""
+"""Far more than 4,096 bytes of data can need, however they are escaped."""
 
 MAX_PARAMETERS = 100
 
@@ -39,16 +39,16 @@ _ENCODER = json.JSONEncoder(
 
 
 def read_parameters(body: bytes, content_type: str) -> Parameters:
-    """Return the parameters in a body; an empty one may be of any type.
+    """Return the parameters in a body; an empty body may have any type.
 
     Args:
-        body: as sent, or its first ``MAX_BODY_BYTES`` and at least one more.
-        content_type: value of the header, with its options.
+        body: the body as sent; if it is too long, more than ``MAX_BODY_BYTES`` of it.
+        content_type: value of the header, including its options.
 
     Raises:
         DataTooLarge: 54006, the body exceeds ``MAX_BODY_BYTES``.
-        InvalidParameter: 20001, the body is of another type or charset, or no form.
-        InvalidJSON: 54008, it is to be JSON and is no object.
+        InvalidParameter: 20001, unsupported type or charset, or a malformed form.
+        InvalidJSON: 54008, the type is JSON but the body is not a JSON object.
     """
     if len(body) > MAX_BODY_BYTES:
         raise DataTooLarge
@@ -56,7 +56,7 @@ def read_parameters(body: bytes, content_type: str) -> Parameters:
 
 
 def write_json(data: object) -> bytes:
-    """Write the body of an answer: compact JSON in UTF-8."""
+    """Write the body of a response: compact JSON in UTF-8."""
     return _ENCODER.encode(data).encode()
 
 
@@ -88,11 +88,11 @@ def _read_form(body: bytes) -> Parameters:
 
 
 def _read_multipart(content_type: str, body: bytes) -> Parameters:
-    # The parser takes the type in lower case only.
+    # The parser accepts the type in lower case only.
     content_type = MULTIPART + content_type.strip()[len(MULTIPART) :]
     meta = {"CONTENT_TYPE": content_type, "CONTENT_LENGTH": len(body)}
     try:
-        # Latin-1 keeps each byte: the parser itself would replace what is not UTF-8.
+        # Latin-1 keeps every byte; the parser would replace those that are not UTF-8.
         fields, _ = MultiPartParser(meta, BytesIO(body), [], "latin-1").parse()
     except MultiPartParserError as error:
         raise InvalidParameter(f"Invalid request body: expected {MULTIPART}") from error
@@ -112,7 +112,7 @@ def _read_json(body: bytes) -> Parameters:
     parameters = read_json(body)
     if not isinstance(parameters, dict):
         raise InvalidJSON
-    # A form cannot say null: there a parameter is left out.
+    # A form has no null; it leaves the parameter out.
     return {name: value for name, value in parameters.items() if value is not None}
 
 

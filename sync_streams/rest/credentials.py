@@ -1,6 +1,6 @@
-"""Credentials of an account: HTTP Basic (RFC 7617), as a header carries them.
+"""Credentials of an account, as HTTP Basic (RFC 7617) carries them in a header.
 
-A user name is an account SID, with the auth token as password, or an API key's SID,
+The user name is an account SID with the auth token as password, or an API key's SID
 with the key's secret. See https://www.twilio.com/docs/iam/api-keys.
 """
 
@@ -19,11 +19,11 @@ CHALLENGE = 'Basic realm="Twilio API"'
 
 
 def authenticate(header: str, address: str = "") -> str:
-    """Return the SID of the account that an ``Authorization`` header speaks for.
+    """Return the SID of the account that an ``Authorization`` header authenticates.
 
     Raises:
-        AuthenticationFailed: 20003, there are no credentials, or wrong ones.
-        TooManyRequests: 20429, this address has sent wrong ones too often.
+        AuthenticationFailed: 20003, credentials are missing or wrong.
+        TooManyRequests: 20429, too many failed attempts from this address.
     """
     header = Secret(header)  # debug pages and error reports show variables
     failures.check(address)
@@ -37,7 +37,7 @@ def authenticate(header: str, address: str = "") -> str:
 def _authenticate(header: Secret) -> str:
     name, password = _read(header)
     account_sid, secret = _account(name)
-    # Digests have one length, and an unknown name costs as much as a known one.
+    # Digests have equal lengths, and an unknown name takes as long as a known one.
     is_right = compare_digest(_digest(password), _digest(secret))
     if not (is_right and secret):
         raise AuthenticationFailed
@@ -56,7 +56,7 @@ def _read(header: str) -> tuple[str, Secret]:
 
 
 def _account(name: str) -> tuple[str, Secret]:
-    """Return the account that a user name speaks for, and the password it needs."""
+    """Return the account that a user name belongs to, and the expected password."""
     accounts = get_settings().accounts
     if name in accounts:
         return name, accounts[name].auth_token

@@ -1,7 +1,7 @@
-"""Errors of Django's road to REST: of a view, and of what failed before a view.
+"""Error responses of REST under Django, from a view or from a failure before one.
 
-The four handlers are for the project's URLconf. Each answers in JSON what is under
-``/v1``, and leaves the rest to Django's own page, or to the project's::
+The four handlers are for the project's URLconf. Each responds in JSON to paths under
+``/v1`` and leaves all others to Django's own page, or to the project's::
 
     handler404 = errors.handler404.otherwise(pages.not_found)
 """
@@ -37,7 +37,7 @@ from .bodies import JSON, write_json
 
 
 def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Response:
-    """Answer any exception of a view; one that nobody foresaw is logged, too."""
+    """Turn any exception in a view into a response; log it if it was unexpected."""
     request = context["request"]._request
     if isinstance(exception, exceptions.MethodNotAllowed):
         exception = MethodNotAllowed()
@@ -54,31 +54,31 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
 
 @dataclass(frozen=True)
 class Handler:
-    """One of Django's error handlers: ours under ``/v1``, another one elsewhere."""
+    """One of Django's error handlers: ours under ``/v1``, another everywhere else."""
 
     error: Callable[[Exception], SyncError]
-    """Returns what an exception amounts to here."""
+    """Returns the error to report for an exception."""
 
     elsewhere: Callable[..., HttpResponseBase]
-    """The handler of all other paths."""
+    """The handler for all other paths."""
 
     def __call__(
         self, request: HttpRequest, exception: Exception | None = None
     ) -> HttpResponseBase:
-        """Answer what failed outside a view."""
+        """Respond to a request that failed outside a view."""
         if is_ours(request):
             return _answer(self.error(exception or InternalError()), request)
-        # Django calls the handler of 500 with the request alone.
+        # Django calls the 500 handler with only the request.
         known = {} if exception is None else {"exception": exception}
         return self.elsewhere(request, **known)
 
     def otherwise(self, elsewhere: Callable[..., HttpResponseBase]) -> "Handler":
-        """Return this handler with another one for all other paths."""
+        """Return a copy of this handler that leaves all other paths to *elsewhere*."""
         return replace(self, elsewhere=elsewhere)
 
 
 def is_ours(request: HttpRequest) -> bool:
-    """Tell whether a request's path is one of this app's."""
+    """Tell whether a request's path belongs to this app."""
     try:
         return "sync_streams" in resolve(request.path_info).app_names
     except Resolver404:

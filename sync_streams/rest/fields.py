@@ -1,7 +1,7 @@
-"""Serializer fields: parameters as requests carry them, dates as answers do.
+"""Serializer fields: parameters in requests and dates in responses.
 
-Twilio has a code of its own for most parameters, so a wrong value is a ``SyncError``
-and not Django REST framework's list of complaints.
+Twilio has a separate error code for most parameters, so an invalid value raises a
+``SyncError`` rather than Django REST framework's list of validation errors.
 """
 
 import re
@@ -18,7 +18,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class TextParameter(serializers.Field[Any, Any, Any, Any]):
-    """Text; whether it is good text, the operation decides."""
+    """Text; the operation decides whether it is valid."""
 
     def __init__(
         self, error: type[SyncError] = InvalidParameter, **options: Any
@@ -32,21 +32,21 @@ class TextParameter(serializers.Field[Any, Any, Any, Any]):
         return data
 
     def refusal(self) -> SyncError:
-        """Return the error that answers a wrong value."""
+        """Return the error for an invalid value."""
         if self.error is InvalidParameter:
             return InvalidParameter(f"Invalid {self.field_name}")
         return self.error()
 
 
 class ClearableParameter(TextParameter):
-    """Text that is taken away by sending it empty."""
+    """Text that an empty value clears."""
 
     def to_internal_value(self, data: Any) -> Any:
         return super().to_internal_value(data) or None
 
 
 class NumberParameter(TextParameter):
-    """A whole number, in decimal digits or as JSON has it."""
+    """A whole number, in decimal digits or as a JSON number."""
 
     def to_internal_value(self, data: Any) -> Any:
         is_number = isinstance(data, str | int) and not isinstance(data, bool)
@@ -56,14 +56,14 @@ class NumberParameter(TextParameter):
 
 
 class TtlParameter(NumberParameter):
-    """Seconds; empty is the same as left out."""
+    """Seconds; an empty value counts as omitted."""
 
     def to_internal_value(self, data: Any) -> Any:
         return None if data == "" else super().to_internal_value(data)
 
 
 class BooleanParameter(TextParameter):
-    """``true`` or ``false``, in any case or as JSON has them."""
+    """``true`` or ``false``, as text in any case or as a JSON boolean."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, bool):
@@ -74,7 +74,7 @@ class BooleanParameter(TextParameter):
 
 
 class WireDate(serializers.Field[datetime, Any, str, Any]):
-    """A moment in UTC to the second: Twilio's Python library reads no other form."""
+    """A time in UTC, to the second: Twilio's Python library parses no other format."""
 
     def to_representation(self, value: datetime) -> str:
         return to_iso(value)

@@ -1,4 +1,4 @@
-"""Absolute URLs in answers: the public origin, and SIDs, never names or aliases."""
+"""Absolute URLs in responses: public origin and SIDs, never names or aliases."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def root_url(request: "Request | HttpRequest") -> str:
-    """Return the URL that all others begin with, up to and including ``/v1``."""
+    """Return the URL that all others start with, up to and including ``/v1``."""
     origin = get_settings().public_url.rstrip("/")
     if not origin:
         origin = f"{request.scheme}://{request.get_host()}"
@@ -41,11 +41,11 @@ def stream_url(root: str, service_sid: str, stream_sid: str) -> str:
 
 
 def names_one_resource(path: str) -> bool:
-    """Tell whether a decoded path says without doubt what is to be changed.
+    """Tell whether a decoded path names one resource unambiguously.
 
-    A client that was given the Stream ``..`` to remove folds ``…/Streams/..`` to the
-    address of its Service, with a slash at the end (RFC 3986, section 5.2.4). One that
-    was given an empty name has that slash, too.
+    A client asked to remove a Stream called ``..`` normalises ``…/Streams/..`` to the
+    URL of the Service, with a trailing slash (RFC 3986, section 5.2.4). An empty name
+    leaves a trailing slash too.
     """
     segments = path.split("/")
     return bool(segments[-1]) and not {".", ".."} & set(segments)

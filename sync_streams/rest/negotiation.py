@@ -1,4 +1,4 @@
-"""Content negotiation: there is one format, JSON, whatever a client accepts."""
+"""Content negotiation: the only format is JSON, whatever a client accepts."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 
 class OneFormat(BaseContentNegotiation):
-    """Takes the view's only parser and its only renderer."""
+    """Selects the view's only parser and its only renderer."""
 
     def select_parser(
         self, request: Request, parsers: Iterable[BaseParser]

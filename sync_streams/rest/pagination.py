@@ -1,4 +1,4 @@
-"""Pages of a list, by keyset: what is created or removed meanwhile shifts nothing.
+"""Pages of a list, by keyset: concurrent creates and removes shift nothing.
 
 See https://www.twilio.com/docs/usage/twilios-response#response-formats-list-paging-information.
 """
@@ -27,7 +27,7 @@ _CURSOR = re.compile(r"([<>])([0-9]{1,16})\.([A-Z]{2}[a-f0-9]{32})")
 
 
 class InvalidPageToken(SyncError):
-    """A page token is not one that this server gave out."""
+    """A page token was not issued by this server."""
 
     code, status, message = 54453, 400, "Invalid 'PageToken' query parameter"
 
@@ -40,20 +40,20 @@ class InvalidPageSize(SyncError):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in a list: before or after one of its records."""
+    """A position in a list: before or after one of its records."""
 
     side: Literal["<", ">"]
-    """Whether the page ends before the record or begins after it."""
+    """Whether the page ends before the record or starts after it."""
 
     created: int
     """When the record was created, in microseconds since 1970."""
 
     sid: str
-    """The record's SID, which orders those of one microsecond."""
+    """The record's SID, which breaks ties within a microsecond."""
 
     @classmethod
     def at(cls, side: Literal["<", ">"], record: Service | Stream) -> "Cursor":
-        """Return the place on one side of a record."""
+        """Return the position on one side of a record."""
         return cls(side, round(record.date_created.timestamp() * 1e6), record.sid)
 
     @classmethod
@@ -61,7 +61,7 @@ class Cursor:
         """Read a page token.
 
         Raises:
-            InvalidPageToken: 54453, it is not one that this server wrote.
+            InvalidPageToken: 54453, it was not issued by this server.
         """
         encoded = token.removeprefix("PT")
         try:
@@ -78,12 +78,12 @@ class Cursor:
         return cursor
 
     def to_token(self) -> str:
-        """Write the place as a page token."""
+        """Write the position as a page token."""
         text = f"{self.side}{self.created}.{self.sid}"
         return "PT" + urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     def to_filter(self) -> Q:
-        """Return the condition that holds for all records on the cursor's side."""
+        """Return the condition that selects all records on the cursor's side."""
         created = datetime.fromtimestamp(self.created / 1e6, tz=UTC)
         than = "gt" if self.side == ">" else "lt"
         return Q(**{f"date_created__{than}": created}) | Q(
@@ -93,7 +93,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """What a request asks for: how many records, and where."""
+    """The page that a request asks for: its size and its position."""
 
     size: int
     number: int
@@ -101,12 +101,13 @@ class PageQuery:
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> "PageQuery":
-        """Read the parameters of a URL.
+        """Read the query parameters of a URL.
 
         Raises:
             InvalidPageSize: 54454, not a whole number above 0.
             InvalidPageToken: 54453.
-            InvalidParameter: 20001, ``Page`` is no number, or above 0 without a token.
+            InvalidParameter: 20001, ``Page`` is not a number, or is above 0
+                without a token.
         """
         size, number = query.get("PageSize"), query.get("Page", "0")
         token = query.get("PageToken")
@@ -127,7 +128,7 @@ class PageQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Record]):
-    """Some records of a list, in order of creation."""
+    """Consecutive records of a list, in order of creation."""
 
     query: PageQuery
     records: list[Record]
@@ -136,7 +137,7 @@ class Page(Generic[Record]):
 
     @classmethod
     def of(cls, records: QuerySet[Record], query: PageQuery) -> "Page[Record]":
-        """Read a page, and one record more to see whether another page follows."""
+        """Read a page, plus one record to find out whether another page follows."""
         cursor = query.cursor
         if cursor is not None:
             records = records.filter(cursor.to_filter())
@@ -149,7 +150,7 @@ class Page(Generic[Record]):
         return cls(query, found, cursor is not None, has_next=has_more)
 
     def to_meta(self, url: str, key: str) -> dict[str, object]:
-        """Return the ``meta`` of an answer; *key* names the list of records in it."""
+        """Return a response's ``meta``; *key* is the name of its list of records."""
         query = self.query
         first = PageQuery(query.size, 0, None)
         return {
@@ -183,5 +184,5 @@ def _size(text: str | None) -> int:
     match = _POSITIVE.fullmatch(text)
     if match is None:
         raise InvalidPageSize
-    # Python refuses to read thousands of digits; any nine are above the maximum.
+    # Python refuses to parse thousands of digits; nine already exceed the maximum.
     return min(int(match[1][:9]), MAX_PAGE_SIZE)

@@ -1,4 +1,4 @@
-"""Parser of Django REST framework's views, for request bodies of each known type."""
+"""Parser of Django REST framework's views, for every supported type of body."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -9,7 +9,7 @@ from .bodies import MAX_BODY_BYTES, Parameters, read_parameters
 
 
 class ParameterParser(BaseParser):
-    """Reads a body, as far as one may be long."""
+    """Reads a body, up to the maximum size."""
 
     media_type = "*/*"
 

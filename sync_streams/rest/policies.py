@@ -1,4 +1,4 @@
-"""What holds for every view, whatever the host project's settings say."""
+"""Policies of every view, whatever the host project's settings are."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -25,7 +25,7 @@ from .renderers import JSONRenderer
 
 
 class SyncViewSet(ViewSet):
-    """A view that speaks JSON to an account and to nobody else."""
+    """A view that serves JSON, and only to an authenticated account."""
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (BasicAuthentication,)
     content_negotiation_class = OneFormat
@@ -34,29 +34,29 @@ class SyncViewSet(ViewSet):
     permission_classes = ()
     renderer_classes = (JSONRenderer,)
     schema = None
-    """Twilio describes this API, not the host project's schema generator."""
+    """Keeps this API, which Twilio defines, out of the host project's schema."""
 
     throttle_classes = ()
     versioning_class = None
 
     @property
     def account_sid(self) -> str:
-        """SID of the account that asks."""
+        """SID of the account that makes the request."""
         return cast(str, self.request.auth)
 
     @property
     def parameters(self) -> Parameters:
-        """What the request's body says."""
+        """Parameters in the request's body."""
         return cast(Parameters, self.request.data)
 
     def initialize_request(
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> Request:
         self.started = perf_counter()
-        # A chunked body has no length, which the framework takes for no body.
+        # A chunked body has no length, and the framework would assume there is no body.
         request.META.setdefault("CONTENT_LENGTH", "-1")
         if request.encoding:
-            # A header may name any codec of Python's, also those that are not for text.
+            # A header can name any Python codec, even one that does not produce text.
             request.encoding = "utf-8"
         return super().initialize_request(request, *args, **kwargs)
 
@@ -78,11 +78,11 @@ class SyncViewSet(ViewSet):
     def options(  # type: ignore[override] # as the stubs themselves have it
         self, request: Request, *args: Any, **kwargs: Any
     ) -> Response:
-        """Answer with the ``Allow`` header, which every answer has."""
+        """Respond with the ``Allow`` header, which every response has."""
         return Response(status=204)
 
     def read(self, kind: type[Serializer[Any]]) -> dict[str, Any]:
-        """Return the request's parameters under the names that operations use."""
+        """Return the request's parameters under the names used by the operations."""
         serializer = kind(data=self.parameters)
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)

@@ -1,8 +1,8 @@
-"""Publishing over REST where no view is reached: a request's parts to its answer.
+"""Publishing over REST without a view: from the parts of a request to its response.
 
-Whatever speaks to the client, an ASGI application or a server's protocol class, hands
-in the parts. The answer is the one that ``views.MessageViewSet`` gives: both read,
-decide and write by the same functions.
+The caller, an ASGI application or a server's protocol class, passes in the parts. The
+response is the same as that of ``views.MessageViewSet``, since both parse, decide and
+write with the same functions.
 """
 
 from dataclasses import dataclass, field, replace
@@ -38,7 +38,7 @@ class PublishRequest:
     """In upper case."""
 
     path: str
-    """Decoded, with whatever stands before ``/v1``."""
+    """Decoded, including any prefix before ``/v1``."""
 
     service_ref: str
     stream_ref: str
@@ -50,31 +50,31 @@ class PublishRequest:
     unpublished_status: str = ""
     """The header ``X-Unpublished-Status``; see ``answers.error_status``."""
 
-    # Neither secrets nor what is published stand in a log or an error report.
+    # Neither secrets nor Message data may appear in a log or an error report.
     authorization: str = field(repr=False)
     body: bytes = field(repr=False)
-    """As sent; of one that exceeds ``MAX_BODY_BYTES``, at least a byte more."""
+    """As sent; if it is too long, more than ``MAX_BODY_BYTES`` of it."""
 
     started: float = field(default_factory=perf_counter)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the client is answered."""
+    """The response to the client."""
 
     status: int
     headers: dict[str, str]
     body: bytes = b""
 
     seconds: float = 0
-    """Time that it took."""
+    """Time taken."""
 
     failure: Exception | None = None
-    """What went wrong, if anything did."""
+    """The exception, if the request failed."""
 
 
 async def answer(request: PublishRequest) -> Answer:
-    """Do what a request asks for, whatever is wrong with it."""
+    """Handle a request; a failure becomes an error response."""
     try:
         account_sid = _admit(request)
         if request.method == "OPTIONS":
@@ -91,9 +91,9 @@ async def answer(request: PublishRequest) -> Answer:
 
 
 def answer_now(request: PublishRequest) -> Answer | None:
-    """Do as :func:`answer` does if nothing has to be waited for, else do nothing.
+    """Do what :func:`answer` does if that needs no waiting, or else nothing.
 
-    For the event loop, and for requests that publish.
+    Call it on the event loop, with requests that publish.
     """
     try:
         account_sid = _admit(request)
@@ -125,7 +125,7 @@ def _read_data(request: PublishRequest) -> object:
 
 
 def refuse(request: PublishRequest, exception: Exception) -> Answer:
-    """Answer a request with what went wrong."""
+    """Return the error response for an exception."""
     error = to_error(exception)
     body = write_json(describe_error(error, request.path))
     reply = _finish(request, error_status(error, request.unpublished_status), body)

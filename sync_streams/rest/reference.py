@@ -1,7 +1,7 @@
-"""The API's description: ``/v1/openapi.json``, and a page of it for people.
+"""The API's description: ``/v1/openapi.json``, and the same as a page for people.
 
-Both are public and say nothing of a site but its address. The file is generated
-(``python -m docs.generate``), and changed in nothing but the server's URL.
+Both are public and reveal nothing about a site except its address. The file is
+generated (``python -m docs.generate``); only the server's URL is filled in.
 """
 
 import json
@@ -25,7 +25,7 @@ BOUNDS = (
     ("minimum", "at least {:,}"),
     ("maximum", "at most {:,}"),
 )
-"""Keywords of JSON Schema, and how they read."""
+"""Keywords of JSON Schema, and how the page words them."""
 
 
 @lru_cache(maxsize=1)
@@ -45,7 +45,7 @@ class ReferenceViewSet(SyncViewSet):
         return Response(read_document() | {"servers": [server]})
 
     def page(self, request: Request) -> HttpResponse:
-        # An engine of its own: a project that serves an API only may have none.
+        # Its own engine: a project that only serves an API may not have one configured.
         template = Engine(dirs=[str(APP / "templates")]).get_template(PAGE)
         context = {"document": read_document(), "root": root_url(request)}
         page = template.render(Context({**context, "operations": _operations()}))

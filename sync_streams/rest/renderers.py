@@ -12,7 +12,7 @@ from .messages import write_message
 
 
 class JSONRenderer(BaseRenderer):
-    """Writes what a view answers; no data, no body."""
+    """Writes the data of a view's response; without data there is no body."""
 
     media_type = "application/json"
     format = "json"

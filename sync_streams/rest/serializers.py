@@ -1,4 +1,4 @@
-"""Serializers: the parameters of requests, and the JSON of answers, as Twilio has them.
+"""Serializers: parameters of requests and JSON of responses, as Twilio defines them.
 
 See https://www.twilio.com/docs/sync/api/service and
 https://www.twilio.com/docs/sync/api/stream-resource.
@@ -28,7 +28,7 @@ from .links import service_url, stream_url
 
 
 class ServiceParameters(serializers.Serializer[Any]):
-    """What a Service may be given."""
+    """Properties of a Service that a request can set."""
 
     FriendlyName = TextParameter(InvalidFriendlyName, source="friendly_name")
     WebhookUrl = ClearableParameter(InvalidWebhookUrl, source="webhook_url")
@@ -46,19 +46,19 @@ class ServiceParameters(serializers.Serializer[Any]):
 
 
 class TtlParameters(serializers.Serializer[Any]):
-    """What may be changed of a Stream."""
+    """Properties of a Stream that can be changed."""
 
     Ttl = TtlParameter(InvalidTtl, source="ttl")
 
 
 class StreamParameters(TtlParameters):
-    """What a new Stream may be given."""
+    """Properties of a new Stream that a request can set."""
 
     UniqueName = TextParameter(InvalidUniqueName, source="unique_name")
 
 
 class ServiceSerializer(serializers.Serializer[Any]):
-    """A Service in an answer."""
+    """A Service in a response."""
 
     sid = serializers.CharField()
     unique_name = serializers.CharField()
@@ -79,13 +79,13 @@ class ServiceSerializer(serializers.Serializer[Any]):
         return service_url(self.context["root"], service.sid)
 
     def get_links(self, service: Service) -> dict[str, str]:
-        # Clients keep the map as it is; the first three products are not served.
+        # Clients expect all four entries; the first three products are not served.
         names = ("documents", "lists", "maps", "streams")
         return {name: f"{self.get_url(service)}/{name.title()}" for name in names}
 
 
 class StreamSerializer(serializers.Serializer[Any]):
-    """A Stream in an answer."""
+    """A Stream in a response."""
 
     sid = serializers.CharField()
     unique_name = serializers.CharField()

@@ -1,8 +1,8 @@
-"""Site: what Django's settings ask of a request that is answered without Django.
+"""Site: enforces Django's settings for requests that are served without Django.
 
-Its host has to be one of ``ALLOWED_HOSTS``, it may have to come over TLS, and the
-answer carries what ``SecurityMiddleware`` adds. Django's own code decides each; what it
-decided is kept by what it looked at.
+The host must be in ``ALLOWED_HOSTS``, TLS may be required, and the response carries the
+headers that ``SecurityMiddleware`` adds. Django's own code makes each decision, which
+is then cached by the values it depends on.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ Server = tuple[str, int | None]
 
 MAX_KEPT = 1024
 MAX_VALUE_BYTES = 512
-"""Of one header; a longer one is Django's to look at."""
+"""Limit for one header; a request with a longer one is left to Django."""
 
 
 class Site:
-    """The host project's settings, as they are when the application is made."""
+    """The host project's settings, as they were when the application was created."""
 
     def __init__(self) -> None:
         names = ["HTTP_HOST", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT"]
@@ -39,12 +39,12 @@ class Site:
     def examine(
         self, headers: Mapping[bytes, bytes], scheme: str, server: Server
     ) -> Headers | None:
-        """Return the headers to add to an answer; ``None``: Django is to answer.
+        """Return the headers to add to a response, or ``None`` to leave it to Django.
 
         Args:
-            headers: the request's, by their names in lower case.
+            headers: the request's, by lower-case name.
             scheme: ``http`` or ``https``, as the server sees it.
-            server: host and port that the request came in at.
+            server: host and port that received the request.
         """
         values = tuple(headers.get(name) for name in self._names)
         if any(value and len(value) > MAX_VALUE_BYTES for value in values):
@@ -73,7 +73,7 @@ class Site:
 
 
 class _Asked(HttpRequest):
-    """As much of a request as the settings are about."""
+    """The parts of a request that the settings concern."""
 
     def __init__(self, scheme: str) -> None:
         super().__init__()

@@ -1,7 +1,6 @@
-"""A view that gives a logged-in user an access token; the host project routes it.
+"""A view that issues access tokens to logged-in users; the host project routes it.
 
-Who is logged in, and how, is the project's business: its
-``DEFAULT_AUTHENTICATION_CLASSES`` hold. See
+Authentication is up to the project: its ``DEFAULT_AUTHENTICATION_CLASSES`` apply. See
 https://www.django-rest-framework.org/api-guide/authentication/.
 """
 
@@ -17,23 +16,23 @@ from sync_streams.tokens import issue_token
 
 
 class TokenView(APIView):
-    """``POST`` answers ``{"token": "…", "identity": "…", "ttl": 3600}``.
+    """``POST`` returns ``{"token": "…", "identity": "…", "ttl": 3600}``.
 
-    Routed as ``path("token/", TokenView.as_view(ttl=600))``. A POST, so that with
-    sessions Django's CSRF protection holds and no page of others can read a token.
+    Route it as ``path("token/", TokenView.as_view(ttl=600))``. It takes only POST, so
+    Django's CSRF protection applies with sessions and no other site can read a token.
     """
 
     permission_classes = (IsAuthenticated,)
     schema = None
 
     account_sid = ""
-    """Account whose key signs; by default the first one in the settings."""
+    """Account whose key signs; by default the first account in the settings."""
 
     service = DEFAULT_SERVICE
     """SID or unique name of the Service that the token is for."""
 
     ttl = 3600
-    """Seconds until the token lapses, at most 86,400."""
+    """Seconds until the token expires, at most 86,400."""
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         identity = self.get_identity(request)
@@ -44,5 +43,5 @@ class TokenView(APIView):
         return Response(answer, headers={"Cache-Control": "no-store"})
 
     def get_identity(self, request: Request) -> str:
-        """Return who the token is for: the name that the user logs in with."""
+        """Return the token's identity: the user name."""
         return str(request.user.get_username())

@@ -1,6 +1,6 @@
-"""Routes below ``/v1``. A slash at the end is optional and never redirected to.
+"""Routes below ``/v1``. A trailing slash is optional and never redirected to.
 
-A ref is all that stands between two slashes: SID, unique name or alias.
+A ref is everything between two slashes: a SID, unique name or alias.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ STREAM = rf"{_STREAMS}/(?P<stream_ref>[^/]+)"
 _MESSAGES = rf"{STREAM}/Messages"
 END = r"/?\Z"
 
-# An operation begins and ends its own transactions.
+# Operations manage their own transactions.
 unknown = without_transaction(UnknownViewSet.as_view({"options": "options"}))
 
 
@@ -35,7 +35,7 @@ def _route(
 
 
 urlpatterns = [
-    # Routes are tried in turn: the busiest stands first.
+    # Routes are tried in order, so the busiest comes first.
     _route(_MESSAGES, MessageViewSet, "messages", post="create"),
     _route(_SERVICES, ServiceViewSet, "services", **_LIST),
     _route(_SERVICE, ServiceViewSet, **_DETAIL),
@@ -43,7 +43,7 @@ urlpatterns = [
     _route(STREAM, StreamViewSet, **_DETAIL),
     re_path(r"^openapi\.json\Z", ReferenceViewSet.as_view({"get": "document"})),
     re_path(r"^reference\Z", ReferenceViewSet.as_view({"get": "page"})),
-    # Whatever else: a path that no route matched would get a redirect to one with a
-    # slash, or a page in HTML.
+    # Everything else: otherwise an unmatched path would get a redirect to the same path
+    # with a slash, or an HTML page.
     re_path("", unknown),
 ]

@@ -1,4 +1,4 @@
-"""Views of Twilio's REST API: each parses, calls one operation and answers.
+"""Views of Twilio's REST API: each parses, calls one operation and responds.
 
 See https://www.twilio.com/docs/sync/api.
 """
@@ -96,7 +96,7 @@ class StreamViewSet(SyncViewSet):
 class MessageViewSet(SyncViewSet):
     """``…/Messages``, see https://www.twilio.com/docs/sync/api/stream-message-resource.
 
-    Messages are never stored, so there is nothing but to publish them.
+    Messages are never stored, so all one can do is publish them.
     """
 
     def create(self, request: Request, service_ref: str, stream_ref: str) -> Response:
@@ -107,7 +107,7 @@ class MessageViewSet(SyncViewSet):
 
 
 class UnknownViewSet(SyncViewSet):
-    """Any other path; that nothing is there is no secret."""
+    """Any other path; 404 needs no authentication, since it reveals nothing."""
 
     authentication_classes = ()
 

@@ -1,4 +1,4 @@
-"""The Twilsock consumer: one method for each frame that ``twilio-sync`` SDKs send.
+"""The Twilsock consumer: one method for each kind of frame that the SDKs send.
 
 See ``docs/wire-twilsock.md``.
 """
@@ -23,8 +23,8 @@ from .frames import FrameError, Status
 from .requests import Call
 
 REFUSED_SECONDS = 0.5
-"""Time between a refused ``init`` and the end of its socket: an SDK whose socket ends
-at once takes the refusal for a broken network and comes back for ever."""
+"""Time between a rejected ``init`` and the close of its socket: an SDK whose socket
+closes at once mistakes the rejection for a network failure and retries forever."""
 
 LAST_WORDS = {
     CloseCode.PROTOCOL_VIOLATED: Status(
@@ -37,11 +37,11 @@ LAST_WORDS = {
         code=406, text="DISCONNECTED", description="Ended by an operator"
     ),
 }
-"""What is said before the socket is closed. An SDK does not come back from a 406; from
-any other end it does, and hears at ``init`` whether it may."""
+"""Status sent before the socket is closed. An SDK does not reconnect after a 406; after
+any other close it does, and ``init`` decides whether it may."""
 
 UNANSWERED = frozenset({"close", "reply", "telemetry.v1"})
-"""Methods whose frames have no reply, whatever becomes of them."""
+"""Methods whose frames never get a reply."""
 
 
 class TwilsockConsumer(SubscriberConsumer):
@@ -52,7 +52,7 @@ class TwilsockConsumer(SubscriberConsumer):
     protocol_name = "Twilsock"
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
-        """Answer one frame; one that cannot be read ends the connection."""
+        """Handle one frame; one that cannot be decoded closes the connection."""
         if data and self.take_answer(data, is_text=False):
             return
         try:
@@ -63,9 +63,10 @@ class TwilsockConsumer(SubscriberConsumer):
             await self._answer(frame)
 
     def take(self, data: bytes, is_text: bool) -> bool:
-        """Take an acknowledgement that is due.
+        """Take an expected acknowledgement.
 
-        They are as frequent as deliveries, so one costs no JSON, and none of the rate.
+        They are as frequent as deliveries, so they are not parsed as JSON and do not
+        count towards the rate limit.
         """
         ack_id = None if is_text else frames.ack_id(data)
         if ack_id is None or not self.outbox.acknowledge(ack_id):
@@ -74,7 +75,7 @@ class TwilsockConsumer(SubscriberConsumer):
         return True
 
     def take_request(self, data: bytes, is_text: bool) -> bool:
-        """Publish in the turn in which the frame arrives."""
+        """Publish in the same time slice in which the frame arrives."""
         is_publish = not is_text and b"/Messages" in data
         if not is_publish or self.service is None or not self.has_frames_left():
             return False
@@ -88,7 +89,7 @@ class TwilsockConsumer(SubscriberConsumer):
         return self._publish_now(frame, Call(request, self, self.service))
 
     async def init(self, frame: frames.Frame) -> None:
-        """Say who connects."""
+        """Authenticate the connection with an access token."""
         if self.identity is not None:
             raise InvalidParameter("Already initialised")
         await self.authenticate(frame.header.get("token"))
@@ -101,7 +102,7 @@ class TwilsockConsumer(SubscriberConsumer):
         self._send_data(frames.reply(frame.id))
 
     async def message(self, frame: frames.Frame) -> None:
-        """Do what a tunnelled request asks for."""
+        """Handle a tunnelled request."""
         if self.service is None:
             raise AuthenticationFailed("The first frame must be init")
         call = Call(requests.read_request(frame), self, self.service)
@@ -109,29 +110,29 @@ class TwilsockConsumer(SubscriberConsumer):
         self._send_data(requests.write_reply(frame, answer))
 
     async def acknowledge(self, frame: frames.Frame) -> None:
-        """Take an acknowledgement that is not due, or does not look like the SDK's."""
+        """Take an acknowledgement that is unexpected or not in the usual form."""
         if not self.outbox.acknowledge(frame.id):
             counters.unasked += 1
 
     async def close(self, frame: frames.Frame) -> None:
-        """End as the client wishes."""
+        """Close at the client's request."""
         await self.outbox.close()
 
     async def ignore(self, frame: frames.Frame) -> None:
-        """Take what nobody here makes use of."""
+        """Ignore a frame that this server has no use for."""
 
     async def accept(self, frame: frames.Frame) -> None:
-        """Agree to what old SDKs ask for and nobody here makes use of."""
+        """Confirm a request of old SDKs that has no effect here."""
         self._send_data(frames.reply(frame.id))
 
     def tell_token_about_to_expire(self) -> None:
-        """Write the warning."""
+        """Warn the client that its token is about to expire."""
         frame_id = new_frame_id()
         data = frames.client_update(frame_id, "token_about_to_expire")
         self.outbox.put(WebSocketFrame(data, ack_id=frame_id))
 
     async def close_with(self, code: CloseCode) -> None:
-        """Close; without a word if the client may come back: so it is back soonest."""
+        """Close; without a notice if the client may return, so it returns sooner."""
         last = []
         if code in LAST_WORDS:
             last = [frames.close(new_frame_id(), LAST_WORDS[code])]

@@ -1,7 +1,7 @@
-"""What delivery sends to Twilsock connections, written once for all of them.
+"""Encoder of what is delivered to Twilsock connections, once for all of them.
 
-The connection that publishes or removes is left out: the SDK tells its own
-application. See ``docs/wire-twilsock.md``.
+The connection that publishes or removes is skipped, because its SDK notifies the
+application itself. See ``docs/wire-twilsock.md``.
 """
 
 from collections.abc import Sequence
@@ -14,29 +14,29 @@ from sync_streams.delivery.outbox.frames import Frame
 from . import events, frames
 
 MERGED_MAX_BYTES = 16_384
-"""Size that one notification of several waiting Messages stays below."""
+"""Upper limit for one notification that merges several waiting Messages."""
 
 
 def new_frame_id() -> str:
-    """Return an id for a frame of the server's own."""
+    """Return an id for a frame that the server initiates."""
     return f"TM{token_hex(16)}"
 
 
 def notification(payload: bytes) -> Frame:
-    """Wrap events into a frame, which the client acknowledges like all but replies."""
+    """Wrap events in a frame, which the client acknowledges like all except replies."""
     frame_id = new_frame_id()
     return WebSocketFrame(frames.notification(frame_id, payload), ack_id=frame_id)
 
 
 class MessageFrame(WebSocketFrame):
-    """The notification of one Message, which may share another one's frame."""
+    """The notification of one Message, which can be merged with others."""
 
     __slots__ = ("description",)
 
     def __init__(self, version: int, event: Event) -> None:
-        """Write a Message; its SID is the frame's id, too."""
+        """Write a Message; its SID is also the frame's id."""
         self.description = events.describe_message(event)
-        """What stands in the notification, to stand in another one instead."""
+        """The Message's part of the notification, for use in a merged one."""
         payload = events.messages_published(version, self.description)
         sid = event["message_sid"]
         data = frames.notification(sid, payload)
@@ -44,7 +44,7 @@ class MessageFrame(WebSocketFrame):
 
 
 class TwilsockEncoder:
-    """Writes what happens to Streams, in one version of the event protocol."""
+    """Encodes events of Streams, in one version of the event protocol."""
 
     skips_origin = True
 
@@ -57,23 +57,23 @@ class TwilsockEncoder:
         return MessageFrame(self._version, event)
 
     def merge(self, waiting: Sequence[Frame]) -> Frame:
-        """Write the Messages that wait one behind the other into one notification."""
+        """Merge consecutive waiting Messages into one notification."""
         messages = _run(waiting) if self._version == events.NEWEST_VERSION else []
         if len(messages) < 2:
             return waiting[0]
         known, merged = self._merged
-        # Connections that fell behind together mostly wait for the same Messages.
+        # Connections that fell behind together usually wait for the same Messages.
         if merged is None or known != messages:
             merged = self._merge(messages)
             self._merged = messages, merged
         return merged
 
     def stream_removed(self, event: Event) -> Frame:
-        """Write that a Stream is gone."""
+        """Write that a Stream has been removed."""
         return notification(events.stream_removed(self._version, event))
 
     def gap(self, stream_sid: str, dropped: int | None) -> None:
-        """Say nothing: the SDK has no word for dropped Messages."""
+        """Write nothing: the SDK has no notification for dropped Messages."""
 
     def ping(self) -> Frame:
         """Write a ping, which the client acknowledges."""
@@ -95,11 +95,11 @@ ENCODERS = {
     version: TwilsockEncoder(version)
     for version in (events.OLDEST_VERSION, events.NEWEST_VERSION)
 }
-"""By version: delivery writes each Message once for each encoder in use."""
+"""By version; each Message is encoded once for each encoder in use."""
 
 
 def _run(waiting: Sequence[Frame]) -> list[MessageFrame]:
-    """Return the Messages in front that fit into one notification."""
+    """Return the leading Messages that fit into one notification."""
     messages: list[MessageFrame] = []
     size = 0
     for frame in waiting:

@@ -1,7 +1,7 @@
 """Payloads of the notifications that ``twilio-sync`` SDKs understand; no I/O.
 
-An event is written for one version of the event protocol: 4, where a notification
-holds a list of ``events``, or 3 (SDK 3.0 and older), where it holds one ``event``.
+An event is written for one version of the event protocol: 4, in which a notification
+holds a list of ``events``, or 3 (SDK 3.0 and older), in which it holds one ``event``.
 See ``docs/wire-twilsock.md``.
 """
 
@@ -15,7 +15,7 @@ OLDEST_VERSION = 3
 
 
 def describe_message(event: Event) -> str:
-    """Write what a notification says of a Message; its data is JSON text already."""
+    """Write a Message's part of a notification; its data is already JSON text."""
     return (
         f'{{"stream_sid":"{event["stream_sid"]}",'
         f'"message_sid":"{event["message_sid"]}","message_data":{event["text"]}}}'
@@ -23,15 +23,15 @@ def describe_message(event: Event) -> str:
 
 
 def messages_published(version: int, *messages: str) -> bytes:
-    """Write the event of a Message, or of several, each described before.
+    """Write the event of one or more Messages from :func:`describe_message`.
 
-    Version 3 has room for one.
+    Version 3 allows only one.
     """
     return _join("stream_message_published", version, ",".join(messages))
 
 
 def stream_removed(version: int, event: Event) -> bytes:
-    """Write the event of a Stream that is gone."""
+    """Write the event of a removed Stream."""
     stream = f'{{"stream_sid":"{event["stream_sid"]}"}}'
     return _join("stream_removed", version, stream)
 
@@ -45,10 +45,10 @@ def subscription_changed(
         event_type: ``subscription_established``, ``…_canceled`` or ``…_failed``.
         events: one for each Stream.
         version: of the event protocol.
-        correlation_id: the number that the client sent, to be repeated as it is.
+        correlation_id: the number that the client sent, repeated unchanged.
 
     Returns:
-        One payload, or one for each event in version 3.
+        One payload; in version 3, one for each event.
     """
     texts = [_text(event) for event in events]
     if events and version >= NEWEST_VERSION:

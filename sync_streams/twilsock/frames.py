@@ -4,7 +4,7 @@ A WebSocket message is binary and holds exactly one frame, all sizes in bytes::
 
     TWILSOCK V3.0 <header size>\r\n<header, JSON>\r\n[<payload>[\r\n]]
 
-The header's ``payload_size`` says how long the payload is; whatever follows is
+The header's ``payload_size`` is the length of the payload; anything after that is
 ignored. See ``docs/wire-twilsock.md``.
 """
 
@@ -19,13 +19,13 @@ from sync_streams.errors import InvalidJSON
 from sync_streams.operations.data import JSONObject, read_json
 
 MAX_ID_LENGTH = 128
-"""Characters of a frame id; the SDKs' have 38."""
+"""Maximum characters of a frame id; those of the SDKs have 38."""
 
 EVENT_TYPE = "twilio.sync.event"
-"""The one ``message_type`` under which SDKs look for events of Streams."""
+"""The only ``message_type`` that SDKs accept for events of Streams."""
 
 _START = re.compile(rb"TWILSOCK V3\.0 ([1-9][0-9]{0,5})\r\n")
-# The header as the JavaScript SDKs write it: the id first, then the method.
+# The header as the JavaScript SDKs write it: id first, then method.
 _ACK = re.compile(
     rb"TWILSOCK V3\.0 [1-9][0-9]{0,5}\r\n"
     rb'\{"id":"([0-9A-Za-z_-]{1,128})","method":"reply",'
@@ -38,13 +38,13 @@ class FrameError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """One frame as it came from a client."""
+    """One frame as received from a client."""
 
     method: str
     """What the client wants: ``init``, ``update``, ``message``, ``reply``, …"""
 
     id: str
-    """The client's id of the frame, to be repeated in the reply."""
+    """The client's id for the frame, repeated in the reply."""
 
     header: JSONObject = field(repr=False)
     """The whole header."""
@@ -55,22 +55,22 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """Outcome of a frame, or of the request that it tunnels."""
+    """Outcome of a frame, or of the request tunnelled in it."""
 
     code: int
     """As in HTTP."""
 
     text: str = ""
-    """Name of the outcome; by default the one that HTTP has for the code."""
+    """Name of the outcome; by default HTTP's name for the code."""
 
     description: str = ""
-    """What a person should read; shown by the SDK."""
+    """Explanation for people, shown by the SDK."""
 
     error_code: int = 0
-    """Number in Twilio's error dictionary; 0 for none."""
+    """Code in Twilio's error dictionary; 0 for none."""
 
     def to_json(self) -> JSONObject:
-        """Return the status as it stands in a header."""
+        """Return the status as it appears in a header."""
         status: JSONObject = {
             "code": self.code,
             "status": self.text or HTTPStatus(self.code).name,
@@ -86,10 +86,10 @@ OK = Status(code=200)
 
 
 def decode(data: bytes) -> Frame:
-    """Read the one frame in *data*.
+    """Decode the single frame in *data*.
 
     Raises:
-        FrameError: *data* is anything else.
+        FrameError: *data* is not exactly one frame.
     """
     start = _START.match(data)
     if start is None:
@@ -107,19 +107,19 @@ def decode(data: bytes) -> Frame:
 
 
 def ack_id(data: bytes) -> str | None:
-    """Return the id that *data* acknowledges, without reading its JSON.
+    """Return the id that *data* acknowledges, without parsing its JSON.
 
-    Clients acknowledge every notification, so this is the most frequent frame.
+    Clients acknowledge every notification, which makes this the most frequent frame.
 
     Returns:
-        None when :func:`decode` has to tell what it is.
+        None if the frame has to be decoded with :func:`decode`.
     """
     ack = _ACK.match(data)
     return None if ack is None else ack[1].decode()
 
 
 def encode(header: Mapping[str, Any], payload: bytes = b"") -> bytes:
-    """Write one frame; ``payload_size`` and, with a payload, its type are added."""
+    """Write one frame, adding ``payload_size`` and, with a payload, its type."""
     fields = {**header, "payload_size": len(payload)}
     if payload:
         fields["payload_type"] = "application/json"
@@ -135,7 +135,7 @@ def reply(
     fields: Mapping[str, Any] | None = None,
     payload: bytes = b"",
 ) -> bytes:
-    """Write the one answer to a client's frame.
+    """Write the reply to a client's frame.
 
     Args:
         frame_id: the id of the client's frame.
@@ -155,24 +155,24 @@ def notification(frame_id: str, payload: bytes) -> bytes:
 
 
 def client_update(frame_id: str, update_type: str) -> bytes:
-    """Write the frame that tells the client of its connection's state."""
+    """Write the frame that informs the client of its connection's state."""
     header = {"method": "client_update", "id": frame_id}
     return encode({**header, "client_update_type": update_type})
 
 
 def close(frame_id: str, status: Status, *, payload: bytes = b"") -> bytes:
-    """Write the frame that announces the end of the connection."""
+    """Write the frame that announces that the connection will close."""
     header = {"method": "close", "id": frame_id, "status": status.to_json()}
     return encode(header, payload)
 
 
 def ping(frame_id: str) -> bytes:
-    """Write the frame that asks the client whether it is still there."""
+    """Write the frame that checks whether the client is still there."""
     return encode({"method": "ping", "id": frame_id})
 
 
 def backoff(min_seconds: float, max_seconds: float) -> bytes:
-    """Write the payload that asks the client to stay away for a while."""
+    """Write the payload that asks the client to wait before it reconnects."""
     bounds = {
         "reconnect_min_ms": round(min_seconds * 1000),
         "reconnect_max_ms": round(max_seconds * 1000),
@@ -181,7 +181,7 @@ def backoff(min_seconds: float, max_seconds: float) -> bytes:
 
 
 def to_json(fields: Mapping[str, Any]) -> bytes:
-    """Write compact JSON, in ASCII: even a lone surrogate can be repeated."""
+    """Write compact JSON in ASCII, so that even a lone surrogate can be repeated."""
     return json.dumps(fields, separators=(",", ":")).encode()
 
 

@@ -1,7 +1,7 @@
-"""Requests and replies of the HTTP that Twilsock tunnels; no I/O.
+"""Requests and replies of the HTTP that is tunnelled over Twilsock; no I/O.
 
-The client's own idea of where the server is, host name and whatever stands in front of
-``/v3`` or ``/v4``, matters only for the addresses that it is told.
+The server's address as the client sees it, host name and any prefix before ``/v3`` or
+``/v4``, matters only for the URLs in replies.
 """
 
 import re
@@ -20,26 +20,26 @@ from sync_streams.operations.data import JSONObject, read_json
 from .frames import Frame, Status, reply, to_json
 
 GRANT = "data_sync"
-"""The one product whose requests are understood."""
+"""The only product whose requests are accepted."""
 
 _ROOT = re.compile(r"/v[34]/")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TunnelRequest:
-    """One request of the client."""
+    """One request from the client."""
 
     method: str
     """``GET``, ``POST`` or ``DELETE``."""
 
     origin: str
-    """What stands in front of ``/v3``: ``https://`` host, and prefix if any."""
+    """Everything before ``/v3``: ``https://``, host, and prefix if any."""
 
     path: str
-    """From ``/v3`` on, still percent-encoded."""
+    """Everything from ``/v3`` on, still percent-encoded."""
 
     body: bytes
-    """As sent; that of a DELETE need not be JSON."""
+    """As sent; the body of a DELETE need not be JSON."""
 
     @property
     def fields(self) -> JSONObject:
@@ -67,7 +67,7 @@ class TunnelReply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request, with whom and what it is for."""
+    """A request with its connection and Service."""
 
     request: TunnelRequest
     connection: SubscriberConsumer
@@ -75,11 +75,11 @@ class Call:
 
 
 def read_request(frame: Frame) -> TunnelRequest:
-    """Take the request out of its frame.
+    """Extract the request from its frame.
 
     Raises:
-        InvalidParameter: 20001, there is none.
-        AccessForbidden: 54007, it is for another product than Sync.
+        InvalidParameter: 20001, the frame has no valid request.
+        AccessForbidden: 54007, the request is for a product other than Sync.
     """
     request = frame.header.get("http_request")
     if not isinstance(request, dict):
@@ -98,13 +98,13 @@ def read_request(frame: Frame) -> TunnelRequest:
 
 
 def write_reply(frame: Frame, answer: TunnelReply) -> bytes:
-    """Write the reply: the frame was fine, whatever became of the request."""
+    """Write the reply; the frame's own status is OK even if the request failed."""
     outcome = Status(code=answer.status).to_json()
     return reply(frame.id, fields={"http_status": outcome}, payload=answer.body)
 
 
 def refuse(error: SyncError) -> TunnelReply:
-    """Write an error as the SDK reads it."""
+    """Write an error in the form that the SDK expects."""
     return TunnelReply(error.status, to_json(error.to_dict()))
 
 

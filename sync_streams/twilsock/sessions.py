@@ -13,11 +13,11 @@ from sync_streams.operations.data import JSONObject
 from .frames import Frame, Status, backoff, close, reply
 
 CAPABILITIES = ["client_update"]
-"""What is confirmed: no telemetry, and no offline storage, which would let a browser
-open a removed Stream from its cache."""
+"""Capabilities that are confirmed. Telemetry is not, nor offline storage, which would
+let a browser open a removed Stream from its cache."""
 
 TOO_BUSY = 51202
-"""Twilio's number for a server that asks to be left alone for a while."""
+"""Twilio's code for a server that asks clients to wait before they reconnect."""
 
 BACKOFF_SECONDS = 2.0, 8.0
 MAX_REGISTRATIONS = 16
@@ -26,8 +26,8 @@ MAX_REGISTRATIONS = 16
 def welcome(frame: Frame) -> bytes:
     """Accept an ``init``.
 
-    The continuation token is new each time and stands for nothing: subscriptions come
-    back because the client asks for them again.
+    The continuation token is new each time and has no meaning: subscriptions are
+    restored because the client asks for them again.
     """
     is_first = not frame.header.get("continuation_token")
     fields = {
@@ -44,7 +44,7 @@ def welcome(frame: Frame) -> bytes:
 
 
 def client_of(frame: Frame) -> str:
-    """Return what an ``init`` tells of its client: SDK, version, browser; unchecked."""
+    """Return how an ``init`` describes its client: SDK, version, browser; unchecked."""
     metadata = frame.header.get("metadata")
     if not isinstance(metadata, dict):
         return ""
@@ -53,10 +53,10 @@ def client_of(frame: Frame) -> str:
 
 
 def refuse(frame: Frame, error: SyncError) -> bytes:
-    """Refuse any frame but a tunnelled request.
+    """Reject any frame other than a tunnelled request.
 
-    A refused token is final for the client until it gets another one. A server in
-    trouble asks it to come back, each client at another moment.
+    After a rejected token, the client waits until it gets another one. A server in
+    trouble asks clients to reconnect, each at a different time.
     """
     if isinstance(error, InvalidToken):
         return reply(frame.id, _status(401, error))
@@ -69,9 +69,9 @@ def refuse(frame: Frame, error: SyncError) -> bytes:
 
 
 def offload(frame_id: str, within: float) -> bytes:
-    """Ask a client of a herd to come back at a moment of its own.
+    """Ask one of many clients to reconnect at a time of its own.
 
-    The SDK waits for 3 seconds, then as long as it is told to, more or less.
+    The SDK waits for 3 seconds, then for approximately the time that it is given.
     """
     status = Status(code=308, text="OFFLOAD", description="The server is leaving")
     pause = random.uniform(0, within)  # noqa: S311 - spread, not secret

@@ -1,7 +1,7 @@
 """Subscriptions of one Twilsock connection: ``POST /v4/Subscriptions``.
 
-The client asks for many Streams at once and repeats itself until it has heard what
-became of each; every answer is therefore idempotent. See ``docs/wire-twilsock.md``.
+The client asks for many Streams at once and repeats the request until it has received
+the outcome of each, so requests are idempotent. See ``docs/wire-twilsock.md``.
 """
 
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ from .frames import to_json
 from .requests import Call, TunnelReply
 
 RETRY_MS = 5000
-"""Time after which a client repeats what it has had no answer to."""
+"""Time after which a client repeats what has not been answered."""
 
 MAX_BATCH_SIZE = 100
-"""Streams that a client should put into one request; and how many of them may not
-exist, since each of those costs a query."""
+"""Streams that a client should put in one request; also how many of them may not exist,
+since each of those costs a query."""
 
 _ACCEPTED = TunnelReply(
     200,
@@ -38,33 +38,33 @@ _ACCEPTED = TunnelReply(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """One request for many Streams."""
+    """One request that covers many Streams."""
 
     action: str
     """``establish`` or ``cancel``."""
 
     version: int
-    """Of the event protocol that the client understands."""
+    """Version of the event protocol that the client understands."""
 
     correlation_id: int
-    """Comes back in every event that answers the request."""
+    """Repeated in every event that answers the request."""
 
     objects: list[JSONObject]
     """``object_sid`` and ``object_type`` of each."""
 
 
 async def change_subscriptions(call: Call) -> TunnelReply:
-    """Establish or cancel subscriptions and notify the client of each.
+    """Establish or cancel subscriptions, and notify the client of each outcome.
 
     Raises:
-        InvalidParameter: 20001, the request is not one that an SDK makes.
-        ServiceUnavailable: 20503, the channel layer does not answer; the client
+        InvalidParameter: 20001, the request is malformed.
+        ServiceUnavailable: 20503, the channel layer does not respond; the client
             repeats the request.
     """
     batch = read_batch(call.request.fields)
     outbox = call.connection.outbox
     if not outbox.streams:
-        # What is subscribed already keeps the encoder that delivery knows it by.
+        # Existing subscriptions keep the encoder under which delivery knows them.
         outbox.encoder = ENCODERS[batch.version]
     if batch.action == "establish":
         await _establish(batch, call)
@@ -74,10 +74,10 @@ async def change_subscriptions(call: Call) -> TunnelReply:
 
 
 def read_batch(fields: JSONObject) -> Batch:
-    """Check the body of a request.
+    """Parse and check the body of a request.
 
     Raises:
-        InvalidParameter: 20001, with what is wrong.
+        InvalidParameter: 20001, with the reason.
     """
     version, objects = fields.get("event_protocol_version"), fields.get("requests")
     action, correlation_id = fields.get("action"), fields.get("correlation_id")
@@ -121,7 +121,8 @@ async def _establish(batch: Batch, call: Call) -> None:
             established.append(
                 {**item, "replay_status": "completed", "last_event_id": -1}
             )
-    # Delivery has begun for each of them: nothing after this notice can be missed.
+    # Delivery has already started for each of them, so nothing published after this
+    # notification can be missed.
     _notify(batch, call, subscription_established=established)
     _notify(batch, call, subscription_failed=failed)
     if unknown > MAX_BATCH_SIZE:

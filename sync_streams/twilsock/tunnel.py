@@ -1,6 +1,6 @@
-"""Routes of the tunnelled Streams API: each request to its operation, and back.
+"""Routes of the tunnelled Streams API, from each request to its operation and back.
 
-They are Django's own ``path()`` entries, resolved like those of a site. See
+They are ordinary Django ``path()`` entries, resolved like those of a site. See
 https://docs.djangoproject.com/en/stable/topics/http/urls/.
 """
 
@@ -33,11 +33,11 @@ Handler = Callable[..., Awaitable[TunnelReply]]
 
 
 async def answer(call: Call) -> TunnelReply:
-    """Do what a request asks for.
+    """Handle a request.
 
     Raises:
-        SyncError: of the operation, or: 20404, no route has the path; 20004, the
-            route does not have the method.
+        SyncError: raised by the operation, or 20404 if no route matches the path, or
+            20004 if the route does not support the method.
     """
     try:
         match = resolve(call.request.path, urlconf=__name__)
@@ -48,10 +48,10 @@ async def answer(call: Call) -> TunnelReply:
 
 
 def answer_now(call: Call) -> TunnelReply | None:
-    """Publish what a request asks to publish, if nothing has to be waited for.
+    """Handle a request to publish, if that needs no waiting.
 
     Returns:
-        The reply; ``None``: nothing was done, and :func:`answer` is to do it.
+        The reply, or ``None`` if nothing was done: then call :func:`answer`.
     """
     try:
         match = resolve(call.request.path, urlconf=__name__)
@@ -87,7 +87,7 @@ async def create_stream(call: Call) -> TunnelReply:
 
 
 async def update_stream(call: Call, ref: str) -> TunnelReply:
-    """Give a Stream another life-time."""
+    """Change a Stream's TTL."""
     ttl = _ttl(call.request.fields)
     stream = await run(
         operations.update_stream,
@@ -100,7 +100,7 @@ async def update_stream(call: Call, ref: str) -> TunnelReply:
 
 
 async def remove_stream(call: Call, ref: str) -> TunnelReply:
-    """Remove a Stream; the body, which SDKs fill with a word, is not looked at."""
+    """Remove a Stream, ignoring the body, in which SDKs send a word."""
     await run(operations.remove_stream, call.service, ref, actor=call.connection.actor)
     return TunnelReply(204)
 
@@ -115,12 +115,12 @@ async def publish(call: Call, ref: str) -> TunnelReply:
 
 
 async def refuse_object(call: Call) -> TunnelReply:
-    """Say that there are Streams here and nothing else."""
+    """Refuse any Sync object other than a Stream: none are served here."""
     raise InvalidParameter("This server has Streams only, no other Sync objects")
 
 
 def describe_stream(stream: Stream, origin: str) -> bytes:
-    """Write a Stream as the SDK reads it, with addresses under *origin*."""
+    """Write a Stream in the form that the SDK expects, with URLs under *origin*."""
     url = f"{origin}/v3/Streams/{stream.sid}"
     expires = stream.date_expires
     return to_json(
@@ -153,17 +153,17 @@ def _unique_name(fields: JSONObject) -> str | None:
 
 def _ttl(fields: JSONObject) -> int | None:
     ttl = fields.get("ttl")
-    # A bool is an int to Python, not to JSON.
+    # A bool is an int in Python, but not in JSON.
     if ttl is not None and type(ttl) is not int:
         raise InvalidTtl
     return ttl
 
 
 class Segment(StringConverter):
-    """One segment of a path; ``a%2Fb`` is one name."""
+    """One segment of a path; ``a%2Fb`` is a single name."""
 
     def to_python(self, value: str) -> str:
-        """Decode it; what is not UTF-8, or would be folded away, matches no route."""
+        """Decode it; invalid UTF-8 and dot segments match no route."""
         segment = unquote(value, errors="strict")
         if segment in {".", ".."}:
             raise ValueError(segment)
@@ -181,7 +181,7 @@ async def _call(handlers: dict[str, Handler], call: Call, **kwargs: str) -> Tunn
 
 
 def _methods(**handlers: Handler) -> Any:
-    # Django's types know of views only; its resolver takes whatever can be called.
+    # Django's types only allow views; its resolver takes any callable.
     return cast("Any", partial(_call, handlers))
 
 

@@ -1,1 +1,1 @@
-"""Webhooks: what happens in a Service, as signed POSTs to its ``webhook_url``."""
+"""Webhooks: events of a Service, sent as signed POSTs to its ``webhook_url``."""

@@ -1,6 +1,6 @@
-"""HTTP client of the webhooks: guarded, impatient, and content with a status.
+"""HTTP client of the webhooks: guarded, with short timeouts; only the status counts.
 
-Timeouts and the one retry as at
+Timeouts and the single retry follow
 https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides.
 """
 
@@ -21,7 +21,7 @@ from .webhook import Webhook
 
 CONNECT_SECONDS = 5
 TOTAL_SECONDS = 15
-"""For everything: looking up the name, the retry, reading the answer."""
+"""Total time, including the name lookup, the retry and reading the response."""
 
 MAX_ANSWER_BYTES = 65_536
 KEEPALIVE_SECONDS = 15
@@ -36,11 +36,11 @@ BLOCKED = "address is not public"
 def new_session(resolver: AbstractResolver) -> aiohttp.ClientSession:
     """Return a session for the running event loop.
 
-    It takes nothing from the environment, follows no redirect, keeps no cookie, and
-    its connections are as many as there are endpoints: none waits for another's.
+    It ignores the environment, follows no redirects, keeps no cookies, and does not
+    limit its connections, so no endpoint waits for another.
 
     Args:
-        resolver: looks up names; it is closed after the session.
+        resolver: looks up names; close it after the session.
     """
     connector = aiohttp.TCPConnector(
         limit=0,
@@ -60,11 +60,11 @@ def new_session(resolver: AbstractResolver) -> aiohttp.ClientSession:
 async def post(
     session: aiohttp.ClientSession, webhook: Webhook, auth_token: str
 ) -> int:
-    """Send a webhook and return the status of the answer; twice if there is no way.
+    """Send a webhook and return the response's status; retry a failed connection once.
 
     Raises:
-        aiohttp.ClientError: there was none, or not one of HTTP.
-        TimeoutError: not within 15 seconds.
+        aiohttp.ClientError: there was no response, or not a valid one.
+        TimeoutError: there was no response within 15 seconds.
     """
     async with asyncio.timeout(TOTAL_SECONDS):
         try:
@@ -76,7 +76,7 @@ async def post(
 
 
 def is_blocked(error: BaseException) -> bool:
-    """Tell whether the guard is why there was no connection."""
+    """Tell whether the guard prevented the connection."""
     return BLOCKED in str(error)
 
 
@@ -89,7 +89,7 @@ async def _post_once(
         headers={**HEADERS, "X-Twilio-Signature": webhook.sign(auth_token)},
         allow_redirects=False,
     ) as answer:
-        # Read, so that the connection can be used again; but not for ever.
+        # Read it so that the connection can be reused, but only up to a limit.
         left = MAX_ANSWER_BYTES
         while left > 0 and (chunk := await answer.content.read(left)):
             left -= len(chunk)
@@ -97,8 +97,8 @@ async def _post_once(
 
 
 def _open_socket(address: tuple[Any, ...]) -> socket.socket:
-    # The one place that sees where each connection really goes: after the DNS, after
-    # whatever way of writing an address, for each of the addresses of a name.
+    # The only place that sees where each connection really goes: after DNS, for every
+    # notation of an address, and for each address of a name.
     family, kind, protocol, _, where = address
     if not get_settings().webhook_allow_private and not is_public(where[0]):
         raise PermissionError(EACCES, f"{BLOCKED}: {where[0]}")

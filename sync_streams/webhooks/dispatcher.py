@@ -1,9 +1,9 @@
 """Dispatcher: one thread with one event loop that sends this process's webhooks.
 
-It serves callers of every kind, views, sockets, commands, tasks, and keeps the work off
-their event loop. Each Service has a few lanes of its own, in each of which one webhook
-goes after the other, and each account its share of the process: an endpoint that does
-not answer delays its own webhooks only.
+It serves callers of every kind (views, sockets, commands, tasks) and keeps the work off
+their event loop. Each Service has a few lanes, each of which sends one webhook at a
+time, and each account has its share of the process, so an endpoint that does not
+respond delays only its own webhooks.
 """
 
 import asyncio
@@ -29,34 +29,34 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LANES = 4
-"""Webhooks of one Service that are on their way at once."""
+"""Webhooks of one Service that can be in flight at once."""
 
 MAX_WAITING = 20_000
-"""Webhooks of all accounts that wait in a process, half of them of one at most."""
+"""Webhooks of all accounts that can wait in a process; one account gets half."""
 
 
 class DeliveryFailed(Exception):
-    """A webhook did not get there, or was not welcome."""
+    """A webhook was not delivered, or its endpoint refused it."""
 
     def __init__(self, outcome: Outcome, detail: str = "") -> None:
-        super().__init__(outcome, detail)  # as it is made again by pickle
+        super().__init__(outcome, detail)  # what pickle restores it from
         self.outcome: Outcome = outcome
-        """What kind of failure it was."""
+        """The kind of failure."""
         self.detail = detail
-        """More about it: a status, an error."""
+        """Details: a status or an error."""
 
     def __str__(self) -> str:
         return f"{self.outcome}: {self.detail}" if self.detail else self.outcome
 
 
 class Dispatcher:
-    """The thread, its loop, and what waits in it."""
+    """The thread, its loop, and the webhooks that wait in it."""
 
     def __init__(self, nameservers: Sequence[str] | None = None) -> None:
         """Start the thread.
 
         Args:
-            nameservers: whom to ask for addresses, by default whom the machine asks.
+            nameservers: DNS servers to query; by default, the machine's own.
         """
         self._nameservers = nameservers
         self._background = BackgroundLoop("sync_streams_webhooks")
@@ -72,11 +72,11 @@ class Dispatcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
+        """Whether the thread is running."""
         return self._background.is_running
 
     def put(self, webhook: Webhook) -> None:
-        """Send a webhook when its turn comes; never waits, never raises."""
+        """Queue a webhook; never waits, never raises."""
         size = get_settings().webhook_queue_size
         if not self._queue.take(webhook.account_sid, webhook.service_sid, size):
             outcomes.note(webhook.service_sid, "overflow", self.call_later)
@@ -92,7 +92,7 @@ class Dispatcher:
         self._loop.call_soon_threadsafe(callback, *args)
 
     def run(self, coroutine: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
-        """Run a coroutine in the loop and wait for it; from any other thread.
+        """Run a coroutine in the loop and wait for its result; from any other thread.
 
         Raises:
             TimeoutError: it took longer than *seconds*.
@@ -100,10 +100,10 @@ class Dispatcher:
         return self._background.run(coroutine, seconds)
 
     async def deliver(self, webhook: Webhook) -> None:
-        """Send a webhook now; in the loop.
+        """Send a webhook now; call it in the loop.
 
         Raises:
-            DeliveryFailed: why it was not delivered.
+            DeliveryFailed: it was not delivered; with the reason.
         """
         account = get_settings().accounts.get(webhook.account_sid)
         if account is None or not account.auth_token:
@@ -123,18 +123,18 @@ class Dispatcher:
             raise DeliveryFailed("refused", str(status))
 
     def begin(self) -> None:
-        """Count something that :meth:`flush` waits for; from any thread."""
+        """Count the start of something :meth:`flush` waits for; from any thread."""
         with self._lock:
             self._begun += 1
 
     def end(self) -> None:
-        """Count that it is done; in the loop."""
+        """Count its end; in the loop."""
         with self._lock:
             self._begun -= 1
         self._changed.set()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until nothing waits, at most so long; tell whether that is so."""
+        """Wait at most *seconds* for the queue to empty; tell whether it did."""
         try:
             self.run(self._idle(), seconds)
         except TimeoutError:
@@ -142,7 +142,7 @@ class Dispatcher:
         return True
 
     def close(self) -> int:
-        """Stop, and return how many webhooks still waited and are lost."""
+        """Stop, and return how many waiting webhooks are lost."""
         lost = len(self._queue)
         self.run(self._close())
         self._background.stop()
@@ -200,7 +200,7 @@ _dispatchers: list[Dispatcher] = []
 
 
 def get_dispatcher() -> Dispatcher:
-    """Return this process's dispatcher."""
+    """Return this process's dispatcher, starting it if needed."""
     with _lock:
         if not _dispatchers or not _dispatchers[0].is_alive:
             _dispatchers[:] = [Dispatcher()]
@@ -214,8 +214,8 @@ def peek_dispatcher() -> Dispatcher | None:
 
 
 def forget_after_fork() -> None:
-    """Begin anew in a forked process: the parent's thread does not run here."""
-    # Another thread may have held the lock at that moment; it does not exist here.
+    """Start over in a forked process, where the parent's thread does not run."""
+    # At the fork, the lock may have been held by a thread that does not exist here.
     global _lock
     _lock = new_lock()
     _dispatchers.clear()

@@ -1,7 +1,7 @@
-"""Outcomes: what became of the webhooks, in figures and at most a line a minute.
+"""Outcomes of webhooks, as counts and at most one log line per Service and minute.
 
-An endpoint that fails does so thousands of times: the first failure of a Service is
-logged at once, those of the following minute together.
+A broken endpoint fails thousands of times, so only a Service's first failure is logged
+at once; those of the following minute are summarised.
 """
 
 import logging
@@ -23,29 +23,29 @@ Outcome = Literal[
     "no auth token",
     "error",
 ]
-"""``overflow``: too many waited; ``blocked``: the address is not public;
-``unreachable``: no connection, or what came was not HTTP; ``refused``: the answer was
-not 2xx (a redirect is not followed); ``error``: a fault here or of the project's own
-sender, with a traceback at level ``DEBUG``."""
+"""``overflow``: too many were waiting; ``blocked``: the address is not public;
+``unreachable``: no connection, or the response was not HTTP; ``refused``: the response
+was not 2xx (redirects are not followed); ``error``: a fault here or in the project's
+own sender, with a traceback at level ``DEBUG``."""
 
 REPORT_SECONDS = 60
 
 Later = Callable[[float, Callable[[], None]], None]
-"""Calls a function some seconds later."""
+"""Calls a function after a number of seconds."""
 
 
 class Outcomes:
-    """Outcomes of this process."""
+    """Outcomes of this process's webhooks."""
 
     def __init__(self) -> None:
         self.totals: Counter[Outcome] = Counter()
-        """How many there were of each, since the process started."""
+        """Number of each outcome since the process started."""
         self.forget()
 
     def note(
         self, service_sid: str, outcome: Outcome, later: Later, detail: str = ""
     ) -> None:
-        """Count an outcome; log a Service's first failure, and the others in time."""
+        """Count an outcome; log a Service's first failure now, and others later."""
         with self._lock:
             self.totals[outcome] += 1
             if outcome == "delivered":
@@ -59,14 +59,14 @@ class Outcomes:
         later(REPORT_SECONDS, lambda: self.report(service_sid, later))
 
     def forget(self) -> None:
-        """Start at nought again; what is not logged yet will not be."""
-        # The lock as well: at the moment of a fork another thread may have held it.
+        """Reset all counts; failures not logged yet never will be."""
+        # The lock too: another thread may have held it at the moment of a fork.
         self._lock = new_lock()
         self.totals.clear()
         self._unreported: dict[str, Counter[Outcome]] = {}
 
     def report(self, service_sid: str, later: Later) -> None:
-        """Log what failed since the last line; when nothing did, forget the Service."""
+        """Log failures since the last line; if there are none, forget the Service."""
         with self._lock:
             counts = self._unreported.pop(service_sid, None)
             if not counts:

@@ -1,8 +1,8 @@
-"""Presence: which identities have an endpoint, in this process or, by Redis, in all.
+"""Presence: which identities have an endpoint, in this process or (with Redis) in all.
 
-An identity is online from its first endpoint on until its last one has gone and the
-time that it was given to come back is over. In Redis every endpoint holds a lease that
-its process renews, so those of a process that died lapse by themselves.
+An identity is online from its first endpoint until its last one has disconnected and
+the debouncing window is over. In Redis every endpoint has a lease that its process
+renews, so the endpoints of a dead process expire by themselves.
 """
 
 import time
@@ -14,10 +14,10 @@ from sync_streams.conf import get_settings
 from sync_streams.redis import rate_limit
 
 LEASE_SECONDS = 60
-"""Time for which an endpoint is believed to be there without another word of it."""
+"""Time after which an endpoint counts as gone unless its lease is renewed."""
 
 BATCH = 100
-"""Identities or endpoints that one command of Redis looks after."""
+"""Identities or endpoints that one Redis command handles."""
 
 _CONNECT = """
 local t = redis.call('TIME')
@@ -46,7 +46,7 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return 1
 """
 
-# The keys that it makes up share the slot of the one that it is given.
+# The keys that it builds share the slot of the key that is passed in.
 _COLLECT = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1000000
@@ -84,20 +84,20 @@ class Presence(Protocol):
         """Add an endpoint; tell whether its identity was offline."""
 
     async def disconnect(self, endpoint: Endpoint, window: float) -> bool:
-        """Take an endpoint away; tell whether its identity is offline by that.
+        """Remove an endpoint; tell whether its identity is now offline.
 
-        With a *window*, in seconds, it is not before that time is over:
-        :meth:`collect` will tell, unless another endpoint comes.
+        With a *window*, in seconds, it stays online until that time is over;
+        :meth:`collect` then returns it, unless another endpoint has connected.
         """
 
     async def collect(self, service_sid: str) -> list[str]:
-        """Return the identities that have gone offline since they were last asked for.
+        """Return the identities that have gone offline since the last call.
 
-        Each is returned to one caller of all processes.
+        Each is returned to a single caller among all processes.
         """
 
     async def renew(self, endpoint: Endpoint) -> None:
-        """Say again that an endpoint is there, within ``LEASE_SECONDS``."""
+        """Renew an endpoint's lease; call it within ``LEASE_SECONDS``."""
 
 
 @dataclass(slots=True)
@@ -107,10 +107,9 @@ class _Online:
 
 
 class LocalPresence:
-    """Presence of this process alone."""
+    """Presence in this process only."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with nobody."""
         self._clock = clock
         self._online: dict[str, dict[str, _Online]] = {}
 
@@ -155,10 +154,10 @@ class LocalPresence:
 
 
 class RedisPresence:
-    """Presence of all processes that share a Redis."""
+    """Presence in all processes that share a Redis."""
 
     def __init__(self, url: str, *, lease: int = LEASE_SECONDS) -> None:
-        """Use the Redis at *url*, or the one of several that a Service is on."""
+        """Use the Redis at *url*; with several, the one that a Service maps to."""
         self._url, self._lease = url, lease
 
     async def connect(self, endpoint: Endpoint) -> bool:
@@ -177,7 +176,7 @@ class RedisPresence:
         return [identity.decode() for identity in gone]
 
     async def renew(self, endpoint: Endpoint) -> None:
-        # After a Redis that has forgotten everything this tells of nobody anew.
+        # If Redis has lost its data, this restores presence without a new webhook.
         await self.connect(endpoint)
 
     async def _run(self, script: str, endpoint: Endpoint, seconds: float) -> Any:

@@ -1,8 +1,8 @@
-"""Reachability: an identity's first endpoint came, its last one went.
+"""Reachability: an identity's first endpoint connected, or its last disconnected.
 
-``endpoint_connected`` and ``endpoint_disconnected``, for Services that have
-``reachability_webhooks_enabled``. With debouncing the second waits for the Service's
-window, and a reconnection to whatever process takes it back. See
+Sends ``endpoint_connected`` and ``endpoint_disconnected`` for Services that have
+``reachability_webhooks_enabled``. With debouncing, the latter waits for the Service's
+window, and a reconnection to any process cancels it. See
 https://www.twilio.com/docs/sync/api/service.
 """
 
@@ -37,29 +37,29 @@ from .sender import send
 from .shares import Queue
 
 POLL_SECONDS = 5
-"""How often a process looks for identities whose own process has died."""
+"""How often a process looks for identities whose process has died."""
 
 RENEW_EVERY = 4
-"""Polls from one renewal of the leases to the next."""
+"""Polls between two renewals of the leases."""
 
 MAX_STEPS = 20_000
-"""Connections and disconnections that wait to be looked at, of one account half."""
+"""Connections and disconnections that can be queued; one account gets half."""
 
 EARLY_SECONDS = 0.01
-"""By which a timer may be early, against Redis's clock."""
+"""How early a timer may fire by Redis' clock."""
 
 EVERY_SERVICE = "every Service"
-"""What a failure that concerns no one Service is logged under."""
+"""Logged in place of a SID when a failure does not concern a particular Service."""
 
 Step = Callable[[], Awaitable[None]]
 T = TypeVar("T")
 
 
 class Reachability:
-    """What one process knows of its endpoints, and tells of identities."""
+    """Tracks one process's endpoints and reports identities going on- and offline."""
 
     def __init__(self, dispatcher: Dispatcher, redis_url: str) -> None:
-        """Work in the dispatcher's loop, one step after the other."""
+        """Run in the dispatcher's loop, one step at a time."""
         self.dispatcher, self.redis_url = dispatcher, redis_url
         self._presence: Presence = (
             RedisPresence(redis_url) if redis_url else LocalPresence()
@@ -74,7 +74,7 @@ class Reachability:
             dispatcher.call_later(POLL_SECONDS, self._poll)
 
     def note(self, change: EndpointChange, service: Service, actor: Actor) -> None:
-        """Take note of a connection that begins or ends; from any thread."""
+        """Record that a connection starts or ends; from any thread."""
         connection_id = str(actor.connection_id)
         if change == "disconnected":
             endpoint = self._tracked.pop(connection_id, None)
@@ -88,7 +88,7 @@ class Reachability:
             self._add(endpoint, partial(self._connect, endpoint))
 
     def close(self) -> None:
-        """Tell nothing more; from any thread."""
+        """Send nothing more; from any thread."""
         self._is_closed = True
 
     def _add(self, endpoint: Endpoint, step: Step) -> None:
@@ -121,7 +121,7 @@ class Reachability:
             try:
                 await step()
             except Exception as error:
-                # Redis or the database is away; leases and polls make up for it.
+                # Redis or the database is unavailable; leases and polls make up for it.
                 self._note_error(service_sid, error)
         self._worker = None
 
@@ -147,7 +147,7 @@ class Reachability:
     async def _collect(self, service: Service) -> None:
         gone = await self._presence.collect(service.sid)
         for identity in gone:
-            # Which endpoint was the last one is not known any more.
+            # It is no longer known which endpoint was the last one.
             await _tell("endpoint_disconnected", service, Actor(identity))
         if len(gone) == BATCH:
             self._look(service)
@@ -159,12 +159,12 @@ class Reachability:
         self._polls += 1
         if self._polls % RENEW_EVERY == 0:
             self._renew(list(self._tracked))
-        # Beside the steps: leases are renewed while a database hangs.
+        # Outside the queue of steps, so leases are renewed even while a database hangs.
         if not self._steps and (self._survey is None or self._survey.done()):
             self._survey = asyncio.ensure_future(self._look_everywhere())
 
     async def _look_everywhere(self) -> None:
-        # Also at Services whose endpoints were all those of a process that died.
+        # Including Services whose endpoints all belonged to a process that died.
         try:
             for service in await _ask(operations.list_watched_services):
                 self._look(service)
@@ -180,7 +180,7 @@ class Reachability:
             self._line_up(EVERY_SERVICE, step)
 
     async def _renew_some(self, connection_ids: list[str]) -> None:
-        # Step by step between the others: who has gone meanwhile is not brought back.
+        # Interleaved with other steps, so an endpoint gone meanwhile is not revived.
         for connection_id in islice(connection_ids, BATCH):
             if endpoint := self._tracked.get(connection_id):
                 await self._presence.renew(endpoint)
@@ -189,7 +189,7 @@ class Reachability:
 
 async def _tell(event_type: str, service: Service | None, actor: Actor) -> None:
     if service and service.webhook_url and service.reachability_webhooks_enabled:
-        # A project's own sender may take its time.
+        # A project's own sender may be slow.
         await asyncio.to_thread(send, describe(event_type, service, actor))
 
 
@@ -214,15 +214,15 @@ _known: list[Reachability] = []
 
 
 def forget_after_fork() -> None:
-    """Start anew in a forked child, which holds no endpoint yet."""
+    """Start over in a forked child, which has no endpoints yet."""
     global _lock
     _lock = new_lock()
     _known.clear()
 
 
 def note(change: EndpointChange, service: Service, actor: Actor) -> None:
-    """Note a connection that begins or ends; a part of each Service that wants it."""
-    # Nothing starts in a process whose Services all do without.
+    """Record that a connection starts or ends, if Services use reachability."""
+    # Start nothing in a process whose Services do not use it.
     if _known or service.reachability_webhooks_enabled:
         _reachability().note(change, service, actor)
 

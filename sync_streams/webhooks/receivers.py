@@ -1,8 +1,8 @@
-"""Receivers: which changes become webhooks, and with which parameters.
+"""Receivers: which changes send a webhook, and with which parameters.
 
-Names as at https://www.twilio.com/docs/sync/webhooks, formed alike for Streams: what a
-socket causes always is a webhook, what account credentials actor only with
-``webhooks_from_rest_enabled``, and so is what lapses by itself.
+Names follow https://www.twilio.com/docs/sync/webhooks, by analogy for Streams. A change
+made over a socket always sends a webhook; one made with account credentials, or an
+expiry, does so only with ``webhooks_from_rest_enabled``.
 """
 
 from contextlib import suppress
@@ -22,7 +22,7 @@ from .webhook import Webhook
 def describe(
     event_type: str, service: Service, actor: Actor, **parameters: str | None
 ) -> Webhook:
-    """Return the webhook of an event in a Service that has a ``webhook_url``."""
+    """Return the webhook for an event in a Service that has a ``webhook_url``."""
     fields = {
         "AccountSid": service.account_sid,
         "ServiceSid": service.sid,
@@ -40,7 +40,7 @@ def describe(
 
 
 def try_webhook(service: Service, actor: Actor) -> str | None:
-    """Send a ``webhook_test`` at once; return why that failed, if it did."""
+    """Send a ``webhook_test`` now; return the reason if it fails."""
     try:
         deliver(describe("webhook_test", service, actor).to_dict())
     except DeliveryFailed as failure:
@@ -73,12 +73,12 @@ def _send(event_type: str, stream: Stream, actor: Actor, **parameters: str) -> N
 
 
 def connect_messages(*, setting: str = "SYNC_STREAMS", **_: object) -> None:
-    """Receive Messages, or not, as ``webhook_messages`` says now."""
+    """Connect or disconnect the Message receiver, according to ``webhook_messages``."""
     if setting != "SYNC_STREAMS":
         return
-    # Only if they are wanted: a receiver costs each Message of a socket a thread.
+    # Only if enabled: a receiver costs a thread for each Message from a socket.
     signals.message_published.disconnect(_on_message)
-    # What is wrong with the settings is for the system checks to say.
+    # The system checks report invalid settings.
     with suppress(ImproperlyConfigured):
         if get_settings().webhook_messages:
             signals.message_published.connect(_on_message)

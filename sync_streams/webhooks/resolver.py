@@ -1,7 +1,7 @@
-"""Resolver: looks up the names of webhooks without a thread for each.
+"""Resolver: looks up the host names of webhooks without a thread for each.
 
-The C library's own holds a thread for as long as a domain's servers are silent, so that
-a few domains of one account would stop the webhooks of all. See
+The C library's resolver blocks a thread for as long as a domain's servers are silent,
+so a few domains of one account would hold up every webhook. See
 https://docs.aiohttp.org/en/stable/client_advanced.html#resolving-using-custom-nameservers.
 """
 
@@ -15,21 +15,21 @@ from aiohttp.resolver import AsyncResolver
 from sync_streams.operations.addresses import written_address
 
 CACHE_SECONDS = 5
-"""Time that a name's servers have to answer."""
+"""Time limit for a lookup."""
 
 AGAIN_SECONDS = 1.5
-"""Time after which a question that may have been lost is asked again."""
+"""Time after which an unanswered query is repeated."""
 
 
 class Resolver(AbstractResolver):
-    """The DNS, and every way of writing an address that the C library knows."""
+    """DNS, and every notation of an address that the C library understands."""
 
     def __init__(self, nameservers: Sequence[str] | None = None) -> None:
-        """Make a resolver on the running event loop.
+        """Create a resolver on the running event loop.
 
         Args:
-            nameservers: whom to ask, as ``address:port``; by default whom the machine
-                asks. Its file of hosts is read in either case.
+            nameservers: DNS servers to query, as ``address:port``; by default, the
+                machine's own. Its hosts file is read in either case.
         """
         self._dns = AsyncResolver(nameservers=nameservers, timeout=AGAIN_SECONDS)
 
@@ -40,7 +40,7 @@ class Resolver(AbstractResolver):
 
         Raises:
             OSError: there are none.
-            TimeoutError: nobody says which within ``CACHE_SECONDS``.
+            TimeoutError: there was no answer within ``CACHE_SECONDS``.
         """
         address = written_address(host)
         if address is None:
@@ -58,5 +58,5 @@ class Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Look up no more."""
+        """Stop looking up names."""
         await self._dns.close()

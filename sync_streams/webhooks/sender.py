@@ -1,4 +1,4 @@
-"""Sender: the way out, by this process's dispatcher or the project's task queue."""
+"""Sender: hands webhooks to this process's dispatcher or the project's task queue."""
 
 import logging
 
@@ -13,11 +13,11 @@ __all__ = ["DeliveryFailed", "close", "deliver", "flush", "send"]
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5
-"""Time that a process which ends leaves to webhooks that wait."""
+"""Time that an exiting process allows for sending queued webhooks."""
 
 
 def send(webhook: Webhook) -> None:
-    """Send a webhook, soon, by whatever ``webhook_sender`` says; never raises."""
+    """Queue a webhook with the configured ``webhook_sender``; never raises."""
     sender = get_settings().webhook_sender
     if not sender:
         get_dispatcher().put(webhook)
@@ -31,34 +31,34 @@ def send(webhook: Webhook) -> None:
 
 
 def deliver(webhook: dict[str, object]) -> None:
-    """Send a webhook now: what a task does with what ``webhook_sender`` was handed.
+    """Send a webhook now; a task calls this with what ``webhook_sender`` received.
 
     Raises:
-        DeliveryFailed: it did not get there, or the answer was not 2xx. A failed
-            connection was tried twice; whether to try later is the task's decision.
+        DeliveryFailed: there was no response, or it was not 2xx. A failed connection
+            has been retried once; further retries are up to the task.
     """
     dispatcher = get_dispatcher()
     dispatcher.run(dispatcher.deliver(Webhook.from_dict(webhook)))
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> bool:
-    """Wait until no webhook of this process waits any more.
+    """Wait until this process has no queued webhooks left.
 
     Args:
-        seconds: how long, at most.
+        seconds: maximum time to wait.
 
     Returns:
-        Whether that is so.
+        Whether the queue is empty.
     """
     dispatcher = peek_dispatcher()
     return dispatcher is None or dispatcher.flush(seconds)
 
 
 def close() -> None:
-    """Send what waits, for 5 seconds at most; the process ends."""
+    """Send queued webhooks for at most 5 seconds before the process exits."""
     dispatcher = peek_dispatcher()
     if dispatcher is None:
         return
     dispatcher.flush(FLUSH_SECONDS)
     if lost := dispatcher.close():
-        logger.warning("%s webhooks were not sent before the process ended", lost)
+        logger.warning("%s webhooks were not sent before the process exited", lost)

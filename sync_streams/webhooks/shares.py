@@ -1,4 +1,4 @@
-"""Shares: how much of what a process has may be one account's, or one Service's."""
+"""Shares: how much of a process's capacity one account or Service may use."""
 
 import asyncio
 from collections import Counter
@@ -7,22 +7,23 @@ from sync_streams.background import new_lock
 from sync_streams.conf import get_settings
 
 MAX_IN_FLIGHT = 512
-"""Webhooks of all accounts that are on their way at once: each may hold a socket."""
+"""Webhooks of all accounts in flight at once; each may hold a socket."""
 
 MIN_IN_FLIGHT = 16
-"""Webhooks that each account may have on their way, however many accounts there are."""
+"""Webhooks that each account may have in flight, however many accounts there are."""
 
 
 class Queue:
-    """Counts what waits, by account and Service; from any thread.
+    """Counts waiting items by account and Service; from any thread.
 
-    An account may hold as many places as are free: one alone at most half of them,
-    *n* of them at most 1/(*n* + 1) each. So there is always a place for another one,
-    whatever the others do. (Dynamic thresholds: https://doi.org/10.1109/90.664262.)
+    An account may take as many places as are still free: a single account at most half
+    of them, *n* accounts at most 1/(*n* + 1) each. That always leaves room for another
+    account, whatever the others do. (Dynamic thresholds:
+    https://doi.org/10.1109/90.664262.)
     """
 
     def __init__(self, places: int) -> None:
-        """Have nothing wait.
+        """Create an empty queue.
 
         Args:
             places: for all accounts together.
@@ -33,12 +34,12 @@ class Queue:
         self._accounts: Counter[str] = Counter()
 
     def take(self, account_sid: str, service_sid: str, limit: int) -> bool:
-        """Take a place, if the account may have one more and the Service, too.
+        """Take a place if both the account and the Service may have one more.
 
         Args:
             account_sid: the account.
             service_sid: its Service.
-            limit: places that the Service may have.
+            limit: places that the Service may take.
         """
         with self._lock:
             free = self._places - self._accounts.total()
@@ -52,7 +53,7 @@ class Queue:
             return True
 
     def give_back(self, account_sid: str, service_sid: str) -> None:
-        """Give a place back."""
+        """Return a place."""
         with self._lock:
             _count_down(self._accounts, account_sid)
             _count_down(self._services, service_sid)
@@ -63,15 +64,14 @@ class Queue:
 
 
 class Flights:
-    """How many webhooks of each account are on their way; on one event loop."""
+    """Counts each account's webhooks in flight; on one event loop."""
 
     def __init__(self) -> None:
-        """Have none on its way."""
         self._slices: dict[str, asyncio.Semaphore] = {}
         self._users: Counter[str] = Counter()
 
     async def begin(self, account_sid: str) -> None:
-        """Wait until the account may have one more on its way."""
+        """Wait until the account may have one more in flight."""
         self._users[account_sid] += 1
         if account_sid not in self._slices:
             self._slices[account_sid] = asyncio.Semaphore(_share())
@@ -82,7 +82,7 @@ class Flights:
             raise
 
     def end(self, account_sid: str) -> None:
-        """Let the account have another one on its way."""
+        """Let the account have another one in flight."""
         self._slices[account_sid].release()
         self._forget(account_sid)
 

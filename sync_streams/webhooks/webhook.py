@@ -1,4 +1,4 @@
-"""Webhook: one POST, and Twilio's signature of it.
+"""Webhook: one POST with Twilio's signature.
 
 See https://www.twilio.com/docs/usage/webhooks/webhooks-security and
 https://www.twilio.com/docs/sync/webhooks.
@@ -19,39 +19,39 @@ TEXT_OF_A_URL = frozenset(map(chr, range(0x21, 0x7F)))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Webhook:
-    """What is sent where; no secret is in it, so that any queue may carry it."""
+    """What is sent, and where. It holds no secrets, so any queue can carry it."""
 
     url: str
     """The Service's ``webhook_url``."""
 
     account_sid: str
-    """Account whose auth token signs."""
+    """Account whose auth token signs it."""
 
     service_sid: str
-    """Service whose endpoint this is."""
+    """Service whose event it is."""
 
     parameters: Mapping[str, str]
-    """The form's fields, ``EventType`` among them."""
+    """The form's fields, including ``EventType``."""
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Make a webhook of what :meth:`to_dict` returned, also via JSON."""
+        """Create a webhook from a dict of :meth:`to_dict`, possibly sent as JSON."""
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as a dict that JSON can carry."""
+        """Return the webhook as a dict that can be serialised as JSON."""
         return asdict(self)
 
     @property
     def subject(self) -> str:
-        """Return what the event is about: events with one subject stay in order."""
+        """Return the event's subject; events with the same subject stay in order."""
         return self.parameters.get("StreamSid") or self.parameters.get("Identity", "")
 
     @property
     def target(self) -> URL:
-        """Return the URL to send to and to sign: as it was given, less the fragment.
+        """Return the URL to send to and to sign: as configured, without the fragment.
 
-        What cannot stand in a request as it is, is written in ASCII first.
+        Characters that a request cannot carry are encoded as ASCII first.
         """
         parts = urlsplit(self.url)._replace(fragment="")
         exact = urlunsplit(parts if parts.path else parts._replace(path="/"))

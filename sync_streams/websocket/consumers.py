@@ -22,7 +22,7 @@ from . import protocol
 from .protocol import Request, RequestId
 
 MAX_RECONNECT_SECONDS = 5
-"""Clients told to come back are spread over this time."""
+"""Reconnect window over which closed clients are spread."""
 
 
 class JsonConsumer(SubscriberConsumer):
@@ -33,12 +33,12 @@ class JsonConsumer(SubscriberConsumer):
     protocol_name = "JSON"
 
     def subprotocol(self) -> str | None:
-        """Accept our subprotocol where it is offered."""
+        """Accept our subprotocol if the client offers it."""
         offered = self.scope.get("subprotocols", [])
         return protocol.SUBPROTOCOL if protocol.SUBPROTOCOL in offered else None
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
-        """Answer one frame; whatever is wrong with it, the socket stays open."""
+        """Handle one frame; an error leaves the socket open."""
         request_id: RequestId = None
         try:
             self.count_frame()
@@ -50,14 +50,14 @@ class JsonConsumer(SubscriberConsumer):
             self._refuse(to_error(exception), request_id)
 
     def take(self, data: bytes, is_text: bool) -> bool:
-        """Take a pong that is due, as most clients write it."""
+        """Take an expected pong, if it has the form that most clients send."""
         is_due = is_text and data == protocol.PONG and self.outbox.acknowledge()
         if is_due:
             self.mark_alive()
         return is_due
 
     def take_request(self, data: bytes, is_text: bool) -> bool:
-        """Publish in the turn in which the frame arrives."""
+        """Publish in the same time slice in which the frame arrives."""
         if not is_text or b'"publish"' not in data or not self.has_frames_left():
             return False
         try:
@@ -67,7 +67,7 @@ class JsonConsumer(SubscriberConsumer):
         return request.type == "publish" and self._publish_now(request)
 
     async def connect(self, request: Request) -> None:
-        """Say who connects."""
+        """Authenticate the connection with an access token."""
         if self.identity is not None:
             raise InvalidParameter("Already connected")
         identity = await self.authenticate(request.fields.get("token"))
@@ -89,7 +89,7 @@ class JsonConsumer(SubscriberConsumer):
         self._reply(request, "token_updated", expires_at=expires_at)
 
     async def subscribe_stream(self, request: Request) -> None:
-        """Subscribe to a Stream, creating it if so asked."""
+        """Subscribe to a Stream, creating it if requested."""
         may_create = request.fields.get("mode") == "open_or_create"
         stream = await self._open(request.text("stream"), may_create=may_create)
         await self.subscribe(stream)
@@ -101,7 +101,7 @@ class JsonConsumer(SubscriberConsumer):
         ref = request.text("stream")
         stream = await operations.afind_stream(self._service(), ref)
         if stream.sid not in self.outbox.streams:
-            # Its SID is told to those who may look it up.
+            # Only clients allowed to fetch the Stream learn its SID.
             await run(operations.open_stream, self._service(), ref, actor=self.actor)
         self.unsubscribe(stream.sid)
         self._reply(request, "unsubscribed", stream_sid=stream.sid)
@@ -117,20 +117,20 @@ class JsonConsumer(SubscriberConsumer):
         self._tell_published(request, message)
 
     async def ping(self, request: Request) -> None:
-        """Answer that the server lives."""
+        """Answer the client's ping."""
         self._reply(request, "pong")
 
     async def pong(self, request: Request) -> None:
-        """Take the answer to our ping."""
+        """Take the answer to the server's ping."""
         self.outbox.acknowledge()
 
     def tell_token_about_to_expire(self) -> None:
-        """Write the warning."""
+        """Warn the client that its token is about to expire."""
         self.outbox.put(protocol.reply("token_about_to_expire"))
 
     async def close_with(self, code: CloseCode) -> None:
-        """Say why and when to come back, then close."""
-        # Those of a process that stops are spread already: each close has its moment.
+        """Tell the client why and when to reconnect, then close."""
+        # A draining process already spreads its closes over the window.
         is_spread = code is CloseCode.SERVER_LEAVING
         least = 0 if is_spread else MAX_RECONNECT_SECONDS
         pause = round(jitter(max(self.reconnect_window, least)), 1)

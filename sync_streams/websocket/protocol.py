@@ -1,7 +1,7 @@
 """Frames of the JSON socket, subprotocol ``sync-streams.v1``; no I/O.
 
-Every frame is a text frame with one JSON object whose ``type`` says what it is;
-``docs/wire-websocket.md`` shows each of them.
+Every frame is a text frame with one JSON object, identified by its ``type``.
+``docs/wire-websocket.md`` documents each of them.
 """
 
 import json
@@ -36,23 +36,23 @@ RequestId = float | str | None
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One frame of the client."""
+    """One frame from the client."""
 
     type: str
-    """What it asks for; empty, where it does not say so in a string."""
+    """What it asks for; empty if that is missing or not a string."""
 
     id: RequestId
-    """Comes back in the answer; a number or a string of at most 64 characters."""
+    """Repeated in the reply; a number or a string of at most 64 characters."""
 
     fields: Mapping[str, Any] = field(repr=False)
     fault: SyncError | None = None
-    """Why it cannot be handled, though it has an id to answer to."""
+    """Why it cannot be handled although it has an id to reply to."""
 
     def text(self, name: str) -> str:
-        """Return a field that must be a text.
+        """Return a field that must be text.
 
         Raises:
-            InvalidParameter: 20001, it is missing, empty or something else.
+            InvalidParameter: 20001, it is missing, empty or not text.
         """
         value = self.fields.get(name)
         if not isinstance(value, str) or not value:
@@ -61,13 +61,13 @@ class Request:
 
 
 def parse(text: str | None) -> Request:
-    """Read a frame of the client.
+    """Read a frame from the client.
 
     Raises:
-        InvalidParameter: 20001, it is binary, no object, or its id is neither a number
-            nor a string of at most 64 characters.
-        InvalidJSON: 54008, it is not JSON at all. One that is, but for numbers that
-            JSON does not have, is a request with a fault.
+        InvalidParameter: 20001, it is binary or not an object, or its id is neither a
+            number nor a string of at most 64 characters.
+        InvalidJSON: 54008, it is not JSON at all. If its only errors are numbers that
+            JSON does not allow, the result is a request with a fault instead.
         DataTooLarge: 54006, it exceeds ``max_frame_bytes``.
     """
     if text is None:
@@ -87,7 +87,7 @@ def parse(text: str | None) -> Request:
 
 
 def reply(type_: str, request_id: RequestId = None, **fields: object) -> WebSocketFrame:
-    """Write a frame that answers a request, or stands for itself."""
+    """Write a frame that answers a request, or an unsolicited one."""
     head = {"type": type_} if request_id is None else {"type": type_, "id": request_id}
     return WebSocketFrame(_to_text({**head, **fields}))
 
@@ -101,7 +101,7 @@ def error(fault: SyncError, request_id: RequestId) -> Frame:
 
 
 def describe_stream(stream: Stream) -> dict[str, str | None]:
-    """Return what a subscriber is told of a Stream."""
+    """Return the properties of a Stream that a subscriber receives."""
     expires = stream.date_expires
     return {
         "sid": stream.sid,
@@ -111,18 +111,18 @@ def describe_stream(stream: Stream) -> dict[str, str | None]:
 
 
 def to_iso(moment: float) -> str:
-    """Write a moment as REST does: UTC, whole seconds."""
+    """Write a time as REST does: UTC, whole seconds."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class JsonEncoder:
-    """Writes what happens to Streams, once for all connections."""
+    """Encodes events of Streams, once for all connections."""
 
     skips_origin = False
-    """A publisher that is subscribed receives its own Messages too."""
+    """A publisher that is also subscribed receives its own Messages too."""
 
     def message_published(self, event: Event) -> Frame:
-        """Write a Message; its data is finished JSON text already."""
+        """Write a Message; its data is already JSON text."""
         return WebSocketFrame(
             f'{{"type":"message","stream_sid":"{event["stream_sid"]}","message":'
             f'{{"sid":"{event["message_sid"]}","data":{event["text"]}}}}}',
@@ -130,15 +130,15 @@ class JsonEncoder:
         )
 
     def merge(self, waiting: Sequence[Frame]) -> Frame:
-        """Leave Messages alone: each is a frame of its own."""
+        """Merge nothing: each Message is a separate frame."""
         return waiting[0]
 
     def stream_removed(self, event: Event) -> Frame:
-        """Write that a Stream is gone."""
+        """Write that a Stream has been removed."""
         return reply("stream_removed", stream_sid=event["stream_sid"])
 
     def gap(self, stream_sid: str, dropped: int | None) -> Frame:
-        """Write how many Messages the next one comes after."""
+        """Write how many Messages were dropped before the next one."""
         return reply("gap", stream_sid=stream_sid, dropped=dropped)
 
     def ping(self) -> Frame:
@@ -157,7 +157,7 @@ def _salvage_id(text: str) -> RequestId:
 def _request_id(value: object) -> RequestId:
     if value is None:
         return None
-    # A bool is an int to Python, not to JSON.
+    # A bool is an int in Python, but not in JSON.
     is_id = isinstance(value, (int, float, str)) and not isinstance(value, bool)
     if not is_id or len(str(value)) > MAX_ID_LENGTH:
         raise InvalidParameter(

@@ -318,7 +318,7 @@ def test_invalid_json_is_told_with_its_place(embedded: DemoSite, stream: str) ->
     )
 
     assert done.stderr == (
-        "CommandError: 54008: This is no JSON: Expecting ':' delimiter "
+        "CommandError: 54008: not valid JSON: Expecting ':' delimiter "
         "(line 2, column 5).\n"
     )
 

@@ -434,7 +434,7 @@ def test_process_that_ends_says_how_many_it_could_not_send(
         sender.close()
 
     assert [record.getMessage() for record in caplog.records] == [
-        "2 webhooks were not sent before the process ended"
+        "2 webhooks were not sent before the process exited"
     ]
 
 

@@ -1,7 +1,7 @@
-"""``manage.py expire_streams``: remove lapsed Streams, for sites without a server.
+"""``manage.py expire_streams``: remove expired Streams, for sites without a server.
 
-There is no ``--url``: a server, here or elsewhere, does it by itself every few seconds,
-and REST, like Twilio's, has no call that would ask it to.
+There is no ``--url``: any running server does this by itself every few seconds, and
+the REST API, like Twilio's, has no call for it.
 """
 
 import time
@@ -19,7 +19,7 @@ from sync_streams.webhooks import sender
 
 
 class Command(TerminalCommand):
-    """Removes lapsed Streams, once or for ever."""
+    """Removes expired Streams, once or repeatedly."""
 
     help = "Remove expired Streams and tell webhooks; servers do it by themselves."
     examples = """\
@@ -32,13 +32,13 @@ class Command(TerminalCommand):
             "--interval",
             type=float,
             metavar="SECONDS",
-            help="go on, with about so long between two sweeps, until Ctrl-C",
+            help="repeat about this often until Ctrl-C",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         interval = options["interval"]
         if interval is not None and not 0 < interval < inf:
-            raise CommandError("--interval is a number of seconds above 0.")
+            raise CommandError("--interval must be a number of seconds above 0.")
         self._sweep()
         with suppress(KeyboardInterrupt):
             while interval is not None:
@@ -55,5 +55,5 @@ class Command(TerminalCommand):
         try:
             self._sweep()
         except DatabaseError as error:
-            # Away for a moment, as a rule: the next sweep does it all.
+            # Usually a brief outage; the next sweep catches up.
             self.stderr.write(f"{error}")

@@ -21,18 +21,18 @@ class Command(DestinationCommand):
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("identity", help="who will be connected")
+        parser.add_argument("identity", help="identity of the token")
         parser.add_argument(
             "--ttl",
             type=int,
             default=3600,
             metavar="SECONDS",
-            help="seconds until it lapses, at most 86400 (default: %(default)s)",
+            help="seconds until it expires, at most 86400 (default: %(default)s)",
         )
         parser.add_argument(
             "--read-only",
             action="store_true",
-            help="let it subscribe, but change and publish nothing",
+            help="allow subscribing, but not changing or publishing",
         )
         super().add_arguments(parser)
 

@@ -20,11 +20,11 @@ from sync_streams.management.sockets import Disconnected
 AMOUNTS = ("streams", "subscribers", "rate", "seconds")
 BAR_WIDTH = 40
 LIFE_SECONDS = 600
-"""TTL of the Streams: they are gone also if nothing removes them."""
+"""TTL of the Streams, so they disappear even if the command cannot remove them."""
 
 
 class Command(DestinationCommand):
-    """Publishes to Streams of its own and prints how long deliveries take."""
+    """Publishes to temporary Streams and prints the latency of deliveries."""
 
     help = "Publish at a steady rate to many subscribers; print latencies and losses."
     examples = """\
@@ -36,9 +36,9 @@ class Command(DestinationCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         for name, kind, default, text in (
             ("streams", int, 1, "Streams"),
-            ("subscribers", int, 50, "connections that listen"),
+            ("subscribers", int, 50, "subscribed connections"),
             ("rate", float, 10.0, "Messages a second to each Stream"),
-            ("seconds", float, 5.0, "how long"),
+            ("seconds", float, 5.0, "duration"),
         ):
             parser.add_argument(
                 f"--{name}",
@@ -52,7 +52,7 @@ class Command(DestinationCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         amounts = (options[name] for name in AMOUNTS)
         if not all(0 < amount < inf for amount in amounts):
-            raise CommandError(f"{', '.join(AMOUNTS)}: numbers above 0.")
+            raise CommandError(f"{', '.join(AMOUNTS)}: must be numbers above 0.")
         destination = Destination.read(options)
         result = Result()
         try:
@@ -60,7 +60,7 @@ class Command(DestinationCommand):
         except Disconnected as error:
             raise CommandError(f"Disconnected. {error}") from error
         finally:
-            # Also what there is of it when Ctrl-C, or a failure, has ended it early.
+            # Print partial results too, if Ctrl-C or a failure ended the run early.
             if result.published:
                 self._report(result)
 
@@ -105,7 +105,7 @@ class Command(DestinationCommand):
 
 
 def histogram(latencies: list[float]) -> list[str]:
-    """Return a line for each doubling of the time: how many took at most so long."""
+    """Return a line for each doubling of the time, with the number of deliveries."""
     counts: dict[int, int] = {}
     for seconds in latencies:
         power = max(-4, -int(-log2(max(seconds, 1e-9) * 1000) // 1))

@@ -43,13 +43,13 @@ class Command(DestinationCommand):
 
 
 def _check_json(text: str) -> None:
-    # A person who types it wants to know where it is wrong.
+    # A person typing JSON wants to know where the error is.
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         code = InvalidJSON.code
-        raise CommandError(f"{code}: This is no JSON: {error.msg} ({where}).") from None
+        raise CommandError(f"{code}: not valid JSON: {error.msg} ({where}).") from None
 
 
 async def _publish_there(destination: Destination, stream: str, text: str) -> str:

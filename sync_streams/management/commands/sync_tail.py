@@ -1,4 +1,4 @@
-"""``manage.py sync_tail STREAM``: print a Stream's Messages as they come."""
+"""``manage.py sync_tail STREAM``: print a Stream's Messages as they arrive."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from sync_streams.operations.data import JSONObject
 
 
 class Command(DestinationCommand):
-    """Prints Messages on standard output, and what else happens on the other."""
+    """Prints Messages to standard output and everything else to standard error."""
 
     help = "Print a Stream's Messages as they come, until Ctrl-C."
     examples = """\
@@ -28,10 +28,12 @@ class Command(DestinationCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("stream", help="SID or unique name of the Stream")
         parser.add_argument(
-            "--json", action="store_true", help="one JSON object a line"
+            "--json", action="store_true", help="print one JSON object per line"
         )
         parser.add_argument(
-            "--identity", default="sync_tail", help="who listens (default: %(default)s)"
+            "--identity",
+            default="sync_tail",
+            help="identity to subscribe as (default: %(default)s)",
         )
         super().add_arguments(parser)
 
@@ -42,8 +44,8 @@ class Command(DestinationCommand):
             try:
                 asyncio.run(self._tail(destination, options))
             except BrokenPipeError:
-                # Whoever read this, ``head`` perhaps, has enough; Python would
-                # complain once more when it flushes.
+                # The reader, ``head`` perhaps, has closed the pipe; Python would
+                # complain again when it flushes.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     async def _tail(self, destination: Destination, options: dict[str, Any]) -> None:
