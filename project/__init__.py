@@ -1,1 +1,1 @@
-"""The demo site: one Django project around the app, configured by the environment."""
+"""The demo site: a Django project for the app, configured by the environment."""

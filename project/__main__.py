@@ -1,6 +1,6 @@
 """``python -m project``: prepare the demo site and serve it.
 
-With the argument ``provision`` it only prepares, for another server that follows.
+With the argument ``provision`` it only prepares, for use with another server.
 """
 
 import os
@@ -22,7 +22,7 @@ CANNOT_START = (OSError, DatabaseError, ImproperlyConfigured, CredentialsIncompl
 
 
 def main(step: str = "serve") -> int:
-    """Take one step; what the machine lacks for it is one line, not a traceback."""
+    """Run one step; report a missing requirement as one line, not a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
     try:
         django.setup()

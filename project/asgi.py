@@ -20,13 +20,13 @@ from sync_streams.routing import websocket_urlpatterns  # noqa: E402 (needs the 
 
 
 class NotFound(AsyncWebsocketConsumer):
-    """Refuses a WebSocket at an unknown path, where the router raises ValueError."""
+    """Rejects a WebSocket at an unknown path, where the router raises ValueError."""
 
     async def connect(self) -> None:
         await self.close()
 
 
-# Django's types know of views only; Channels' URLRouter takes ASGI applications.
+# Django's types only allow views; Channels' URLRouter takes ASGI applications.
 elsewhere = re_path("", cast("Any", NotFound.as_asgi()))
 
 application = ProtocolTypeRouter(

@@ -1,4 +1,4 @@
-"""What the demo site prints once it listens: where it is and how to publish to it."""
+"""The demo site's startup message: its URL and how to publish to it."""
 
 import sys
 import webbrowser
@@ -33,12 +33,12 @@ Ctrl-C ends the server.
 
 
 def render(url: str, *, admin: str, credentials: Mapping[str, str]) -> str:
-    """Return the text for a server that answers at *url*, an origin without a slash."""
+    """Return the text for a server at *url*, an origin without a trailing slash."""
     return _TEXT.format(url=url, admin=admin, **credentials)
 
 
 def offer(url: str) -> None:
-    """Open the page when somebody at the terminal presses Enter; others are not asked.
+    """Open the page when Enter is pressed; without a terminal, do nothing.
 
     Args:
         url: as in :func:`render`.

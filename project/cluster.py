@@ -1,7 +1,7 @@
 """``python -m project cluster``: two workers, nginx, Redis and PostgreSQL on loopback.
 
-Plain processes, for trying and for the tests; Ctrl-C stops them all. What they run with
-is what ``docs/deployment.md`` tells of production.
+Plain processes, for trying things out and for the tests; Ctrl-C stops them all. They
+use the configuration that ``docs/deployment.md`` describes for production.
 """
 
 import os
@@ -68,7 +68,7 @@ def _banner(port: int) -> str:
 def worker_command(
     port: int, application: str = "project.asgi:application"
 ) -> list[str]:
-    """Return the command of one worker that listens on a port of loopback."""
+    """Return the command of one worker that listens on a loopback port."""
     options = (
         f"--host 127.0.0.1 --port {port} --lifespan on --no-access-log"
         " --ws-max-size 262144 --ws-per-message-deflate false --backlog 4096"
@@ -83,7 +83,7 @@ def worker_command(
 
 
 def nginx_command(folder: Path, port: int, workers: Iterable[int]) -> list[str]:
-    """Write nginx's configuration into *folder* and return the command that uses it."""
+    """Write nginx's configuration into *folder* and return the command to run it."""
     servers = (f"server 127.0.0.1:{worker} max_fails=0;" for worker in workers)
     text = Template((HERE / "nginx.conf").read_text()).substitute(
         FOLDER=folder, PORT=port, SERVERS="\n        ".join(servers)
@@ -94,7 +94,7 @@ def nginx_command(folder: Path, port: int, workers: Iterable[int]) -> list[str]:
 
 
 def start_redis(stack: ExitStack) -> str:
-    """Start a Redis that keeps nothing and return its URL."""
+    """Start a Redis without persistence and return its URL."""
     port = free_port()
     options = f"--bind 127.0.0.1 --port {port} --appendonly no".split()
     start(stack, [_program("redis-server"), *options, "--save", ""], port)
@@ -102,11 +102,11 @@ def start_redis(stack: ExitStack) -> str:
 
 
 def start_postgres(stack: ExitStack) -> str:
-    """Start a PostgreSQL that is empty and return the URL of its database."""
+    """Start an empty PostgreSQL and return the URL of its database."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     binaries = places[-1] if places else Path(_program("initdb")).parent
     port = free_port()
-    # Not below DATA_DIR, which PostgreSQL's own user may not be allowed to enter.
+    # Not inside DATA_DIR, which the postgres user may not be allowed to enter.
     data = Path(tempfile.mkdtemp(prefix="sync-streams-cluster-"))
     stack.callback(shutil.rmtree, data, ignore_errors=True)
     prefix = _as_postgres(data)
@@ -118,7 +118,7 @@ def start_postgres(stack: ExitStack) -> str:
 
 
 def _as_postgres(folder: Path) -> list[str]:
-    """PostgreSQL refuses to run as root: hand *folder* to its own user."""
+    """Give *folder* to the postgres user, since PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return []
     try:
@@ -136,8 +136,8 @@ def start(
     port: int,
     environ: Mapping[str, str] | None = None,
 ) -> int:
-    """Start a program, stopped with the *stack*, and return its id once it listens."""
-    # A session of its own: Ctrl-C reaches this process, which stops them in turn.
+    """Start a program that *stack* stops; return its process id once it listens."""
+    # A separate session: Ctrl-C reaches only this process, which stops them in order.
     process = subprocess.Popen(
         command, env=environ, stdout=subprocess.DEVNULL, start_new_session=True
     )
@@ -164,10 +164,10 @@ def _listens(port: int) -> bool:
 
 
 def free_port(port: int = 0) -> int:
-    """Return a TCP port of the loopback interface that nobody uses now.
+    """Return a free TCP port on the loopback interface.
 
     Raises:
-        OSError: it was to be this one, and it is in use.
+        OSError: a particular port was asked for, and it is in use.
     """
     try:
         with socket.create_server(("127.0.0.1", port)) as listener:

@@ -1,6 +1,7 @@
-"""Secrets of the demo site: made on the first run, kept in one file ever after.
+"""Secrets of the demo site, generated on the first run and kept in one file.
 
-The file holds ``NAME=value`` lines that a shell can read. The environment wins.
+The file holds ``NAME=value`` lines that a shell can read. The environment takes
+precedence.
 """
 
 import os
@@ -27,10 +28,10 @@ class CredentialsIncomplete(Exception):
 
 
 def load(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return every secret by name, from the environment or the file in *folder*.
+    """Return all secrets by name, from the environment or the file in *folder*.
 
     Raises:
-        OSError: the folder or the file cannot be written or read.
+        OSError: the folder or the file cannot be read or written.
         CredentialsIncomplete: the file lacks a secret.
     """
     given = {name: environ[name] for name in _MAKERS if environ.get(name)}
@@ -48,7 +49,7 @@ def load(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _create(path: Path) -> None:
-    """Write new secrets; two processes that start at once end up with the same."""
+    """Write new secrets; processes that start simultaneously end up with the same."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent)  # mode 0600 from the start
     with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Middleware of the demo site: static files, a policy, the language of the admin."""
+"""Middleware of the demo site: static files, CSP, and the admin's language."""
 
 from collections.abc import Callable
 
@@ -15,9 +15,9 @@ View = Callable[[HttpRequest], HttpResponseBase]
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """WhiteNoise, answering with whole files.
+    """WhiteNoise, sending each file in one piece.
 
-    It streams them with a synchronous iterator, which Django warns of under ASGI:
+    It would use a synchronous iterator, about which Django warns under ASGI:
     https://github.com/evansd/whitenoise/issues/531. Ours are small.
     """
 
@@ -32,7 +32,7 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
 
 
 def content_security_policy(get_response: View) -> View:
-    """Let the site's pages load nothing but the site's own files."""
+    """Allow the site's pages to load only the site's own files."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -43,10 +43,10 @@ def content_security_policy(get_response: View) -> View:
 
 
 def admin_language(get_response: View) -> View:
-    """Serve the admin in the language that was chosen, or that the browser asks for.
+    """Serve the admin in the chosen language, or else the browser's.
 
-    Django's own middleware does so for every address; the API and its errors stay
-    English, and do not vary.
+    Django's own middleware would do so for every URL; the API and its errors are always
+    in English and do not vary.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -56,7 +56,7 @@ def admin_language(get_response: View) -> View:
         language = translation.get_language_from_request(request)
         with translation.override(language):
             response = get_response(request)
-            # Before the language is put back: it is rendered by now.
+            # Before the language is reset; the response is already rendered.
             patch_vary_headers(response, ("Accept-Language", "Cookie"))
             response.headers.setdefault("Content-Language", language)
             return response

@@ -1,20 +1,20 @@
-"""Ports: what to say of one that is in use."""
+"""Error message for a port that is in use."""
 
 import os
 import socket
 from errno import EADDRINUSE
 
 TRIED = 20
-"""Ports after the one in use that are tried, to name one that is free."""
+"""How many of the following ports are tried, to suggest a free one."""
 
 
 def explain(host: str, port: int, number: int | None) -> OSError:
-    """Return the error that says why a port cannot be had, and which one could.
+    """Return an error that says why a port is unavailable, and suggests another.
 
     Args:
         host: address to listen on.
-        port: the port that was wanted.
-        number: what the system said, an ``errno``.
+        port: the requested port.
+        number: the system's ``errno``.
     """
     text = f"{host}:{port}: {os.strerror(number or 0)}"
     other = _free_after(port) if number == EADDRINUSE else None

@@ -1,4 +1,4 @@
-"""What the demo site needs before it serves: tables, a Service, a Stream, an admin."""
+"""Set-up of the demo site: tables, a Service, a Stream and an admin user."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from sync_streams.errors import UniqueNameTaken
 
 
 def provision() -> str:
-    """Migrate, create whatever is missing, and return the admin's login as text."""
+    """Migrate, create what is missing, and return the admin's login as text."""
     _keep_data_private()
     call_command("migrate", interactive=False, verbosity=0)
     _provide_stream()
@@ -21,7 +21,7 @@ def provision() -> str:
 
 
 def _keep_data_private() -> None:
-    """Let nobody else read what is written; say so if others can enter the folder."""
+    """Keep files private to this user; warn if others can enter the folder."""
     os.umask(0o077)
     folder = settings.DATA_DIR
     for file in folder.glob("db.sqlite3*"):

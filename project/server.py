@@ -20,14 +20,14 @@ from sync_streams.connections.registry import connections
 from sync_streams.connections.termination import termination
 from sync_streams.daphne import BoundedServer
 
-BACKLOG = 1024  # sockets that may wait for accept, as when a whole site reconnects
+BACKLOG = 1024  # sockets that may wait for accept, as in a mass reconnect
 REQUEST_TIMEOUT_SECONDS = 30
 ROOM_FOR_ANSWERS = 4
 HANDSHAKE_TIMEOUT_SECONDS = 5
 
 
 class DemoServer(BoundedServer):
-    """Daphne that keeps why it could not listen, for one line instead of a log."""
+    """Daphne that keeps the reason it could not listen, to report it in one line."""
 
     failure: Failure | None = None
 
@@ -44,7 +44,7 @@ class DemoServer(BoundedServer):
         self.ports.append(port)
 
     def kill_all_applications(self) -> "Deferred[None]":
-        """Send the connections away, then end what is left; Daphne ends all at once."""
+        """Drain the connections, then kill the rest; Daphne kills all at once."""
         for port in self.ports:
             port.stopListening()
         drained = Deferred.fromFuture(asyncio.ensure_future(connections.drain()))
@@ -61,7 +61,7 @@ def serve() -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
-        OSError: the address cannot be had, most often because it is in use.
+        OSError: the address is unavailable, usually because it is in use.
     """
     admin = provision()
     server = _server()
@@ -75,13 +75,13 @@ def serve() -> None:
 
 def _server() -> DemoServer:
     interface = settings.HOST.strip("[]").replace(":", r"\:")
-    # The app answers an oversized frame with an error, Daphne by dropping the client.
+    # The app replies to an oversized frame with an error; Daphne drops the client.
     frame_bytes = ROOM_FOR_ANSWERS * get_settings().max_frame_bytes
     return DemoServer(
         application,
         endpoints=[f"tcp:{settings.PORT}:interface={interface}:backlog={BACKLOG}"],
         http_timeout=REQUEST_TIMEOUT_SECONDS,
-        websocket_timeout=-1,  # its token's lifetime ends a connection
+        websocket_timeout=-1,  # the token's lifetime limits a connection
         websocket_handshake_timeout=HANDSHAKE_TIMEOUT_SECONDS,
         websocket_max_message_size=frame_bytes,
         websocket_max_frame_size=frame_bytes,

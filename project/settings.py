@@ -1,6 +1,6 @@
-"""Settings of the demo site, from the environment; without any it runs embedded.
+"""Settings of the demo site, from the environment; without any, it runs embedded.
 
-Embedded means SQLite, an in-memory channel layer and generated credentials, all kept in
+Embedded means SQLite, an in-memory channel layer and generated credentials, kept in
 ``DATA_DIR``. https://docs.djangoproject.com/en/stable/ref/settings/
 """
 
@@ -24,7 +24,7 @@ HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = os.environ.get("PORT") or "8000"
 if not PORT.isdecimal() or int(PORT) > 65_535:
     raise ImproperlyConfigured(f"PORT is not a port number: {PORT}")
-# Ctrl-C should feel prompt; a site with many connections wants more.
+# Ctrl-C should feel prompt; a site with many connections needs more.
 try:
     DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS") or 1)
 except ValueError as error:
@@ -49,12 +49,12 @@ _hosts = [
 ]
 
 DEMO_OPEN = _is_set("DEMO_OPEN")
-"""Whether the page serves everybody, wherever they come from."""
+"""Whether the page is open to anyone, from anywhere."""
 
 DEMO_PRIVATE = not os.environ.get("DEMO_OPEN") and is_private(
     [HOST, _public.hostname or HOST, *_hosts]
 )
-"""Whether the page serves whoever reaches it without a proxy: only this machine can."""
+"""Whether the page is open to direct requests, which only this machine can make."""
 
 ALLOWED_HOSTS = _hosts or [
     "localhost",
@@ -78,11 +78,11 @@ LANGUAGES = [
     ("es", "Español"),
     ("fr", "Français"),
 ]
-TIME_ZONE = "UTC"  # of the log, too; Django's own default is a place in America
+TIME_ZONE = "UTC"  # for the log too; Django's default is America/Chicago
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "daphne",  # before staticfiles, for its runserver
+    "daphne",  # before staticfiles, so its runserver is used
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -130,7 +130,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "project" / "static"]
-WHITENOISE_USE_FINDERS = True  # no collectstatic, also when DEBUG is off
+WHITENOISE_USE_FINDERS = True  # no collectstatic needed, even with DEBUG off
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 _SQLITE: dj_database_url.DBConfig = {
@@ -157,18 +157,18 @@ def _database(url: str) -> dj_database_url.DBConfig:
     except ValueError as error:
         raise ImproperlyConfigured(f"DATABASE_URL: {error}") from error
     if database["ENGINE"] == "django.db.backends.postgresql":
-        # An ASGI server's threads come and go: a pool, not a connection for each.
+        # An ASGI server's threads come and go: use a pool, not a connection for each.
         options = {
             "pool": {
                 "timeout": POOL_SECONDS,
-                # Given up soon, so that the next request tries anew.
+                # Give up soon, so the next request tries again.
                 "reconnect_timeout": POOL_SECONDS,
                 "max_size": POOL_CONNECTIONS,
             },
             "connect_timeout": POOL_SECONDS,
             "tcp_user_timeout": 1000 * urls.SILENCE_SECONDS,
         }
-        # One that PostgreSQL closed is replaced before somebody uses it.
+        # Replaces connections that PostgreSQL has closed before they are used.
         database["CONN_HEALTH_CHECKS"] = True
         database["OPTIONS"] = database.get("OPTIONS", {}) | options
     return database
@@ -218,7 +218,7 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    # A refused request is the client's to hear of, not the console's.
+    # Refused requests are reported to the client, not on the console.
     "loggers": {
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},

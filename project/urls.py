@@ -1,4 +1,4 @@
-"""URLs of the demo site: its pages and their token, the admin, the API under /v1."""
+"""URLs of the demo site: its pages, their token, the admin, and the API under /v1."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -20,7 +20,7 @@ urlpatterns = [
     path("", include("sync_streams.urls")),
 ]
 
-# What fails outside a view: JSON under /v1, Django's own pages elsewhere.
+# Errors outside a view: JSON under /v1, Django's own pages elsewhere.
 handler400 = errors.handler400
 handler403 = errors.handler403
 handler404 = errors.handler404

@@ -1,4 +1,4 @@
-"""Views of the demo site: its pages, and the access token that they connect with."""
+"""Views of the demo site: its pages, and the access token they connect with."""
 
 import secrets
 
@@ -26,7 +26,7 @@ def _may_enter(request: HttpRequest) -> bool:
 @require_safe
 @ensure_csrf_cookie
 def page(request: HttpRequest, template: str) -> HttpResponse:
-    """Show a page; to the staff only where strangers can reach the site."""
+    """Show a page; require a staff login if the site is reachable by others."""
     if not _may_enter(request):
         return redirect_to_login(request.path, reverse("admin:login"))
     url = phone_url(settings.PUBLIC_URL, settings.HOST, request.get_port())
@@ -35,7 +35,7 @@ def page(request: HttpRequest, template: str) -> HttpResponse:
 
 @require_safe
 def phone(request: HttpRequest) -> HttpResponse:
-    """Answer the QR code of the site's address for a phone, where there is one."""
+    """Return a QR code of the site's URL for a phone, if there is one."""
     url = phone_url(settings.PUBLIC_URL, settings.HOST, request.get_port())
     if not url or not _may_enter(request):
         raise Http404
@@ -45,7 +45,7 @@ def phone(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def token(request: HttpRequest) -> JsonResponse:
-    """Give a page an access token to the default Service, good for one hour."""
+    """Issue an access token for the default Service to a page, valid for one hour."""
     if not _may_enter(request):
         return JsonResponse({"message": "Log in first"}, status=403)
     identity = request.user.get_username() or f"guest-{secrets.token_hex(4)}"

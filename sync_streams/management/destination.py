@@ -1,8 +1,8 @@
-"""Destination: where a command goes, to this project's own Streams or over ``--url``.
+"""Destination of a command: this project's own Streams, or a server at ``--url``.
 
-Secrets are never arguments, which any user of the machine can read: they come from the
-environment, ``SYNC_ACCOUNT_SID`` and ``SYNC_AUTH_TOKEN`` or ``SYNC_TOKEN``, else from
-the settings.
+Secrets are never arguments, which any user of the machine can read. They come from the
+environment (``SYNC_ACCOUNT_SID`` and ``SYNC_AUTH_TOKEN`` or ``SYNC_TOKEN``) or else
+from the settings.
 """
 
 import os
@@ -32,27 +32,29 @@ NOT_SHARED = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destination:
-    """What the options of a command say."""
+    """Where a command's options point."""
 
     url: str
-    """Origin of a remote server, without a slash at its end; empty: this project."""
+    """Origin of a remote server, without a trailing slash; empty: this project."""
 
     service: str
     """SID or unique name of the Service."""
 
     account_sid: str
-    """The account; with ``url`` that of the remote server."""
+    """The account; with ``url``, an account of the remote server."""
 
     @classmethod
     def read(cls, options: dict[str, Any]) -> "Destination":
         """Read a command's options.
 
         Raises:
-            CommandError: the URL is not one of a server.
+            CommandError: the URL is not a server's origin.
         """
         url = str(options["url"] or "").rstrip("/")
         if url and not _is_origin(url):
-            raise CommandError("--url is the origin of a server: https://sync.example")
+            raise CommandError(
+                "--url must be the origin of a server: https://sync.example"
+            )
         account_sid = options["account_sid"] or os.environ.get("SYNC_ACCOUNT_SID", "")
         return cls(
             url=url,
@@ -61,16 +63,16 @@ class Destination:
         )
 
     def check_shared(self) -> None:
-        """Make sure that what is published here reaches other processes.
+        """Make sure that Messages published here reach other processes.
 
         Raises:
-            CommandError: it does not.
+            CommandError: they do not.
         """
         if not self.url and isinstance(channel_layer(), InMemoryChannelLayer):
             raise CommandError(NOT_SHARED)
 
     def token(self, identity: str, ttl: int = 3600) -> str:
-        """Return the access token of the environment, or make one."""
+        """Return the access token from the environment, or issue one."""
         given = os.environ.get("SYNC_TOKEN")
         return given or issue_token(
             identity, self.service, account_sid=self.account_sid, ttl=ttl
@@ -78,22 +80,22 @@ class Destination:
 
     @property
     def socket_url(self) -> str:
-        """Return the address of the remote server's JSON socket."""
+        """Return the URL of the remote server's JSON socket."""
         return f"ws{self.url.removeprefix('http')}/v1/websocket"
 
     async def post(self, path: str, **fields: str) -> dict[str, Any]:
-        """POST to the Service on the remote server and return the answer.
+        """POST to the Service on the remote server and return the response.
 
         Raises:
-            CommandError: the server refuses, or cannot be reached.
+            CommandError: the server refuses or cannot be reached.
         """
         return await self._request("POST", path, fields)
 
     async def delete(self, path: str) -> None:
-        """DELETE something of the Service on the remote server.
+        """DELETE a resource of the Service on the remote server.
 
         Raises:
-            CommandError: the server refuses, or cannot be reached.
+            CommandError: the server refuses or cannot be reached.
         """
         await self._request("DELETE", path, None)
 
@@ -137,10 +139,10 @@ def _is_origin(url: str) -> bool:
 
 
 class DestinationCommand(TerminalCommand):
-    """A command with a :class:`Destination`."""
+    """A command that works on a :class:`Destination`."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add the options that :meth:`Destination.read` reads."""
+        """Add the options that :meth:`Destination.read` expects."""
         parser.add_argument(
             "--service",
             default=DEFAULT_SERVICE,

@@ -1,4 +1,4 @@
-"""Failures of connections, in words: which host, which port, and why."""
+"""Messages for failed connections: which host, which port, and why."""
 
 import os
 import ssl
@@ -7,11 +7,11 @@ import aiohttp
 
 
 def in_words(error: BaseException, url: str) -> str:
-    """Return one line about why a server could not be talked to.
+    """Return one line that says why a server could not be reached.
 
     Args:
         error: what a client raised.
-        url: where the server should be.
+        url: the server's URL.
     """
     if isinstance(error, aiohttp.ClientConnectorError):
         return _connection(error)
@@ -30,6 +30,6 @@ def _connection(error: aiohttp.ClientConnectorError) -> str:
         return f"No address is known for the host {error.host}."
     if isinstance(cause, ssl.SSLError):
         return f"No TLS with {error.host} port {error.port}: {cause.reason}."
-    # For several addresses of a name there is one error, without a number.
+    # A name with several addresses gives one combined error, without a number.
     why = os.strerror(cause.errno).lower() if cause.errno else str(cause)
     return f"Cannot connect to {error.host} port {error.port}: {why}."

@@ -1,7 +1,7 @@
-"""Load: Messages at a steady rate to many subscribers, and how long each takes.
+"""Load: Messages at a steady rate to many subscribers, with the latency of each.
 
-Publishers and subscribers share this process's clock, so a latency is the whole way
-from the request to publish to the frame in a subscriber's hands.
+Publishers and subscribers share this process's clock, so a latency covers the whole
+path from the publish request to the frame at a subscriber.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from .destination import Destination
 from .sockets import Socket, ask, next_frame, open_socket
 
 LAST_SECONDS = 5
-"""Time that deliveries have after the last Message was published."""
+"""Time allowed for deliveries after the last Message was published."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """What is to be done."""
+    """The load to apply."""
 
     streams: list[str]
     """SIDs of the Streams."""
@@ -31,22 +31,22 @@ class Load:
     """Messages a second to each Stream."""
 
     seconds: float
-    """How long."""
+    """Duration."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What came of it."""
+    """What was measured."""
 
     published: int = 0
     expected: int = 0
-    """Deliveries that the published Messages make."""
+    """Deliveries that the published Messages should cause."""
 
     latencies: list[float] = field(default_factory=list)
-    """Seconds that each delivery took."""
+    """Latency of each delivery, in seconds."""
 
     def percentile(self, percent: float) -> float:
-        """Return the seconds within which so many percent were delivered."""
+        """Return the seconds within which *percent* of the Messages were delivered."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
@@ -57,17 +57,17 @@ async def run(
     progress: Callable[[float], None],
     result: Result,
 ) -> None:
-    """Put the load on the destination.
+    """Apply the load to the destination.
 
     Args:
-        load: what is to be done.
+        load: the load to apply.
         destination: where the Streams are.
-        progress: is told how much is done, 0 to 1.
-        result: what comes of it, also if it is cancelled.
+        progress: called with the share that is done, 0 to 1.
+        result: filled in as the load runs, so it is valid after a cancellation.
 
     Raises:
-        CommandError: the server refuses something.
-        Disconnected: a connection has ended.
+        CommandError: the server refuses a request.
+        Disconnected: a connection was lost.
     """
     heard = asyncio.Event()
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Clients of the JSON socket, for commands: in this process, or of a remote server.
+"""Clients of the JSON socket for commands: in this process or to a remote server.
 
 See ``docs/wire-websocket.md``.
 """
@@ -24,7 +24,7 @@ CONNECT_SECONDS = 10
 
 
 class Disconnected(Exception):
-    """The connection has ended, or could not be had; it may be tried again."""
+    """The connection was lost or not established; it can be retried."""
 
 
 class Socket(Protocol):
@@ -37,7 +37,7 @@ class Socket(Protocol):
         """Return the next frame.
 
         Raises:
-            Disconnected: there will be none.
+            Disconnected: the connection was lost.
         """
 
 
@@ -45,7 +45,6 @@ class LocalSocket:
     """A connection to this process's own consumer."""
 
     def __init__(self) -> None:
-        """Have nothing to say yet."""
         self._inbound: asyncio.Queue[JSONObject] = asyncio.Queue()
         self._outbound: asyncio.Queue[JSONObject] = asyncio.Queue()
 
@@ -62,7 +61,7 @@ class LocalSocket:
         """Wait until the connection is accepted.
 
         Raises:
-            Disconnected: it is not.
+            Disconnected: it was rejected.
         """
         self._inbound.put_nowait({"type": "websocket.connect"})
         event = await self._outbound.get()
@@ -70,7 +69,7 @@ class LocalSocket:
             raise Disconnected("not accepted")
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self._inbound.put_nowait({"type": "websocket.disconnect", "code": 1000})
 
     async def send(self, frame: JSONObject) -> None:
@@ -89,7 +88,7 @@ class RemoteSocket:
     """A connection to a server."""
 
     def __init__(self, socket: "aiohttp.ClientWebSocketResponse") -> None:
-        """Use an open WebSocket."""
+        """Wrap an open WebSocket."""
         self._socket = socket
 
     async def send(self, frame: JSONObject) -> None:
@@ -108,10 +107,10 @@ class RemoteSocket:
 
 @asynccontextmanager
 async def open_socket(destination: Destination) -> AsyncIterator[Socket]:
-    """Open a connection, and close it in the end.
+    """Open a connection, and close it on exit.
 
     Raises:
-        Disconnected: there is none to be had.
+        Disconnected: it cannot be established.
     """
     if destination.url:
         async with _open_remote(destination.socket_url) as remote:
@@ -122,11 +121,11 @@ async def open_socket(destination: Destination) -> AsyncIterator[Socket]:
 
 
 async def ask(socket: Socket, type_: str, **fields: object) -> list[JSONObject]:
-    """Send a request; return what came before its answer, and the answer.
+    """Send a request; return the frames received up to and including its reply.
 
     Raises:
-        CommandError: the server refuses.
-        Disconnected: the connection has ended.
+        CommandError: the server refuses the request.
+        Disconnected: the connection was lost.
     """
     await socket.send({"type": type_, "id": 1, **fields})
     frames = [await next_frame(socket)]
@@ -136,11 +135,11 @@ async def ask(socket: Socket, type_: str, **fields: object) -> list[JSONObject]:
 
 
 async def next_frame(socket: Socket) -> JSONObject:
-    """Return the next frame, but for pings, which are answered.
+    """Return the next frame, answering and skipping pings.
 
     Raises:
-        CommandError: the server refuses something, or tells never to come back.
-        Disconnected: the connection has ended, or will.
+        CommandError: the server refuses a request, or forbids reconnecting.
+        Disconnected: the connection was lost or is about to close.
     """
     frame = await socket.receive()
     while frame["type"] == "ping":

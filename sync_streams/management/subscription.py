@@ -1,4 +1,4 @@
-"""Subscription of a command: one Stream for as long as it exists, across reconnects."""
+"""Subscription of a command to one Stream while it exists, across reconnects."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ from .sockets import Disconnected, Socket, ask, next_frame, open_socket
 MAX_PAUSE_SECONDS = 30
 
 Tell = Callable[[str], None]
-"""Says on the terminal what is going on."""
+"""Prints a status line on the terminal."""
 
 
 async def follow(
@@ -24,11 +24,11 @@ async def follow(
     Args:
         destination: where the Stream is.
         stream: its SID or unique name.
-        identity: who listens.
-        tell: is told of connections and pauses.
+        identity: identity to subscribe as.
+        tell: called with connections and pauses.
 
     Raises:
-        CommandError: the server refuses.
+        CommandError: the server refuses a request.
     """
     failures = 0
     while True:
@@ -53,7 +53,7 @@ async def follow(
 
 
 def pause(failures: int) -> float:
-    """Return the seconds until the next attempt: longer each time, and spread."""
+    """Return the seconds until the next attempt: longer each time, with jitter."""
     longest = min(MAX_PAUSE_SECONDS, 2 ** (failures - 1))
     return round(random.uniform(longest / 2, longest), 1)  # noqa: S311 - spread
 

@@ -1,4 +1,4 @@
-"""Terminal: what all commands have in common in how they talk to people and scripts."""
+"""Terminal: how all commands communicate with people and scripts."""
 
 import sys
 from typing import Any, ClassVar
@@ -16,21 +16,21 @@ from django.db import OperationalError
 from sync_streams.errors import SyncError
 
 INTERRUPTED = 130
-"""Exit code of a command that Ctrl-C ended before it was done, as shells have it."""
+"""Exit code of a command that Ctrl-C interrupted, as in shells."""
 
 
 class HelpFormatter(DjangoHelpFormatter):
-    """Leaves the lines of the examples as they are."""
+    """Keeps the line breaks of the examples."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if "\n" in text else super()._fill_text(text, width, indent)
 
 
 class TerminalCommand(BaseCommand):
-    """A command whose errors are one line, on terminals of every encoding."""
+    """A command whose errors fit on one line, in any terminal encoding."""
 
     examples: ClassVar[str] = ""
-    """Lines that ``--help`` ends with."""
+    """Lines at the end of ``--help``."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -41,7 +41,7 @@ class TerminalCommand(BaseCommand):
     def create_parser(
         self, prog_name: str, subcommand: str, **options: Any
     ) -> CommandParser:
-        """Return a parser whose help has the examples in it."""
+        """Return a parser whose help includes the examples."""
         _tolerate(sys.stdout)
         options.setdefault("formatter_class", HelpFormatter)
         options.setdefault("epilog", f"examples:\n{self.examples}")
@@ -61,13 +61,13 @@ class TerminalCommand(BaseCommand):
             raise CommandError("Interrupted.", returncode=INTERRUPTED) from error
 
     def tell(self, what: str, ending: str = "\n") -> None:
-        """Say on standard error what is going on, which is no error."""
+        """Print a status line, not an error, on standard error."""
         if self._verbosity:
             self.stderr.write(what, style_func=str, ending=ending)
             self.stderr.flush()
 
     def can_show(self, text: str) -> bool:
-        """Tell whether standard output has a character for all of them."""
+        """Tell whether standard output can encode the whole text."""
         try:
             text.encode(_encoding(self.stdout))
         except UnicodeEncodeError:
@@ -76,7 +76,7 @@ class TerminalCommand(BaseCommand):
 
 
 def _told(error: SyncError) -> str:
-    # What a library says of a server that it cannot reach names host and port.
+    # A library's message about an unreachable server includes the host and port.
     why = error.__cause__
     return f"{error.code}: {error.text}" + (f" ({why})" if why and str(why) else "")
 
@@ -86,6 +86,6 @@ def _encoding(stream: OutputWrapper) -> str:
 
 
 def _tolerate(stream: Any) -> None:
-    # What a terminal has no character for is written as an escape.
+    # Characters that a terminal cannot encode are written as escapes.
     if getattr(stream, "errors", None) == "strict":
         stream.reconfigure(errors="backslashreplace")
