@@ -10,7 +10,7 @@ import os
 
 from .cache import lookups
 from .connections import consumer, registry, termination
-from .delivery import hub
+from .delivery import counters, hub
 from .delivery.cluster import backpressure, event_loop, vitals
 from .redis import rate_limit
 from .webhooks import dispatcher, outcomes, reachability
@@ -26,6 +26,8 @@ def connect() -> None:
         rate_limit.forget_after_fork,
         registry.connections.forget,
         consumer.new_prefix,
+        counters.published_rates.forget,
+        counters.dropped_rates.forget,
         vitals.note_start,
         termination.termination.forget,
         outcomes.outcomes.forget,

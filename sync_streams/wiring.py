@@ -11,7 +11,7 @@ from django.core.signals import request_started, setting_changed
 from . import checks, conf, forks, gauges, metrics, signals
 from .cache import lookups
 from .connections import registry, report
-from .delivery.cluster import commands, listing, stats
+from .delivery.cluster import activity, commands, listing, stats
 from .delivery.cluster.event_loop import loops
 from .delivery.events import Event, ServiceEvent
 from .delivery.hub import Hub, hooks, is_receiving, receive_soon
@@ -45,6 +45,7 @@ def _connect_hub() -> None:
     hooks.handlers |= {
         "service.changed": _forget_service,
         stats.ASKED: stats.answer,
+        activity.ASKED: activity.answer,
         listing.ASKED: report.answer,
         metrics.ASKED: metrics.answer,
         commands.DISCONNECT: commands.authenticated(registry.disconnect),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sync_streams.stream_rates import StreamRates
+
 
 @dataclass(slots=True)
 class Counters:
@@ -43,3 +45,9 @@ class Counters:
 
 
 counters = Counters()
+
+published_rates = StreamRates()
+"""Messages that this process has broadcast, by Stream."""
+
+dropped_rates = StreamRates()
+"""Messages that connections were not sent, by Stream."""

@@ -68,8 +68,8 @@ class Destination:
         Raises:
             CommandError: they do not.
         """
-        if not self.url and isinstance(channel_layer(), InMemoryChannelLayer):
-            raise CommandError(NOT_SHARED)
+        if not self.url:
+            check_shared()
 
     def token(self, identity: str, ttl: int = 3600) -> str:
         """Return the access token from the environment, or issue one."""
@@ -136,6 +136,16 @@ def _is_origin(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def check_shared() -> None:
+    """Make sure that the channel layer reaches other processes.
+
+    Raises:
+        CommandError: it does not.
+    """
+    if isinstance(channel_layer(), InMemoryChannelLayer):
+        raise CommandError(NOT_SHARED)
 
 
 class DestinationCommand(TerminalCommand):

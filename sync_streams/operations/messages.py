@@ -7,7 +7,7 @@ from time import perf_counter
 from types import TracebackType
 
 from sync_streams.cache.lookups import cached_stream
-from sync_streams.delivery.counters import counters
+from sync_streams.delivery.counters import counters, published_rates
 from sync_streams.delivery.meters import meters
 from sync_streams.errors import SyncError
 from sync_streams.models import Service
@@ -58,6 +58,7 @@ def publish(
         authorize(actor, "publish", stream)
         message = Message.new(stream.sid, data)
         announce_message(stream, message, actor)
+        published_rates.note(stream.sid)
     return message
 
 
@@ -71,6 +72,7 @@ async def apublish(
         await aauthorize(actor, "publish", stream)
         message = Message.new(stream.sid, data)
         await aannounce_message(stream, message, actor)
+        published_rates.note(stream.sid)
     return message
 
 
@@ -92,6 +94,7 @@ def publish_now(
         message = Message.new(stream.sid, data)
         rate_limit.spend(stream.sid)
         announce_message_now(stream, message, actor)
+        published_rates.note(stream.sid)
     return message
 
 

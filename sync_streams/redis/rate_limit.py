@@ -24,6 +24,7 @@ from redis.backoff import NoBackoff
 from sync_streams.conf import get_settings
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.per_loop import PerLoop
+from sync_streams.stream_rates import StreamRates
 
 from .scripts import SPEND
 from .urls import hosts
@@ -97,6 +98,9 @@ class Refusals:
 _log = PublishLog()
 refusals = Refusals()
 
+refused_rates = StreamRates()
+"""Messages refused, by Stream."""
+
 
 async def aspend(stream_sid: str) -> None:
     """Take one Message out of the Stream's rate.
@@ -152,6 +156,7 @@ def check(stream_sid: str, wait: float) -> None:
     """
     if wait > 0:
         refusals.note(stream_sid)
+        refused_rates.note(stream_sid)
         raise RateLimited(stream_sid, wait)
 
 
@@ -178,6 +183,7 @@ def forget_after_fork() -> None:
     global _log
     _log = PublishLog()
     refusals.forget()
+    refused_rates.forget()
     _by_loop.clear()
 
 

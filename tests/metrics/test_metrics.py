@@ -9,7 +9,10 @@ from django.urls import path
 from prometheus_client.parser import text_string_to_metric_families
 
 from sync_streams import metrics, operations
+from sync_streams.conf import get_settings
+from sync_streams.delivery.counters import dropped_rates
 from sync_streams.delivery.meters import BUCKETS, Meters
+from sync_streams.delivery.outbox.backlog import Backlog
 from sync_streams.errors import RateLimited
 from sync_streams.operations.actor import REST_ACTOR
 from sync_streams.publishing import apublish, first_account
@@ -100,6 +103,14 @@ async def test_ends_are_counted_by_who_ended(stream: str) -> None:
 
     assert grown(before, after, "connections_closed_total", "client/websocket") == 1
     assert grown(before, after, "connections_closed_total", "4001/websocket") == 1
+
+
+def test_drops_are_counted_by_stream_for_operators() -> None:
+    before = dropped_rates.per_second().get("TO1", 0)
+
+    Backlog(get_settings()).record_drop("TO1")
+
+    assert dropped_rates.per_second()["TO1"] > before
 
 
 def test_every_bucket_holds_what_is_not_above_it() -> None:

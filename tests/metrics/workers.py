@@ -63,6 +63,8 @@ class Workers:
 
     base_url: str
     redis: RedisServer
+    environ: dict[str, str]
+    """The environment that commands of the site run in."""
 
     def scrape(self) -> Scrape:
         """Ask one of the processes, over a connection of its own."""
@@ -128,11 +130,11 @@ class Client:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Workers]:
+def serving(folder: Path, **settings: object) -> Iterator[Workers]:
     """Serve the demo site with two workers on one port."""
     redis, port = RedisServer(), free_port()
     provision(folder)
-    settings = {"CACHE_SECONDS": 1, "PROBE_SECONDS": 0.5, "DRAIN_SECONDS": 1}
+    settings |= {"CACHE_SECONDS": 1, "PROBE_SECONDS": 0.5, "DRAIN_SECONDS": 1}
     environ = worker_environ(
         folder,
         REDIS_URL=redis.url,
@@ -143,7 +145,7 @@ def serving(folder: Path) -> Iterator[Workers]:
     command = [*worker_command(port), "--workers", str(WORKERS), "--log-level", "info"]
     try:
         with Program(*command, ready="startup complete", environ=environ):
-            workers = Workers(f"http://127.0.0.1:{port}", redis)
+            workers = Workers(f"http://127.0.0.1:{port}", redis, environ)
             _wait_for_all(workers)
             yield workers
     finally:

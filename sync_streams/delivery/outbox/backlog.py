@@ -5,7 +5,7 @@ as a gap. Replies to the client's own requests are never dropped.
 """
 
 from sync_streams.conf import Settings
-from sync_streams.delivery.counters import counters
+from sync_streams.delivery.counters import counters, dropped_rates
 
 from .frames import Encoder, Frame
 
@@ -56,6 +56,7 @@ class Backlog:
         self._gaps[stream_sid] = None if known is None else known + 1
         self.dropped += 1
         counters.dropped += 1
+        dropped_rates.note(stream_sid)
 
     def record_gap(self, stream_sid: str) -> None:
         """Note that Messages of a Stream may have been lost, nobody knows how many."""
