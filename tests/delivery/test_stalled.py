@@ -97,25 +97,35 @@ async def ask(connection: ClientConnection, type_: str, **fields: object) -> Non
         continue
 
 
-async def flood(connection: ClientConnection) -> None:
-    """Publish as fast as the server takes it, fifty at a time."""
-    for first in range(0, MESSAGES, 50):
-        for number in range(first, first + 50):
-            data = {"n": number, "pad": PAD}
-            frame = {"type": "publish", "id": 1, "stream": "news", "data": data}
-            await connection.send(json.dumps(frame))
-        for _ in range(50):
-            await receive(connection)
+class Reader:
+    """A healthy reader, and a publisher that sends no more than it can read."""
 
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self.numbers: list[int] = []
+        """The numbers of the Messages that arrived."""
+        self._arrived = asyncio.Event()
 
-async def read_all(connection: ClientConnection) -> list[int]:
-    """Read until the last Message and return the numbers."""
-    numbers: list[int] = []
-    while MESSAGES - 1 not in numbers[-1:]:
-        frame = await receive(connection)
-        if frame["type"] == "message":
-            numbers.append(frame["message"]["data"]["n"])
-    return numbers
+    async def read_all(self) -> None:
+        """Read until the last Message."""
+        while MESSAGES - 1 not in self.numbers[-1:]:
+            frame = await receive(self._connection)
+            if frame["type"] == "message":
+                self.numbers.append(frame["message"]["data"]["n"])
+                self._arrived.set()
+
+    async def flood(self, publisher: ClientConnection) -> None:
+        """Publish as fast as this reader reads, fifty at a time."""
+        for first in range(0, MESSAGES, 50):
+            for number in range(first, first + 50):
+                data = {"n": number, "pad": PAD}
+                frame = {"type": "publish", "id": 1, "stream": "news", "data": data}
+                await publisher.send(json.dumps(frame))
+            for _ in range(50):
+                await receive(publisher)
+            while not self.numbers or self.numbers[-1] < first + 49:
+                self._arrived.clear()
+                await self._arrived.wait()
 
 
 def small_buffer(port: int) -> socket.socket:
@@ -193,12 +203,13 @@ async def test_a_stalled_reader_is_ended_and_costs_the_others_nothing(
             await ask(connection, "subscribe", **subscription)
         before = server.memory_bytes
 
-        numbers, _ = await asyncio.gather(read_all(healthy), flood(publisher))
+        reader = Reader(healthy)
+        await asyncio.gather(reader.read_all(), reader.flood(publisher))
         grown = server.memory_bytes - before
         await asyncio.sleep(2)  # the stalled one has nothing to hear
         frames, code = await read_to_the_end(stalled)
 
-    assert numbers == list(range(MESSAGES))
+    assert reader.numbers == list(range(MESSAGES))
     assert grown < GROWTH_BYTES
     received = [frame for frame in frames if frame["type"] == "message"]
     assert len(received) < MESSAGES / 2
@@ -222,12 +233,13 @@ async def test_a_reader_of_a_few_bytes_a_second_is_ended_too(server: Server) -> 
         before = server.memory_bytes
 
         way.is_narrow = True
-        numbers, _ = await asyncio.gather(read_all(healthy), flood(publisher))
+        reader = Reader(healthy)
+        await asyncio.gather(reader.read_all(), reader.flood(publisher))
         grown = server.memory_bytes - before
         with suppress(ConnectionClosed):
             while not way.ended.is_set():  # whoever only listens may hear of it late
                 await trickling.send('{"type":"ping"}')
                 await asyncio.sleep(0.2)
 
-    assert numbers == list(range(MESSAGES))
+    assert reader.numbers == list(range(MESSAGES))
     assert grown < GROWTH_BYTES
