@@ -4,11 +4,15 @@ See https://www.twilio.com/docs/glossary/what-is-a-sid.
 """
 
 import re
+from hashlib import sha256
 from secrets import token_hex
 from typing import Literal
 
 Prefix = Literal["AC", "IS", "TO", "TZ", "SK", "RQ"]
 """Account, Service, Stream, Message, API key, request."""
+
+NAME_DIGITS = 16
+"""Hex digits at the end of a named Stream's SID that its name determines."""
 
 _SID = re.compile(r"[A-Z]{2}[a-f0-9]{32}")
 
@@ -26,6 +30,23 @@ def new_service_sid() -> str:
 def new_stream_sid() -> str:
     """Return a new SID for a Stream."""
     return new_sid("TO")
+
+
+def new_named_stream_sid(service_sid: str, unique_name: str) -> str:
+    """Return a new SID of a Stream, half of which says what its name is.
+
+    Streams that have the name one after the other differ in the other half.
+    """
+    name = sha256(f"{service_sid}\n{unique_name}".encode()).hexdigest()
+    return f"TO{token_hex(8)}{name[:NAME_DIGITS]}"
+
+
+def name_digits(sid: str) -> str:
+    """Return what all Streams of one unique name have in common.
+
+    Of a Stream without a name, its own digits. Of a shorter text, the text.
+    """
+    return sid[-NAME_DIGITS:]
 
 
 def is_sid(text: str, prefix: Prefix | None = None) -> bool:

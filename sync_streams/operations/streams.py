@@ -8,6 +8,7 @@ from django.db import IntegrityError
 from sync_streams import utc
 from sync_streams.cache.lookups import look_up_stream
 from sync_streams.databases import atomic, on_commit, reading, written_alias
+from sync_streams.delivery.cluster.placement import new_sid_of_name
 from sync_streams.delivery.cluster.stats import ask
 from sync_streams.errors import (
     AccessForbidden,
@@ -17,7 +18,7 @@ from sync_streams.errors import (
     UniqueNameTaken,
 )
 from sync_streams.models import Service, Stream, StreamQuerySet
-from sync_streams.sids import is_sid
+from sync_streams.sids import is_sid, new_stream_sid
 
 from .actor import EXPIRY_ACTOR, SYSTEM_ACTOR, Actor
 from .announcements import announce_all_removed, announce_created, announce_updated
@@ -62,6 +63,7 @@ def create_stream(
         authorize_creation(actor, service, unique_name)
     now = utc.now()
     stream = Stream(
+        sid=_new_sid(service, unique_name),
         account_sid=service.account_sid,
         service=service,
         unique_name=unique_name,
@@ -214,6 +216,12 @@ def occupancy(stream: Stream) -> int:
     Asks them now, which takes a quarter of a second.
     """
     return ask([stream.sid]).subscribers.get(stream.sid, 0)
+
+
+def _new_sid(service: Service, unique_name: str | None) -> str:
+    if unique_name is None:
+        return new_stream_sid()
+    return new_sid_of_name(service.sid, unique_name)
 
 
 def _has_expired(now: datetime | None) -> bool:

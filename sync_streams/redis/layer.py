@@ -18,6 +18,7 @@ from channels_redis.serializers import registry
 from channels_redis.utils import _consistent_hash, decode_hosts
 
 from sync_streams.per_loop import PerLoop
+from sync_streams.sids import name_digits
 
 from .cluster import Cluster
 from .endpoint import opener
@@ -164,8 +165,9 @@ class RedisChannelLayer(BaseChannelLayer):
             group: the group.
             message: what to send.
             rate: the key that it is counted under, Messages in a window, and that
-                window in microseconds. On a cluster the key has a hash tag: what
-                follows the last full stop of the group's name.
+                window in microseconds. On a cluster the key has a hash tag: the
+                last 16 characters of what follows the last full stop of the group's
+                name.
 
         Returns:
             0 if it was sent, or else the seconds to wait.
@@ -210,8 +212,8 @@ class RedisChannelLayer(BaseChannelLayer):
     def _group_name(self, group: str) -> str:
         name = f"{self.prefix}__group__{group}"
         if "cluster" in self.hosts[0]:
-            head, dot, tag = name.rpartition(".")
-            name = f"{head}{dot}{{{tag}}}"
+            tag = name_digits(name.rpartition(".")[2])
+            name = f"{name.removesuffix(tag)}{{{tag}}}"
         return name
 
 

@@ -1,5 +1,9 @@
 """Publish rate of a Stream: exact, atomic, one for all processes that share a Redis.
 
+It belongs to the unique name: a Stream that is removed and created again under its name
+has what is left of the rate. The SID carries the name (:mod:`sync_streams.sids`), so
+nothing has to be looked up or handed over.
+
 Any window of ``publish_window_seconds`` holds at most ``publish_rate`` times its length
 Messages: a log of the latest admissions decides, not a counter, so neither the edge of
 a window nor a burst lets one more through. Twilio documents 30 Messages a second and a
@@ -24,6 +28,7 @@ from redis.backoff import NoBackoff
 from sync_streams.conf import get_settings
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.per_loop import PerLoop
+from sync_streams.sids import name_digits
 from sync_streams.stream_rates import StreamRates
 
 from .scripts import SPEND
@@ -44,28 +49,28 @@ class PublishLog:
         self._lock = Lock()
         self._admitted: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def wait(self, stream_sid: str, limit: int, window: float) -> float:
+    def wait(self, name: str, limit: int, window: float) -> float:
         """Admit a Message and return 0, or return the seconds to wait."""
         with self._lock:
             now = self._clock()
             self._forget(now - window)
-            log = self._admitted.setdefault(stream_sid, deque())
+            log = self._admitted.setdefault(name, deque())
             if len(log) >= limit and now - log[-limit] < window:
                 return window - (now - log[-limit])
             log.append(now)
             while len(log) > limit:
                 log.popleft()
-            self._admitted.move_to_end(stream_sid)
+            self._admitted.move_to_end(name)
             return 0
 
     def _forget(self, before: float) -> None:
         # Streams stand in the order of their latest admission, so those that have
         # gone quiet are first; two at each call empty the table faster than it fills.
         for _ in range(2):
-            stream_sid = next(iter(self._admitted), None)
-            if stream_sid is None or self._admitted[stream_sid][-1] > before:
+            name = next(iter(self._admitted), None)
+            if name is None or self._admitted[name][-1] > before:
                 return
-            del self._admitted[stream_sid]
+            del self._admitted[name]
 
 
 class Refusals:
@@ -112,7 +117,7 @@ async def aspend(stream_sid: str) -> None:
     if url := get_settings().redis_url:
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-                client = async_client(url, stream_sid)
+                client = async_client(url, name_digits(stream_sid))
                 key, *arguments = rate(stream_sid)
                 wait = await client.eval(SPEND.text, 1, key, *map(str, arguments))
         except (redis.RedisError, OSError) as error:
@@ -129,7 +134,7 @@ def spend(stream_sid: str) -> None:
         RateLimited: 54009, with the seconds to wait.
     """
     limit, window = _limit()
-    check(stream_sid, _log.wait(stream_sid, limit, window))
+    check(stream_sid, _log.wait(name_digits(stream_sid), limit, window))
 
 
 def rate(stream_sid: str) -> tuple[str, int, int]:
@@ -139,8 +144,8 @@ def rate(stream_sid: str) -> tuple[str, int, int]:
         The key of its log, the Messages in a window, and that window in microseconds.
     """
     limit, window = _limit()
-    # Braces keep the key on the SID's own slot of a Redis Cluster.
-    key = f"{get_settings().prefix}:rate:{{{stream_sid}}}"
+    # Braces keep the key on the slot of the Stream's group in a Redis Cluster.
+    key = f"{get_settings().prefix}:rate:{{{name_digits(stream_sid)}}}"
     return key, limit, int(window * 1e6)
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.redis.rate_limit import PublishLog, aspend, rate
-from sync_streams.sids import new_stream_sid
+from sync_streams.sids import name_digits, new_named_stream_sid, new_stream_sid
 from tests.programs import RedisServer, free_port
 
 TICK = 1 / 1024
@@ -168,6 +168,24 @@ def test_the_30th_message_passes_and_the_31st_does_not(shared: str) -> None:
     assert 0 < refused.retry_after <= 1
 
 
+def test_streams_that_have_a_name_in_turn_share_its_rate(shared: str) -> None:
+    name = new_stream_sid()
+    sids = [new_named_stream_sid("IS0", name) for _ in range(3)]
+    limits = {"REDIS_URL": shared, "PUBLISH_RATE": 3 / 60, "PUBLISH_WINDOW_SECONDS": 60}
+
+    with override_settings(SYNC_STREAMS=limits):
+        for sid in sids:
+            spend(sid)
+        with pytest.raises(RateLimited, match=sids[0]):
+            spend(sids[0])
+        with pytest.raises(RateLimited):
+            spend(new_named_stream_sid("IS0", name))
+        spend(new_named_stream_sid("IS0", f"{name}."))
+        spend(new_named_stream_sid("IS1", name))
+
+    assert len(set(sids)) == 3
+
+
 def test_a_refused_publisher_is_admitted_once_it_has_waited(shared: str) -> None:
     stream_sid = new_stream_sid()
     limits = {"REDIS_URL": shared, "PUBLISH_RATE": 20, "PUBLISH_WINDOW_SECONDS": 0.1}
@@ -211,6 +229,7 @@ def join_all(publishers: list[Any], then: Callable[[], object]) -> None:
 @pytest.mark.redis
 def test_processes_together_never_exceed_the_rate(redis_url: str) -> None:
     stream_sid = new_stream_sid()
+    digits = name_digits(stream_sid)
     moments: list[float] = []
     client: Any = redis.Redis.from_url(redis_url)
     context = multiprocessing.get_context("fork")
@@ -230,7 +249,7 @@ def test_processes_together_never_exceed_the_rate(redis_url: str) -> None:
         watcher = Thread(target=join_all, args=(publishers, lambda: client.incr(last)))
         watcher.start()
         for command in monitor.listen():
-            if re.match(rf"LPUSH \S*:rate:{{{stream_sid}}}", command["command"]):
+            if re.match(rf"LPUSH \S*:rate:{{{digits}}}", command["command"]):
                 moments.append(int(command["command"].split()[-1]))
             if last in command["command"]:
                 break
@@ -256,7 +275,7 @@ def test_a_streams_log_leaves_redis_when_its_window_is_over(redis_url: str) -> N
     with override_settings(SYNC_STREAMS={"REDIS_URL": redis_url}):
         spend(stream_sid)
 
-    (key,) = client.keys(f"*{stream_sid}*")
+    (key,) = client.keys(f"*{name_digits(stream_sid)}*")
     assert 0 < client.pttl(key) <= 1_000
 
 

@@ -286,6 +286,24 @@ def test_the_31st_message_of_a_second_is_refused(
             operations.publish(service, stream.sid, {"n": 30})
 
 
+def test_a_stream_that_is_created_again_has_what_is_left_of_its_names_rate(
+    service: Service, stream: Stream
+) -> None:
+    limits = {"PUBLISH_WINDOW_SECONDS": 600, "PUBLISH_RATE": 30 / 600}
+    with override_settings(SYNC_STREAMS=limits):
+        again = stream
+        for number in range(30):
+            operations.publish(service, "news", {"n": number})
+            operations.remove_stream(service, again.sid)
+            again = operations.create_stream(service, unique_name="news")
+        with pytest.raises(RateLimited, match=again.sid):
+            operations.publish(service, "news", {})
+        operations.create_stream(service, unique_name="other")
+        operations.publish(service, "other", {})
+        unnamed = operations.create_stream(service)
+        operations.publish(service, unnamed.sid, {})
+
+
 def test_a_bad_message_spends_no_rate(service: Service, stream: Stream) -> None:
     limits = {"PUBLISH_WINDOW_SECONDS": 600, "PUBLISH_RATE": 1 / 600}
     with override_settings(SYNC_STREAMS=limits):

@@ -10,6 +10,7 @@ import pytest
 import redis.asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
+from sync_streams.sids import name_digits
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Losses, Subscriber, new_token
 from tests.faults.scene import start_together
@@ -63,7 +64,7 @@ async def watch(server: RedisServer, sid: str, ready: asyncio.Event, log: Log) -
     ):
         ready.set()
         async for line in monitor.listen():
-            if f":rate:{{{sid}}}" in line["command"]:
+            if f":rate:{{{name_digits(sid)}}}" in line["command"]:
                 log.note(int(line["time"] * 1e6), line["command"])
 
 
