@@ -46,6 +46,14 @@ class Settings:
     """Function ``(identity, action, stream or unique_name) -> bool``, sync or async, or
     its dotted path, that decides what access tokens may do. Empty: everything."""
 
+    max_services_per_account: int = 0
+    """Services that one account may create; above it, 403/20403. ``default``, which the
+    server itself creates, is exempt. 0: any number."""
+
+    max_streams_per_account: int = 0
+    """Live Streams that one account may have; above it, 403/20403. They are counted at
+    each creation, so a limit of a million makes creating slower. 0: any number."""
+
     publish_rate: int = 30
     """Messages a second that one Stream accepts (Twilio: 30)."""
 

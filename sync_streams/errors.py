@@ -14,6 +14,7 @@
     │   ├── InvalidTokenGrants    20106 401
     │   ├── InvalidTokenSignature 20107 401
     │   └── TokenMismatch         51215 401
+    ├── QuotaExceeded         20403 403
     ├── NotFound              20404 404
     │   ├── ServiceNotFound       54050
     │   ├── StreamNotFound        54250
@@ -143,6 +144,12 @@ class TokenMismatch(InvalidToken):
     """A new token has an identity or Service different from the connection's."""
 
     code, message = 51215, "Access Token has another identity or service"
+
+
+class QuotaExceeded(SyncError):
+    """The account has as many Services, or Streams, as it may have."""
+
+    code, status, message = 20403, 403, "Forbidden"
 
 
 class NotFound(SyncError):

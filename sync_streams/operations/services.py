@@ -11,6 +11,7 @@ from sync_streams.models import DEFAULT_SERVICE, Service, ServiceQuerySet
 
 from .actor import SYSTEM_ACTOR, Actor
 from .announcements import announce_all_removed, announce_service, announce_trial
+from .quotas import check_services
 from .validators import ServiceFields, check_service_fields, is_storable
 
 
@@ -21,15 +22,18 @@ def create_service(account_sid: str, **fields: Unpack[ServiceFields]) -> Service
         InvalidFriendlyName: 54053.
         InvalidWebhookUrl: 54051.
         InvalidParameter: 20001.
+        QuotaExceeded: 20403, the account has ``max_services_per_account``.
 
     See https://www.twilio.com/docs/sync/api/service.
     """
     check_service_fields(fields)
     now = utc.now()
     with atomic():
-        return Service.objects.create(
+        service = Service.objects.create(
             account_sid=account_sid, date_created=now, date_updated=now, **fields
         )
+        check_services(account_sid)
+    return service
 
 
 def get_service(account_sid: str, ref: str) -> Service:

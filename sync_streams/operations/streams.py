@@ -23,6 +23,7 @@ from sync_streams.sids import is_sid, new_stream_sid
 from .actor import EXPIRY_ACTOR, SYSTEM_ACTOR, Actor
 from .announcements import announce_all_removed, announce_created, announce_updated
 from .permissions import authorize, authorize_creation, check_may_change
+from .quotas import check_streams
 from .services import get_service
 from .validators import check_unique_name, expiry, is_storable
 
@@ -52,6 +53,7 @@ def create_stream(
         UniqueNameTaken: 54301, another live Stream has the name.
         AccessForbidden: 54007.
         ServiceNotFound: 54050, the Service was removed meanwhile.
+        QuotaExceeded: 20403, the account has ``max_streams_per_account``.
 
     See https://www.twilio.com/docs/sync/api/stream-resource.
     """
@@ -76,6 +78,7 @@ def create_stream(
         with atomic():
             _remove_expired(Stream.objects.filter(service=service).by_name(unique_name))
             stream.save(force_insert=True, using=written_alias())
+            check_streams(service.account_sid)
             on_commit(partial(announce_created, stream, actor))
     except IntegrityError as error:
         services = Service.objects.using(written_alias())

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.http import HttpResponse
+from django.test import override_settings
 
+from tests import settings as site
 from tests.documents import ROOT
 from tests.rest.api import Api, failure, read
 
@@ -34,6 +36,16 @@ def nested(levels: int) -> dict[str, Any]:
 def publish(api: Api, data: object) -> HttpResponse:
     api.post(STREAMS, UniqueName="demo")
     return api.publish(f"{STREAMS}/demo/Messages", data)
+
+
+def test_streams_beyond_the_accounts_are_forbidden(api: Api) -> None:
+    with override_settings(
+        SYNC_STREAMS={**site.SYNC_STREAMS, "MAX_STREAMS_PER_ACCOUNT": 1}
+    ):
+        assert api.post(STREAMS).status_code == 201
+        answer = api.post(STREAMS)
+
+    assert failure(answer) == (403, 20403, "Too many Streams of this account")
 
 
 def form_of(size: int) -> str:

@@ -1,0 +1,44 @@
+"""How many Services and Streams one account may have.
+
+Each is checked in the transaction that has just created one more, so that a name which
+is taken is told first. Accounts that create several in the same moment may get a few
+more than that: a lock over the account would make every creation wait.
+"""
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from sync_streams.conf import get_settings
+from sync_streams.databases import written_alias
+from sync_streams.errors import QuotaExceeded
+from sync_streams.models import DEFAULT_SERVICE, Service, Stream
+
+
+def check_services(account_sid: str) -> None:
+    """Refuse the Service just created, if it is one too many.
+
+    Raises:
+        QuotaExceeded: 20403, the account has ``max_services_per_account``.
+    """
+    if limit := get_settings().max_services_per_account:
+        # "default" is the server's own.
+        own = Service.objects.using(written_alias()).filter(account_sid=account_sid)
+        _check(own.exclude(unique_name=DEFAULT_SERVICE), limit, "Services")
+
+
+def check_streams(account_sid: str) -> None:
+    """Refuse the Stream just created, if it is one too many.
+
+    Raises:
+        QuotaExceeded: 20403, the account has ``max_streams_per_account``.
+    """
+    if limit := get_settings().max_streams_per_account:
+        live = Stream.objects.using(written_alias()).live()
+        _check(live.filter(account_sid=account_sid), limit, "Streams")
+
+
+def _check(found: QuerySet[Any], limit: int, what: str) -> None:
+    # Counting ends where it is known.
+    if found.order_by()[limit : limit + 1].exists():
+        raise QuotaExceeded(f"Too many {what} of this account")
