@@ -51,11 +51,21 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["git", "archive", "--format=tar", PREVIOUS, "sync_streams", "project"]
     command.append("templates")
     archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode != 0 and _is_shallow():
+        pytest.skip(f"NOT TESTED: a shallow clone lacks the commit {PREVIOUS}")
     if archive.returncode != 0:
         cannot_have(f"the commit {PREVIOUS}")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         files.extractall(folder, filter="data")
     return folder
+
+
+def _is_shallow() -> bool:
+    command = ["git", "rev-parse", "--is-shallow-repository"]
+    answer = subprocess.run(
+        command, cwd=ROOT, capture_output=True, check=False, text=True
+    )
+    return answer.stdout.strip() != "false"
 
 
 @pytest.mark.parametrize("layer", ["pubsub", "redis"])
