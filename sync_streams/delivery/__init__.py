@@ -1,5 +1,5 @@
-"""The way from one publish to every socket: broadcast → hub → outbox.
+"""The path from a publish to every socket: broadcast → hub → outbox.
 
-Knows no protocol and no rules. Nothing here that is multiplied by the number of
-subscribers touches a database, a cache or a thread.
+It contains no protocol and no rules. Nothing that runs once per subscriber touches a
+database, a cache or a thread.
 """

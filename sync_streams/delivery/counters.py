@@ -10,38 +10,37 @@ class Counters:
     """Totals of one process."""
 
     published: int = 0
-    """Messages that this process has broadcast for their publishers."""
+    """Messages that this process has broadcast."""
 
     delivered: int = 0
     """Messages put into outboxes."""
 
     dropped: int = 0
-    """Messages that a connection was not sent because it, or this process, was too
-    slow."""
+    """Messages not sent to a connection because it, or this process, was too slow."""
 
     gaps_told: int = 0
-    """Gaps that connections were told of."""
+    """Gaps reported to connections."""
 
     gaps_untold: int = 0
-    """Gaps of connections whose protocol, the SDK's, cannot tell them."""
+    """Gaps that a connection's protocol (the SDK's) cannot report."""
 
     acknowledged: int = 0
     """Messages acknowledged by clients whose protocol acknowledges each."""
 
     unasked: int = 0
-    """Acknowledgements of nothing that was sent, or of the same frame again."""
+    """Acknowledgements of a frame that was not sent, or was acknowledged before."""
 
     events_rejected: int = 0
-    """Events from the layer that could not be read."""
+    """Unreadable events from the layer."""
 
     closed_as_stuck: int = 0
-    """Connections closed because they took nothing any more."""
+    """Connections closed because their client had stopped reading."""
 
     probes_missed: int = 0
-    """Times that this process did not receive its own probe."""
+    """Probes that did not return to this process."""
 
     times_unreachable: int = 0
-    """Times that this process became unreachable: it may have missed events."""
+    """Times this process became unreachable and may have missed events."""
 
 
 counters = Counters()

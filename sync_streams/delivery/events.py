@@ -1,4 +1,4 @@
-"""Events on the channel layer: their shapes and their groups."""
+"""Events on the channel layer: their fields and groups."""
 
 from typing import Any, Final, Literal, NotRequired, TypedDict, TypeGuard
 
@@ -8,11 +8,11 @@ MESSAGE: Final = "message.published"
 PROBE: Final = "probe"
 
 STREAM_EVENTS = frozenset({"stream.removed", "stream.updated"})
-"""Events that tell every process that something happened to a Stream itself."""
+"""Events that tell every process of a change to a Stream itself."""
 
 
 class Event(TypedDict):
-    """What travels through the layer; ``type`` names the hub's handler."""
+    """An event about a Stream; ``type`` names the hub's handler."""
 
     type: Literal["message.published", "stream.removed", "stream.updated"]
     stream_sid: str
@@ -21,7 +21,7 @@ class Event(TypedDict):
 
     message_sid: NotRequired[str]
     text: NotRequired[str]
-    """The Message's data as finished JSON text."""
+    """The Message's data as JSON text, ready to send."""
 
     at: NotRequired[float]
     """When it was published, in seconds since 1970."""
@@ -31,7 +31,7 @@ class Event(TypedDict):
 
 
 class ServiceEvent(TypedDict):
-    """A Service has changed or is gone."""
+    """A Service was changed or removed."""
 
     type: Literal["service.changed"]
     service_sid: str
@@ -43,12 +43,12 @@ _TEXTS = {
     "stream.updated": ("stream_sid",),
     "service.changed": ("service_sid",),
 }
-"""Fields that must be there, as text. Types that are not listed are another part's, or
-another version's."""
+"""Required text fields, by type. Unlisted types belong to other parts, or to another
+version."""
 
 
 def is_readable(event: object) -> TypeGuard[dict[str, Any]]:
-    """Return whether what came from the layer has the shape of an event."""
+    """Return whether an object from the layer has the form of an event."""
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         return False
     texts = _TEXTS.get(event["type"], ())
@@ -56,15 +56,15 @@ def is_readable(event: object) -> TypeGuard[dict[str, Any]]:
 
 
 def stream_group(stream_sid: str) -> str:
-    """Return the group of the processes that hold a Stream's subscribers."""
+    """Return the group of the processes with subscribers to a Stream."""
     return f"{get_settings().prefix}.stream.{stream_sid}"
 
 
 def process_group() -> str:
-    """Return the group of every process that holds sockets."""
+    """Return the group of all receiving processes."""
     return f"{get_settings().prefix}.processes"
 
 
 def probe_group(token: str) -> str:
-    """Return a group of one process, by whatever names it."""
+    """Return a group for a single process, named by a token."""
     return f"{get_settings().prefix}.probe.{token}"

@@ -1,8 +1,8 @@
-"""Fan-out: writes an event once for each protocol and hands it to every connection.
+"""Fan-out: encodes an event once for each protocol and passes it to every connection.
 
-Messages of one Stream that wait together are handed over together, in one frame where
-the protocol can: a process that has fallen behind pays one write a connection, however
-many Messages it makes up for.
+Messages of one Stream that wait together are delivered together, in one frame if the
+protocol allows it. A process that has fallen behind therefore pays one write for each
+connection, however many Messages it catches up on.
 """
 
 import asyncio
@@ -19,32 +19,32 @@ from .topic import Topic
 logger = logging.getLogger(__name__)
 
 MAX_BATCH = 16
-"""Messages of one Stream that are handed over together. More might not fit into an
-outbox that writes only when its time slice comes."""
+"""Messages of one Stream that are delivered together. More might not fit into an outbox
+that cannot write directly."""
 
 SLICE_CONNECTIONS = 64
-"""Connections served before the event loop looks after something else."""
+"""Connections served in one time slice, before the event loop does anything else."""
 
 EVENT_CONNECTIONS = 8
-"""Connections that could be served in the time that an event itself takes."""
+"""Cost of an event itself, in connections that could be served in the same time."""
 
 YIELD_TURNS = 4
-"""Turns of the event loop from a publisher's frame to its answer. As many lie between
-the time slices of a fan-out, so that a publisher waits for one of these at most, unless
+"""Iterations of the event loop from a publisher's frame to its reply. A fan-out yields
+as many between two time slices, so that a publisher waits for one slice at most, unless
 the hub is behind."""
 
 
 class TimeSlices:
-    """The event loop's time, which deliveries share with everything else."""
+    """Shares the event loop's time between deliveries and everything else."""
 
     def __init__(self) -> None:
         self._left = SLICE_CONNECTIONS
 
     async def spend(self, work: int) -> None:
-        """Let others run first, unless there is time left for so much work.
+        """Yield to other tasks first, unless the time slice has room for the work.
 
         Args:
-            work: connections that could be served in that time.
+            work: its cost, in connections that could be served in the same time.
         """
         if self._left < work:
             for _ in range(YIELD_TURNS):
@@ -54,7 +54,7 @@ class TimeSlices:
 
 
 def batched(events: Iterable[Any]) -> list[list[Any]]:
-    """Put Messages of one Stream together, but none past an event of another kind."""
+    """Group Messages of one Stream, without moving any past another kind of event."""
     batches: list[list[Any]] = []
     latest: dict[str, list[Any]] = {}
     for event in events:
@@ -74,7 +74,7 @@ def batched(events: Iterable[Any]) -> list[list[Any]]:
 async def deliver_messages(
     topic: Topic, events: Sequence[Event], slices: TimeSlices
 ) -> None:
-    """Deliver Messages of one Stream, in their order, to its subscribers here."""
+    """Deliver Messages of one Stream, in order, to its subscribers here."""
     if topic.is_incomplete:
         await tell_gap(topic, slices)
     fans = []
@@ -85,7 +85,7 @@ async def deliver_messages(
             _deliver(Batch(encoder, others), [members[connection_id]])
         outboxes = [box for key, box in members.items() if key not in origins]
         fans.append((Batch(encoder, events), members, outboxes))
-    # From here on others run in between, and connections come and go.
+    # From here on other tasks run in between, and connections come and go.
     for batch, members, outboxes in fans:
         for start in range(0, len(outboxes), SLICE_CONNECTIONS):
             part = outboxes[start : start + SLICE_CONNECTIONS]
@@ -94,7 +94,7 @@ async def deliver_messages(
 
 
 def record_drop(topic: Topic, event: Event) -> None:
-    """Count a dropped Message for each subscriber here, to be told as a gap."""
+    """Record a dropped Message as a gap for each subscriber here."""
     for encoder, members in topic.members.items():
         origins = _origins(encoder, [event])
         for connection_id, outbox in members.items():
@@ -103,7 +103,7 @@ def record_drop(topic: Topic, event: Event) -> None:
 
 
 async def tell_gap(topic: Topic, slices: TimeSlices) -> None:
-    """Tell the subscribers here that Messages may have been lost, however many."""
+    """Tell the subscribers here that an unknown number of Messages may be lost."""
     topic.is_incomplete = False
     for encoder, members in tuple(topic.members.items()):
         outboxes = tuple(members.values())
@@ -133,22 +133,21 @@ def deliver_removal(topic: Topic, event: Event) -> list[Outbox]:
 
 
 def _origins(encoder: Encoder, events: Sequence[Event]) -> set[str]:
-    """Return the connections that must not be told of all the events."""
+    """Return the connections that must not receive all of the events."""
     if not encoder.skips_origin:
         return set()
     return {origin for event in events if (origin := event.get("origin"))}
 
 
 class Batch:
-    """Messages of one Stream, written in one protocol for all its connections."""
+    """Messages of one Stream, encoded for all connections of one protocol."""
 
     def __init__(self, encoder: Encoder, events: Sequence[Event]) -> None:
-        """Write them."""
         frames = (_written(encoder.message_published, event) for event in events)
         self.frames = [frame for frame in frames if frame is not None]
-        """One for each Message, as they wait and are dropped."""
+        """One for each Message, for outboxes that must queue them."""
         self.merged = _merge(encoder, self.frames)
-        """The same, for outboxes that take all of them at once."""
+        """The same Messages merged, for outboxes that can write directly."""
         self.wire = b"".join(frame.wire for frame in self.merged)
         self.size = sum(frame.size for frame in self.merged)
         self.is_plain = all(frame.ack_id is None for frame in self.merged)
@@ -166,13 +165,15 @@ def _written(write: Callable[[Event], Frame], event: Event) -> Frame | None:
     try:
         return write(event)
     except Exception:
-        logger.exception("a protocol cannot write %s; the others go on", event["type"])
+        logger.exception(
+            "a protocol failed to encode %s; others are unaffected", event["type"]
+        )
         return None
 
 
 def _deliver(batch: Batch, outboxes: Collection[Outbox]) -> None:
-    # Outbox.put, spelt out: this is what a Message costs for each subscriber, and the
-    # objects touched here are cold by the time it is their turn.
+    # Outbox.put, inlined: this is the cost of a Message per subscriber, and the objects
+    # touched here have left the CPU's caches by then.
     wire, size, is_plain = batch.wire, batch.size, batch.is_plain
     for outbox in outboxes:
         direct = outbox.direct

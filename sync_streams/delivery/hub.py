@@ -1,7 +1,7 @@
-"""Hub: brings the channel layer's events to the connections of this process.
+"""Hub: delivers the channel layer's events to the connections of this process.
 
 One channel and one receive loop serve every Stream, so a publish costs the layer one
-delivery a process, whatever the number of subscribers.
+delivery per process, however many subscribers there are.
 """
 
 import asyncio
@@ -46,35 +46,35 @@ RETRY_SECONDS = 0.5
 """Pause after the layer failed."""
 
 UNREADABLE = ValueError, TypeError, LookupError
-"""What layers raise for an event that cannot be read; their own errors share no base
-class. The connection that it came over is as good as before."""
+"""What layers raise for an unreadable event; their own errors share no base class. The
+connection that it came over still works."""
 
 UNREADABLE_PAUSE_SECONDS = 0.01
-"""Pause after one, so that a flood of them leaves time for everything else."""
+"""Pause after an unreadable event, so that a flood leaves time for everything else."""
 
 REJECTED_LOG_SECONDS = 60
-"""Time between two lines in the log about events that could not be read."""
+"""Time between two log lines about unreadable events."""
 
 RECOVERED = "server.recovered"
-"""An event of the hub's own: a server reaches this process again."""
+"""The hub's own event: a server reaches this process again."""
 
 
 RECEIVE_AGAIN_SECONDS = 10
-"""Pause before a process without connections tries again to receive."""
+"""Pause before a process without connections tries to receive again."""
 
 
 @dataclass(slots=True)
 class Hooks:
-    """What other parts want to be called for; ``wiring`` fills it.
+    """Callbacks of other parts, filled in by ``wiring``.
 
     All are called on the hub's event loop.
     """
 
     started: list[Callable[[], None]] = field(default_factory=list)
-    """Called when a hub begins to receive, before it is said to."""
+    """Called when a hub starts to receive, before :func:`is_receiving` says so."""
 
     serving: list[Callable[[], None]] = field(default_factory=list)
-    """Called when a hub begins to serve connections."""
+    """Called when a hub starts to serve connections."""
 
     lost: list[Callable[[], None]] = field(default_factory=list)
     """Called when a hub may have missed events."""
@@ -83,25 +83,25 @@ class Hooks:
     """Called when a hub stays unreachable for ``unreachable_timeout_seconds``."""
 
     stream_changed: list[Callable[[Event], None]] = field(default_factory=list)
-    """Called with each event that says that a Stream has changed or is gone."""
+    """Called with each event that a Stream was changed or removed."""
 
     handlers: "dict[str, Callable[[Hub, Any], Coroutine[Any, Any, None]]]" = field(
         default_factory=dict
     )
-    """Called with an event that concerns processes, not one Stream; by its type."""
+    """Called with events that concern processes rather than a Stream, by type."""
 
 
 hooks = Hooks()
 
 
 class Hub:
-    """Brings what the layer carries to the connections of one event loop."""
+    """Delivers the layer's events to the connections of one event loop."""
 
     def __init__(self) -> None:
-        """Make a hub for the running event loop."""
+        """Create a hub for the running event loop."""
         self.layer = channel_layer()
         self.is_serving = False
-        """Whether it was started for connections, not for the cache alone."""
+        """Whether it serves connections, rather than only keeping the cache current."""
         self._loop = asyncio.get_running_loop()
         self.subscriptions = Subscriptions(self.layer, on_expired=self._expire)
         self.tasks = Tasks()
@@ -132,14 +132,14 @@ class Hub:
 
     @property
     def lag(self) -> float:
-        """Seconds by which the event loop last was late."""
+        """Latest delay of the event loop, in seconds."""
         return self.membership.lag
 
     async def start(self) -> None:
-        """Receive, and serve connections; once.
+        """Start to receive and to serve connections, unless already started.
 
         Raises:
-            ServiceUnavailable: 20503, the layer does not answer.
+            ServiceUnavailable: 20503, the layer does not respond.
         """
         await self.receive()
         if not self.is_serving:
@@ -151,24 +151,24 @@ class Hub:
 
     @property
     def waiting(self) -> int:
-        """How many events wait to be delivered."""
+        """Number of events waiting to be delivered."""
         return len(self._queue)
 
     async def receive(self) -> None:
-        """Open the process's channel and receive from it; once.
+        """Open the process's channel and receive from it, unless already open.
 
         Raises:
-            ServiceUnavailable: 20503, the layer does not answer.
+            ServiceUnavailable: 20503, the layer does not respond.
         """
         async with self._starting:
             if self.is_receiving:
                 return
             if self._receiver is not None:
-                # It was ended from outside, and nobody knows what it missed.
+                # It was cancelled from outside; what it missed is unknown.
                 self.membership.doubt()
                 self._receiver = asyncio.create_task(self._receive())
                 return
-            # Those who waited for the lock do not wait for the layer one by one.
+            # Callers that waited for the lock must not each wait for the layer again.
             if monotonic() - self._start_failed < RETRY_SECONDS:
                 raise ServiceUnavailable
             try:
@@ -190,8 +190,8 @@ class Hub:
             _latest.follow(self)
 
     def stop(self) -> None:
-        """Receive no more; from any thread."""
-        with suppress(RuntimeError):  # its loop has ended, and all on it
+        """Stop receiving; from any thread."""
+        with suppress(RuntimeError):  # the loop and all its tasks have ended
             self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
@@ -211,8 +211,8 @@ class Hub:
                 self._reject(error)
                 await asyncio.sleep(UNREADABLE_PAUSE_SECONDS)
             except Exception:
-                logger.exception("channel layer failed; the hub goes on")
-                # What failed may have forgotten this process's groups.
+                logger.exception("channel layer failed; the hub will retry")
+                # The layer may have forgotten this process's groups.
                 self.membership.doubt()
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -238,11 +238,11 @@ class Hub:
         while True:
             for batch in batched(await self._queue.take()):
                 try:
-                    # First: otherwise its subscribers may be others by then.
+                    # Yield first: it may change who is subscribed.
                     await self._slices.spend(EVENT_CONNECTIONS * len(batch))
                     await self._take(batch)
                 except Exception:
-                    logger.exception("an event failed; the hub goes on")
+                    logger.exception("an event failed; the hub continues")
 
     def _drop(self, event: Any) -> None:
         topic = self.subscriptions.topics.get(event.get("stream_sid", ""))
@@ -254,11 +254,11 @@ class Hub:
             lost()
 
     def _recover(self, server: int) -> None:
-        # In its place among the events: subscribers are told before the next one.
+        # Queued in order: subscribers are told before they receive the next event.
         self._queue.put({"type": RECOVERED, "server": server})
 
     def _give_up(self) -> None:
-        logger.error("this process stays unreachable; its connections are closed")
+        logger.error("this process stays unreachable; closing its connections")
         for unreachable in hooks.unreachable:
             unreachable()
 
@@ -301,14 +301,14 @@ class Hub:
 
 
 def _time_delivery(event: Any) -> None:
-    # Hosts whose clocks differ may have delivered it before it was published.
+    # If the hosts' clocks differ, it may seem delivered before it was published.
     at = event.get("at")
     if isinstance(at, float):
         meters.observe("delivery_seconds", max(0.0, time() - at))
 
 
 class _Latest:
-    """The hub by which this process is told of changes."""
+    """The hub through which this process receives changes."""
 
     def __init__(self) -> None:
         self.forget()
@@ -331,7 +331,7 @@ def get_hub() -> Hub:
     """Return the hub of the running event loop."""
     hub = _hubs.get()
     if hub.layer is not channel_layer():
-        # As in tests: nothing of what is sent now would come over the old one.
+        # As in tests: nothing sent now would arrive over the old layer.
         hub.stop()
         hub = Hub()
         _hubs.set(hub)
@@ -339,21 +339,21 @@ def get_hub() -> Hub:
 
 
 def is_receiving() -> bool:
-    """Return whether this process is told of removals, by the hub that started last."""
+    """Return whether the latest hub of this process is receiving changes."""
     hub = _latest.hub
     return hub is not None and hub.is_receiving and not hub.is_unreachable
 
 
 def latest_hub() -> Hub | None:
-    """Return the hub that started last in this process, if any did."""
+    """Return the hub that was started last in this process, if any."""
     return _latest.hub
 
 
 def receive_soon() -> None:
-    """Have a process without connections told of changes, too; waits for nothing.
+    """Start to receive changes in a process without connections; does not wait.
 
-    It costs a connection to the layer and a probe. A layer in memory has nothing to
-    tell to such a process.
+    It costs a connection to the layer and a probe. An in-memory layer has no changes
+    for such a process.
     """
     now, hub = monotonic(), _latest.hub
     is_alive = hub is not None and hub.is_receiving
@@ -375,6 +375,6 @@ async def _try_to_receive(hub: Hub) -> None:
 
 
 def forget_after_fork() -> None:
-    """Start anew in a forked child, where the parent's hubs receive nothing."""
+    """Reset in a forked child, where the parent's hubs receive nothing."""
     _latest.forget()
     _hubs.clear()

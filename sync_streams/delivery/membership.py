@@ -1,7 +1,7 @@
 """Membership: the groups that this process is in, on each of the layer's servers.
 
-They are those of the Streams with subscribers here, the group of all processes, and for
-each server one of the probe's own.
+These are the groups of the Streams with subscribers here, the group of all processes,
+and one group for the probe of each server.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Membership:
-    """Keeps one process in its groups, and says when events may have been missed."""
+    """Keeps one process in its groups, and reports when events may have been missed."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Membership:
         on_recovered: Callable[[int], None],
         on_give_up: Callable[[], None],
     ) -> None:
-        """Make it, with a probe for each server.
+        """Set up, with a probe for each server.
 
         Args:
             layer: the channel layer.
@@ -59,35 +59,35 @@ class Membership:
 
     @property
     def lag(self) -> float:
-        """Seconds by which the event loop last was late."""
+        """Latest delay of the event loop, in seconds."""
         return max(probe.lag for probe in self.probes)
 
     def doubt(self) -> None:
-        """Count this process as unreachable until its probes return."""
+        """Mark this process unreachable until its probes return."""
         for probe in self.probes:
             probe.doubt("the channel layer failed")
 
     def lose(self, server: int) -> None:
-        """Assume that events from a server have been missed."""
+        """Assume that events from a server were missed."""
         for topic in self.topics_on(server):
             topic.is_incomplete = True
         self._on_lost()
 
     def recover(self, server: int) -> None:
-        """Act on a server that reaches this process again."""
-        # What arrived meanwhile may have been followed by what did not.
+        """Handle a server that reaches this process again."""
+        # Further events may have been missed since it became unreachable.
         self.lose(server)
         self._on_recovered(server)
 
     async def join_own_groups(self, server: int) -> None:
-        """Join the groups on a server that stand for no Stream."""
+        """Join the groups on a server that do not belong to Streams."""
         channel = self._subscriptions.channel
         if servers.server_of(self._layer, process_group()) == server:
             await self._layer.group_add(process_group(), channel)
         await self._layer.group_add(self.probes[server].group, channel)
 
     async def rejoin(self, server: int) -> bool:
-        """Join every group that is on a server again; tell whether that went well."""
+        """Rejoin every group on a server; return whether that succeeded."""
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                 await self.join_own_groups(server)
@@ -99,7 +99,7 @@ class Membership:
         return True
 
     async def reconnect(self, server: int) -> None:
-        """Receive from a server over new connections."""
+        """Open new connections to a server."""
         try:
             await servers.reconnect(self._layer, server)
         except Exception as error:
@@ -115,7 +115,7 @@ class Membership:
 
 
 def _own_group(layer: BaseChannelLayer, server: int) -> str:
-    """Return a name of a group, no other process's, that is on a server."""
+    """Return the name of a group on a server that no other process is in."""
     while True:
         group = probe_group(token_hex(8))
         if servers.server_of(layer, group) == server:

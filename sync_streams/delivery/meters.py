@@ -1,7 +1,7 @@
-"""Meters: what this process has counted and timed, for metrics.
+"""Meters: this process's counters and timings, for metrics.
 
-A count is one step in a dict, cheap enough for the path of a Message. Labels name
-kinds, never a Stream, a Service or an identity: their number has to stay small.
+Counting is one dict operation, cheap enough for the path of a Message. Labels name
+kinds, never a Stream, a Service or an identity: their number must stay small.
 """
 
 from bisect import bisect_left
@@ -16,12 +16,12 @@ BUCKETS = (
 
 Labels = tuple[str, ...]
 Sample = list[object]
-"""A name, the values of its labels, and a number; or, of a histogram, a list: how many
-fell into each bucket, those above the last one, and the sum in seconds."""
+"""A name, its label values, and a number. For a histogram the last is a list: the count
+of each bucket, the count above the last bucket, and the sum in seconds."""
 
 
 class Histogram:
-    """How often a time fell into each bucket."""
+    """Counts durations by bucket."""
 
     __slots__ = ("counts", "sum")
 
@@ -30,7 +30,7 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count a time."""
+        """Record a duration."""
         self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.sum += seconds
 
@@ -42,23 +42,23 @@ class Meters:
         self._counts: Counter[tuple[str, Labels]] = Counter()
         self._histograms: dict[str, Histogram] = {}
         self.gauges: dict[str, Callable[[], float]] = {}
-        """Read when somebody scrapes, by name; ``wiring`` fills them in."""
+        """Read at each scrape, by name; filled in by ``wiring``."""
         self.tables: dict[str, Callable[[], dict[Labels, float]]] = {}
         """The same with labels."""
 
     def count(self, name: str, *labels: str) -> None:
-        """Count one more."""
+        """Increase a counter by one."""
         self._counts[name, labels] += 1
 
     def observe(self, name: str, seconds: float) -> None:
-        """Count a time."""
+        """Record a duration."""
         histogram = self._histograms.get(name)
         if histogram is None:
             histogram = self._histograms[name] = Histogram()
         histogram.observe(seconds)
 
     def samples(self) -> list[Sample]:
-        """Return everything, in a form that a channel layer carries."""
+        """Return everything, in a form that can be sent over a channel layer."""
         return [list(sample) for sample in self._all()]
 
     def _all(self) -> Iterator[tuple[str, list[str], object]]:

@@ -8,23 +8,23 @@ from .cluster.backpressure import backpressure
 from .events import MESSAGE, Event
 
 MAX_TAKEN = 128
-"""Events taken together. While as many wait, publishers of this process wait too, if
+"""Events taken together. While this many wait, publishers in this process wait too, if
 they publish to Streams with subscribers here."""
 
 MAX_WAITING = 4_096
-"""Events that wait, from all processes; above it the oldest Message is dropped. Layers
-have no bound of their own, or drop without telling anybody."""
+"""Limit of waiting events, from all processes; above it the oldest Message is dropped.
+Layers have no limit of their own, or drop events silently."""
 
 
 class EventQueue:
-    """What waits to be delivered, in order and bounded."""
+    """Events waiting to be delivered, in order and bounded."""
 
     def __init__(self, on_drop: Callable[[Event], None]) -> None:
-        """Make an empty queue.
+        """Create an empty queue.
 
         Args:
-            on_drop: called with each event that is dropped: the oldest Message, or,
-                where none waits, the oldest event.
+            on_drop: called with each dropped event: the oldest Message, or, if none
+                waits, the oldest event.
         """
         self._on_drop = on_drop
         self._events: asyncio.Queue[Any] = asyncio.Queue()
@@ -46,14 +46,14 @@ class EventQueue:
         if oldest.get("type") == MESSAGE or waiting > 2 * MAX_WAITING:
             self._on_drop(oldest)
         else:
-            # Rare, and worth more than a Message: it waits once more.
+            # Rare, and more important than a Message: requeue it.
             self._events.put_nowait(oldest)
 
     async def take(self) -> list[Any]:
-        """Wait for events and return as many as are to be delivered together."""
+        """Wait for events and return those to be delivered together."""
         events = [await self._events.get()]
         if self._events.empty():
-            # Its publisher is answered first, by a process with time to spare.
+            # With time to spare, let the publisher's reply go out first.
             await asyncio.sleep(0)
         while len(events) < MAX_TAKEN and not self._events.empty():
             events.append(self._events.get_nowait())

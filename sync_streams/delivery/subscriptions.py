@@ -25,22 +25,22 @@ logger = logging.getLogger(__name__)
 
 
 class Subscriptions:
-    """Who is subscribed to what, in this process."""
+    """Which connections of this process are subscribed to which Streams."""
 
     def __init__(
         self, layer: BaseChannelLayer, *, on_expired: Callable[[str], None]
     ) -> None:
-        """Make an empty registry.
+        """Create an empty registry.
 
         Args:
-            layer: the channel layer whose groups stand for the Streams.
-            on_expired: called with the SID of a Stream whose time is over.
+            layer: the channel layer with the Streams' groups.
+            on_expired: called with the SID of a Stream that has expired.
         """
         self._layer, self._on_expired = layer, on_expired
         self.channel = ""
-        """Name of the process's channel, once there is one."""
+        """Name of the process's channel, once it is open."""
         self.topics: dict[str, Topic] = {}
-        """Streams that are subscribed to, or were a moment ago, by SID."""
+        """Streams with subscribers now or a moment ago, by SID."""
         self.tasks = Tasks()
 
     async def subscribe(
@@ -54,16 +54,16 @@ class Subscriptions:
             expires_at: when the Stream expires, in seconds since 1970.
 
         Raises:
-            ServiceUnavailable: 20503, the layer does not answer, or nothing that it
-                carries reaches this process.
+            ServiceUnavailable: 20503, the layer does not respond, or its events do not
+                reach this process.
         """
         if (
             server_of(self._layer, stream_group(stream_sid))
             in backpressure().unreachable
         ):
             raise ServiceUnavailable
-        # Membership first, group second: a leave in between sees a member and keeps
-        # the topic, and nothing published after the answer can be missed.
+        # Topic first, group second: a leave in between sees a member and keeps the
+        # topic, and nothing published after the confirmation can be missed.
         topic = self.topics.setdefault(stream_sid, Topic(stream_sid))
         topic.add(outbox)
         outbox.streams.add(stream_sid)
@@ -77,12 +77,12 @@ class Subscriptions:
     def expire_at(
         self, stream_sid: str, moment: float | None, *, is_news: bool = False
     ) -> None:
-        """Tell the Stream's subscribers here that it is gone when it expires.
+        """Schedule the Stream's expiry, when its subscribers here are told.
 
         Args:
             stream_sid: the Stream.
-            moment: when that is, in seconds since 1970; ``None``: never.
-            is_news: an event said so, which overrides what was fetched.
+            moment: when it expires, in seconds since 1970; ``None``: never.
+            is_news: it comes from an event, which overrides what was fetched.
         """
         topic = self.topics.get(stream_sid)
         if topic is not None:
@@ -91,7 +91,7 @@ class Subscriptions:
             )
 
     def unsubscribe(self, outbox: Outbox, stream_sid: str) -> None:
-        """Stop delivering a Stream to a connection, at once."""
+        """Stop delivering a Stream to a connection, immediately."""
         outbox.forget(stream_sid)
         topic = self.topics.get(stream_sid)
         if topic is not None and topic.discard(outbox):
@@ -104,16 +104,16 @@ class Subscriptions:
 
     @property
     def subscribed_streams(self) -> int:
-        """How many Streams have subscribers here."""
+        """Number of Streams with subscribers here."""
         return sum(bool(topic.members) for topic in self.topics.values())
 
     def count(self, stream_sid: str) -> int:
-        """Return how many connections of this process are subscribed to a Stream."""
+        """Return the number of this process's connections subscribed to a Stream."""
         topic = self.topics.get(stream_sid)
         return topic.count if topic else 0
 
     def busiest(self, limit: int) -> dict[str, int]:
-        """Return the Streams with the most subscribers here, and how many those are."""
+        """Return the Streams with the most subscribers here, and their numbers."""
         counts = {sid: topic.count for sid, topic in self.topics.items() if topic.count}
         return dict(nlargest(limit, counts.items(), key=itemgetter(1)))
 
@@ -121,7 +121,7 @@ class Subscriptions:
         try:
             is_empty = await topic.leave(self._layer, self.channel)
         except Exception as error:
-            # Events that still come find no topic and are dropped.
+            # Events that still arrive find no topic and are dropped.
             logger.warning("a group could not be left: %r", error)
             is_empty = not topic.members
         if is_empty and self.topics.get(topic.stream_sid) is topic:

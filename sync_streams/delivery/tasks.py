@@ -1,4 +1,4 @@
-"""Tasks that run beside everything else and end with their owner."""
+"""Background tasks that are kept alive by their owner."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Tasks:
-    """Tasks of one owner; the event loop itself keeps only weak references."""
+    """Tasks of one owner; the event loop alone keeps only weak references."""
 
     __slots__ = ("_tasks",)
 

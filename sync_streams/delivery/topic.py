@@ -1,4 +1,4 @@
-"""Topic: one Stream's subscriptions in this process, and its place in the layer."""
+"""Topic: one Stream's subscribers in this process, and its group on the layer."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 LINGER_SECONDS = 1
-"""Time for which a process stays in a Stream's group without subscribers. What is
-underway then would reach the next subscriber, and what follows would not."""
+"""Time for which a process stays in a Stream's group without subscribers. Otherwise the
+next subscriber could receive events in flight, but miss those right after them."""
 
 
 class Topic:
-    """A Stream's subscribers here; in its group then, and ``LINGER_SECONDS`` more."""
+    """A Stream's subscribers here. Leaves the group ``LINGER_SECONDS`` after them."""
 
     __slots__ = (
         "_departure",
@@ -37,24 +37,22 @@ class Topic:
     )
 
     def __init__(self, stream_sid: str) -> None:
-        """Make a topic without members."""
         self.stream_sid = stream_sid
         self.members: dict[Encoder, dict[str, Outbox]] = {}
         """Connections by protocol and id: an event is encoded once for each key."""
         self._observers = 0
         self._lock = asyncio.Lock()
         self.is_joined = False
-        """Whether this process is in the group; no subscriber is answered before."""
+        """Whether this process is in the group; no subscription is confirmed before."""
         self.is_incomplete = False
-        """Whether events may have been missed of which subscribers are still to be
-        told."""
+        """Whether events may have been missed that subscribers were not told of yet."""
         self._has_news = False
         self._expiry: asyncio.TimerHandle | None = None
         self._departure: asyncio.TimerHandle | None = None
 
     @property
     def count(self) -> int:
-        """How many connections are subscribed, observers left out."""
+        """Number of subscribed connections, not counting observers."""
         return sum(map(len, self.members.values())) - self._observers
 
     def add(self, outbox: Outbox) -> None:
@@ -65,7 +63,7 @@ class Topic:
         members[outbox.connection_id] = outbox
 
     def discard(self, outbox: Outbox) -> bool:
-        """Remove a connection; tell whether it was the last one."""
+        """Remove a connection; return whether it was the last one."""
         members = self.members.get(outbox.encoder, {})
         was_here = members.pop(outbox.connection_id, None) is not None
         self._observers -= was_here and outbox.is_observer
@@ -74,7 +72,7 @@ class Topic:
         return was_here and not self.members
 
     def leave_soon(self, callback: Callable[[], object]) -> None:
-        """Call back after ``LINGER_SECONDS``, to look for subscribers once more."""
+        """Call back after ``LINGER_SECONDS``, to check for new subscribers."""
         if self._departure is not None:
             self._departure.cancel()
         loop = asyncio.get_running_loop()
@@ -85,8 +83,8 @@ class Topic:
     ) -> None:
         """Call back when the Stream expires; ``None``: never.
 
-        What an event said (``is_news``) holds: a subscriber may have fetched the Stream
-        before it.
+        A time from an event (``is_news``) takes precedence: a subscriber may have
+        fetched the Stream earlier.
         """
         if self._has_news and not is_news:
             return
@@ -110,7 +108,7 @@ class Topic:
         Args:
             layer: the channel layer.
             channel: this process's channel.
-            again: join although it is in it, in case the layer forgot.
+            again: join even if it is already in the group, in case the layer forgot.
         """
         async with self._lock:
             if self.is_joined is not again:
@@ -120,11 +118,11 @@ class Topic:
             self.is_joined = True
 
     async def leave(self, layer: BaseChannelLayer, channel: str) -> bool:
-        """Leave the Stream's group if it has no subscribers; tell if that is so."""
+        """Leave the group if there are no subscribers; return whether that is so."""
         async with self._lock:
             if self.is_joined and not self.members:
                 self.is_joined = False
                 async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                     await layer.group_discard(stream_group(self.stream_sid), channel)
-        # A subscriber that came meanwhile waits for the lock, to join again.
+        # A subscriber that arrived meanwhile waits for the lock, then rejoins.
         return not self.members

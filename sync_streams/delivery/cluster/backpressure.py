@@ -1,7 +1,7 @@
-"""Backpressure: what an event loop's hub tells publishers on the same loop.
+"""Backpressure: makes publishers wait for the hub of their event loop.
 
-A Message that its own process cannot receive, or not in time, would be lost to the
-subscribers here although its publisher was answered 201.
+If a process cannot receive its own Message in time, the subscribers here would lose it
+although the publisher was answered 201.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Backpressure:
-    """From which of the layer's servers a hub receives, and whether it keeps up."""
+    """Which of the layer's servers reach a hub, and whether it keeps up."""
 
     def __init__(self) -> None:
         self.unreachable: set[int] = set()
-        """Servers from which nothing arrives, by number."""
+        """Numbers of the servers from which nothing arrives."""
         self.streams: Container[str] = ()
         """SIDs of the Streams with subscribers here."""
         self._is_keeping_up = asyncio.Event()
@@ -26,21 +26,21 @@ class Backpressure:
         self._next = asyncio.Lock()
 
     def fall_behind(self) -> None:
-        """Make publishers wait: the queue is as long as it may be."""
+        """Make publishers wait: the queue has reached its limit."""
         self._is_keeping_up.clear()
 
     def catch_up(self) -> None:
-        """Let publishers go on, one by one."""
+        """Release waiting publishers, one by one."""
         self._is_keeping_up.set()
 
     def is_behind(self, stream_sid: str) -> bool:
-        """Return whether a Message of the Stream would reach a hub that is late."""
+        """Return whether a Message of the Stream would go to a hub that is behind."""
         return not self._is_keeping_up.is_set() and stream_sid in self.streams
 
     async def wait(self) -> None:
         """Wait while the hub is behind."""
         while not self._is_keeping_up.is_set():
-            # All at once would be too many again.
+            # One at a time: all at once would overfill the queue again.
             async with self._next:
                 await self._is_keeping_up.wait()
 
@@ -54,5 +54,5 @@ def backpressure() -> Backpressure:
 
 
 def forget() -> None:
-    """Forget all hubs: they are those of the process this one was forked from."""
+    """Forget all hubs: they belong to the parent process."""
     _by_loop.clear()

@@ -1,4 +1,4 @@
-"""Events on the channel layer: their shapes, their groups, the only ``group_send``.
+"""Broadcast: sends events to groups on the channel layer; the only ``group_send``.
 
 See https://channels.readthedocs.io/en/stable/topics/channel_layers.html.
 """
@@ -57,20 +57,20 @@ def channel_layer() -> BaseChannelLayer:
 
 
 async def send_to_group(group: str, event: Mapping[str, object]) -> None:
-    """Send an event to a group, for as long as the layer takes."""
+    """Send an event to a group, without a time limit."""
     await channel_layer().group_send(group, dict(event))
 
 
 async def abroadcast(event: Event | ServiceEvent) -> None:
     """Send an event to the processes that it concerns.
 
-    A Message goes to those with subscribers; whatever happens to a Stream or a Service
-    itself goes to all, because each may have looked it up a moment ago.
+    A Message goes to processes with subscribers. A change to a Stream or a Service goes
+    to all processes, because each of them may have cached it.
 
     Raises:
-        ServiceUnavailable: 20503, the layer did not take it within
-            ``broadcast_timeout_seconds``; or it is a Message, and this process has
-            been behind for as long, or hears nothing from where it would go.
+        ServiceUnavailable: 20503, the layer did not accept it within
+            ``broadcast_timeout_seconds``. For a Message also: this process has been
+            behind for that long, or the Message's server does not reach it.
     """
     if (serving := loops.elsewhere()) is not None:
         await _hand_over(abroadcast(event), serving)
@@ -83,15 +83,15 @@ async def abroadcast(event: Event | ServiceEvent) -> None:
 
 
 async def abroadcast_message(event: Event) -> None:
-    """Take a Message out of its Stream's rate and send it to who has subscribers.
+    """Count a Message against its Stream's rate and send it to the subscribers.
 
-    Our own layer on Redis does both in one step; with any other one, a Message that
-    could be counted and not sent is lost to the rate.
+    Our own layer on Redis does both in one step. With any other layer, a Message that
+    was counted but could not be sent still uses up the rate.
 
     Raises:
-        RateLimited: 54009, with the seconds to wait; nobody was told.
-        ServiceUnavailable: 20503, as of :func:`abroadcast`, or what counts the rate
-            does not answer.
+        RateLimited: 54009, with the seconds to wait; it was not published.
+        ServiceUnavailable: 20503, see :func:`abroadcast`; or the rate limiter does not
+            respond.
     """
     if (serving := loops.elsewhere()) is not None:
         await _hand_over(abroadcast_message(event), serving)
@@ -114,16 +114,16 @@ async def abroadcast_message(event: Event) -> None:
 
 
 async def acheck_rate(group: str) -> None:
-    """Make sure that what counts the publish rate admits Messages.
+    """Check that the rate limiter accepts Messages.
 
-    A Redis that is read-only or full, or refuses this site's user, may still pass
-    events on.
+    A Redis that is read-only or full, or denies this site's user, may still pass on
+    events.
 
     Args:
-        group: a group of this process alone, on the server that is checked.
+        group: a group that only this process is in, on the server to check.
 
     Raises:
-        ServiceUnavailable: 20503, no Message would be published.
+        ServiceUnavailable: 20503, no Message could be published.
     """
     layer, token = channel_layer(), group.rpartition(".")[2]
     try:
@@ -133,7 +133,7 @@ async def acheck_rate(group: str) -> None:
         elif not rate_limit.is_local():
             await rate_limit.aspend(token)
     except RateLimited:
-        return  # asked too often: it counts
+        return  # checked too often, so the limiter works
     except RedisUnavailable as error:
         raise ServiceUnavailable from error
 
@@ -149,16 +149,16 @@ async def _send_in_time(group: str, event: Mapping[str, object]) -> None:
 
 
 def unavailable(error: Exception) -> ServiceUnavailable:
-    """Return what to raise where the layer has failed, which is logged."""
-    # Our own layer logs what changes, not each error. Others are pluggable and their
-    # errors share no base class.
+    """Log a failure of the layer and return the error to raise."""
+    # Our own layer logs changes of state rather than each error. Others are pluggable,
+    # and their errors share no base class.
     if not isinstance(error, RedisUnavailable):
         logger.warning("channel layer failed: %r", error)
     return ServiceUnavailable()
 
 
 def can_broadcast_now(stream_sid: str) -> bool:
-    """Return whether a Message of the Stream needs no waiting, nor would be lost."""
+    """Return whether a Message of the Stream can be sent without waiting or loss."""
     layer, known = channel_layer(), backpressure()
     return (
         isinstance(layer, InMemoryChannelLayer)
@@ -170,7 +170,7 @@ def can_broadcast_now(stream_sid: str) -> bool:
 
 
 def broadcast_now(event: Event) -> None:
-    """Broadcast a Message without waiting, where :func:`can_broadcast_now` says so."""
+    """Broadcast a Message without waiting, if :func:`can_broadcast_now` allows it."""
     layer = cast("InMemoryChannelLayer", channel_layer())
     layer.group_send_now(stream_group(event["stream_sid"]), dict(event))
 
@@ -178,7 +178,7 @@ def broadcast_now(event: Event) -> None:
 async def _hand_over(
     broadcasting: Coroutine[Any, Any, None], serving: asyncio.AbstractEventLoop
 ) -> None:
-    # From here a layer in memory would not wake the loop that receives.
+    # An in-memory layer used from this loop would not wake the one that receives.
     future = asyncio.run_coroutine_threadsafe(broadcasting, serving)
     try:
         async with asyncio.timeout(LATEST * get_settings().broadcast_timeout_seconds):
@@ -200,10 +200,10 @@ async def _check_reachable(stream_sid: str, group: str) -> None:
 
 
 def broadcast(event: Event | ServiceEvent) -> None:
-    """Do as :func:`abroadcast` does, from synchronous code of any thread."""
+    """Synchronous version of :func:`abroadcast`, for any thread."""
     run_on_loop(abroadcast(event))
 
 
 def broadcast_message(event: Event) -> None:
-    """Do as :func:`abroadcast_message` does, from synchronous code of any thread."""
+    """Synchronous version of :func:`abroadcast_message`, for any thread."""
     run_on_loop(abroadcast_message(event))

@@ -1,8 +1,8 @@
-"""Commands: what an operator tells every process to do with its connections.
+"""Commands: an operator's instructions to all processes about their connections.
 
-``connections.registry`` carries them out. They are signed with a key that Django
-derives from ``SECRET_KEY``: a channel layer may be shared with others, and only the
-site's own commands are carried out.
+``connections.registry`` executes them. They are signed with a key that Django derives
+from ``SECRET_KEY``: a channel layer may be shared with other sites, and a process must
+execute only its own site's commands.
 https://docs.djangoproject.com/en/stable/topics/signing/.
 """
 
@@ -25,42 +25,42 @@ logger = logging.getLogger(__name__)
 Receiver = TypeVar("Receiver")
 
 MAX_AGE_SECONDS = 300
-"""Time for which a command holds: somebody may have recorded it. The clocks of the
-machines may differ by as much."""
+"""Time for which a command is valid, as it may be recorded and replayed. The clocks of
+the machines may differ by as much."""
 
 DISCONNECT: Literal["command.disconnect"] = "command.disconnect"
 DRAIN: Literal["command.drain"] = "command.drain"
 
 
 class DisconnectCommand(TypedDict):
-    """End every connection of an identity to a Service, or one of them.
+    """Close every connection of an identity to a Service, or one of them.
 
-    Processes reply with ``count``, the connections that they end.
+    Processes reply with ``count``, the number of connections that they close.
     """
 
     type: Literal["command.disconnect"]
     service_sid: str
     identity: str
     connection_id: NotRequired[str]
-    """The one to end; without it all are."""
+    """The one to close; if missing, all."""
 
     reply_to: NotRequired[str | None]
     """Channel of the survey that carries the command."""
 
 
 class DrainCommand(TypedDict):
-    """Close all connections of one process, which accepts no more."""
+    """Drain one process: it closes its connections and accepts no more."""
 
     type: Literal["command.drain"]
     process: str
-    """Its name, as :func:`.survey.process_name` makes it."""
+    """Its name; see :func:`.survey.process_name`."""
 
 
 def send(command: DrainCommand) -> None:
     """Send a command, from synchronous code; no process confirms it.
 
     Raises:
-        ServiceUnavailable: 20503, the layer did not take it within
+        ServiceUnavailable: 20503, the layer did not accept it within
             ``broadcast_timeout_seconds``.
     """
     run_on_loop(_send(signed(command)))
@@ -69,7 +69,7 @@ def send(command: DrainCommand) -> None:
 def authenticated(
     handle: Callable[[Receiver, Any], Awaitable[None]],
 ) -> Callable[[Receiver, Any], Coroutine[Any, Any, None]]:
-    """Return a handler that hands over what this site has signed, and logs the rest."""
+    """Return a handler that passes on this site's signed commands and logs others."""
 
     async def handle_signed(receiver: Receiver, event: Mapping[str, Any]) -> None:
         try:
@@ -106,5 +106,5 @@ def signed(command: DisconnectCommand | DrainCommand) -> dict[str, object]:
 
 
 def _salt() -> str:
-    # Sites that differ by their prefix alone are different sites.
+    # Sites that differ only in their prefix are different sites.
     return f"{get_settings().prefix}.commands"

@@ -15,15 +15,15 @@ from sync_streams.errors import ServiceUnavailable
 T = TypeVar("T")
 
 LATEST = 3
-"""How many ``broadcast_timeout_seconds`` a thread waits for the event loop at most."""
+"""Maximum wait of a thread for the event loop, in ``broadcast_timeout_seconds``."""
 
 
 def run_on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the loop that broadcasts, from synchronous code; wait for it.
+    """Run a coroutine on the broadcasting loop, from synchronous code; wait for it.
 
     Raises:
-        SynchronousOnlyOperation: an event loop runs in this thread.
-        ServiceUnavailable: 20503, that loop stops, or is much too late.
+        SynchronousOnlyOperation: an event loop is running in this thread.
+        ServiceUnavailable: 20503, the broadcasting loop is stopping or hangs.
     """
     if _is_in_event_loop():
         coroutine.close()
@@ -32,19 +32,19 @@ def run_on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return run_on(loops.get(), coroutine, seconds)
     except (TimeoutError, CancelledError) as error:
-        # The loop hangs, or its server stops: nobody would ever answer.
+        # The loop hangs or its server is stopping: no result would ever come.
         raise ServiceUnavailable from error
 
 
 def serve_on(loop: asyncio.AbstractEventLoop) -> None:
-    """Let synchronous callers of this process broadcast through *loop*."""
+    """Make synchronous callers in this process broadcast through *loop*."""
     loops.serving = loop
 
 
 def call_soon(callback: Callable[[], object]) -> None:
-    """Call a function on the loop that broadcasts; from any thread.
+    """Call a function on the broadcasting loop, from any thread.
 
-    It is not called if that loop ends before.
+    It is not called if that loop ends first.
     """
     with suppress(RuntimeError):
         loops.get().call_soon_threadsafe(callback)
@@ -54,18 +54,18 @@ class Loops:
     """The event loop that broadcasts for synchronous code.
 
     It is the one that serves this process's sockets. Elsewhere (a task queue, a
-    command, WSGI) one thread keeps one loop: a loop for each call would leave behind
-    a Redis connection each time (https://github.com/django/channels_redis/issues/125).
+    command, WSGI) a thread runs one loop for all calls: a new loop for each would leave
+    a Redis connection behind (https://github.com/django/channels_redis/issues/125).
     """
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Start anew in a forked child, where the parent's loops do not run."""
+        """Reset in a forked child, where the parent's loops do not run."""
         self.serving: asyncio.AbstractEventLoop | None = None
         self._own: BackgroundLoop | None = None
-        # Another thread may have held it at the moment of a fork.
+        # Another thread may have held the old lock at the time of the fork.
         self._lock = new_lock()
 
     def get(self) -> asyncio.AbstractEventLoop:
@@ -85,7 +85,7 @@ class Loops:
         return serving if serving.is_running() else None
 
     def stop(self) -> None:
-        """End this process's own loop, and its connections; at exit."""
+        """Stop this process's own loop and its connections, at exit."""
         if self._own is not None:
             self._own.stop()
 

@@ -1,7 +1,7 @@
-"""History: the last hour of a process's figures, a sample every ten seconds.
+"""History: a process's figures for the last hour, sampled every ten seconds.
 
-Kept in memory and lost with the process. All processes sample the same ten seconds of
-the clock, so what they answer can be added up.
+It is kept in memory and lost with the process. All processes sample the same
+ten-second periods of the clock, so their histories can be added up.
 """
 
 import time
@@ -13,10 +13,10 @@ SAMPLE_SECONDS = 10
 SAMPLES = 360
 
 COUNTERS = ("published", "delivered", "refused", "dropped", "gaps")
-"""Figures that only grow; a sample is what they grew by."""
+"""Figures that only grow; a sample is the increase."""
 
 GAUGES = ("connections",)
-"""Figures that go up and down; a sample is what they were."""
+"""Figures that go up and down; a sample is the value."""
 
 NAMES = (*COUNTERS, *GAUGES)
 
@@ -25,10 +25,10 @@ class Report(TypedDict):
     """One process's history."""
 
     bucket: int
-    """Number of the newest sample's ten seconds since 1970."""
+    """Number of the newest sample's ten-second period since 1970."""
 
     samples: list[list[int]]
-    """Oldest first; each holds the figures in the order of :data:`NAMES`."""
+    """Oldest first; each contains the figures in the order of :data:`NAMES`."""
 
 
 class History:
@@ -41,9 +41,9 @@ class History:
         self._before = dict.fromkeys(COUNTERS, 0)
 
     def take(self, figures: Mapping[str, int]) -> None:
-        """Take a sample, once for each ten seconds.
+        """Take a sample, at most once for each ten-second period.
 
-        What a process did while it could not take any is in the next one.
+        If periods were skipped, the next sample contains their increase.
         """
         bucket = int(self._clock() // SAMPLE_SECONDS)
         if bucket <= self._bucket:
@@ -58,7 +58,7 @@ class History:
         self._bucket, self._before = bucket, counted
 
     def report(self) -> Report:
-        """Return the samples, to be sent to the process that asks."""
+        """Return the samples, for the process that asks."""
         return {"bucket": self._bucket, "samples": list(self._samples)}
 
 
@@ -66,7 +66,7 @@ def merge(reports: Iterable[Report]) -> dict[str, list[int]]:
     """Add up the histories of processes.
 
     Returns:
-        By name, :data:`SAMPLES` samples, oldest first; 0 where there was none.
+        :data:`SAMPLES` samples by name, oldest first; 0 where there is none.
     """
     known = list(reports)
     newest = max((report["bucket"] for report in known), default=0)

@@ -1,4 +1,4 @@
-"""Listing: which connections there are, asked of every process when somebody looks."""
+"""Listing: the connections of all processes, collected on request."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from . import survey
 ASKED = "connections.asked"
 
 MAX_ROWS = 200
-"""Connections that one process describes, and that one answer holds, at most."""
+"""Maximum number of connections in one process's reply, and in the whole result."""
 
 
 class Wanted(TypedDict, total=False):
-    """What a connection must be to be listed; an empty text asks for nothing."""
+    """Filter for connections; empty text matches everything."""
 
     service_sid: str
     stream_sid: str
-    """It is subscribed to this Stream."""
+    """A Stream that it is subscribed to."""
 
     identity: str
-    """Text that its identity holds, in whatever case."""
+    """Part of its identity, case-insensitive."""
 
     process: str
     address: str
-    """Beginning of its client's address."""
+    """Start of its client's address."""
 
 
 class Row(TypedDict):
@@ -38,17 +38,17 @@ class Row(TypedDict):
     address: str
     protocol: str
     client: str
-    """What its client calls itself: nobody checks it."""
+    """The client's own name for itself, unverified."""
 
     since: float
     """When it began, in seconds since 1970."""
 
     subscriptions: int
     round_trip_ms: int
-    """Of the acknowledgement that was timed last; -1: none was."""
+    """Of the acknowledgement that was timed last; -1 if none was."""
 
     unacknowledged: int
-    """Messages that its client has still to acknowledge."""
+    """Messages that its client has not acknowledged yet."""
 
     dropped: int
     is_observer: bool
@@ -56,14 +56,14 @@ class Row(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """What the processes answered, newest first."""
+    """The replies of all processes, newest connection first."""
 
     rows: list[Row]
     total: int
-    """How many connections match, those that are left out included."""
+    """Number of matching connections, including those left out."""
 
     processes: list[str]
-    """Who answered."""
+    """The processes that replied."""
 
 
 def ask(wanted: Wanted) -> Connections:
@@ -79,5 +79,5 @@ def ask(wanted: Wanted) -> Connections:
 
 
 def newest(rows: Iterable[Row]) -> list[Row]:
-    """Return the newest of the rows, :data:`MAX_ROWS` at most, newest first."""
+    """Return at most :data:`MAX_ROWS` of the rows, newest first."""
     return nlargest(MAX_ROWS, rows, key=lambda row: (row["since"], row["id"]))

@@ -1,10 +1,10 @@
-"""Probe: proves that what is sent to a group still reaches this process.
+"""Probe: verifies that events sent to a group still reach this process.
 
-A process whose layer has lost its groups, or its connection, looks healthy and receives
-nothing: its sockets stay open and silent. So it sends an event to a group of its own
-from time to time, over each of the layer's servers. One that does not return means
-joining every group again; then connecting anew; and, if neither helps for long, closing
-the connections so that their clients go to another process.
+A process whose layer has lost its groups, or its connection, looks healthy but receives
+nothing: its sockets stay open and silent. It therefore sends an event to a group of its
+own at intervals, over each of the layer's servers. If a probe does not return, the
+process rejoins every group, then reconnects, and if neither helps for long, closes its
+connections so that the clients move to another process.
 """
 
 import asyncio
@@ -24,47 +24,47 @@ from .broadcast import send_to_group
 logger = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 3600
-"""How often all groups are joined again without need: layers forget after a day."""
+"""How often all groups are rejoined as a precaution: layers expire them after a day."""
 
 UNREACHABLE_PAUSE_SECONDS = 0.5
-"""How often an unreachable process tries again."""
+"""Time between two attempts of an unreachable process."""
 
 
 class Groups(Protocol):
-    """What a probe does about a server from which nothing arrives."""
+    """What a probe can do about a server from which nothing arrives."""
 
     def lose(self, server: int) -> None:
-        """Assume that events from the server have been missed."""
+        """Assume that events from the server were missed."""
 
     def recover(self, server: int) -> None:
-        """Act on a server that reaches this process again."""
+        """Handle a server that reaches this process again."""
 
     async def rejoin(self, server: int) -> bool:
-        """Join every group on it again, the probe's included; tell if that worked."""
+        """Rejoin every group on it, including the probe's; return if that worked."""
 
     async def reconnect(self, server: int) -> None:
-        """Receive from it over new connections."""
+        """Open new connections to it."""
 
     @property
     def give_up(self) -> Callable[[], None]:
-        """Acts on a process that stays unreachable."""
+        """Called if the process stays unreachable."""
 
 
 class Probe:
     """Watches whether one of the layer's servers reaches this process."""
 
     def __init__(self, groups: Groups, *, server: int, group: str) -> None:
-        """Make a probe.
+        """Create a probe.
 
         Args:
-            groups: rejoins and reconnects where that is needed.
+            groups: rejoins and reconnects when needed.
             server: the number of the layer's server.
-            group: a group on it that this process alone is in.
+            group: a group on it that only this process is in.
         """
         self.group = group
-        """The group that this process alone is in."""
+        """The group that only this process is in."""
         self.lag = 0.0
-        """Seconds by which the event loop last was late."""
+        """Latest delay of the event loop, in seconds."""
         self._groups, self._server = groups, server
         self._returned = asyncio.Event()
         self._doubted = asyncio.Event()
@@ -82,7 +82,7 @@ class Probe:
         self._returned.set()
 
     def doubt(self, reason: str) -> None:
-        """Count this process as unreachable until a probe, sent at once, returns."""
+        """Mark this process unreachable and probe at once."""
         self._mark_unreachable(reason)
         self._doubted.set()
 
@@ -90,7 +90,7 @@ class Probe:
         """Send probes for ever."""
         while True:
             await self._pause()
-            # Groups first: if the probe's own is lost, the probe cannot return.
+            # Rejoin first: without its own group the probe cannot return.
             is_first = not self.is_unreachable
             is_joined = is_first or await self._groups.rejoin(self._server)
             if is_joined and await self._returns():
@@ -99,7 +99,7 @@ class Probe:
                 await self._retry(is_first=is_first)
 
     async def _pause(self) -> None:
-        # Processes that were started together do not probe together.
+        # Jitter, so that processes started together do not probe together.
         pause = get_settings().probe_seconds * random.uniform(0.8, 1.2)  # noqa: S311
         if self.is_unreachable:
             pause = min(pause, UNREACHABLE_PAUSE_SECONDS)
@@ -155,7 +155,7 @@ class Probe:
             logger.warning(
                 "server %d does not reach this process: %s", self._server, reason
             )
-            # A Message that its own process would not receive is refused, not lost.
+            # Refuse Messages that this process would not receive: else they are lost.
             backpressure().unreachable.add(self._server)
             self._groups.lose(self._server)
         return self._unreachable_since

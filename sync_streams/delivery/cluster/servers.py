@@ -1,8 +1,8 @@
 """Servers behind the channel layer: which one a group is on, and how to reconnect.
 
-channels-redis spreads groups over the Redis servers that it is given, and each of them
-can fail, or hang, alone: https://github.com/django/channels_redis#hosts. To any other
-layer this module says that it is one server, which looks after itself.
+channels-redis spreads groups over the configured Redis servers, and each of them can
+fail or hang on its own: https://github.com/django/channels_redis#hosts. Any other layer
+is treated as one server that manages its own connections.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from sync_streams.redis.layer import RedisChannelLayer
 
 
 def count_servers(layer: Any) -> int:
-    """Return how many servers the groups are spread over."""
+    """Return the number of servers over which the groups are spread."""
     if isinstance(layer, RedisChannelLayer):
         return layer.servers
     if isinstance(layer, RedisPubSubChannelLayer):
@@ -36,10 +36,10 @@ def server_of(layer: Any, group: str) -> int:
 
 
 async def reconnect(layer: Any, server: int) -> None:
-    """Break the connections by which this process listens, so that it opens new ones.
+    """Break the connections on which this process receives, so that it reconnects.
 
-    A server that hangs keeps them open for ever, even while Sentinels have named
-    another one. What was subscribed to comes back with the connection.
+    A hanging server keeps them open for ever, even after Sentinel has promoted another
+    one. Subscriptions are restored with the connection.
     """
     if isinstance(layer, RedisChannelLayer):
         await layer.reconnect(server)
@@ -57,31 +57,31 @@ async def receive(
     put: Callable[[Any], None],
     reject: Callable[[Exception], None],
 ) -> None:
-    """Hand over what arrives on a channel, until the layer fails.
+    """Pass on the events of a channel until the layer fails.
 
     Args:
         layer: the channel layer.
         channel: the process's channel.
-        put: called with each event, in order; it does not wait.
-        reject: called with the reason where an event cannot be read, by our own
-            layer; others raise it.
+        put: called with each event, in order; must not wait.
+        reject: called by our own layer with the reason if an event is unreadable;
+            other layers raise it.
     """
     if isinstance(layer, RedisChannelLayer):
-        # As it is read, without a queue and a turn of the loop in between.
+        # Straight from the socket, without a queue or another loop iteration.
         await layer.listen(channel, put, reject)
     while True:
         put(await layer.receive(channel))
 
 
 def on_interruption(layer: Any, callback: Callable[[int, float], None]) -> None:
-    """Have the running loop told when the layer's events may have been missed.
+    """Register a callback for when events of the layer may have been missed.
 
-    Only our own layer knows; of others probes find out.
+    Only our own layer knows; with others, probes find out.
 
     Args:
         layer: the channel layer.
-        callback: called with the number of the server, and with the moment from which
-            on that is so, by the loop's clock.
+        callback: called on the running loop with the number of the server, and with the
+            start of the interruption by the loop's clock.
     """
     if isinstance(layer, RedisChannelLayer):
         layer.on_interruption(callback)

@@ -1,4 +1,4 @@
-"""Stats: what every process reports of itself when somebody asks."""
+"""Stats: what every process reports about itself on request."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from .history import SAMPLE_SECONDS, History, Report, merge
 ASKED = "stats.asked"
 
 MAX_BUSIEST = 1000
-"""Streams that one process names when it is asked for its busiest."""
+"""Streams that one process reports when asked for its busiest ones."""
 
 
 figures: dict[str, Callable[[], int]] = {
@@ -33,7 +33,7 @@ figures: dict[str, Callable[[], int]] = {
     "uptime_seconds": vitals.uptime_seconds,
     "memory_bytes": vitals.memory_bytes,
 }
-"""What a process reports of itself, by name; ``wiring`` adds to it."""
+"""The figures that a process reports, by name; ``wiring`` adds to them."""
 
 history = History()
 """The last hour of this process."""
@@ -41,31 +41,31 @@ history = History()
 
 @dataclass(slots=True)
 class Stats:
-    """What the processes answered, added up."""
+    """The replies of all processes, added up."""
 
     subscribers: dict[str, int] = field(default_factory=dict)
-    """Connections subscribed, by SID of the Stream."""
+    """Number of subscribed connections, by Stream SID."""
 
     refused: dict[str, int] = field(default_factory=dict)
-    """Messages refused for their rate (54009), by SID, since the processes started."""
+    """Rate-limited Messages (54009) since the processes started, by Stream SID."""
 
     processes: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Who answered, as ``host:process id``, and what each told of itself."""
+    """Figures of each process that replied, by ``host:process id``."""
 
     versions: dict[str, str] = field(default_factory=dict)
     """Version of the app, by process."""
 
     histories: list[Report] = field(default_factory=list)
-    """Those of the processes, if they were asked for."""
+    """Histories of the processes, if requested."""
 
     silent: dict[str, int] = field(default_factory=dict)
-    """Processes that answered before and not now, and how many seconds ago."""
+    """Processes that replied before but not now, and how many seconds ago."""
 
     is_layer_reachable: bool = True
-    """Whether the question could be asked."""
+    """Whether the question could be sent."""
 
     def total(self, name: str) -> int:
-        """Return a figure, added up over the processes."""
+        """Return the sum of a figure over all processes."""
         return sum(figures.get(name, 0) for figures in self.processes.values())
 
     @property
@@ -75,11 +75,11 @@ class Stats:
 
     @property
     def dropped(self) -> int:
-        """Messages of all Streams dropped because a connection read too slowly."""
+        """Messages dropped because a connection read too slowly, over all Streams."""
         return self.total("dropped")
 
     def add(self, answer: Mapping[str, Any]) -> None:
-        """Add what one process answered."""
+        """Add the reply of one process."""
         for name in ("subscribers", "refused"):
             total = getattr(self, name)
             for stream_sid, count in answer[name].items():
@@ -97,10 +97,10 @@ async def aask(
     with_history: bool = False,
     is_patient: bool = False,
 ) -> Stats:
-    """Ask every process about the Streams; without any, about its busiest ones.
+    """Ask every process about the given Streams, or else about its busiest ones.
 
-    Takes :data:`.survey.GATHER_SECONDS`. A process without a hub does not answer, one
-    that answers late is not counted, and if the layer fails, none is.
+    Takes :data:`.survey.GATHER_SECONDS`. A process without a hub does not reply, a late
+    reply is not counted, and if the layer fails, none is.
     """
     stats = Stats()
     sids = None if stream_sids is None else list(stream_sids)
@@ -122,14 +122,14 @@ def ask(
     with_history: bool = False,
     is_patient: bool = False,
 ) -> Stats:
-    """Do as :func:`aask` does, from synchronous code of any thread."""
+    """Synchronous version of :func:`aask`, for any thread."""
     return run_on_loop(
         aask(stream_sids, with_history=with_history, is_patient=is_patient)
     )
 
 
 async def answer(hub: Hub, question: Mapping[str, Any]) -> None:
-    """Answer a question of :func:`aask` for this process."""
+    """Reply to :func:`aask` for this process."""
     sids, local = question["stream_sids"], hub.subscriptions
     subscribers = (
         local.busiest(MAX_BUSIEST)
@@ -152,7 +152,7 @@ async def answer(hub: Hub, question: Mapping[str, Any]) -> None:
 
 
 def start_history() -> None:
-    """Take samples on the running event loop from now on; once for each."""
+    """Start taking samples on the running event loop, unless already started."""
     _samplers.get()
 
 

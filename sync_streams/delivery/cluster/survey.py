@@ -1,7 +1,7 @@
-"""Survey: a question to every process, and the answers of those that are quick.
+"""Survey: a question to every process, and the replies that arrive in time.
 
-Nothing is stored: a question goes to the group of all processes, and each answers on a
-channel made for the question. See
+Nothing is stored: a question goes to the group of all processes, and each replies on a
+channel created for the question. See
 https://channels.readthedocs.io/en/stable/topics/channel_layers.html#single-channels.
 """
 
@@ -21,17 +21,17 @@ from .broadcast import channel_layer, send_to_group, unavailable
 from .event_loop import run_on_loop
 
 GATHER_SECONDS = 0.25
-"""Time that the processes have to answer."""
+"""Time for the processes to reply."""
 
 PATIENCE_SECONDS = 1.0
-"""Time that those have which answered before, where somebody wants to know of them."""
+"""Time for processes that replied before, if the caller waits for them."""
 
 REMEMBERED_SECONDS = 600
 MAX_REMEMBERED = 256
-"""For how long, and of how many processes, this one knows that they have answered."""
+"""How long, and how many, processes that replied are remembered."""
 
 Answers = dict[str, dict[str, Any]]
-"""What each process answered, by its name; with ``answered_ms``, how late it was."""
+"""Replies by process name, each with ``answered_ms``, the time it took."""
 
 _heard: dict[str, float] = {}
 
@@ -39,11 +39,11 @@ _heard: dict[str, float] = {}
 async def aask(question: Mapping[str, Any], *, is_patient: bool = False) -> Answers:
     """Ask every process.
 
-    Takes :data:`GATHER_SECONDS`. A process that receives nothing yet does not answer,
-    and one that answers late is left out.
+    Takes :data:`GATHER_SECONDS`. A process that is not receiving yet does not reply,
+    and a late reply is left out.
 
     Args:
-        question: an event; its type has a handler in ``hub.hooks``, which calls
+        question: an event whose type has a handler in ``hub.hooks`` that calls
             :func:`reply`.
         is_patient: wait up to :data:`PATIENCE_SECONDS` for :func:`silent` processes.
 
@@ -54,8 +54,8 @@ async def aask(question: Mapping[str, Any], *, is_patient: bool = False) -> Answ
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS) as limit:
-            # Not by a second timeout: layers forget the channel of a receiver that
-            # was cancelled.
+            # A second timeout would not do: layers forget the channel of a cancelled
+            # receiver.
             def end_unless_waiting() -> None:
                 if not limit.expired() and not (is_patient and silent(answers)):
                     limit.reschedule(loop.time())
@@ -75,12 +75,12 @@ async def aask(question: Mapping[str, Any], *, is_patient: bool = False) -> Answ
 
 
 def ask(question: Mapping[str, Any]) -> Answers:
-    """Do as :func:`aask` does, from synchronous code of any thread."""
+    """Synchronous version of :func:`aask`, for any thread."""
     return run_on_loop(aask(question))
 
 
 async def reply(question: Mapping[str, Any], **fields: Any) -> None:
-    """Answer a question for this process, if it asks for an answer."""
+    """Reply to a question for this process, if a reply is requested."""
     channel = question.get("reply_to")
     if channel is not None:
         answer = {"type": "survey.answer", "process": process_name(), **fields}
@@ -88,10 +88,11 @@ async def reply(question: Mapping[str, Any], **fields: Any) -> None:
 
 
 def silent(answers: Answers) -> dict[str, int]:
-    """Return the processes that answered this one before and not now.
+    """Return the processes that replied before but not now.
 
     Returns:
-        By name, how many seconds ago that was, :data:`REMEMBERED_SECONDS` at most.
+        Seconds since the last reply by process name, at most
+        :data:`REMEMBERED_SECONDS`.
     """
     now = monotonic()
     ages = {name: int(now - moment) for name, moment in _heard.items()}
@@ -103,14 +104,14 @@ def silent(answers: Answers) -> dict[str, int]:
 
 
 def process_name() -> str:
-    """Return the name of this process among all: ``host:process id``."""
+    """Return the unique name of this process: ``host:process id``."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 async def _gather(question: Mapping[str, Any], answers: Answers) -> None:
     layer = channel_layer()
     channel = await layer.new_channel()
-    # A layer closes a channel when what receives from it is cancelled, and only then.
+    # A layer closes a channel only when its receiver is cancelled.
     receiving = asyncio.create_task(_receive(layer, channel, answers))
     try:
         await asyncio.sleep(0)

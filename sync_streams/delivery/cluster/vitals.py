@@ -1,4 +1,4 @@
-"""Vitals: what a process tells of itself, its hub apart."""
+"""Vitals: a process's uptime and memory."""
 
 import os
 import time
@@ -12,17 +12,17 @@ class _Start:
 
 
 def note_start() -> None:
-    """Note that this process, just forked, starts now."""
+    """Restart the uptime of a process that was just forked."""
     _Start.moment = time.time()
 
 
 def uptime_seconds() -> int:
-    """Return for how long this process has run, since it loaded the app."""
+    """Return the seconds since this process loaded the app."""
     return int(time.time() - _Start.moment)
 
 
 def memory_bytes() -> int:
-    """Return the memory in use; 0 where the system does not say (macOS, Windows)."""
+    """Return the memory in use; 0 where it is not available (macOS, Windows)."""
     try:
         pages = int(_STATM.read_text(encoding="ascii").split()[1])
     except OSError:

@@ -1,7 +1,7 @@
-"""Acknowledgements: what one client has still to acknowledge, and how long it takes to.
+"""Acknowledgements: what a client has not acknowledged yet, and how long it takes to.
 
-An answer names the frame that it acknowledges and proves that the client has read all
-that was sent up to there. One that names a frame twice, or none, proves nothing.
+An acknowledgement names a frame and proves that the client has read everything up to
+it. One with an unexpected id, or a repeated one, proves nothing.
 """
 
 from time import monotonic
@@ -13,41 +13,40 @@ class Acknowledgements:
     __slots__ = ("_due", "_since", "_timed", "acknowledged", "asked", "read", "seconds")
 
     def __init__(self) -> None:
-        """Begin with nothing sent."""
-        # A list: an empty deque takes ten times the room, and there are many of these.
+        # A list: an empty deque takes ten times the memory, and there are many.
         self._due: list[tuple[str, int, int]] = []
         self.read = 0
         """Bytes that the client is known to have read."""
         self.asked = self.acknowledged = 0
-        """Messages sent in frames that are answered, and those that were."""
+        """Messages for which an acknowledgement was requested, and was received."""
         self.seconds = 0.0
-        """Round trip of the answer that was timed last."""
+        """Round trip of the acknowledgement that was timed last."""
         self._timed, self._since = 0, 0.0
 
     @property
     def are_due(self) -> bool:
-        """Whether any is on its way."""
+        """Whether any is outstanding."""
         return bool(self._due)
 
     def expect(self, ack_id: str, sent: int, messages: int) -> None:
-        """Take note of a frame that the client acknowledgements.
+        """Record a frame that the client will acknowledge.
 
         Args:
-            ack_id: names the frame.
-            sent: bytes sent so far, with it.
-            messages: how many Messages are in it.
+            ack_id: identifies the frame.
+            sent: bytes sent so far, including it.
+            messages: number of Messages in it.
         """
-        # One at a time is timed, as TCP does: a clock for each would cost more than it.
+        # Only one at a time is timed, as in TCP: timing each would cost too much.
         if not self._timed:
             self._timed, self._since = sent, monotonic()
         self.asked += messages
         self._due.append((ack_id, sent, self.asked))
 
     def take(self, ack_id: str) -> bool:
-        """Take an answer, which stands for those that are older, too.
+        """Process an acknowledgement, which covers all earlier frames, too.
 
         Returns:
-            Whether it was due.
+            Whether it was expected.
         """
         for number, (due_id, sent, asked) in enumerate(self._due):
             if due_id == ack_id:

@@ -1,7 +1,7 @@
-"""Backlog: what waits for one connection, bounded in frames and bytes.
+"""Backlog: the frames that wait for one connection, bounded in number and bytes.
 
-Above a bound the oldest Message is dropped, counted and, where the protocol can, told
-as a gap. Replies to the client's own requests are never dropped.
+Above a bound the oldest Message is dropped, counted and, if the protocol allows it,
+reported as a gap. Replies to the client's own requests are never dropped.
 """
 
 from sync_streams.conf import Settings
@@ -11,13 +11,13 @@ from .frames import Encoder, Frame
 
 
 class Backlog:
-    """The frames that one connection has still to be sent."""
+    """The frames that one connection has not been sent yet."""
 
     __slots__ = ("_bytes", "_frames", "_gaps", "_limits", "_messages", "dropped")
 
     def __init__(self, limits: Settings) -> None:
         self._limits = limits
-        # A list: an empty deque takes ten times the room, and there are many of these.
+        # A list: an empty deque takes ten times the memory, and there are many.
         self._frames: list[Frame] = []
         self._bytes = self._messages = 0
         self._gaps: dict[str, int | None] = {}
@@ -29,16 +29,16 @@ class Backlog:
 
     @property
     def is_even(self) -> bool:
-        """Whether nothing waits and no gap is still to be told."""
+        """Whether no frame waits and no gap is left to report."""
         return not (self._frames or self._gaps)
 
     @property
     def is_overfull(self) -> bool:
-        """Whether replies alone are too much: their client asks and does not read."""
+        """Whether it is too large even without Messages: the client does not read."""
         return self._bytes > self._limits.outbox_max_bytes
 
     def append(self, frame: Frame) -> None:
-        """Let a frame wait; the oldest Messages make room for it."""
+        """Add a frame, dropping the oldest Messages to make room for it."""
         self._frames.append(frame)
         self._bytes += frame.size
         self._messages += frame.stream_sid is not None
@@ -46,12 +46,12 @@ class Backlog:
             self._drop_oldest()
 
     def put_first(self, frame: Frame) -> None:
-        """Let a frame wait in front of all others."""
+        """Add a frame in front of all others."""
         self._frames.insert(0, frame)
         self._bytes += frame.size
 
     def record_drop(self, stream_sid: str) -> None:
-        """Count a Message that the connection is not sent, to be told as a gap."""
+        """Record a dropped Message, to be reported as a gap."""
         known = self._gaps.get(stream_sid, 0)
         self._gaps[stream_sid] = None if known is None else known + 1
         self.dropped += 1
@@ -59,15 +59,15 @@ class Backlog:
         dropped_rates.note(stream_sid)
 
     def record_gap(self, stream_sid: str) -> None:
-        """Note that Messages of a Stream may have been lost, nobody knows how many."""
+        """Record that an unknown number of a Stream's Messages may be lost."""
         self._gaps[stream_sid] = None
 
     def forget_gap(self, stream_sid: str) -> None:
-        """Tell no gap of a Stream any more."""
+        """Discard a Stream's gap without reporting it."""
         self._gaps.pop(stream_sid, None)
 
     def take(self, encoder: Encoder) -> Frame:
-        """Return what is to be sent next: a frame, several in one, or a gap."""
+        """Remove and return the next frame: one, several merged, or a gap."""
         first = self._frames[0]
         if first.stream_sid is None:
             self._forget(1)
@@ -84,7 +84,7 @@ class Backlog:
         return frame
 
     def clear(self) -> None:
-        """Let nothing wait."""
+        """Remove all frames."""
         self._frames.clear()
         self._bytes = self._messages = 0
 

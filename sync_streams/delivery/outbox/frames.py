@@ -1,7 +1,7 @@
-"""Frames: what connections are sent, and how a transport writes it.
+"""Frames: what is sent to connections, and the interfaces of a transport.
 
-Delivery knows no protocol. A transport brings an :class:`Encoder`, which writes each
-event once for all its connections, and for each connection a :class:`Writer`.
+Delivery knows no protocol. A transport provides an :class:`Encoder`, which encodes each
+event once for all its connections, and a :class:`Writer` for each connection.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,69 +15,69 @@ class Frame(Protocol):
     """One outbound frame: immutable by convention and shared between connections."""
 
     event: Any
-    """What the transport's ``send`` takes."""
+    """The argument of the transport's ``send``."""
 
     size: int
     """Bytes of content."""
 
     stream_sid: str | None
-    """The Stream whose Message this is. Only such frames may be dropped."""
+    """The Stream of a Message. Only such frames may be dropped."""
 
     ack_id: str | None
-    """What the client's acknowledgement names it by; ``None``: it sends none."""
+    """Id in the client's acknowledgement; ``None``: it sends none."""
 
     messages: int
-    """How many Messages are in it."""
+    """Number of Messages in it."""
 
     @property
     def wire(self) -> bytes:
-        """The frame as it goes over the wire."""
+        """The frame's bytes on the wire."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """A transport's way out, for one connection."""
+    """Writes to one connection of a transport."""
 
     send: Callable[[Any], Awaitable[None]]
-    """Sends a frame's ``event``, and waits as long as the server says."""
+    """Sends a frame's ``event``, and waits as long as the server does."""
 
     close: Callable[[int], Awaitable[None]]
-    """Ends the connection, with a close code where the protocol has them."""
+    """Closes the connection, with a close code if the protocol has them."""
 
     write: Callable[[bytes], object] | None = None
-    """Hands a frame's ``wire`` to the server without waiting, where that is offered."""
+    """Passes a frame's ``wire`` to the server without waiting, if the server can."""
 
     is_clock: bool = False
-    """Whether what ``send`` has returned from needs no acknowledgement: there is none
-    in the protocol, and the server waits for slow readers."""
+    """Whether ``send`` itself provides flow control: the server waits for slow readers,
+    and the protocol has no acknowledgements."""
 
 
 class Encoder(Protocol):
-    """A protocol, as delivery sees it: how it writes what happens to Streams."""
+    """Encodes events on Streams for a protocol."""
 
     skips_origin: bool
-    """The connection that caused an event is not told of it."""
+    """Whether the connection that caused an event does not receive it."""
 
     def message_published(self, event: Event) -> Frame:
-        """Write a Message."""
+        """Encode a Message."""
 
     def merge(self, waiting: Sequence[Frame]) -> Frame:
-        """Write what waits, a Message first, as far as one frame may hold it.
+        """Merge waiting frames, starting with a Message, as far as one frame can hold.
 
         Returns:
-            A frame that stands for as many of the first frames as ``messages`` says.
+            A frame that replaces the first ``messages`` of them.
         """
 
     def stream_removed(self, event: Event) -> Frame:
-        """Write that a Stream is gone."""
+        """Encode the removal of a Stream."""
 
     def gap(self, stream_sid: str, dropped: int | None) -> Frame | None:
-        """Write that Messages of a Stream were lost, if the protocol can.
+        """Encode a gap in a Stream, if the protocol can.
 
         Args:
             stream_sid: the Stream.
-            dropped: how many; ``None``: nobody knows.
+            dropped: number of lost Messages; ``None``: unknown.
         """
 
     def ping(self) -> Frame:
-        """Write a frame that the client acknowledges."""
+        """Encode a frame that the client acknowledges."""

@@ -1,13 +1,12 @@
 """Outbox: one connection's outbound side, bounded in frames, bytes and time.
 
 A publisher never waits for a slow subscriber. A connection that reads too slowly loses
-its own oldest Messages, is told how many, and is closed when it takes nothing at all.
+its own oldest Messages, is told how many, and is closed if it stops reading.
 
-Flow control: servers differ in what they tell of a slow reader. uvicorn's ``send``
-waits while the transport is full, Daphne's never does
-(https://github.com/django/daphne/issues/170). So the clock is what the client itself
-acknowledges: at most ``in_flight_max_bytes`` are out unacknowledged, whatever the
-server says.
+Flow control: servers treat slow readers differently. uvicorn's ``send`` waits while the
+transport is full, Daphne's never does (https://github.com/django/daphne/issues/170).
+The outbox therefore relies on the client's own acknowledgements: at most
+``in_flight_max_bytes`` are unacknowledged at a time, whatever the server does.
 """
 
 import asyncio
@@ -28,20 +27,20 @@ from .frames import Encoder, Frame, Writer
 logger = logging.getLogger(__name__)
 
 PING_AT = 1 / 8, 3 / 8
-"""Share of what may be in flight, between these, after which a client is pinged."""
+"""Range of the share of ``in_flight_max_bytes`` after which a client is pinged."""
 
 LAST_FRAMES_SECONDS = 1
-"""Time that a closing connection has to take what is left for it."""
+"""Time for a closing connection to receive its last frames."""
 
 
 class State(Enum):
-    """How far a connection's outbound side has come."""
+    """State of a connection's outbound side."""
 
     OPEN = auto()
     STUCK = auto()
-    """It takes nothing any more; what ends it may still send a few last frames."""
+    """The client has stopped reading; closing may still send a few last frames."""
     CLOSING = auto()
-    """The last frames are on their way; they wait for no acknowledgement."""
+    """The last frames are being sent, without waiting for acknowledgements."""
     CLOSED = auto()
 
 
@@ -79,43 +78,43 @@ class Outbox:
         on_stuck: Callable[[], None],
         on_removed: Callable[[str], None] | None = None,
     ) -> None:
-        """Make an empty outbox.
+        """Create an empty outbox.
 
         Args:
-            connection_id: names the connection among all processes.
+            connection_id: identifies the connection among all processes.
             encoder: the connection's protocol.
             writer: the connection's transport; its ``write`` is used while
-                :meth:`set_writable` says so.
-            on_stuck: called once, when the client has taken nothing for
-                ``stuck_timeout_seconds``, or does not read what it asks for.
-            on_removed: called with the SID of each Stream that the connection was
-                subscribed to and that is gone, once the client has been told.
+                :meth:`set_writable` allows it.
+            on_stuck: called once, if the client has read nothing for
+                ``stuck_timeout_seconds``, or does not read replies to its requests.
+            on_removed: called with the SID of each subscribed Stream that is removed,
+                after the client has been told.
         """
         self.on_removed = on_removed
         self.connection_id = connection_id
         self.encoder = encoder
         self.streams: set[str] = set()
-        """SIDs of the Streams that the connection is subscribed to; the hub's."""
+        """SIDs of the Streams that the connection is subscribed to; set by the hub."""
         self.is_observer = False
-        """Whether it is left out where subscribers are counted."""
+        """Whether the connection is not counted as a subscriber."""
         self._limits = get_settings()
         self._writer, self._on_stuck = writer, on_stuck
         self._backlog = Backlog(self._limits)
         self._sender: asyncio.Task[None] | None = None
         self._state, self._is_writable = State.OPEN, False
         self.direct: Callable[[bytes], object] | None = None
-        """Way to the client while nothing waits and nothing is in the way. Its callers
-        call :meth:`note_sent`; or, if no acknowledgement is asked for, add to
-        :attr:`sent`, up to :attr:`check_at`."""
+        """Writes directly to the client, while no frame waits and writing is possible.
+        Callers must call :meth:`note_sent`; or, if they request no acknowledgement, add
+        to :attr:`sent`, up to :attr:`check_at`."""
         self.acknowledgements = Acknowledgements()
-        """What the client has still to acknowledge, and how quick it was."""
+        """The client's outstanding acknowledgements, and its round trip."""
         self.sent = 0
-        """Bytes, by any way."""
+        """Bytes sent, by either path."""
         self._is_pinging = False
         self._timer: asyncio.TimerHandle | None = None
         self._seen = (False, 0)
         self.check_at = 0
-        """Bytes up to which no ping and no waiting is needed."""
+        """Value of :attr:`sent` up to which neither a ping nor waiting is needed."""
         self._set_check()
 
     @property
@@ -125,16 +124,16 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """How many frames wait for the client."""
+        """Number of frames waiting for the client."""
         return len(self._backlog)
 
     def put(self, frame: Frame) -> None:
-        """Send a frame now if that needs no waiting, or queue it."""
+        """Send a frame now if that is possible without waiting; otherwise queue it."""
         if self._state is State.OPEN:
             self._add(frame)
 
     def record_drop(self, stream_sid: str) -> None:
-        """Count a Message that was dropped before it got here, to be told as a gap."""
+        """Record a Message that was dropped before it got here, as a gap."""
         self._backlog.record_drop(stream_sid)
         self._set_direct()
 
@@ -146,7 +145,7 @@ class Outbox:
             frame: the gap as the encoder writes it, with ``None`` dropped.
         """
         if self._backlog:
-            # One for all that is lost while the client is slow.
+            # One gap covers everything lost while the client is slow.
             self._backlog.record_gap(stream_sid)
             return
         counters.gaps_told += 1
@@ -155,19 +154,19 @@ class Outbox:
         self.put(frame)
 
     def forget(self, stream_sid: str) -> None:
-        """Tell no more gaps of a Stream: the client has left it."""
+        """Discard a Stream's gap: the client has unsubscribed."""
         self.streams.discard(stream_sid)
         self._backlog.forget_gap(stream_sid)
         self._set_direct()
 
     def acknowledge(self, ack_id: str = "") -> bool:
-        """Take the client's acknowledgement of a frame.
+        """Process the client's acknowledgement of a frame.
 
         Args:
-            ack_id: names the frame, if the protocol does.
+            ack_id: identifies the frame, if the protocol has ids.
 
         Returns:
-            Whether it was due; one that was not opens nothing.
+            Whether it was expected; otherwise it is ignored.
         """
         before = self.acknowledgements.acknowledged
         if not self.acknowledgements.take(ack_id):
@@ -181,7 +180,7 @@ class Outbox:
         return True
 
     def ping(self) -> None:
-        """Ask the client for an acknowledgement, unless one is due already."""
+        """Ask the client for an acknowledgement, unless one is outstanding."""
         is_asked = self.acknowledgements.are_due or self._is_pinging
         if is_asked or self._writer.is_clock or self._state is not State.OPEN:
             return
@@ -192,17 +191,17 @@ class Outbox:
             self.direct(frame.wire)
             self.note_sent(frame)
             return
-        # In front of what waits: behind it, the ping might never fit in flight.
+        # In front of the backlog: behind it, flow control might never let it through.
         self._backlog.put_first(frame)
         self._wake()
 
     def set_writable(self, is_writable: bool) -> None:
-        """Note whether the writer's ``write`` may be used."""
+        """Set whether the writer's ``write`` may be used."""
         self._is_writable = is_writable
         self._set_direct()
 
     def note_sent(self, *frames: Frame) -> None:
-        """Count frames that are on their way, and the acknowledgements they await."""
+        """Count frames that were sent, and expect their acknowledgements."""
         was_due = self.acknowledgements.are_due
         for frame in frames:
             self._count(frame)
@@ -214,7 +213,7 @@ class Outbox:
             self._set_direct()
 
     def give_up(self) -> None:
-        """End the connection: it takes nothing any more."""
+        """Close the connection: its client has stopped reading."""
         if self._state is State.OPEN:
             counters.closed_as_stuck += 1
             self._log_stuck()
@@ -222,12 +221,12 @@ class Outbox:
             self._on_stuck()
 
     async def flush(self) -> None:
-        """Wait until everything is sent that could be."""
+        """Wait until everything that can be sent has been sent."""
         while self._sender is not None:
             await asyncio.wait([self._sender])
 
     async def close(self, *last: Frame, code: int = 1000) -> None:
-        """Send what waits, the *last* frames and a close, as far as a second allows."""
+        """Send the backlog, the *last* frames and a close, within one second."""
         self._state, self.direct = State.CLOSING, None
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(LAST_FRAMES_SECONDS):
@@ -239,7 +238,7 @@ class Outbox:
         self.discard()
 
     def discard(self) -> None:
-        """Drop what waits and take nothing more."""
+        """Drop the backlog and accept nothing more."""
         self._stop(State.CLOSED)
         if self._timer is not None:
             self._timer.cancel()
@@ -276,11 +275,11 @@ class Outbox:
         try:
             while self._may_send:
                 frame = self._backlog.take(self.encoder)
-                # First: some servers hand over the acknowledgement before they return.
+                # Before sending: an acknowledgement may arrive before send returns.
                 self.note_sent(frame)
                 await self._writer.send(frame.event)
         except OSError:
-            # The client is gone; the transport hears of it in its own way.
+            # The client is gone; the transport finds out by itself.
             self._stop(State.CLOSED)
         finally:
             self._sender = None
@@ -288,7 +287,7 @@ class Outbox:
 
     @property
     def _may_send(self) -> bool:
-        # The last frames wait for no acknowledgement: nothing comes after them.
+        # The last frames need no flow control: nothing comes after them.
         is_allowed = self._state is State.CLOSING or self._has_room
         return bool(self._backlog) and is_allowed
 
@@ -309,14 +308,14 @@ class Outbox:
             return
         in_flight = self._limits.in_flight_max_bytes
         if not (self.acknowledgements.are_due or self._is_pinging):
-            # Connections of one Stream are sent the same and must not be pinged at
-            # once: thousands of pongs together would hold up the next Message.
+            # Connections of one Stream receive the same bytes and must not be pinged
+            # together: thousands of simultaneous pongs would delay the next Message.
             in_flight = int(in_flight * random.uniform(*PING_AT))  # noqa: S311 - jitter
         self.check_at = self.acknowledgements.read + in_flight - 1
 
     @property
     def _is_waiting(self) -> bool:
-        """Whether the client has something to take or to acknowledge."""
+        """Whether the client has something to read or to acknowledge."""
         is_busy = self._backlog or self._sender is not None
         return self._state is State.OPEN and bool(
             is_busy or self.acknowledgements.are_due
@@ -324,7 +323,7 @@ class Outbox:
 
     @property
     def _progress(self) -> tuple[bool, int]:
-        # Two clocks: a client that is pinged only now has made no progress yet.
+        # Two measures: a client that was only just pinged has made no progress yet.
         is_asked = self.acknowledgements.are_due
         return is_asked, self.acknowledgements.read if is_asked else self.sent
 
@@ -345,7 +344,7 @@ class Outbox:
     def _log_stuck(self) -> None:
         acknowledgements = self.acknowledgements
         logger.info(
-            "connection %s takes nothing any more: sent %d bytes, read %d; "
+            "connection %s has stopped reading: sent %d bytes, read %d; "
             "%d of %d Messages acknowledged, %d dropped; last round trip %.3f s",
             *(self.connection_id, self.sent, acknowledgements.read),
             *(acknowledgements.acknowledged, acknowledgements.asked),
