@@ -13,7 +13,6 @@ from django.db import transaction
 
 from . import operations
 from .conf import get_settings
-from .databases import run
 from .delivery.meters import meters
 from .errors import SyncError, UniqueNameNotFound
 from .models import DEFAULT_SERVICE, SYSTEM
@@ -88,7 +87,7 @@ async def apublish(
     except UniqueNameNotFound:
         if not create:
             raise
-    await run(operations.obtain_stream, known, stream, actor=actor)
+    await operations.aobtain_stream(known, stream, actor=actor)
     return await operations.apublish(known, stream, data, actor=actor)
 
 

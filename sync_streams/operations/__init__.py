@@ -8,7 +8,7 @@ wait. Changes are announced once they are committed.
 """
 
 from .connections import disconnect_identity, drain_process, list_connections
-from .finding import afind_service, afind_stream
+from .finding import afind_service, afind_stream, aobtain_stream
 from .messages import apublish, publish, publish_now
 from .services import (
     create_service,
@@ -38,6 +38,7 @@ __all__ = [
     "EXPIRY_BATCH",
     "afind_service",
     "afind_stream",
+    "aobtain_stream",
     "apublish",
     "create_service",
     "create_stream",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import ParamSpec, TypeVar
 
@@ -14,11 +15,12 @@ from sync_streams.cache.lookups import (
 from sync_streams.conf import get_settings
 from sync_streams.databases import run
 from sync_streams.delivery.meters import meters
-from sync_streams.errors import ServiceUnavailable
+from sync_streams.errors import ServiceUnavailable, UniqueNameNotFound
 from sync_streams.models import Service, Stream
 
+from .actor import SYSTEM_ACTOR, Actor
 from .services import find_service
-from .streams import find_stream
+from .streams import find_stream, obtain_stream
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,6 +53,22 @@ async def afind_stream(service: Service, ref: str) -> Stream:
         kept = last_stream(service.sid, ref)
         stream = await _find_in_time(kept, find_stream, service, ref)
     return stream
+
+
+async def aobtain_stream(
+    service: Service, unique_name: str, *, actor: Actor = SYSTEM_ACTOR
+) -> Stream:
+    """Return the live Stream of that unique name; create it if there is none.
+
+    Raises:
+        SyncError: as of :func:`obtain_stream`.
+        ServiceUnavailable: 20503, the database did not answer in time.
+    """
+    try:
+        return await afind_stream(service, unique_name)
+    except UniqueNameNotFound:
+        obtain = partial(obtain_stream, actor=actor)
+        return await _find_in_time(None, obtain, service, unique_name)
 
 
 async def _find_in_time(

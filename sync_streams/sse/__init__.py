@@ -3,6 +3,6 @@
 See https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
-from .views import event_stream
+from .views import event_stream, session_events
 
-__all__ = ["event_stream"]
+__all__ = ["event_stream", "session_events"]

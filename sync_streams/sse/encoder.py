@@ -51,14 +51,16 @@ class SseEncoder:
 
     def message_published(self, event: Event) -> Frame:
         """Write a Message; its SID is the event's id."""
+        name = ""
         if self._render is None:
+            name = "message"
             text = (
                 f'{{"stream_sid":"{event["stream_sid"]}","message":'
                 f'{{"sid":"{event["message_sid"]}","data":{event["text"]}}}}}'
             )
         else:
             text = self._render(json.loads(event["text"]))
-        data = write("message", text, event_id=event["message_sid"])
+        data = write(name, text, event_id=event["message_sid"])
         return SseFrame(data, stream_sid=event["stream_sid"])
 
     def merge(self, waiting: Sequence[Frame]) -> Frame:
@@ -89,12 +91,13 @@ def write(
     """Return an event as it goes over the wire, in UTF-8.
 
     Args:
-        name: the type of the event.
+        name: the type of the event; without one it is a ``message`` to EventSource, and
+            htmx 4 swaps it in.
         text: what its ``data`` is, of any number of lines.
         event_id: what a client that reconnects sends as ``Last-Event-ID``.
         retry: milliseconds until a client should reconnect.
     """
-    lines = [f"event: {name}"]
+    lines = [f"event: {name}"] if name else []
     if event_id:
         lines.append(f"id: {event_id}")
     if retry is not None:

@@ -8,14 +8,18 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpRe
 from django.http.response import HttpResponseBase
 
 from sync_streams import operations
+from sync_streams.conf import get_settings
+from sync_streams.databases import without_transaction
 from sync_streams.errors import (
     AccessForbidden,
     MethodNotAllowed,
     ServiceUnavailable,
     SyncError,
 )
-from sync_streams.models import DEFAULT_SERVICE, Service
+from sync_streams.models import DEFAULT_SERVICE, Service, Stream
+from sync_streams.operations.actor import Actor
 from sync_streams.operations.failures import read_token_from
+from sync_streams.operations.permissions import aauthorize
 from sync_streams.publishing import first_account
 from sync_streams.rest.answers import common_headers, describe_error, error_headers
 from sync_streams.rest.credentials import authenticate
@@ -32,7 +36,7 @@ HEADERS = {
 }
 
 
-async def event_stream(
+async def event_stream(  # noqa: PLR0913 - options of a host project's, by keyword
     request: HttpRequest,
     stream: str | Sequence[str],
     *,
@@ -40,6 +44,7 @@ async def event_stream(
     account_sid: str = "",
     render: Render | None = None,
     is_public: bool = False,
+    create: bool = False,
 ) -> HttpResponseBase:
     """Answer a request of the host project's own async view with a Stream's events.
 
@@ -57,19 +62,48 @@ async def event_stream(
         render: returns the text of an event for the data of a Message, such as HTML;
             by default it is JSON.
         is_public: answer everybody.
+        create: create Streams that are not there; they do not expire.
 
     Returns:
         ``text/event-stream``, or an error as JSON: 403/54007, nobody is logged in;
         404/20404, there is no such Stream; 429/20429; 503/20503.
     """
-    names = [stream] if isinstance(stream, str) else list(stream)
+    names = dict.fromkeys([stream] if isinstance(stream, str) else stream)
     try:
         user = await _user_name(request)
         if not (user or is_public):
             raise AccessForbidden
         found = await operations.afind_service(account_sid or first_account(), service)
+        find = operations.aobtain_stream if create else operations.afind_stream
+        streams = [await find(found, name) for name in names]
         connection = EventStream(_scope(request), encoder_for(render), found, name=user)
-        return await _begin(request, connection, found, names)
+        return await _begin(request, connection, streams)
+    except SyncError as error:
+        return _refuse(request, error)
+
+
+@without_transaction
+@login_not_required
+async def session_events(request: HttpRequest, stream: str) -> HttpResponseBase:
+    """Answer a logged-in user with the events of a Stream, if ``AUTHORIZE`` allows it.
+
+    A view to be routed as it is; the template tag ``stream_events`` looks for its
+    name::
+
+        path("events/<path:stream>/", session_events, name="stream-events")
+
+    The user is the identity that ``AUTHORIZE`` is asked about. Where that is set and
+    allows to create the Stream, it is created if need be. Errors are those of
+    :func:`event_stream`, and 403/54007 if the function refuses.
+    """
+    try:
+        user = await _user_name(request)
+        if not user:
+            raise AccessForbidden
+        service = await operations.afind_service(first_account(), DEFAULT_SERVICE)
+        found = await _find_for(user, service, stream)
+        connection = EventStream(_scope(request), encoder_for(None), service, name=user)
+        return await _begin(request, connection, [found])
     except SyncError as error:
         return _refuse(request, error)
 
@@ -93,21 +127,27 @@ async def stream_events(
         connection = EventStream(
             _scope(request), encoder_for(None), service, identity=identity
         )
-        names = [stream_ref, *request.GET.getlist("stream")]
-        return await _begin(request, connection, service, names)
+        names = dict.fromkeys([stream_ref, *request.GET.getlist("stream")])
+        streams = [await operations.afind_stream(service, name) for name in names]
+        return await _begin(request, connection, streams)
     except SyncError as error:
         return _refuse(request, error)
 
 
+async def _find_for(user: str, service: Service, name: str) -> Stream:
+    # Not trusted, as no bearer of an access token is.
+    actor = Actor(user, connection_id="session", transport="sse")
+    if get_settings().authorize:
+        found = await operations.aobtain_stream(service, name, actor=actor)
+    else:  # or everybody could fill the database by visiting addresses
+        found = await operations.afind_stream(service, name)
+    await aauthorize(actor, "subscribe", found)
+    return found
+
+
 async def _begin(
-    request: HttpRequest,
-    connection: EventStream,
-    service: Service,
-    names: Sequence[str],
+    request: HttpRequest, connection: EventStream, streams: Sequence[Stream]
 ) -> HttpResponseBase:
-    streams = [
-        await operations.afind_stream(service, name) for name in dict.fromkeys(names)
-    ]
     try:
         has_missed = "Last-Event-ID" in request.headers
         await connection.subscribe(streams, has_missed=has_missed)

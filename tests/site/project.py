@@ -10,6 +10,10 @@ from pathlib import Path
 from tests.documents import ROOT, code_blocks
 from tests.programs import Program
 
+START = "docs/getting-started.md"
+FEED = "docs/tutorials/feed.md"
+ORDERS = "docs/tutorials/order-status.md"
+
 ORIGIN = "127.0.0.1:8000"
 RUNSERVER = f"python manage.py runserver {ORIGIN}"
 _FILE = re.compile(r"^(?:#|<!--) ([\w/.]+\.\w+)( \(replaced\))?(?: -->)?\n")

@@ -2,52 +2,18 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
-from tests.browser.conftest import CHROMIUM_FLAGS
 from tests.documents import code_block, code_blocks
 from tests.js.tools import modules
-from tests.programs import free_port
 from tests.service.client import WAIT_SECONDS
-from tests.site.project import (
-    RUNSERVER,
-    Project,
-    built_wheel,
-    names_file,
-    new_environment,
-)
+from tests.site.project import FEED, ORDERS, START, Project, names_file
+from tests.site.steps import USERS, log_in, with_users
 
-START = "docs/getting-started.md"
-FEED = "docs/tutorials/feed.md"
-ORDERS = "docs/tutorials/order-status.md"
 CURSORS = "docs/tutorials/cursors.md"
 DASHBOARD = "docs/tutorials/dashboard.md"
-USERS = ("alice", "bob")
-PASSWORD = "a long password"
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("environment")
-    return new_environment(folder, built_wheel(folder))
-
-
-@pytest.fixture
-def project(environment: Path, tmp_path: Path) -> Project:
-    """A project after the steps that come before the server runs."""
-    project = Project(tmp_path, environment, free_port())
-    install = code_block(START, "sh", "pip install sync-streams")
-    project.shell(install.splitlines()[-1])
-    project.shell(code_block(START, "sh", "token_hex"))
-    project.add_files(START)
-    *steps, last = code_block(START, "sh", "migrate").splitlines()
-    assert last == RUNSERVER
-    project.shell("\n".join(steps))
-    return project
 
 
 def test_a_message_arrives_in_the_second_shell(project: Project) -> None:
@@ -57,42 +23,6 @@ def test_a_message_arrives_in_the_second_shell(project: Project) -> None:
         with project.start(tail, ready="Subscribed to TO") as tailing:
             project.shell(code_block(START, "sh", "/demo/Messages"))
             tailing.wait_for('{"text":"Hello"}')
-
-
-@pytest.fixture
-async def browser(browser_path: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=browser_path, headless=True, args=CHROMIUM_FLAGS
-        )
-        yield browser
-        await browser.close()
-
-
-def with_users(project: Project, *documents: str) -> Project:
-    """Follow tutorials up to the start of the server, with two users."""
-    for document in documents:
-        starts = [b for b in code_blocks(document, "sh") if "startapp" in b]
-        for block in starts:
-            project.shell(block)
-        project.add_files(document)
-    if ORDERS in documents:
-        migrate = code_block(ORDERS, "sh", "makemigrations").splitlines()[:2]
-        project.shell("\n".join(migrate))
-    project.environ["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
-    block = code_block(FEED, "sh", "createsuperuser").splitlines()[0]
-    for user in USERS:
-        project.shell(f"{block.replace('alice', user)} --noinput")
-    return project
-
-
-async def log_in(browser: Browser, project: Project, user: str, path: str) -> Page:
-    page = await (await browser.new_context()).new_page()
-    await page.goto(f"http://{project.origin}{path}")
-    await page.fill("[name=username]", user)
-    await page.fill("[name=password]", PASSWORD)
-    await page.click("[type=submit]")
-    return page
 
 
 async def test_what_one_window_of_the_feed_sends_both_receive(

@@ -1,0 +1,35 @@
+"""Steps of the tutorials that need users, in a project and in a browser."""
+
+from playwright.async_api import Browser, Page
+
+from tests.documents import code_block, code_blocks
+from tests.site.project import FEED, ORDERS, Project
+
+USERS = ("alice", "bob")
+PASSWORD = "a long password"
+
+
+def with_users(project: Project, *documents: str) -> Project:
+    """Follow tutorials up to the start of the server, with two users."""
+    for document in documents:
+        starts = [b for b in code_blocks(document, "sh") if "startapp" in b]
+        for block in starts:
+            project.shell(block)
+        project.add_files(document)
+    if ORDERS in documents:
+        migrate = code_block(ORDERS, "sh", "makemigrations").splitlines()[:2]
+        project.shell("\n".join(migrate))
+    project.environ["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
+    block = code_block(FEED, "sh", "createsuperuser").splitlines()[0]
+    for user in USERS:
+        project.shell(f"{block.replace('alice', user)} --noinput")
+    return project
+
+
+async def log_in(browser: Browser, project: Project, user: str, path: str) -> Page:
+    page = await (await browser.new_context()).new_page()
+    await page.goto(f"http://{project.origin}{path}")
+    await page.fill("[name=username]", user)
+    await page.fill("[name=password]", PASSWORD)
+    await page.click("[type=submit]")
+    return page

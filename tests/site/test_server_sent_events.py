@@ -1,0 +1,80 @@
+"""docs/server-sent-events.md, followed word by word on top of the tutorial."""
+
+import shutil
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.documents import code_block, code_blocks
+from tests.js.tools import modules
+from tests.site.project import ORDERS, Project, names_file
+from tests.site.steps import log_in, with_users
+
+GUIDE = "docs/server-sent-events.md"
+
+
+@pytest.fixture
+def followed(project: Project) -> Project:
+    """The project after the tutorial and the guide, with htmx's scripts."""
+    static = project.folder / "static"
+    static.mkdir()
+    shutil.copy(modules() / "htmx.org/dist/htmx.js", static)
+    shutil.copy(modules() / "htmx-ext-sse/dist/sse.js", static)
+    settings = project.folder / "mysite/settings.py"
+    place = '\nSTATICFILES_DIRS = [BASE_DIR / "static"]\n'
+    settings.write_text(settings.read_text() + place)
+    return with_users(project, ORDERS, GUIDE)
+
+
+async def test_pages_without_a_client_library_follow_an_order(
+    followed: Project, browser: Browser
+) -> None:
+    with followed.serve():
+        first = await log_in(browser, followed, "alice", "/orders/new/")
+        status = first.locator("#status")
+        await expect(status).to_have_text("ordered")
+        plain, htmx = [await first.context.new_page() for _ in range(2)]
+        # Whoever is answered is subscribed.
+        async with plain.expect_response(lambda got: "/events/order-" in got.url):
+            await plain.goto(f"{first.url}plain/")
+        async with (
+            htmx.expect_response(lambda got: "/events/order-" in got.url),
+            htmx.expect_response(lambda got: got.url.endswith("/events/")),
+        ):
+            await htmx.goto(f"{first.url}htmx/")
+        curl = code_block(GUIDE, "sh", "curl").replace("curl -N", "curl -siN")
+        with followed.start(curl, ready="text/event-stream") as reading:
+            await first.get_by_role("button", name="paid").click()
+
+            for page in (first, plain, htmx):
+                await expect(page.locator("#status")).to_have_text("paid")
+            await expect(htmx.locator("li")).to_have_text(["paid"])
+            reading.wait_for('"data":{"status":"paid"}')
+
+
+async def test_orders_of_others_stay_closed(
+    followed: Project, browser: Browser
+) -> None:
+    with followed.serve():
+        alice = await log_in(browser, followed, "alice", "/orders/new/")
+        await expect(alice.locator("#status")).to_have_text("ordered")
+        bob = await log_in(browser, followed, "bob", "/orders/new/")
+        path = alice.url.removeprefix(f"http://{followed.origin}")
+        number = path.strip("/").rpartition("/")[2]
+
+        addresses = [f"/events/order-{number}/", f"{path}events/", f"{path}htmx/"]
+        statuses = [
+            (await bob.request.get(f"http://{followed.origin}{address}")).status
+            for address in addresses
+        ]
+
+    assert statuses == [403, 403, 404]
+
+
+def test_every_block_is_followed() -> None:
+    for language in ("python", "html"):
+        blocks = code_blocks(GUIDE, language)
+        assert blocks
+        assert all(map(names_file, blocks))
+    assert len(code_blocks(GUIDE, "sh")) == 1
+    assert not code_blocks(GUIDE, "js")

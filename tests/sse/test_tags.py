@@ -1,0 +1,241 @@
+"""Template tags, and the view that they lead to: in Chromium, and with curl."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
+from django.template import Context, RequestContext, Template
+from django.test import AsyncClient, RequestFactory, override_settings
+from django.utils.functional import SimpleLazyObject
+from playwright.async_api import BrowserContext, async_playwright, expect
+
+from sync_streams import operations
+from sync_streams.authorize import own_streams
+from sync_streams.models import Stream
+from sync_streams.publishing import apublish
+from tests.browser.conftest import CHROMIUM_FLAGS, listen
+from tests.overrides import sync_settings
+from tests.settings import ACCOUNT_SID
+from tests.sse.client import EventSource
+from tests.sse.pages import application
+from tests.uvicorn_server import serving
+
+
+@pytest.fixture(autouse=True)
+def _urls() -> Iterator[None]:
+    with override_settings(ROOT_URLCONF="tests.sse.pages"):
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A site with a Stream ``board`` and a user ``ada``."""
+
+    origin: str
+    session: str
+
+    def events(self, stream: str, *, session: str | None = None) -> EventSource:
+        """Open the events of a Stream as the user."""
+        value = self.session if session is None else session
+        url = f"{self.origin}/events/{stream}/"
+        return EventSource(url, Cookie=f"sessionid={value}")
+
+
+@pytest.fixture
+async def host(transactional_db: None) -> AsyncIterator[Host]:
+    service = await operations.afind_service(ACCOUNT_SID, "default")
+    await operations.aobtain_stream(service, "board")
+    client: Any = AsyncClient()
+    await client.aforce_login(await User.objects.acreate(username="ada"))
+    async with serving(application) as port:
+        yield Host(f"http://127.0.0.1:{port}", client.cookies["sessionid"].value)
+
+
+@pytest.fixture
+async def profile(browser_path: str, host: Host) -> AsyncIterator[BrowserContext]:
+    """A browser in which ada is logged in."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=browser_path, headless=True, args=CHROMIUM_FLAGS
+        )
+        context = await browser.new_context()
+        cookie: Any = {"name": "sessionid", "value": host.session, "url": host.origin}
+        await context.add_cookies([cookie])
+        yield context
+        await browser.close()
+
+
+CSRF: dict[str, dict[str, Any]] = {
+    "cookie": {},
+    "httponly": {"CSRF_COOKIE_HTTPONLY": True},
+    "session": {"CSRF_USE_SESSIONS": True},
+    "names": {"CSRF_COOKIE_NAME": "x.y", "CSRF_HEADER_NAME": "HTTP_X_OTHER"},
+}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("csrf", CSRF)
+async def test_the_tag_connects_a_page(
+    csrf: str, host: Host, profile: BrowserContext
+) -> None:
+    complaints: list[str] = []
+    with override_settings(**CSRF[csrf]):
+        page = await profile.new_page()
+        listen(page, complaints)
+        await page.goto(f"{host.origin}/client")
+        await expect(page.locator("#out")).to_have_text("subscribed")
+
+        await apublish("board", {"text": "Hello <b>"})
+
+        await expect(page.locator("#out")).to_have_text("Hello <b>")
+    assert complaints == []
+
+
+@pytest.mark.browser
+async def test_a_page_without_a_user_says_what_is_wrong(
+    host: Host, profile: BrowserContext
+) -> None:
+    complaints: list[str] = []
+    await profile.clear_cookies()
+    page = await profile.new_page()
+    listen(page, complaints)
+    async with page.expect_console_message(
+        lambda said: "no access token: /token/ answers HTTP 403" in said.text
+    ):
+        await page.goto(f"{host.origin}/client")
+
+    assert await page.evaluate("syncStreams.state") == "closed"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("version", ["htmx2", "htmx4"])
+async def test_htmx_needs_no_other_script(
+    version: str, host: Host, profile: BrowserContext
+) -> None:
+    page = await profile.new_page()
+    # Whoever is answered is subscribed.
+    async with (
+        page.expect_response(lambda answer: "/events/" in answer.url),
+        page.expect_response(lambda answer: "/rendered/" in answer.url),
+    ):
+        await page.goto(f"{host.origin}/page/{version}")
+
+    await apublish("board", {"text": "<b>one</b>"})
+    await apublish("board", {"text": "two"})
+
+    await expect(page.locator("li")).to_have_text(["<b>one</b>", "two"])
+    await expect(page.locator("p")).to_have_text("fetched")
+
+
+async def test_the_view_serves_what_curl_asks_for(host: Host) -> None:
+    command = ["curl", "-sN", "-b", f"sessionid={host.session}"]
+    program = await asyncio.create_subprocess_exec(
+        *command, f"{host.origin}/events/board/", stdout=asyncio.subprocess.PIPE
+    )
+    assert program.stdout is not None
+    assert (await program.stdout.readline()).startswith(b"retry: ")
+    await apublish("board", {"n": 1})
+    lines = [await program.stdout.readline() for _ in range(4)]
+    program.kill()
+    await program.wait()
+
+    assert lines[1] == b"event: message\n"
+    assert b'"data":{"n":1}' in lines[3]
+
+
+async def test_the_view_refuses_who_is_not_logged_in(host: Host) -> None:
+    async with host.events("board", session="x") as events:
+        assert (await events.answer.json())["code"] == 54007
+
+
+async def test_the_view_asks_the_hook_as_for_an_access_token(host: Host) -> None:
+    with sync_settings(authorize=own_streams()):
+        async with host.events("board") as refused, host.events("adam") as other:
+            answers = [await each.answer.json() for each in (refused, other)]
+        async with host.events("ada:1") as events:
+            await apublish("ada:1", {"n": 1})
+            event = await events.next()
+
+    assert [answer["code"] for answer in answers] == [54007, 54007]
+    assert event.json["message"]["data"] == {"n": 1}
+    assert not await Stream.objects.filter(unique_name="adam").aexists()
+
+
+async def test_the_view_creates_nothing_where_nobody_decides(host: Host) -> None:
+    async with host.events("other") as events:
+        assert (await events.answer.json())["code"] == 20404
+
+    assert not await Stream.objects.filter(unique_name="other").aexists()
+
+
+def render(source: str, context: Context | None = None) -> str:
+    template = Template("{% load sync_streams %}" + source)
+    return template.render(context or Context())
+
+
+def test_events_of_any_name_stand_in_one_attribute() -> None:
+    name = "a\"b' onload=<x>/é"
+
+    html = render("<p {% stream_events name %}>", Context({"name": name}))
+
+    address = "/events/a%22b&#x27;%20onload=%3Cx%3E/%C3%A9/"
+    assert html == f'<p hx-ext="sse" sse-connect="{address}">'
+
+
+def test_attributes_are_those_of_the_version() -> None:
+    html = render('{% stream_events "a" htmx=4 %}')
+    address = render('{% stream_events_url "a" %}')
+    path = render('{% stream_events view="/other/" %}')
+
+    assert html == 'hx-sse:connect="/events/a/"'
+    assert address == "/events/a/"
+    assert path == 'hx-ext="sse" sse-connect="/other/"'
+
+
+@pytest.mark.parametrize(
+    ("tag", "meant"),
+    [
+        ('{% sync_streams "nowhere" %}', "TokenView"),
+        ('{% stream_events "a" view="nowhere" %}', "session_events"),
+    ],
+)
+def test_a_view_that_is_not_there_is_told(tag: str, meant: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f'named "nowhere".*{meant}'):
+        render(tag)
+
+
+class Nonce:
+    """As lazy as Django's: false until somebody wants it."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return "abc"
+
+
+def test_the_nonce_is_that_of_the_policy(rf: RequestFactory) -> None:
+    request: Any = rf.get("/")
+    assert "nonce" not in render("{% sync_streams %}", RequestContext(request))
+
+    given = render('{% sync_streams nonce="x" %}', RequestContext(request))
+    django = RequestContext(request, {"csp_nonce": Nonce()})
+    request.csp_nonce = SimpleLazyObject(lambda: "def")
+    package = RequestContext(request)
+
+    assert '<script type="module" nonce="x">' in given
+    assert '<script type="module" nonce="abc">' in render("{% sync_streams %}", django)
+    assert '<script type="module" nonce="def">' in render("{% sync_streams %}", package)
+
+
+def test_addresses_are_written_for_scripts() -> None:
+    html = render(
+        "{% sync_streams address %}", Context({"address": '/t?a="&</script>'})
+    )
+
+    assert r'"/t?a\u003D\u0022\u0026\u003C/script\u003E"' in html
+    assert html.count("</script>") == 1
