@@ -20,10 +20,10 @@ PARTIAL_RESULTS = ROOT / "bench" / ".cache" / "results"
 
 
 def main() -> None:
-    """Run the scenarios asked for; print and write what they give."""
+    """Run the requested scenarios; print and write their results."""
     options = _options()
     machine.raise_descriptor_limit()
-    # An end by signal, too, has to stop the servers that were started.
+    # A signal must also stop the servers that were started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     with ExitStack() as stack:
         redis_url = ""
@@ -40,10 +40,10 @@ def _options() -> argparse.Namespace:
         "scenarios",
         nargs="*",
         metavar="scenario",
-        help=f"of: {', '.join(SCENARIOS)}; without any: all",
+        help=f"any of {', '.join(SCENARIOS)} (default: all)",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="one short run of each, few sizes"
+        "--quick", action="store_true", help="one short run of each, with few sizes"
     )
     parser.add_argument("--repeats", type=int)
     parser.add_argument(
@@ -64,7 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--output",
         type=Path,
-        help="folder of the results; bench/results for a whole run",
+        help="folder for the results; bench/results for a whole run",
     )
     options = parser.parse_args()
     if unknown := set(options.scenarios) - set(SCENARIOS):

@@ -1,4 +1,4 @@
-"""The bench's account, and the access token that its subscribers connect with."""
+"""The benchmark's account, and the access token its subscribers connect with."""
 
 import time
 
@@ -15,11 +15,11 @@ ENVIRONMENT = {
     "SYNC_API_KEY_SID": API_KEY_SID,
     "SYNC_API_KEY_SECRET": API_KEY_SECRET,
 }
-"""What ``project.settings`` reads."""
+"""Environment variables that ``project.settings`` reads."""
 
 
 def access_token() -> str:
-    """Return a token for the default Service, good for a day."""
+    """Return a token for the default Service, valid for one day."""
     now = int(time.time())
     grants = {"identity": "bench", "data_sync": {"service_sid": "default"}}
     claims = {"iss": API_KEY_SID, "sub": ACCOUNT_SID, "iat": now, "exp": now + 86_000}

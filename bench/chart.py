@@ -26,7 +26,7 @@ _STYLE = """
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Write one picture of a scenario's rows."""
+    """Write one chart of a scenario's rows."""
     parts: list[str] = []
     top = 10
     for case in dict.fromkeys(row.case for row in rows):

@@ -1,4 +1,4 @@
-"""Who is measured: how each server is started and spoken to."""
+"""Contenders: how each server is started, and how clients talk to it."""
 
 import os
 import tempfile
@@ -17,12 +17,12 @@ PROTOCOLS = (
     *("--http", "sync_streams.uvicorn:BoundedHttpProtocol"),
     *("--ws", "sync_streams.uvicorn:FramePathProtocol"),
 )
-"""uvicorn's options for the product's own protocol classes."""
+"""uvicorn options for the product's own protocol classes."""
 
 EVENTSTREAM = "bench.baselines.eventstream:application"
 
 Make = Callable[[int, dict[str, str]], Server]
-"""Makes a server for a port and an environment."""
+"""Creates a server for a port and an environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +36,15 @@ class Contender:
 
     make: Make
     dialect: Callable[[int, int], Dialect]
-    """Makes the dialect for a number of Streams and a size of data."""
+    """Creates the dialect for a number of Streams and a size of data."""
 
     http: Callable[[int, int], Dialect] | None = None
-    """Makes the one that publishes over HTTP, if it can be published to so."""
+    """Creates the dialect that publishes over HTTP, if the server supports that."""
 
     env: Callable[[], dict[str, str]] = dict
     needs_redis: bool = False
     missing: Callable[[], str] = lambda: ""
-    """Says why it cannot run here; empty when it can."""
+    """Returns why it cannot run here; empty if it can."""
 
     def start(self, redis_url: str = "", **env: str) -> Server:
         """Return the server, not yet started, on a free port."""
@@ -88,7 +88,7 @@ def granian(application: str) -> Make:
 
 @lru_cache(maxsize=1)
 def product_environment() -> dict[str, str]:
-    """Make a database for the product, once; return the environment that names it."""
+    """Create a database for the product once; return the environment that names it."""
     env = accounts.ENVIRONMENT | {
         "DATA_DIR": tempfile.mkdtemp(prefix="bench-product-"),
         "DJANGO_SETTINGS_MODULE": "bench.settings",

@@ -1,6 +1,6 @@
-"""How each contender is spoken to: opening frames, publish templates, markers.
+"""How to talk to each contender: opening frames, publish templates, markers.
 
-A dialect is data only; the load generator below it knows no protocol.
+A dialect is only data; the load generator itself knows no protocol.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from . import accounts, wire
 
 Step = tuple[bytes, bytes]
-"""What is sent, and what has to be seen before the next step."""
+"""What is sent, and what must be received before the next step."""
 
 HEAD = b"\r\n\r\n"
 KEEP_ALIVE = {"Connection": "keep-alive"}
@@ -17,17 +17,17 @@ KEEP_ALIVE = {"Connection": "keep-alive"}
 
 @dataclass(frozen=True, kw_only=True)
 class Acknowledgement:
-    """How a subscriber answers each frame that holds a needle: with the frame's id."""
+    """How a subscriber acknowledges each frame that contains a needle: by its id."""
 
     needle: bytes
-    """What the id follows."""
+    """Bytes just before the id."""
 
     length: int
-    """Bytes of the id."""
+    """Length of the id in bytes."""
 
     head: bytes
     tail: bytes
-    """What stands around the id in the answer."""
+    """What surrounds the id in the acknowledgement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,25 +35,25 @@ class Dialect:
     """One way of subscribing and one way of publishing."""
 
     subscribe: dict[int, list[Step]]
-    """Opening steps of a subscriber, by number of its Stream."""
+    """Opening steps of a subscriber, by Stream number."""
 
     templates: dict[int, bytes]
-    """A whole publish request with a blank stamp in it, by number of the Stream."""
+    """A complete publish request with a blank stamp in it, by Stream number."""
 
     publisher: list[Step] = field(default_factory=list)
     """Opening steps of a publisher."""
 
     reply: bytes = b"published"
-    """What is in a good answer to a publish."""
+    """Found in a successful response to a publish."""
 
     error: bytes = b'"error"'
-    """What is in a bad one."""
+    """Found in a failed one."""
 
     autos: list[Step] = field(default_factory=list)
-    """What the server may ask, and the frame that answers it."""
+    """Requests that the server may send, each with the frame that answers it."""
 
     acknowledgement: Acknowledgement | None = None
-    """What subscribers answer to each notification, if they do."""
+    """How subscribers acknowledge each notification, if they do."""
 
     subscriber_framing: str = "ws"
     """``ws`` frames or a ``raw`` byte stream."""
@@ -63,7 +63,7 @@ class Dialect:
 
 
 def tutorial(streams: int, size: int) -> Dialect:
-    """Speak to a consumer as the Channels tutorial has it: the URL says where."""
+    """Talk to a consumer like the Channels tutorial's, which the URL selects."""
     data = wire.stamped_data(size)
     return Dialect(
         subscribe={n: [(wire.upgrade(f"/ws/{n}/"), HEAD)] for n in range(streams)},
@@ -75,7 +75,7 @@ def tutorial(streams: int, size: int) -> Dialect:
 
 
 def tutorial_http(streams: int, size: int) -> Dialect:
-    """Subscribe as :func:`tutorial` does, and post what is said to its socket."""
+    """Subscribe as :func:`tutorial` does, but publish with HTTP POST."""
     data = wire.stamped_data(size)
     bodies = {n: wire.compact({"stream": str(n), "data": data}) for n in range(streams)}
     return Dialect(
@@ -86,7 +86,7 @@ def tutorial_http(streams: int, size: int) -> Dialect:
 
 
 def product(streams: int, size: int) -> Dialect:
-    """Speak the product's JSON socket."""
+    """Use the product's JSON socket."""
     connect = [
         (wire.upgrade("/v1/websocket"), HEAD),
         (
@@ -153,7 +153,7 @@ def _establishment(stream: int) -> Step:
 
 
 def stream_sid(stream: int) -> str:
-    """Return the SID of a Stream that was made for this dialect."""
+    """Return the SID of a Stream that was created for this dialect."""
     return f"TO{stream:032x}"
 
 
@@ -179,7 +179,7 @@ def _twilsock(
 
 
 def rest(streams: int, size: int) -> Dialect:
-    """Subscribe over the product's JSON socket, publish over its REST front."""
+    """Subscribe over the product's JSON socket, publish over REST."""
     data = wire.compact(wire.stamped_data(size)).decode()
     # The stamp must not be percent-encoded: it is filled in later.
     body = urlencode({"Data": data}, safe=wire.STAMP.decode().replace("#", "")).encode()
@@ -196,7 +196,7 @@ def rest(streams: int, size: int) -> Dialect:
 
 
 def empty(_streams: int, size: int) -> Dialect:
-    """Post what a publish posts, to the empty view."""
+    """Send a publish request to the empty view."""
     (publication,) = rest(1, size).templates.values()
     _, _, body = publication.partition(HEAD)
     return Dialect(
@@ -213,7 +213,7 @@ def _post(path: str, body: bytes) -> bytes:
 
 
 def socket_io(streams: int, size: int) -> Dialect:
-    """Speak Socket.IO 4 over a WebSocket, one room per Stream."""
+    """Use Socket.IO 4 over a WebSocket, one room per Stream."""
     path = "/socket.io/?EIO=4&transport=websocket&stream="
     data = wire.stamped_data(size)
     hello: Step = (wire.text_frame(b"40"), b"40{")
@@ -259,7 +259,7 @@ def event_stream(streams: int, size: int) -> Dialect:
 
 
 def listener(streams: int, _size: int) -> Dialect:
-    """Listen only: to a server that sends by itself."""
+    """Only receive, from a server that sends by itself."""
     return Dialect(
         subscribe={n: [(wire.upgrade("/"), HEAD)] for n in range(streams)},
         templates={},

@@ -1,4 +1,4 @@
-"""``python -m bench.document``: writes the last results into docs/performance.md."""
+"""``python -m bench.document``: writes the latest results to docs/performance.md."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -14,32 +14,32 @@ BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 
 Row = dict[str, Any]
 Cell = Callable[[str], str]
-"""Gives a contender's figure as text; empty if there is none."""
+"""Returns a contender's figure as text; empty if there is none."""
 
 
 class Results:
-    """The JSON files of one whole run."""
+    """The JSON files of one complete run."""
 
     def __init__(self) -> None:
-        """Read them."""
+        """Read the files."""
         files = sorted(RESULTS.glob("*.json"))
         self.runs = {file.stem: json.loads(file.read_text()) for file in files}
 
     @property
     def contenders(self) -> list[str]:
-        """Return who was measured, in the order of the run."""
+        """Return the measured contenders, in the order of the run."""
         rows = (row for run in self.runs.values() for row in run["rows"])
         return list(dict.fromkeys(row["contender"] for row in rows))
 
     def find(self, scenario: str, case: str, contender: str) -> Row | None:
-        """Return one row that holds figures."""
+        """Return one row, if it has figures."""
         for row in self.runs.get(scenario, {"rows": []})["rows"]:
             if (row["case"], row["contender"]) == (case, contender) and row["values"]:
                 return dict(row)
         return None
 
     def cell(self, scenario: str, case: str, field: str = "median") -> Cell:
-        """Return the column of a field, whose median counts if it has several."""
+        """Return the column of a field, or of its median if it has several values."""
 
         def text(contender: str) -> str:
             row = self.find(scenario, case, contender)
@@ -130,7 +130,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def main() -> None:
-    """Put the figures between their marks."""
+    """Insert the figures between their markers."""
     before, _, rest = DOCUMENT.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     DOCUMENT.write_text(f"{before}{BEGIN}\n{render(Results())}\n{END}{after}")

@@ -1,4 +1,4 @@
-"""What the product has set itself to reach, as ratios within one run."""
+"""The product's performance goals, as ratios within one run."""
 
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -17,19 +17,19 @@ RATIOS = [
     ("product-frames", "node-socket.io", 1.0),
     ("product-frames", "nchan", 0.6),
 ]
-"""Who, against whom, at least how many times the deliveries per CPU second."""
+"""Contender, baseline, and minimum ratio of deliveries per CPU second."""
 
 MAX_FLATNESS = 1.5
 MAX_CONNECTION_KB = 20
 MAX_REST_COST = 1.25
 MIN_HTTP_RATIO = 1.0
-"""Publishes over HTTP, against the same in Node with ``ws``."""
+"""Publishes over HTTP, relative to Node with ``ws``."""
 
 MIN_SCALING = 1.8
 
 
 def judge(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a line for each goal that these rows can tell about."""
+    """Yield a line for each goal that these rows cover."""
     yield from _deliveries(rows)
     for size in (300, 5000):
         yield from _flatness(rows, size)

@@ -5,7 +5,7 @@ Histogram = dict[int, int]
 
 
 def difference(later: Histogram, earlier: Histogram) -> Histogram:
-    """Return what was counted between two snapshots."""
+    """Return the counts between two snapshots."""
     return {
         bucket: count - earlier.get(bucket, 0)
         for bucket, count in later.items()
@@ -14,7 +14,7 @@ def difference(later: Histogram, earlier: Histogram) -> Histogram:
 
 
 def percentile(histogram: Histogram, percent: float) -> float:
-    """Return a percentile in milliseconds; 0 when nothing was counted."""
+    """Return a percentile in milliseconds; 0 if nothing was counted."""
     rank = sum(histogram.values()) * percent / 100
     for bucket in sorted(histogram):
         rank -= histogram[bucket]

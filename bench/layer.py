@@ -1,8 +1,9 @@
 """``python -m bench.layer LAYER JOB URL PUBLISHERS MESSAGES``: one layer, alone.
 
-Prints µs of this process's CPU a Message and Messages a second, as JSON. The layers are
-``ours`` and ``pubsub``, channels-redis' with redis-py for the rate. The jobs are
-``publish``, in the rate, and ``receive``, what another process publishes.
+Prints this process's CPU time per Message in µs, and Messages per second, as JSON. The
+layers are ``ours`` and ``pubsub``: channels-redis' layer, with redis-py for the rate
+limit. The jobs are ``publish``, within the rate limit, and ``receive``, from another
+process.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from sync_streams.redis.scripts import SPEND
 GROUP = "sync_streams.stream.TO" + "b" * 32
 STREAMS = 100
 FREE = 1_000_000, 1_000_000
-"""A rate that refuses nothing."""
+"""A rate limit that refuses nothing."""
 
 EVENT = {
     "type": "message.published",
@@ -33,7 +34,7 @@ EVENT = {
     "origin": None,
 }
 AT_ONCE, PAUSE_SECONDS = 16, 0.004
-"""How the other process publishes: steadily, not as fast as it can."""
+"""How the other process publishes: at a steady rate, not as fast as possible."""
 
 
 class Layer(Protocol):
@@ -42,14 +43,14 @@ class Layer(Protocol):
     layer: Any
 
     async def publish(self, number: int) -> None:
-        """Spend the rate and publish."""
+        """Check the rate limit and publish."""
 
     async def close(self) -> None:
         """Close the connections."""
 
 
 class Ours:
-    """One script, all commands of a turn together."""
+    """One script; all commands of a loop iteration are sent together."""
 
     def __init__(self, url: str) -> None:
         self.layer = RedisChannelLayer(hosts=[url])
@@ -66,7 +67,7 @@ class Ours:
 
 
 class PubSub:
-    """A script, and then the layer."""
+    """A script for the rate limit, then the layer."""
 
     def __init__(self, url: str) -> None:
         self.layer = RedisPubSubChannelLayer(hosts=[url])
@@ -90,7 +91,7 @@ LAYERS: dict[str, type[Ours] | type[PubSub]] = {"ours": Ours, "pubsub": PubSub}
 
 
 async def publish(layer: Ours | PubSub, publishers: int, count: int) -> list[float]:
-    """Publish from so many at once."""
+    """Publish from *publishers* tasks at once."""
 
     async def repeat(times: int) -> None:
         for number in range(times):
@@ -104,7 +105,7 @@ async def publish(layer: Ours | PubSub, publishers: int, count: int) -> list[flo
 
 
 async def receive(layer: Ours | PubSub, url: str, count: int) -> list[float]:
-    """Receive what another process publishes."""
+    """Receive Messages that another process publishes."""
     channel = await layer.layer.new_channel()
     await layer.layer.group_add(GROUP, channel)
     received, done = [], asyncio.Event()
@@ -130,7 +131,7 @@ async def receive(layer: Ours | PubSub, url: str, count: int) -> list[float]:
 
 
 async def steady(layer: Ours | PubSub, count: int) -> list[float]:
-    """Publish steadily."""
+    """Publish at a steady rate."""
     for number in range(0, count, AT_ONCE):
         together = range(number, min(number + AT_ONCE, count))
         await asyncio.gather(*map(layer.publish, together))
@@ -139,7 +140,7 @@ async def steady(layer: Ours | PubSub, count: int) -> list[float]:
 
 
 async def main(name: str, job: str, url: str, publishers: int, count: int) -> None:
-    """Do one job and print its figures."""
+    """Run one job and print its figures."""
     layer = LAYERS[name](url)
     if job == "publish":
         figures = await publish(layer, publishers, count)

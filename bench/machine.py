@@ -1,4 +1,4 @@
-"""What the machine is and does: cores, limits, CPU time and memory, from /proc(5)."""
+"""The machine's cores, limits, CPU time and memory, from /proc(5)."""
 
 import os
 import platform
@@ -10,37 +10,37 @@ from pathlib import Path
 TICKS = os.sysconf("SC_CLK_TCK")
 QUIET_SECONDS = 0.5
 QUIET_SHARE = 0.05
-"""Share of a core that may be in use while it counts as quiet."""
+"""Share of a core up to which it counts as quiet."""
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def descriptor_limits() -> tuple[int, int]:
-    """Return how many files a process may open: now, and at most."""
+    """Return the soft and hard limits of open files."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def raise_descriptor_limit() -> None:
-    """Raise the limit of open files to the most this process may have."""
+    """Raise the limit of open files to this process's maximum."""
     _, most = descriptor_limits()
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def cores() -> tuple[set[int], set[int]]:
-    """Return the server's core and the load generator's: two, if there are two."""
+    """Return the server's cores and the load generator's; separate if possible."""
     available = sorted(os.sched_getaffinity(0))
     return {available[0]}, {available[-1]}
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
+    """Return a free port on the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and all that descend from it."""
+    """Return a process and all its descendants."""
     members = [pid]
     for member in members:
         for task in Path(f"/proc/{member}/task").glob("*/children"):
@@ -49,7 +49,7 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    """Return the CPU time that processes have used so far, in seconds."""
+    """Return the CPU time that the processes have used so far, in seconds."""
     total = 0
     for pid in pids:
         fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
@@ -58,13 +58,13 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 def rss_bytes(pids: list[int]) -> int:
-    """Return the memory that processes hold, in bytes."""
+    """Return the processes' resident memory, in bytes."""
     statm = (_read(Path(f"/proc/{pid}/statm")).split() for pid in pids)
     return sum(int(fields[1]) * PAGE_BYTES for fields in statm if fields)
 
 
 def busy_seconds(core: int) -> float:
-    """Return the CPU time that anybody has used on one core so far."""
+    """Return the total CPU time used on one core so far, in seconds."""
     for line in _read(Path("/proc/stat")).splitlines():
         name, *fields = line.split()
         if name == f"cpu{core}":
@@ -74,7 +74,7 @@ def busy_seconds(core: int) -> float:
 
 
 def wait_until_quiet(seconds: float) -> None:
-    """Wait until nobody uses the server's core, for so long at most."""
+    """Wait at most *seconds* until the server's core is idle."""
     (core,) = cores()[0]
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -85,7 +85,7 @@ def wait_until_quiet(seconds: float) -> None:
 
 
 def describe() -> dict[str, object]:
-    """Return what a reader has to know about this machine."""
+    """Return the facts about this machine that matter to readers."""
     info = _read(Path("/proc/cpuinfo")).splitlines()
     models = [line.partition(":")[2].strip() for line in info if "model name" in line]
     memory = os.sysconf("SC_PHYS_PAGES") * PAGE_BYTES

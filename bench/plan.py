@@ -1,4 +1,4 @@
-"""How thoroughly to measure, whom, and the way to run one trial."""
+"""Plan: how thoroughly to measure, which contenders, and how to run one trial."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,17 +23,17 @@ class Plan:
 
     warm_up: float = 1.0
     only: Sequence[str] = ()
-    """Names of contenders; empty: all."""
+    """Names of contenders; empty means all."""
 
     quick: bool = False
     patience: float = 20.0
-    """Seconds to wait, at most, for a server's core that nobody else uses."""
+    """Maximum seconds to wait for the server's core to be idle."""
 
     redis_url: str = ""
     skipped: set[str] = field(default_factory=set)
 
     def contenders(self, *groups: str) -> Iterator[Contender]:
-        """Yield those who were asked for and can run here; say who cannot."""
+        """Yield the requested contenders that can run here; print those that cannot."""
         for contender in CONTENDERS:
             if self.only and contender.name not in self.only:
                 continue
@@ -49,9 +49,9 @@ class Plan:
         *orders: str,
         dialect: MakeDialect | None = None,
     ) -> list[Measurement]:
-        """Start a server, follow the orders one after the other, stop it.
+        """Start a server, run the commands one after the other, stop it.
 
-        Returns one measurement per order, or none when the contender failed.
+        Returns one measurement per command, or none if the contender failed.
         """
         try:
             with self.running(contender, load, dialect=dialect) as (server, generator):
@@ -67,7 +67,7 @@ class Plan:
         *orders: str,
         dialect: MakeDialect | None = None,
     ) -> list[list[Measurement]]:
-        """Repeat a trial; return the measurements of each order together."""
+        """Repeat a trial; return the measurements grouped by command."""
         trials = [
             trial
             for _ in range(self.repeats)
@@ -83,7 +83,7 @@ class Plan:
         *,
         dialect: MakeDialect | None = None,
     ) -> Iterator[tuple[Server, Generator]]:
-        """Hold a fresh server and the load generator, its connections open."""
+        """Run a fresh server and the load generator with its connections open."""
         spoken = (dialect or contender.dialect)(load.streams, load.size)
         redis_url = self.redis_url if contender.needs_redis else ""
         machine.wait_until_quiet(self.patience)

@@ -1,4 +1,4 @@
-"""A server under test: started as a child, pinned to cores, stopped by its pid."""
+"""A server under test: a child process, pinned to cores, stopped by its pid."""
 
 import os
 import shutil
@@ -21,11 +21,11 @@ STOP_SECONDS = 5
 
 
 class ServerFailed(Exception):
-    """A server did not come up or went away; carries the end of what it printed."""
+    """A server did not start or exited; the message ends with its last output."""
 
 
 class Server:
-    """One server process with its children, from ``start`` to ``stop``."""
+    """One server process with its children, from start to stop."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class Server:
         Args:
             command: program and arguments.
             port: what it listens on, on the loopback interface.
-            env: what it finds in its environment beside ours.
-            on: cores; the server's core by default.
-            folder: a folder of its own, removed at the end.
+            env: environment variables in addition to ours.
+            on: cores to run on; by default the server's.
+            folder: its own folder, removed at the end.
         """
         self.command = list(command)
         self.port = port
@@ -80,7 +80,7 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """End the server and its children: politely first."""
+        """Stop the server and its children, gracefully at first."""
         self._signal(signal.SIGTERM)
         try:
             self.process.wait(STOP_SECONDS)
@@ -98,12 +98,12 @@ class Server:
         return machine.family(self.process.pid)
 
     def printed(self) -> str:
-        """Return the end of what the server printed."""
+        """Return the server's last output."""
         self.log.seek(0)
         return self.log.read().decode(errors="replace")[-2000:]
 
     def _signal(self, number: int) -> None:
-        # The children stand in the same session, so they are reached as one group.
+        # The children are in the same session, so they can be signalled as one group.
         try:
             os.killpg(self.process.pid, number)
         except ProcessLookupError:
@@ -127,13 +127,13 @@ def python(module: str, *arguments: str) -> list[str]:
 
 
 def run(command: Sequence[str], *, env: Mapping[str, str]) -> None:
-    """Run a program to its end."""
+    """Run a program until it exits."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | dict(env)
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
 
 
 def redis() -> Server:
-    """Return a Redis that keeps nothing, on the load generator's core."""
+    """Return a Redis without persistence, on the load generator's core."""
     port = machine.free_port()
     options = ["--port", str(port), "--save", "", "--appendonly", "no"]
     command = ["redis-server", "--bind", "127.0.0.1", *options]

@@ -1,6 +1,6 @@
 """``python -m bench.proxy PORT MILLISECONDS``: a loopback proxy that delays both ways.
 
-It prints the port that it listens on, and stands for the network between a worker and a
+It prints the port that it listens on, and simulates the network between a worker and
 Redis on another machine.
 """
 
@@ -9,10 +9,10 @@ import sys
 
 
 class Delaying(asyncio.Protocol):
-    """Passes on what it reads, later."""
+    """Forwards what it reads, after a delay."""
 
     def __init__(self, delay: float) -> None:
-        """Make one end; its peer is set once there is one."""
+        """Create one end; its peer is set later."""
         self._delay = delay
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
@@ -24,7 +24,7 @@ class Delaying(asyncio.Protocol):
         self.transport = transport
 
     def join(self, peer: "Delaying") -> None:
-        """Pass on to a peer, first what was read before."""
+        """Forward to a peer, starting with what has been read already."""
         self.peer = peer
         for data in self._early:
             self.data_received(data)
@@ -42,10 +42,10 @@ class Delaying(asyncio.Protocol):
 
 
 class Front(Delaying):
-    """The end that clients connect to."""
+    """The end to which clients connect."""
 
     def __init__(self, port: int, delay: float) -> None:
-        """Stand before a port of this machine."""
+        """Forward to a port of this machine."""
         super().__init__(delay)
         self._port = port
 
@@ -62,7 +62,7 @@ class Front(Delaying):
 
 
 async def main(port: int, milliseconds: float) -> None:
-    """Delay until terminated: half of the time each way."""
+    """Run until terminated, adding half of the delay each way."""
     loop = asyncio.get_running_loop()
     delay = milliseconds / 2000
     server = await loop.create_server(lambda: Front(port, delay), "127.0.0.1", 0)

@@ -81,19 +81,19 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def figure(row: Row) -> str:
-    """Return a row's median, or that there is none."""
+    """Return a row's median, or a placeholder if it has none."""
     return number(row.median) if row.values else "failed"
 
 
 def number(value: float) -> str:
-    """Return a figure with three digits that mean something."""
+    """Return a figure with three significant digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def write(
     rows: Sequence[Row], path: Path, *, command: str, goals: Sequence[str]
 ) -> None:
-    """Write rows of one scenario as JSON, with the machine they come from."""
+    """Write the rows of one scenario as JSON, with a description of the machine."""
     result = {
         "command": command,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

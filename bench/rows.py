@@ -10,11 +10,11 @@ from .generator import Measurement
 
 @dataclass(kw_only=True)
 class Row:
-    """What several runs of the same thing gave."""
+    """Results of several runs of the same case."""
 
     scenario: str
     case: str
-    """What was done, ``300 subscribers``; contenders are compared within a case."""
+    """The case, such as ``300 subscribers``; contenders are compared within it."""
 
     contender: str
     unit: str
@@ -23,25 +23,25 @@ class Row:
 
     less_is_better: bool = False
     p50: list[float] = field(default_factory=list)
-    """Latency in milliseconds, once per run; empty where it makes no sense."""
+    """Latency in milliseconds, once per run; empty where it does not apply."""
 
     p99: list[float] = field(default_factory=list)
     lost: int = 0
-    """Messages that a subscriber should have got and did not, over all runs."""
+    """Messages that subscribers should have received but did not, over all runs."""
 
     errors: int = 0
     closed: int = 0
     generator_cpu: float = 0.0
-    """Share of its core that the load generator used, at most."""
+    """Maximum share of its core that the load generator used."""
 
     server_cpu: float = 0.0
-    """CPU seconds a second that the server used, median."""
+    """Median CPU seconds per second that the server used."""
 
     foreign_cpu: float = 0.0
-    """Share of the server's core that others used, at most."""
+    """Maximum share of the server's core that other processes used."""
 
     ratio: float | None = None
-    """Against the scenario's baseline in the same case."""
+    """Relative to the scenario's baseline in the same case."""
 
     note: str = ""
 
@@ -52,12 +52,12 @@ class Row:
 
     @property
     def per_core(self) -> float:
-        """The figure per CPU second of the server: free of other people's noise."""
+        """The figure per CPU second of the server, unaffected by other load."""
         return self.median / self.server_cpu if self.server_cpu else 0.0
 
     @property
     def comparable(self) -> float:
-        """What ratios compare: rates per CPU second of the server, else the figure."""
+        """The value used for ratios: a rate per CPU second, or else the figure."""
         is_rate = self.server_cpu and not self.less_is_better
         return self.per_core if is_rate else self.median
 
@@ -73,7 +73,7 @@ class Row:
 def of_deliveries(
     runs: Sequence[Measurement], *, scenario: str, case: str, contender: str
 ) -> Row:
-    """Return deliveries a second, with the time that a delivery took."""
+    """Return deliveries per second, with the delivery latency."""
     row = Row(
         scenario=scenario,
         case=case,
@@ -89,7 +89,7 @@ def of_deliveries(
 def of_publishes(
     runs: Sequence[Measurement], *, scenario: str, case: str, contender: str
 ) -> Row:
-    """Return publishes a second, with the time until one was answered."""
+    """Return publishes per second, with the response time."""
     row = Row(
         scenario=scenario,
         case=case,

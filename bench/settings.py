@@ -1,7 +1,7 @@
-"""Settings of the product under test: the demo site's, with the brakes released.
+"""Settings of the product under test: the demo site's, with the limits raised.
 
-The publish rate would end every saturated run at 30 a second, and a generator that
-opens thousands of connections at once is what the other limits are for.
+The publish rate would cap every saturated run at 30 a second, and the other limits
+exist to stop clients that open thousands of connections at once.
 """
 
 from project import settings as _project

@@ -1,7 +1,7 @@
 """Sizes a site from measured unit costs: ``python -m bench.sizing``.
 
-Writes the two tables of docs/scaling.md. Everything in them follows from the JSON files
-of ``bench/results`` and from the constants here.
+Writes the two tables of docs/scaling.md. Everything in them is derived from the JSON
+files in ``bench/results`` and from the constants here.
 """
 
 import json
@@ -21,24 +21,24 @@ DOCUMENT = ROOT / "docs" / "scaling.md"
 WORKER = "product-frames"
 
 SHARE = 0.5
-"""Share of a core that a plan may use: the rest is for peaks and lost nodes."""
+"""Share of a core that a plan may use; the rest is for peaks and lost nodes."""
 
 WORKER_CONNECTIONS = 20_000
 """``MAX_CONNECTIONS``."""
 
 WORKER_MB = 120
-"""A worker without connections."""
+"""Memory of a worker without connections."""
 
 NODE_WORKERS = 6
-"""Workers of a node of 8 cores: the rest is nginx's and the kernel's."""
+"""Workers per node with 8 cores; the rest is for nginx and the kernel."""
 
 RETURN_SECONDS = 60
-"""Time in which a whole site should be able to reconnect."""
+"""Time in which all clients of a site should be able to reconnect."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What one of each costs: CPU in µs, memory in KB."""
+    """Unit costs: CPU in µs, memory in KB."""
 
     delivery: float
     receiving: float
@@ -50,38 +50,38 @@ class Costs:
     connection_kb: float
     redis_publish: float
     redis_process: float
-    """What each process that receives a Message adds."""
+    """Redis' cost for each process that receives a Message."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What a site has to bear."""
+    """The load of a site."""
 
     subscribers: int
     stream_size: int
     """Subscribers of each Stream."""
 
     rate: float
-    """Messages a second on each Stream, published over REST."""
+    """Messages per second on each Stream, published over REST."""
 
     @property
     def publishes(self) -> float:
-        """Messages a second, on all Streams."""
+        """Messages per second, on all Streams."""
         return self.subscribers / self.stream_size * self.rate
 
     @property
     def deliveries(self) -> float:
-        """Deliveries a second."""
+        """Deliveries per second."""
         return self.subscribers * self.rate
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What bears it."""
+    """The resources that a load needs."""
 
     workers: int
     bound_by: str
-    """What asks for that many workers."""
+    """The resource that determines the number of workers."""
 
     redis_shards: int
     redis_cores: float
@@ -100,7 +100,7 @@ LOADS = [
 
 
 def read_costs(folder: Path = RESULTS) -> Costs:
-    """Return the unit costs that the benchmark has measured."""
+    """Return the unit costs that the benchmark measured."""
     fanout, idle, publish, redis = (
         json.loads((folder / f"{name}.json").read_text())["rows"]
         for name in ("fanout", "idle", "publish", "redis")
@@ -112,7 +112,7 @@ def read_costs(folder: Path = RESULTS) -> Costs:
         if row["contender"] == "redis"
     }
     line = statistics.linear_regression(list(by_processes), list(by_processes.values()))
-    # One Message at a time: several that wait for a connection share one write.
+    # One Message at a time: waiting Messages of a connection would share one write.
     steady = _find(fanout, WORKER, "to 5000 subscribers at 30/s", "at 30/s")
     size = int(steady["case"].split()[2])
     return Costs(
@@ -140,12 +140,12 @@ def _find(
 
 
 def received_by(stream_size: int, workers: int) -> float:
-    """Return how many of the workers have a subscriber of a Stream, on average."""
+    """Return the average number of workers with a subscriber of a Stream."""
     return workers * (1 - (1 - 1 / workers) ** stream_size)
 
 
 def plan(load: Load, costs: Costs) -> Plan:
-    """Return the least that bears a load; two workers at least, for restarts."""
+    """Return the smallest plan for a load; at least two workers, for restarts."""
     workers, bound_by = 2, "two, so that one may restart"
     while more := _lack(load, costs, workers):
         workers, bound_by = workers + 1, more
@@ -162,7 +162,7 @@ def plan(load: Load, costs: Costs) -> Plan:
 
 
 def _lack(load: Load, costs: Costs, workers: int) -> str:
-    """Return what asks for more workers than these, if anything."""
+    """Return the resource that needs more workers than these, if any."""
     receivers = received_by(load.stream_size, workers)
     cores = {
         "deliveries": load.deliveries * costs.delivery / 1e6,
@@ -196,7 +196,7 @@ def costs_table(costs: Costs) -> Iterator[str]:
 
 
 def sizing_table(costs: Costs) -> Iterator[str]:
-    """Yield what each load needs as Markdown."""
+    """Yield the plan for each load as Markdown."""
     yield (
         "| subscribers | on each Stream | Messages a second on each | publishes/s "
         "| deliveries/s | workers | bound by | nodes | GB for each node "

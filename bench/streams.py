@@ -1,17 +1,17 @@
-"""Makes the Streams that are subscribed to by SID: ``python -m bench.streams``."""
+"""Creates the Streams that are subscribed to by SID: ``python -m bench.streams``."""
 
 import django
 
 from . import accounts, dialects
 
 MOST = 1024
-"""Streams of one run, at most."""
+"""Maximum number of Streams in one run."""
 
 
 def main() -> None:
-    """Make them, in the default Service, under the names that publishers use."""
+    """Create them in the default Service, under the names that publishers use."""
     django.setup()
-    # After django.setup(), without which there are no models.
+    # After django.setup(), which models need.
     from sync_streams.models import Stream  # noqa: PLC0415
     from sync_streams.operations import get_service  # noqa: PLC0415
 

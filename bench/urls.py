@@ -1,4 +1,4 @@
-"""URLs of the product under test: the demo site's, and the empty view."""
+"""URLs of the product under test: the demo site's, plus the empty view."""
 
 from django.urls import path
 from rest_framework.decorators import api_view, authentication_classes
@@ -12,7 +12,7 @@ from sync_streams.rest.authentication import BasicAuthentication
 @api_view(["POST"])
 @authentication_classes([BasicAuthentication])
 def empty(request: Request) -> Response:
-    """Authenticate and answer: what any REST call costs at least on this server."""
+    """Only authenticate and respond: the minimum cost of any REST call here."""
     return Response({}, status=201)
 
 

@@ -1,10 +1,10 @@
-"""Client-side bytes: HTTP/1.1 requests and RFC 6455 frames, and the stamp in them."""
+"""Bytes that clients send: HTTP/1.1 requests and RFC 6455 frames, with a stamp."""
 
 import json
 from base64 import b64encode
 
 STAMP = b"~#00:0000000000:000000000000000000"
-"""Publisher, number, CLOCK_MONOTONIC in nanoseconds; fixed width, filled in later."""
+"""Publisher, number and CLOCK_MONOTONIC in nanoseconds; fixed width, filled later."""
 
 DATA_BYTES = 200
 """Size of a Message's data as compact JSON, unless a scenario says otherwise."""
@@ -23,7 +23,7 @@ def compact(value: object) -> bytes:
 
 
 def text_frame(text: bytes, opcode: int = 1) -> bytes:
-    """Return a client's frame; its mask is zero, so the text stays readable in it."""
+    """Return a client's frame; its mask is zero, so the text remains readable."""
     size = len(text)
     if size < 126:
         head = bytes([0x80 | opcode, 0x80 | size])
@@ -35,7 +35,7 @@ def text_frame(text: bytes, opcode: int = 1) -> bytes:
 
 
 def json_frame(value: object) -> bytes:
-    """Return a text frame that holds compact JSON."""
+    """Return a text frame with compact JSON."""
     return text_frame(compact(value))
 
 
@@ -56,7 +56,7 @@ def upgrade(path: str) -> bytes:
 def request(
     method: str, path: str, headers: dict[str, str], body: bytes = b""
 ) -> bytes:
-    """Return a whole HTTP/1.1 request."""
+    """Return a complete HTTP/1.1 request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body or method == "POST":

@@ -1,1 +1,1 @@
-"""What the product is measured against: each server in one file."""
+"""Servers that the product is measured against, one per file."""

@@ -1,7 +1,7 @@
-"""Upper bound: writes finished frames to every connection, as fast as a core can.
+"""Upper bound: writes prepared frames to every connection, as fast as a core can.
 
-No protocol, no publisher: what the load generator takes from it is the generator's own
-ceiling. Arguments: port, number of connections, frames per write.
+With no protocol and no publisher, what the load generator can receive from it is the
+generator's own ceiling. Arguments: port, number of connections, frames per write.
 """
 
 import json
@@ -13,7 +13,7 @@ ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 
 
 def block(first: int, count: int) -> bytes:
-    """Return finished frames, numbered and stamped now."""
+    """Return prepared frames, numbered and stamped with the current time."""
     frames = bytearray()
     for number in range(first, first + count):
         stamp = f"~#00:{number:010d}:{time.monotonic_ns():018d}"
@@ -28,7 +28,7 @@ def serve(port: int, connections: int, per_write: int) -> None:
         peers: list[socket.socket] = []
         while len(peers) < connections:
             peer, _ = server.accept()
-            # The first connection without a request is the look whether we listen.
+            # A first connection without a request only checks whether we listen.
             if b"\r\n\r\n" in peer.recv(4096):
                 peer.sendall(ANSWER)
                 peers.append(peer)

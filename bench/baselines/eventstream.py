@@ -20,12 +20,12 @@ settings.configure(
 application = get_asgi_application()
 
 from django_eventstream import (  # type: ignore[import-not-found]  # noqa: E402
-    send_event,  # needs the settings; installed for the bench only
+    send_event,  # needs the settings; installed only for the benchmark
 )
 
 
 def publish(request: HttpRequest, stream: str) -> HttpResponse:
-    """Send the body of the request to a channel."""
+    """Send the request's body to a channel."""
     send_event(f"stream-{stream}", "message", json.loads(request.body))
     return HttpResponse(status=201)
 

@@ -1,6 +1,6 @@
-"""Starts the peers that are no Python: Node's libraries and nchan, when they are here.
+"""Starts the peers that are not Python: Node libraries and nchan, where available.
 
-What npm and pip install for them goes into ``bench/.cache``, never into the project.
+Their npm and pip packages go into ``bench/.cache``, never into the project.
 """
 
 import shutil
@@ -57,7 +57,7 @@ http {{
 
 
 def nchan(port: int) -> Server:
-    """Serve with nginx and nchan: one worker, messages buffered as by default."""
+    """Serve with nginx and nchan: one worker, default buffering of messages."""
     folder = tempfile.mkdtemp(prefix="bench-nchan-")
     (_, files) = machine.descriptor_limits()
     text = _NGINX.format(module=NCHAN, folder=folder, port=port, files=files)
@@ -68,7 +68,7 @@ def nchan(port: int) -> Server:
 
 
 def nchan_missing() -> str:
-    """Say why nchan cannot run here."""
+    """Return why nchan cannot run here."""
     if shutil.which("nginx") and NCHAN.exists():
         return ""
     return "needs Debian's nginx and libnginx-mod-nchan"
@@ -83,7 +83,7 @@ def node(script: str, port: int) -> Server:
 
 @lru_cache(maxsize=1)
 def node_missing() -> str:
-    """Install Node's libraries when needed; say why they cannot run here."""
+    """Install the Node libraries if needed; return why they cannot run here."""
     if not (shutil.which("node") and shutil.which("npm")):
         return "needs node and npm"
     folder = CACHE / "node"
@@ -99,7 +99,7 @@ def node_missing() -> str:
 
 @lru_cache(maxsize=1)
 def eventstream_missing() -> str:
-    """Install django-eventstream when needed; say why it cannot run here."""
+    """Install django-eventstream if needed; return why it cannot run here."""
     folder = CACHE / "eventstream"
     if (folder / "django_eventstream").exists():
         return ""

@@ -1,7 +1,7 @@
-"""Baseline: the design of the Channels tutorial, one channel of the layer per socket.
+"""Baseline: the design of the Channels tutorial, with one layer channel per socket.
 
-See https://channels.readthedocs.io/en/stable/tutorial/part_3.html. ``LAYER`` names the
-channel layer: ``memory``, ``core`` or ``pubsub``; ``REDIS_URL`` its Redis.
+See https://channels.readthedocs.io/en/stable/tutorial/part_3.html. ``LAYER`` is the
+channel layer (``memory``, ``core`` or ``pubsub``) and ``REDIS_URL`` its Redis.
 """
 
 import os
@@ -34,7 +34,7 @@ urlpatterns: list[Any] = []
 
 
 class SubscribeConsumer(AsyncJsonWebsocketConsumer):
-    """Joins a group when it connects, sends what the group gets as JSON."""
+    """Joins a group when it connects, and sends the group's messages as JSON."""
 
     async def connect(self) -> None:
         self.group = f"stream_{self.scope['url_route']['kwargs']['stream']}"
@@ -49,7 +49,7 @@ class SubscribeConsumer(AsyncJsonWebsocketConsumer):
 
 
 class PublishConsumer(AsyncJsonWebsocketConsumer):
-    """Sends what it gets to a group, and says when that is done."""
+    """Sends what it receives to a group, and confirms it."""
 
     async def receive_json(self, content: dict[str, Any], **_: Any) -> None:
         event = {"type": "stream.message", "data": content["data"]}
@@ -58,7 +58,7 @@ class PublishConsumer(AsyncJsonWebsocketConsumer):
 
 
 def _route(route: str, consumer: type[AsyncJsonWebsocketConsumer]) -> Any:
-    # Django's types know of views only.
+    # Django's types only allow views.
     return path(route, cast("Any", consumer.as_asgi()))
 
 

@@ -1,4 +1,4 @@
-"""The load generator: subscribers and publishers that number, time and check."""
+"""The load generator: subscribers and publishers that number and time Messages."""
 
 from .client import Generator, GeneratorFailed, Load, measure
 from .counts import Measurement

@@ -1,6 +1,6 @@
 """Compiles the load generator with the machine's C compiler, once per version.
 
-``GENERATOR=python`` asks for the slower one that needs none.
+``GENERATOR=python`` selects the slower one, which needs no compiler.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ SOURCE = Path(__file__).with_name("generator.c")
 
 @lru_cache(maxsize=1)
 def command() -> list[str]:
-    """Return the command line of the load generator, compiling it when needed."""
+    """Return the command line of the load generator, compiling it if needed."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or os.environ.get("GENERATOR") == "python":
-        print("the load generator is the slower one, in Python", flush=True)
+        print("using the slower load generator, in Python", flush=True)
         return [sys.executable, "-m", "bench.generator.fallback"]
     version = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
     program = CACHE / f"generator-{version}"

@@ -1,9 +1,9 @@
 """Drives the load generator process: configuration and commands in, counts out.
 
 Configuration lines are ``key value …`` with bytes in hex, ended by ``end``. Commands:
-``rate R`` (Messages a second), ``window W`` (W Messages per Stream on their way until
-every subscriber has them), ``replies W`` (W requests per publisher on their way),
-``stop``, ``snap`` (answered by one line of JSON), ``quit``.
+``rate R`` (Messages a second), ``window W`` (W Messages per Stream in flight until
+every subscriber has them), ``replies W`` (W requests per publisher in flight),
+``stop``, ``snap`` (answered with one line of JSON), ``quit``.
 """
 
 import json
@@ -25,29 +25,29 @@ DRAIN_SECONDS = 5.0
 OPEN_SECONDS = 90.0
 ANSWER_SECONDS = 20.0
 SETTLE_SECONDS = 0.3
-"""For servers that answer a subscriber before they have joined it to its Stream."""
+"""For servers that confirm a subscription before it has taken effect."""
 
 
 class GeneratorFailed(Exception):
-    """The load generator could not open its connections or went away."""
+    """The load generator could not open its connections, or exited."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How many of what."""
+    """The load to generate."""
 
     subscribers: int
     streams: int = 1
     publishers: int = 1
     stalled: int = 0
-    """How many of the subscribers never read."""
+    """Number of subscribers that never read."""
 
     size: int = wire.DATA_BYTES
-    """Bytes of one Message's data."""
+    """Size of one Message's data in bytes."""
 
 
 class Generator:
-    """The load generator process, its connections open between enter and exit."""
+    """The load generator process; its connections are open from enter to exit."""
 
     def __init__(self, dialect: Dialect, load: Load, *, port: int) -> None:
         self.dialect = dialect
@@ -67,7 +67,7 @@ class Generator:
                 raise GeneratorFailed(f"connections refused: {self.opened}")
             time.sleep(SETTLE_SECONDS)
             self.settled = self.snapshot()
-            """What had been counted when all was quiet the last time."""
+            """Counts at the last time when nothing was in flight."""
         except BaseException:
             self._end()
             raise
@@ -82,16 +82,16 @@ class Generator:
         self._end()
 
     def tell(self, order: str) -> None:
-        """Give an order that has no answer."""
+        """Send a command that has no reply."""
         self._write(order + "\n")
 
     def snapshot(self) -> Snapshot:
-        """Return what has been counted so far."""
+        """Return the counts so far."""
         self._write("snap\n")
         return Snapshot.parse(self._read_line(ANSWER_SECONDS))
 
     def drain(self) -> Snapshot:
-        """Stop publishing; return the counts once nothing more is to come."""
+        """Stop publishing; return the counts once nothing more is expected."""
         self.tell("stop")
         deadline = time.monotonic() + DRAIN_SECONDS
         while True:
@@ -163,7 +163,7 @@ class Generator:
 def measure(
     generator: Generator, pids: list[int], *, warm_up: float, seconds: float
 ) -> Measurement:
-    """Time a stretch of what the generator was told to do, then stop and drain it."""
+    """Measure the generator for a while, then stop and drain it."""
     (core,) = machine.cores()[0]
     time.sleep(warm_up)
     cpu, busy = machine.cpu_seconds(pids), machine.busy_seconds(core)

@@ -1,4 +1,4 @@
-"""What the load generator counts, and what a timed stretch of it means."""
+"""Counts of the load generator, and measurements derived from them."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ Counts = Counter[str]
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What had been counted at one moment."""
+    """The counts at one moment."""
 
     now: float
     cpu: float
@@ -23,7 +23,7 @@ class Snapshot:
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
-        """Read the generator's answer to ``snap``."""
+        """Parse the generator's reply to ``snap``."""
         values = json.loads(line)
         return cls(
             now=values.pop("now"),
@@ -35,21 +35,21 @@ class Snapshot:
 
     @property
     def missing(self) -> int:
-        """How many deliveries have not happened that should have."""
+        """Number of expected deliveries that have not happened."""
         counts = self.counts
         return counts["expected"] - counts["received"] + counts["duplicates"]
 
 
 @dataclass(kw_only=True)
 class Measurement:
-    """What one timed stretch gave."""
+    """Results of one measured period."""
 
     seconds: float
     deliveries: float
-    """Deliveries a second."""
+    """Deliveries per second."""
 
     publishes: float
-    """Publish requests answered a second."""
+    """Publish requests answered per second."""
 
     p50: float
     """Delivery latency in milliseconds, from before the publish to after the read."""
@@ -63,13 +63,13 @@ class Measurement:
     """Share of its core that the load generator used."""
 
     server_cpu: float = 0.0
-    """CPU seconds a second that the server used."""
+    """CPU seconds per second that the server used."""
 
     foreign_cpu: float = 0.0
-    """Share of the server's core that was taken by others: noise."""
+    """Share of the server's core used by other processes: noise."""
 
     lost: int = 0
-    """Deliveries that never happened, or numbers that a subscriber saw skipped."""
+    """Deliveries that never happened, or gaps in the numbers that a subscriber saw."""
 
     duplicates: int = 0
     errors: int = 0
@@ -94,9 +94,9 @@ class Measurement:
         )
 
     def account(self, before: Snapshot, after: Snapshot) -> None:
-        """Fill in what went wrong between two moments at which all was quiet."""
+        """Fill in the losses between two moments when nothing was in flight."""
         counts = after.counts - before.counts
-        # Of a server that sends by itself nobody knows how much it meant to send.
+        # For a server that sends by itself, the expected number is unknown.
         missing = after.missing - before.missing
         self.lost = max(missing, 0) if counts["expected"] else counts["gaps"]
         self.duplicates = counts["duplicates"]

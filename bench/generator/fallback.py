@@ -1,7 +1,7 @@
-"""The load generator in Python, for machines without a C compiler: slower by far.
+"""The load generator in Python, for machines without a C compiler; much slower.
 
-Takes the same configuration and commands as ``generator.c``, which says more. Its own
-ceiling stands in the table like the other's.
+It takes the same configuration and commands as ``generator.c``, which documents them.
+Its ceiling is part of the results, as with the C version.
 """
 
 import json
@@ -21,7 +21,7 @@ COUNTS = (
 
 
 class Generator:
-    """All connections on one selector, and what they count."""
+    """All connections on one selector, with their counts."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -151,7 +151,7 @@ def configuration() -> dict[str, Any]:
 
 
 def os_line() -> str:
-    """Read a line without reading ahead: commands follow on the same descriptor."""
+    """Read a line without reading ahead, since commands follow on this descriptor."""
     line = bytearray()
     while not line.endswith(b"\n"):
         byte = os.read(sys.stdin.fileno(), 1)

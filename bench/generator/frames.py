@@ -1,10 +1,10 @@
-"""Reads what servers send, for the Python load generator: RFC 6455 and HTTP/1.1."""
+"""Parses server output for the Python load generator: RFC 6455 and HTTP/1.1."""
 
 from collections.abc import Iterator
 
 
 def frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
-    """Take the whole frames off the buffer; yield their opcode and content."""
+    """Remove complete frames from the buffer; yield their opcodes and contents."""
     at = 0
     while (head := _head(buffer, at)) is not None:
         start, size = head
@@ -28,7 +28,7 @@ def _head(buffer: bytearray, at: int) -> tuple[int, int] | None:
 
 
 def stamps(buffer: bytearray, length: int) -> Iterator[bytes]:
-    """Take the whole stamps off a byte stream; yield them."""
+    """Remove complete stamps from a byte stream; yield them."""
     while (at := buffer.find(b"~#")) >= 0 and len(buffer) >= at + length:
         yield bytes(buffer[at : at + length])
         del buffer[: at + length]
@@ -37,7 +37,7 @@ def stamps(buffer: bytearray, length: int) -> Iterator[bytes]:
 
 
 def answers(buffer: bytearray) -> Iterator[bool]:
-    """Take the status lines off a byte stream; yield whether each is a success."""
+    """Remove status lines from a byte stream; yield whether each is a success."""
     while (at := buffer.find(b"HTTP/1.1 ")) >= 0 and len(buffer) >= at + 10:
         yield buffer[at + 9 : at + 10] == b"2"
         del buffer[: at + 9]

@@ -1,4 +1,4 @@
-"""What is measured; each scenario in one file, all alike: a plan in, rows out."""
+"""Scenarios, one per file; each takes a plan and yields rows."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""What the load generator itself can take: the limit of every other figure."""
+"""The load generator's own ceiling, which limits every other figure."""
 
 from collections.abc import Iterator
 
@@ -9,11 +9,11 @@ from bench.process import Server, python
 from bench.rows import Row, of_deliveries
 
 CASES = [(300, 1), (300, 16), (5000, 1)]
-"""Connections, and frames per write of the server."""
+"""Connections, and frames per write by the server."""
 
 
 def run(plan: Plan) -> Iterator[Row]:
-    """Yield deliveries a second from a server that only writes finished frames."""
+    """Yield deliveries per second from a server that only writes prepared frames."""
     for connections, per_write in CASES:
         runs = [_trial(plan, connections, per_write) for _ in range(plan.repeats)]
         row = of_deliveries(

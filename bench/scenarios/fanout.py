@@ -1,4 +1,4 @@
-"""One Stream, N subscribers: deliveries a second at most, publish time at 30/s."""
+"""One Stream, N subscribers: maximum deliveries per second, publish time at 30/s."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from bench.rows import Row, of_deliveries, of_publishes
 SIZES = (1, 100, 1000, 5000)
 QUICK_SIZES = (1, 300)
 LAYERS_SIZES = (300, 1000)
-"""Subscribers with whom the tutorial over Redis is measured, and no others."""
+"""Only these numbers of subscribers are measured for the tutorial over Redis."""
 
 PUBLISH_RATE = 30
 
@@ -39,5 +39,5 @@ def _measure(plan: Plan, contender: Contender, size: int) -> Iterator[Row]:
 
 
 def window(size: int) -> int:
-    """Return how many Messages are on their way at once: enough to fill a core."""
+    """Return how many Messages are in flight at once: enough to saturate a core."""
     return max(4, min(64, 2048 // size))

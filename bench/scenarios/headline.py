@@ -1,9 +1,9 @@
 """The headline: how many subscribers one core holds at a Stream's full rate.
 
 The largest N at which 30 Messages a second reach all of them with p99 below 100 ms and
-nothing lost; on one Stream, and spread over 100 Streams that each have that rate. To
-those, 8 sockets publish: what one socket says is served one after the other. Then the
-same published over HTTP, by 8 connections and by 64.
+no loss, on one Stream and spread over 100 Streams with that rate each. The 100 Streams
+have 8 publishing sockets, because requests of one socket are handled in order. Then the
+same with publishes over HTTP, from 8 connections and from 64.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,26 +16,26 @@ from bench.rows import Row
 PUBLISH_RATE = 30
 MAX_P99_MS = 100
 PUBLISHERS = {1: 1, 100: 8}
-"""By number of Streams."""
+"""Publishing sockets, by number of Streams."""
 
 HTTP_PUBLISHERS = {1: 8, 100: 64}
-"""The same for those who publish over HTTP, one request after the other."""
+"""The same for HTTP publishers, each sending one request after the other."""
 
 FIRST = 100
 MOST = 14_000
 ATTEMPTS = 3
 DISTURBED = 0.05
-"""Share of the server's core in other hands, from which a failure is tried again."""
+"""If other processes use more of the server's core, a failed trial is repeated."""
 
 STEP = 1.08
-"""Resolution of the search."""
+"""Factor between two tried sizes: the resolution of the search."""
 
 Trial = Callable[[int], Measurement | None]
-"""Measures with N subscribers; nothing when that failed the conditions."""
+"""Measures with N subscribers; returns nothing if the conditions were not met."""
 
 
 def run(plan: Plan) -> Iterator[Row]:
-    """Yield the largest N of every contender."""
+    """Yield the largest N for each contender."""
     for streams in PUBLISHERS:
         for contender in plan.contenders("product", "twilsock", "tutorial", "peer"):
             yield _measure(plan, contender, streams)
@@ -88,7 +88,7 @@ def _holds(run: Measurement, size: int) -> bool:
 
 
 def _bracket(trial: Trial) -> int:
-    """Double until it fails, then halve the bracket down to one step."""
+    """Double until a trial fails, then bisect down to one step."""
     low, high = 0, FIRST
     while high <= MOST and trial(high):
         low, high = high, high * 2
@@ -104,7 +104,7 @@ def _bracket(trial: Trial) -> int:
 
 
 def _walk(trial: Trial, size: int) -> int:
-    """Find the edge again from where it was: up while it holds, else down."""
+    """Find the limit again from its last value: go up while trials pass, else down."""
     if size == 0:
         return FIRST if trial(FIRST) else 0
     if trial(size):

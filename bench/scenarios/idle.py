@@ -1,4 +1,4 @@
-"""What a connection costs that does nothing: memory, and the time to open it."""
+"""The cost of an idle connection: memory, and the time to open it."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ QUICK_CONNECTIONS = 1000
 
 
 def run(plan: Plan) -> Iterator[Row]:
-    """Yield memory per connection and connections opened a second."""
+    """Yield memory per connection and connections opened per second."""
     size = QUICK_CONNECTIONS if plan.quick else CONNECTIONS
     for contender in plan.contenders("product", "twilsock", "tutorial", "peer"):
         try:
@@ -55,7 +55,7 @@ def _trial(contender: Contender, plan: Plan, size: int) -> tuple[float, float]:
 
 
 def _touch(contender: Contender, port: int) -> None:
-    """Open a few connections first: what a server loads once is no cost of each."""
+    """Open a few connections first, so that one-time costs are not counted."""
     dialect = contender.dialect(1, 200)
     with Generator(dialect, Load(subscribers=20), port=port):
         pass

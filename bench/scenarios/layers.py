@@ -1,7 +1,7 @@
-"""Two channel layers on Redis: what a Message costs a process, and how many pass.
+"""Two channel layers on Redis: a process's cost per Message, and throughput.
 
-Each figure is a fresh process's. Over a round trip of 1 ms, between machines of one
-data centre, what counts is how many commands are on their way at once.
+Each figure comes from a fresh process. With a round trip of 1 ms, as between machines
+in one data centre, what matters is how many commands are in flight at once.
 """
 
 import json
@@ -27,7 +27,7 @@ TIMEOUT_SECONDS = 120
 
 
 def run(plan: Plan) -> Iterator[Row]:
-    """Yield the costs of both layers, near and far, and two workers' publishes."""
+    """Yield the costs of both layers, local and remote, and two workers' publishes."""
     if not plan.redis_url:
         print("skipped: layers: needs redis-server", flush=True)
         return

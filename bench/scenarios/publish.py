@@ -1,7 +1,7 @@
-"""Publishes a second: over a socket, over HTTP, and to an empty view for comparison.
+"""Publishes per second: over a socket, over HTTP, and to an empty view to compare.
 
-Over HTTP alone, as fast as answers come, and beside subscribers who hear a Stream at
-its full rate: there the time to the answer counts.
+HTTP is measured alone, as fast as responses arrive, and while subscribers receive a
+Stream at its full rate, where the response time counts.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from bench.rows import Row, of_publishes
 PUBLISHERS = (1, 8)
 HTTP_PUBLISHERS = (1, 8, 64)
 PIPELINE = 32
-"""Publishes that one socket has on their way."""
+"""Publishes that one socket has in flight."""
 
 LISTENERS = 1000
 FULL_RATE = 30
 
 
 def run(plan: Plan) -> Iterator[Row]:
-    """Yield publishes a second with one subscriber, and their time to the answer."""
+    """Yield publishes per second with one subscriber, and their response time."""
     for publishers in PUBLISHERS:
         for contender in plan.contenders("product", "twilsock", "tutorial", "peer"):
             yield _measure(plan, contender, publishers, f"replies {PIPELINE}")

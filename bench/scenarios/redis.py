@@ -1,6 +1,6 @@
-"""What a Message costs Redis, and a process that hears of it by Redis.
+"""The cost of a Message for Redis, and for a process that receives it from Redis.
 
-Redis tells its own CPU time, so it does not matter how fast it is asked.
+Redis reports its own CPU time, so the rate of requests does not matter.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ STREAM_SID = "TO" + "b" * 32
 
 
 def run(plan: Plan) -> Iterator[Row]:
-    """Yield Redis' cost by number of processes, and that of a process that hears."""
+    """Yield Redis' cost by number of processes, and a receiving process's cost."""
     if not plan.redis_url:
         print("skipped: redis: needs redis-server", flush=True)
         return
@@ -65,7 +65,7 @@ def _row(case: str, contender: str, values: list[float]) -> Row:
 
 
 async def _spread(url: str, processes: int, count: int) -> float:
-    """Spend the rate and publish, heard by so many; return Redis' share of it."""
+    """Publish within the rate to *processes* subscribers; return Redis' cost."""
     listeners = [RedisPubSubChannelLayer(hosts=[url]) for _ in range(processes)]
     channels = []
     for layer in listeners:
@@ -95,7 +95,7 @@ async def _spread(url: str, processes: int, count: int) -> float:
 
 
 async def _hear(server: Server, url: str, count: int) -> float:
-    """Publish past the server and return what it takes to deliver to one socket."""
+    """Publish directly to Redis; return the server's cost to deliver to one socket."""
     layer = RedisPubSubChannelLayer(hosts=[url])
     async with connect(f"ws://127.0.0.1:{server.port}/v1/websocket") as socket:
         await _ask(socket, type="connect", token=accounts.access_token())
@@ -116,7 +116,7 @@ async def _hear(server: Server, url: str, count: int) -> float:
 
 
 async def _receive(socket: ClientConnection) -> dict[str, Any]:
-    """Return the next frame but for pings, which are answered."""
+    """Return the next frame, answering and skipping pings."""
     while True:
         frame: dict[str, Any] = json.loads(await socket.recv())
         if frame["type"] != "ping":
@@ -140,7 +140,7 @@ async def _cpu_seconds(client: redis.asyncio.Redis) -> float:
 
 
 def _group(stream_sid: str) -> str:
-    # As bench/settings.py has the prefix.
+    # The prefix is the one in bench/settings.py.
     return f"sync_streams.stream.{stream_sid}"
 
 

@@ -1,4 +1,4 @@
-"""One subscriber of 1,000 stops reading: what the others and the memory feel of it."""
+"""One of 1,000 subscribers stops reading: the effect on the others and on memory."""
 
 from collections.abc import Iterator
 
@@ -17,9 +17,9 @@ QUICK_SECONDS = 10.0
 
 
 def run(plan: Plan) -> Iterator[Row]:
-    """Yield the others' p99 and the server's growth, without and with a stalled one."""
+    """Yield the others' p99 and memory growth, without and with a stalled one."""
     for contender in plan.contenders("product", "peer"):
-        # By turns, so that both meet the same moods of the machine.
+        # Alternate, so that noise on the machine affects both equally.
         runs: dict[int, list[tuple[Measurement, float]]] = {0: [], 1: []}
         try:
             for _ in range(plan.repeats):

@@ -1,9 +1,9 @@
 """One and two workers behind one port, joined by Redis: does the second one help?
 
-On a machine of two cores the load generator takes its share of them, so the figure is
-deliveries per CPU second of the workers, times their number: what they would give with
-a core each. The load is steady, half a core of one worker: above saturation Messages
-wait and are handed over together, the more the fewer workers there are.
+On a machine with two cores the load generator needs its share of them, so the figure is
+deliveries per CPU second of the workers times their number, as if each had a core. The
+load is steady, at half a core for one worker: beyond saturation, waiting Messages are
+written together, which favours fewer workers.
 """
 
 import os
@@ -18,11 +18,11 @@ from bench.rows import Row, of_deliveries
 PUBLISH_RATE = 30
 WORKERS = (1, 2)
 SUBSCRIBERS = {"tutorial-uvicorn": 80, "product-uvicorn": 800, "product-frames": 3000}
-"""How many keep half a core busy at that rate, by contender."""
+"""Subscribers that keep half a core busy at that rate, by contender."""
 
 
 def run(plan: Plan) -> Iterator[Row]:
-    """Yield deliveries a second at one core per worker, with one and two workers."""
+    """Yield deliveries per second at one core per worker, with one and two workers."""
     if not plan.redis_url:
         print("skipped: workers: needs redis-server", flush=True)
         return

@@ -1,1 +1,1 @@
-"""Soak: two workers behind nginx under churn; nothing may grow."""
+"""Soak test: two workers behind nginx under churn; nothing may grow."""

@@ -1,7 +1,7 @@
-"""``python -m bench.soak MINUTES``: churn in rounds, and a look at what is left.
+"""``python -m bench.soak MINUTES``: churn in rounds, checking for leaks after each.
 
-After each round every client is gone, so whatever a worker still holds is a leak. Ends
-with 1 if memory rises or connections, tasks, topics, channels or keys stay behind.
+After each round all clients are gone, so anything a worker still holds is a leak. Exits
+with 1 if memory rises or connections, tasks, topics, channels or keys remain.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from .verdict import COUNTS, MAX_MB_AN_HOUR, Look, faults, rises
 
 ROUNDS = 24
 QUIET_SECONDS = 2
-"""Time for the last to go, and for what Redis holds to lapse."""
+"""Time for the last client to disconnect and for Redis keys to expire."""
 
 MIN_ROUND_SECONDS = 1
 
 
 async def soak(minutes: float) -> list[str]:
-    """Load a cluster for so long and return what grew, in words."""
+    """Put load on a cluster for *minutes* and return what grew, in words."""
     seconds = max(MIN_ROUND_SECONDS, 60 * minutes / ROUNDS - QUIET_SECONDS)
     looks: list[Look] = []
     with ExitStack() as stack:
@@ -40,7 +40,7 @@ async def soak(minutes: float) -> list[str]:
             print(_row(looks[-1]), flush=True)
     print(f"\n{churn.errors} of {churn.visits} visits failed.")
     memory = ", ".join(f"{rise:+.1f}" for rise in rises(looks))
-    print(f"MB an hour after the warm-up: {memory}; may be {MAX_MB_AN_HOUR}.")
+    print(f"MB an hour after the warm-up: {memory}; limit {MAX_MB_AN_HOUR}.")
     return faults(looks, churn.errors)
 
 
@@ -51,8 +51,8 @@ def _row(look: Look) -> str:
 
 
 def main(minutes: float) -> int:
-    """Soak and return the exit code."""
-    # As Ctrl-C does, so that what was started is stopped.
+    """Run the soak test and return the exit code."""
+    # Handle it like Ctrl-C, so everything that was started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"{minutes:g} minutes of churn over two workers behind nginx")
     print(

@@ -1,4 +1,4 @@
-"""The demo site's application, telling at ``/internals`` what it holds on to."""
+"""The demo site's application, reporting at ``/internals`` what it holds."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ from sync_streams.delivery.hub import get_hub
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Answer ``/internals`` here and everything else as the site does."""
+    """Serve ``/internals`` here and pass everything else to the site."""
     if scope["type"] != "http" or scope["path"] != "/internals":
         await site(scope, receive, send)
         return

@@ -1,4 +1,4 @@
-"""Clients that come, subscribe, publish, hear of it and go, politely or not."""
+"""Clients that connect, subscribe, publish, receive and disconnect or vanish."""
 
 import asyncio
 import itertools
@@ -16,14 +16,14 @@ from bench import accounts
 from sync_streams.twilsock import frames
 
 SEATS = 16
-"""Clients at a time."""
+"""Concurrent clients."""
 
 STREAMS = 40
 OWN_SHARE = 0.2
-"""Share of the clients that bring a Stream of their own and remove it again."""
+"""Share of the clients that create their own Stream and remove it again."""
 
 POLITE_SHARE = 0.5
-"""Share of the clients that say goodbye; the others just vanish."""
+"""Share of the clients that close properly; the others just vanish."""
 
 STAY_SECONDS = (0.2, 0.6)
 MAX_VISIT_SECONDS = 10
@@ -31,20 +31,20 @@ STREAMS_PATH = "/v1/Services/default/Streams"
 
 
 class Churn:
-    """Seats that are never empty for long, half JSON sockets and half Twilsock."""
+    """Keeps all seats occupied, half by JSON sockets and half by Twilsock."""
 
     def __init__(self, base_url: str) -> None:
-        """Prepare to visit a server."""
+        """Prepare clients for a server."""
         self.visits = 0
         self.errors = 0
-        """Visits that were cut, refused, or did not hear their own Message."""
+        """Visits that were cut or rejected, or did not receive their own Message."""
         self._base_url = base_url
         self._sockets_url = base_url.replace("http", "ws", 1)
         self._token = accounts.access_token()
         self._login = aiohttp.BasicAuth(accounts.ACCOUNT_SID, accounts.AUTH_TOKEN)
 
     async def run(self, seconds: float) -> None:
-        """Keep every seat taken for so long; all are empty when this returns."""
+        """Keep every seat occupied for *seconds*; all are empty when this returns."""
         ends = time.monotonic() + seconds
         async with aiohttp.ClientSession(self._base_url, auth=self._login) as rest:
             await asyncio.gather(*(self._seat(rest, ends) for _ in range(SEATS)))
@@ -91,7 +91,7 @@ class Churn:
     async def _hear_own(
         self, rest: aiohttp.ClientSession, socket: ClientConnection, stream: str
     ) -> None:
-        """Publish over REST, by whichever worker, hear it, and stay for a moment."""
+        """Publish over REST to any worker, receive it, and stay connected briefly."""
         mark = uuid4().hex
         path = f"{STREAMS_PATH}/{stream}/Messages"
         await _send(rest, "POST", path, Data=json.dumps(_data(mark)))
@@ -104,12 +104,12 @@ async def _send(
     rest: aiohttp.ClientSession, method: str, path: str, **data: str
 ) -> None:
     async with rest.request(method, path, data=data) as answer:
-        if answer.status != 409:  # a Stream that is there already
+        if answer.status != 409:  # the Stream exists already
             answer.raise_for_status()
 
 
 class _Twilsock:
-    """The least of a client that the server takes for one."""
+    """The minimal client that the server accepts."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket

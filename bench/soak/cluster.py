@@ -28,14 +28,14 @@ APPLICATION = "bench.soak.asgi:application"
 
 
 class Cluster:
-    """What ``make run-cluster`` starts, and what can be seen of it."""
+    """The cluster of ``make run-cluster``, with a view into its state."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
-        """Start it; it ends with the stack.
+        """Start it.
 
         Args:
-            stack: ends what was started, in turn.
-            folder: for what it keeps.
+            stack: stops what was started, in order.
+            folder: for its data.
         """
         self._redis_url = start_redis(stack)
         environ = {
@@ -59,7 +59,7 @@ class Cluster:
         self._began = time.monotonic()
 
     def look(self, visits: int) -> Look:
-        """Return what both workers and Redis hold."""
+        """Return what both workers and Redis hold now."""
         internals = [_internals(port) for port in self._ports]
         counts = {name: sum(one[name] for one in internals) for name in internals[0]}
         with redis.Redis.from_url(self._redis_url) as client:

@@ -1,17 +1,17 @@
-"""What the workers hold while nobody is connected, and whether it grows."""
+"""What the workers hold while no client is connected, and whether it grows."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 WARM_UP = 1 / 4
-"""Share of the looks that caches and allocators may take to fill."""
+"""Share of the samples during which caches and allocators may fill."""
 
 MAX_MB_AN_HOUR = 10
-"""Memory that one worker may gain: a leak of 1 KB in each visit is several times it."""
+"""Memory that one worker may gain; a leak of 1 KB per visit is several times that."""
 
 NOISE_MB = 2
-"""Memory that comes and goes between two looks."""
+"""Normal fluctuation of memory between two samples."""
 
 MAX_ERRORS = 1 / 1000
 """Share of the visits that may fail."""
@@ -19,28 +19,28 @@ MAX_ERRORS = 1 / 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """Everything a cluster without clients still holds, both workers added up."""
+    """A sample of what a cluster without clients holds, as the sum of both workers."""
 
     hours: float
     """Time since the start."""
 
     visits: int
-    """Clients that have come and gone so far."""
+    """Clients that have connected and left so far."""
 
     rss_mb: tuple[float, ...]
     """Resident memory of each worker."""
 
     connections: int
-    """Socket consumers that are still referred to."""
+    """Socket consumers that are still referenced."""
 
     tasks: int
     """Tasks of the event loops."""
 
     topics: int
-    """Streams that the hubs hold an entry for."""
+    """Streams that have an entry in the hubs."""
 
     channels: int
-    """Redis channels that somebody subscribes to."""
+    """Redis channels with subscribers."""
 
     keys: int
     """Redis keys."""
@@ -50,17 +50,17 @@ COUNTS = ("connections", "tasks", "topics", "channels", "keys")
 
 
 def steady(looks: Sequence[Look]) -> Sequence[Look]:
-    """Return the looks after the warm-up."""
+    """Return the samples after the warm-up."""
     return looks[int(len(looks) * WARM_UP) :]
 
 
 def slope(hours: Sequence[float], values: Sequence[float]) -> float:
-    """Return by how much values rise an hour, by least squares."""
+    """Return the hourly rise of the values, by least squares."""
     return statistics.linear_regression(hours, values).slope
 
 
 def rises(looks: Sequence[Look]) -> list[float]:
-    """Return what each worker gains, in MB an hour, after the warm-up."""
+    """Return each worker's growth after the warm-up, in MB an hour."""
     later = steady(looks)
     hours = [look.hours for look in later]
     return [
@@ -70,7 +70,7 @@ def rises(looks: Sequence[Look]) -> list[float]:
 
 
 def faults(looks: Sequence[Look], errors: int) -> list[str]:
-    """Return what is wrong, in words."""
+    """Return the faults, in words."""
     later = steady(looks)
     duration = later[-1].hours - later[0].hours
     found = [
@@ -81,7 +81,7 @@ def faults(looks: Sequence[Look], errors: int) -> list[str]:
     third = len(later) // 3
     for name in COUNTS:
         counts = [getattr(look, name) for look in later]
-        # A look may fall on a sweep or a probe; what leaks never comes down again.
+        # A sample may coincide with a sweep or a probe; a leak never comes down again.
         before, after = max(counts[:third]), min(counts[-third:])
         if after > before:
             found.append(f"{name} rise from {before} to {after}")
