@@ -44,7 +44,9 @@ def test_a_good_site_has_nothing_to_mend(settings: Settings) -> None:
     assert found(deploy=True) == set()
 
 
-def test_more_connections_than_file_descriptors_are_told(settings: Settings) -> None:
+def test_more_connections_than_file_descriptors_are_reported(
+    settings: Settings,
+) -> None:
     settings.CHANNEL_LAYERS = layer(PUBSUB, hosts=["redis://127.0.0.1:1"])
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     settings.SYNC_STREAMS = {
@@ -117,7 +119,7 @@ def test_an_address_that_cannot_be_read_is_not_quoted(
     assert "hidden" not in message.msg
 
 
-def test_an_unknown_key_is_told_with_the_nearest_one(settings: Settings) -> None:
+def test_an_unknown_key_is_reported_with_the_nearest_one(settings: Settings) -> None:
     settings.SYNC_STREAMS = {"PUBLISH_RAT": 30}
 
     (message,) = run_checks(tags=["sync_streams"])
@@ -132,7 +134,7 @@ def test_a_site_without_a_layer_is_an_error(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(("capacity", "is_told"), [(999, True), (1000, False)])
-def test_a_layer_that_drops_early_is_told(
+def test_a_layer_that_drops_early_is_reported(
     settings: Settings, capacity: int, is_told: bool
 ) -> None:
     settings.CHANNEL_LAYERS = layer(MEMORY, capacity=capacity)
@@ -141,7 +143,7 @@ def test_a_layer_that_drops_early_is_told(
 
 
 @pytest.mark.parametrize(("seconds", "is_told"), [(7199, True), (7200, False)])
-def test_a_layer_that_forgets_groups_early_is_told(
+def test_a_layer_that_forgets_groups_early_is_reported(
     settings: Settings, seconds: int, is_told: bool
 ) -> None:
     config = {"hosts": ["redis://127.0.0.1:1"], "capacity": 5000}
@@ -247,7 +249,7 @@ def test_accounts_of_another_shape_are_one_error_and_the_same_words_at_run_time(
     assert str(raised.value) == message.msg
 
 
-def test_a_function_for_accounts_that_fails_is_told_and_stops_no_migration(
+def test_a_failing_function_for_accounts_is_reported_and_stops_no_migration(
     settings: Settings,
 ) -> None:
     def accounts() -> object:
@@ -291,7 +293,7 @@ def test_deployment_wants_other_secrets_than_the_documented_ones(
     assert "sync_streams.E008" in found(deploy=True)
 
 
-def test_a_site_without_channel_layers_hears_the_same_at_run_time(
+def test_a_site_without_channel_layers_gets_the_same_error_at_run_time(
     settings: Settings,
 ) -> None:
     settings.CHANNEL_LAYERS = {}

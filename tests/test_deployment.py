@@ -126,7 +126,7 @@ def test_compose_file_starts_the_same_worker() -> None:
         assert services[f"worker-{port}"]["environment"] == {"UVICORN_PORT": port}
 
 
-def test_probes_of_kubernetes_ask_what_answers(site: Deployment) -> None:
+def test_kubernetes_probes_use_existing_endpoints(site: Deployment) -> None:
     probes = yaml.safe_load(code_block(DOCUMENT, "yaml", "livenessProbe"))
     for name in ("livenessProbe", "readinessProbe"):
         asked = probes[name]["httpGet"]

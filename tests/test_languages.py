@@ -42,7 +42,7 @@ def test_chosen_language_is_kept_whatever_the_browser_asks_for(
     assert re.search(r'aria-current="true"\s*>Français<', answer.text)
 
 
-def test_api_answers_in_english_and_does_not_vary(embedded: DemoSite) -> None:
+def test_api_responds_in_english_and_does_not_vary(embedded: DemoSite) -> None:
     answer = requests.get(
         f"{embedded.base_url}/v1/Services/default/Streams/none",
         auth=(embedded.account_sid, embedded.auth_token),

@@ -206,7 +206,7 @@ def test_printed_python_lines_publish_when_pasted(embedded: DemoSite) -> None:
     assert result.stdout.startswith("TZ")
 
 
-def test_page_serves_everybody_on_the_loopback_interface(embedded: DemoSite) -> None:
+def test_page_is_open_to_anyone_on_the_loopback_interface(embedded: DemoSite) -> None:
     response = requests.get(f"{embedded.base_url}/", timeout=10)
 
     assert response.status_code == 200
@@ -243,7 +243,7 @@ def test_token_is_given_to_the_page(embedded: DemoSite) -> None:
     assert response.json()["token"].count(".") == 2
 
 
-def test_admin_lets_the_printed_login_in(embedded: DemoSite) -> None:
+def test_admin_accepts_the_printed_login(embedded: DemoSite) -> None:
     session = requests.Session()
     login = f"{embedded.base_url}/admin/login/"
     session.get(login, timeout=10)

@@ -70,7 +70,7 @@ def test_workers_follow_from_what_is_scarce(
     assert found.nodes == -(-workers // NODE_WORKERS)
 
 
-def test_a_message_is_received_by_whoever_has_a_subscriber() -> None:
+def test_a_message_is_received_by_every_process_with_a_subscriber() -> None:
     assert received_by(1, 50) == pytest.approx(1)
     assert received_by(2, 2) == pytest.approx(1.5)
     assert received_by(1000, 4) == pytest.approx(4)

@@ -166,7 +166,7 @@ async def test_connections_of_all_processes_are_listed(
     assert set(found) == {"here", "there"}
 
 
-def test_process_that_never_answers_holds_nobody_up(
+def test_process_that_never_answers_delays_no_one(
     admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(survey, "GATHER_SECONDS", 0.01)

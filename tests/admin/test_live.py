@@ -85,7 +85,7 @@ async def test_filter_finds_streams_that_another_process_serves(
             assert found == [name]
 
 
-async def test_observer_is_counted_among_nobodys_subscribers(
+async def test_observer_is_not_counted_as_a_subscriber(
     embedded: DemoSite,
 ) -> None:
     operator = await operator_of(embedded)
@@ -128,7 +128,7 @@ async def test_disconnected_identity_loses_its_sockets_on_all_processes(
 
 
 @pytest.mark.redis
-async def test_drained_process_sends_its_connections_away_and_only_its_own(
+async def test_drained_process_closes_its_own_connections_only(
     sites: list[DemoSite], subscribed: list[Socket]
 ) -> None:
     operator = await operator_of(sites[0])
@@ -148,7 +148,9 @@ async def test_drained_process_sends_its_connections_away_and_only_its_own(
     assert (await stays.ask("ping"))["type"] == "pong"
 
 
-async def test_subscribers_hear_of_a_removal_by_the_admin(embedded: DemoSite) -> None:
+async def test_subscribers_are_notified_of_a_removal_in_the_admin(
+    embedded: DemoSite,
+) -> None:
     operator = await operator_of(embedded)
     created = await asyncio.to_thread(rest, embedded, "/default/Streams")
     sid = created["sid"]

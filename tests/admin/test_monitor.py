@@ -85,7 +85,7 @@ def test_token_of_a_watcher_lasts_minutes_and_is_read_only(
     )
 
 
-def test_token_lapses_within_minutes(admin: Client, stream: Stream) -> None:
+def test_token_expires_within_minutes(admin: Client, stream: Stream) -> None:
     answer = admin.post(url_of(stream, "token"))
 
     left = (
@@ -208,9 +208,7 @@ def test_occupancy_is_for_those_who_may_view(staff: StaffClient, db: None) -> No
     assert answer.status_code == 403
 
 
-def test_occupancy_answers_every_stream_asked_for(
-    admin: Client, stream: Stream
-) -> None:
+def test_occupancy_covers_every_requested_stream(admin: Client, stream: Stream) -> None:
     answer = admin.get(f"/admin/sync_streams/stream/occupancy/?sid={stream.sid}")
 
     assert answer.json() == {stream.sid: 0}
@@ -226,7 +224,7 @@ def test_streams_are_filtered_by_having_subscribers(
     assert found == ([] if choice == "yes" else [stream.sid])
 
 
-def test_test_message_answers_its_sid_and_is_logged_without_data(
+def test_test_message_returns_its_sid_and_is_logged_without_data(
     admin: Client, stream: Stream
 ) -> None:
     answer = publish(admin, stream, '{"move": "knight"}')

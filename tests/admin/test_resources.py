@@ -186,7 +186,7 @@ def test_stream_that_an_operation_refuses_is_shown_again(
     assert Stream.objects.count() == 1
 
 
-def test_name_of_a_lapsed_stream_is_free(admin: Client, stream: Stream) -> None:
+def test_name_of_an_expired_stream_is_free(admin: Client, stream: Stream) -> None:
     past = timezone.now() - timedelta(seconds=1)
     Stream.objects.update(date_expires=past)
 
@@ -206,7 +206,7 @@ def test_unique_name_is_fixed_after_creation(admin: Client, stream: Stream) -> N
     assert list(page.context["adminform"].form.fields) == ["ttl"]
 
 
-def test_ttl_is_given_and_taken_away(admin: Client, stream: Stream) -> None:
+def test_ttl_is_set_and_cleared(admin: Client, stream: Stream) -> None:
     url = f"{STREAMS}{stream.sid}/change/"
     admin.post(url, {"ttl": "60"})
     given = Stream.objects.get().date_expires
@@ -235,7 +235,7 @@ def test_removal_of_a_stream_is_announced(
     assert LogEntry.objects.get().object_id == stream.sid
 
 
-def test_lapsed_stream_is_not_listed(admin: Client, stream: Stream) -> None:
+def test_expired_stream_is_not_listed(admin: Client, stream: Stream) -> None:
     past = timezone.now() - timedelta(seconds=1)
     Stream.objects.update(date_expires=past)
 

@@ -269,7 +269,7 @@ async def test_removed_stream_is_said_to_be_removed(
     await expect(note).to_have_text("short-lived: The stream was removed")
 
 
-async def test_disconnected_monitor_drops_and_stays_away(
+async def test_disconnected_monitor_does_not_reconnect(
     context: BrowserContext, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded)

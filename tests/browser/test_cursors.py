@@ -72,7 +72,7 @@ async def test_two_tabs_share_their_pointers(open_cursors: OpenCursors) -> None:
     assert len(set(colours)) == 2
 
 
-async def test_robots_are_pointers_like_everybody(open_cursors: OpenCursors) -> None:
+async def test_robots_are_pointers_like_all_others(open_cursors: OpenCursors) -> None:
     page, watcher = await open_cursors("robots"), await open_cursors("robots")
 
     await page.click("#robot")

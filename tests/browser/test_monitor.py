@@ -178,7 +178,7 @@ async def test_interrupted_connection_leaves_a_gap_on_screen(
     await expect(note).to_contain_text("messages may be missing here", timeout=30_000)
 
 
-async def test_ended_session_is_told_and_leads_to_the_login(
+async def test_ended_session_is_shown_and_leads_to_the_login(
     context: BrowserContext, embedded: DemoSite
 ) -> None:
     page = await log_in(context, embedded)

@@ -100,7 +100,7 @@ async def test_the_newest_message_stands_first(open_page: OpenPage) -> None:
     assert shown == ['{ "n": 2 }', '{ "n": 1 }', '{ "n": 0 }']
 
 
-async def test_tabs_come_back_after_the_server_restarts(
+async def test_tabs_reconnect_after_the_server_restarts(
     open_page: OpenPage, embedded: DemoSite
 ) -> None:
     first, second = await open_page("restart"), await open_page("restart")
@@ -360,7 +360,7 @@ async def test_the_page_says_that_it_is_not_connected(
     await expect(facts).to_contain_text("reconnected once")
 
 
-async def test_offline_is_told_at_once_and_publishing_waits_visibly(
+async def test_offline_is_shown_at_once_and_publishing_waits_visibly(
     open_page: OpenPage, context: BrowserContext
 ) -> None:
     page = await open_page("offline")
@@ -430,7 +430,7 @@ async def test_form_stands_before_the_figures_on_a_phone(open_page: OpenPage) ->
     assert form["y"] < 844
 
 
-async def test_a_removed_stream_is_told_and_can_be_created_again(
+async def test_a_removed_stream_is_announced_and_can_be_created_again(
     open_page: OpenPage, embedded: DemoSite
 ) -> None:
     page = await open_page("removed")

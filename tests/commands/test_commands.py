@@ -264,7 +264,7 @@ def test_bench_loses_nothing_and_cleans_up(embedded: DemoSite, where: str) -> No
     assert "100%" in done.stderr
 
 
-def test_bench_that_wants_too_much_is_told_so(embedded: DemoSite) -> None:
+def test_bench_that_exceeds_a_limit_says_so(embedded: DemoSite) -> None:
     done = manage(
         *("sync_bench", "--rate", "40", "--seconds", "2", "--subscribers", "1"),
         environ=environ_of(embedded),
@@ -311,7 +311,9 @@ def test_what_is_refused_is_an_error_of_the_command(arguments: str, error: str) 
         call_command(*arguments.split())
 
 
-def test_invalid_json_is_told_with_its_place(embedded: DemoSite, stream: str) -> None:
+def test_invalid_json_is_reported_with_its_position(
+    embedded: DemoSite, stream: str
+) -> None:
     done = manage(
         *("sync_publish", stream, '{"a": 1,\n"b" 2}', "--url", embedded.base_url),
         environ=environ_of(embedded),
@@ -323,7 +325,7 @@ def test_invalid_json_is_told_with_its_place(embedded: DemoSite, stream: str) ->
     )
 
 
-def test_server_without_our_socket_is_told_so(embedded: DemoSite) -> None:
+def test_server_without_our_socket_is_reported(embedded: DemoSite) -> None:
     environ = environ_of(embedded)
     url = f"{embedded.base_url}/elsewhere"
 
@@ -332,7 +334,7 @@ def test_server_without_our_socket_is_told_so(embedded: DemoSite) -> None:
     assert "is no WebSocket of Sync Streams: the answer is 403." in done.stderr
 
 
-def test_redis_that_is_away_is_told_with_host_and_port(embedded: DemoSite) -> None:
+def test_unreachable_redis_is_reported_with_host_and_port(embedded: DemoSite) -> None:
     environ = environ_of(embedded, REDIS_URL="redis://127.0.0.1:1/0")
 
     done = manage("sync_publish", "demo", "{}", environ=environ)

@@ -65,7 +65,7 @@ def test_back_ends_create_and_publish(site: DemoSite) -> None:
     run(site, "node", "-", code=values + code_block(DOCUMENT, "js", '"twilio"'))
 
 
-def test_sdk_opens_publishes_and_hears(site: DemoSite) -> None:
+def test_sdk_opens_publishes_and_receives(site: DemoSite) -> None:
     code = code_block(DOCUMENT, "js", "SyncClient")
     values = f"const token = {python(site, 'AccessToken').strip()!r};{SHOW}"
 

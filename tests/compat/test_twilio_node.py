@@ -68,7 +68,7 @@ def test_streams_are_fetched_updated_and_removed(outcome: Any) -> None:
     assert streams["missing"] == ["RestException", 404, 20404]
 
 
-def test_names_that_the_library_folds_away_remove_nothing(outcome: Any) -> None:
+def test_names_that_the_library_normalises_away_remove_nothing(outcome: Any) -> None:
     streams = outcome["streams"]
 
     assert streams["dotted"] == ["RestException", 400, 54302]
@@ -94,6 +94,6 @@ def test_messages_are_published_or_refused(outcome: Any) -> None:
     }
 
 
-def test_api_key_is_let_in_and_wrong_credentials_are_not(outcome: Any) -> None:
+def test_api_key_is_accepted_and_wrong_credentials_are_not(outcome: Any) -> None:
     assert outcome["withKey"] == "default"
     assert outcome["wrong"] == ["RestException", 401, 20003, "Authenticate"]

@@ -193,7 +193,7 @@ def test_stream_is_created_and_fetched_by_sid_and_name(service: Any) -> None:
     assert created.links["messages"] == f"{created.url}/Messages"
 
 
-def test_anonymous_stream_expires_when_it_was_told_to(service: Any) -> None:
+def test_anonymous_stream_expires_after_its_ttl(service: Any) -> None:
     created = service.sync_streams.create(ttl=3600)
 
     assert created.unique_name is None
@@ -211,7 +211,7 @@ def test_stream_is_updated(stream: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [".", "..", "../..", "x/..", "%2e%2e", "..?x"])
-def test_name_that_the_library_folds_away_removes_nothing(
+def test_name_that_the_library_normalises_away_removes_nothing(
     service: Any, stream: Any, name: str
 ) -> None:
     assert _is(_refused(service.sync_streams.create, unique_name=name), 400, 54302)
@@ -300,7 +300,7 @@ def test_page_number_without_token_is_refused(service: Any) -> None:
     assert '"code":20001' in response.text
 
 
-def test_message_data_comes_back(stream: Any) -> None:
+def test_message_data_is_returned(stream: Any) -> None:
     data: dict[str, Any] = {"text": "é 🙂", "n": [1, 2.5, None, True, {"x": {}}]}
 
     message = stream.stream_messages.create(data=data)

@@ -184,7 +184,7 @@ async def test_data_of_64_levels_passes_and_of_65_does_not(
     assert await refusal(transport.publish("news", {"a": data})) == (400, 54008)
 
 
-async def test_the_rate_holds_whatever_the_road(transport: Transport) -> None:
+async def test_the_rate_holds_on_every_transport(transport: Transport) -> None:
     sid = await transport.create("news")
     with sync_settings(publish_rate=3 / 600, publish_window_seconds=600):
         for _ in range(3):
@@ -194,7 +194,7 @@ async def test_the_rate_holds_whatever_the_road(transport: Transport) -> None:
         assert await refusal(transport.publish(sid, {})) == (429, 54009)
 
 
-async def test_a_refused_message_reaches_nobody(
+async def test_a_refused_message_reaches_no_one(
     transport: Transport, subscriber: Socket
 ) -> None:
     await transport.create("news")
@@ -215,7 +215,7 @@ async def test_a_stream_that_is_not_there_is_not_found(
     await assert_not_found(transport.publish(ref, {}))
 
 
-async def test_a_lapsed_stream_is_not_found(
+async def test_an_expired_stream_is_not_found(
     transport: Transport, subscriber: Socket
 ) -> None:
     with sync_settings(cache_seconds=0):
@@ -313,7 +313,7 @@ async def test_a_stream_needs_no_name(managing: Transport, subscriber: Socket) -
     assert await subscriber.numbers(1) == [1]
 
 
-async def test_a_removed_stream_is_told_and_gone_at_once(
+async def test_a_removed_stream_is_announced_and_gone_at_once(
     managing: Transport, subscriber: Socket
 ) -> None:
     sid = await managing.create("news")
@@ -357,7 +357,7 @@ async def test_any_other_ttl_is_refused(managing: Transport, ttl: int) -> None:
     assert await refusal(managing.update("news", ttl)) == (400, 54011)
 
 
-async def test_a_stream_lapses_when_its_ttl_is_over(
+async def test_a_stream_expires_when_its_ttl_is_over(
     managing: Transport, subscriber: Socket
 ) -> None:
     sid = await managing.create("news", 1)
@@ -371,7 +371,7 @@ async def test_a_stream_lapses_when_its_ttl_is_over(
     assert await managing.create("news") != sid
 
 
-async def test_a_longer_life_is_heard_of_by_subscribers(
+async def test_a_longer_ttl_reaches_subscribers(
     managing: Transport, subscriber: Socket
 ) -> None:
     await managing.create("news", 1)

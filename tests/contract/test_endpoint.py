@@ -96,7 +96,7 @@ def _with(*headers: tuple[bytes, bytes], body: bytes = BODY, **changes: Any) -> 
     return replace(request, headers=[*kept, *added])
 
 
-async def test_a_message_is_published_and_told_of_alike(
+async def test_a_message_is_published_with_the_same_response(
     django: Application, news: Service
 ) -> None:
     async with Socket() as socket:
@@ -257,7 +257,7 @@ async def test_another_account_finds_nothing_alike(
     assert answer.status == 404
 
 
-async def test_a_spent_rate_is_told_of_alike(
+async def test_a_spent_rate_gives_the_same_response(
     django: Application, news: Service
 ) -> None:
     with sync_settings(publish_rate=1 / 600, publish_window_seconds=600):
@@ -426,7 +426,7 @@ async def test_a_project_chooses_what_is_answered_here(news: Service) -> None:
     assert not await _handed_on(_with(), serves=lambda scope: True)
 
 
-async def test_a_project_hears_of_each_answer(news: Service) -> None:
+async def test_a_project_is_notified_of_each_response(news: Service) -> None:
     heard: list[tuple[str, int, float]] = []
 
     def note(scope: Any, status: int, seconds: float) -> None:
@@ -472,7 +472,7 @@ async def _start() -> list[str]:
 WHOLE_LIFE = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-async def test_a_process_hears_of_changes_from_its_start(news: Service) -> None:
+async def test_a_process_receives_changes_from_its_start(news: Service) -> None:
     assert await _start() == WHOLE_LIFE
 
     assert get_hub().is_receiving
@@ -489,7 +489,7 @@ async def test_a_process_starts_without_its_layer(
     assert not get_hub().is_receiving
 
 
-async def test_the_first_request_starts_what_nobody_announced(
+async def test_the_first_request_starts_what_no_lifespan_announced(
     django: Application, news: Service
 ) -> None:
     assert not get_hub().is_receiving
@@ -505,7 +505,7 @@ async def test_the_first_request_starts_what_nobody_announced(
     assert get_hub().is_receiving
 
 
-async def test_a_redis_that_is_silent_is_told_of_in_time(
+async def test_a_silent_redis_is_reported_in_time(
     django: Application, news: Service
 ) -> None:
     writers: list[asyncio.StreamWriter] = []
@@ -527,7 +527,7 @@ async def test_a_redis_that_is_silent_is_told_of_in_time(
     assert (answer.status, json.loads(answer.body)["code"]) == (503, 20503)
 
 
-async def test_a_layer_that_is_away_is_told_of_alike(
+async def test_an_unreachable_layer_gives_the_same_response(
     django: Application, news: Service, settings: Settings
 ) -> None:
     settings.CHANNEL_LAYERS = UNREACHABLE

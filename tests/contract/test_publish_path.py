@@ -131,7 +131,7 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
-async def test_an_answer_is_the_same_whichever_way_it_comes(
+async def test_a_response_is_the_same_on_every_path(
     client: Client, endpoint: Endpoint, request_: bytes
 ) -> None:
     whole = await client.ask(request_)
@@ -185,7 +185,7 @@ async def test_what_is_not_plain_is_an_asgi_call(
     assert endpoint.calls == 1
 
 
-async def test_the_next_head_is_read_anew(client: Client) -> None:
+async def test_the_next_head_is_parsed_again(client: Client) -> None:
     other = b"Authorization: " + BASIC.swapcase()
 
     statuses = [

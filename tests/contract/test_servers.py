@@ -193,7 +193,7 @@ ERRORS: dict[str, tuple[Callable[[], bytes], int, int]] = {
 
 
 @pytest.mark.parametrize("case", ERRORS)
-def test_an_error_is_told_in_json(site: Site, case: str) -> None:
+def test_an_error_is_reported_in_json(site: Site, case: str) -> None:
     data, status, code = ERRORS[case]
 
     answer = site.ask(data())
@@ -222,7 +222,7 @@ def test_a_multipart_form_without_a_boundary_is_refused(site: Site) -> None:
         assert answer.code == 20001
 
 
-def test_a_client_that_leaves_in_between_harms_nobody(site: Site) -> None:
+def test_a_client_that_leaves_in_between_affects_no_one_else(site: Site) -> None:
     whole = request()
     for end in (40, len(whole) - len(BODY), len(whole) - 1):
         with site.connect() as connection:

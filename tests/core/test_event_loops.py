@@ -107,7 +107,7 @@ def test_background_loop_ends_what_runs_on_it() -> None:
     assert background.loop.is_closed()
 
 
-def test_who_waits_too_long_is_told_and_what_ran_is_cancelled() -> None:
+def test_a_client_that_waits_too_long_gets_an_error_and_its_work_is_cancelled() -> None:
     cancelled: list[bool] = []
 
     async def hang() -> None:

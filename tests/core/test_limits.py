@@ -186,7 +186,7 @@ def test_streams_that_have_a_name_in_turn_share_its_rate(shared: str) -> None:
     assert len(set(sids)) == 3
 
 
-def test_a_refused_publisher_is_admitted_once_it_has_waited(shared: str) -> None:
+def test_a_refused_publisher_is_accepted_after_it_has_waited(shared: str) -> None:
     stream_sid = new_stream_sid()
     limits = {"REDIS_URL": shared, "PUBLISH_RATE": 20, "PUBLISH_WINDOW_SECONDS": 0.1}
 

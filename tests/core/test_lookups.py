@@ -123,7 +123,7 @@ async def test_a_removed_stream_is_forgotten_at_once(hub: Hub) -> None:
             await operations.apublish(service, stream.sid, {})
 
 
-async def test_what_another_process_changed_of_a_service_is_heard(hub: Hub) -> None:
+async def test_a_service_changed_by_another_process_is_noticed(hub: Hub) -> None:
     service, _ = await create()
     with sync_settings(cache_seconds=60):
         await sync_to_async(operations.find_service)(ACCOUNT_SID, "default")
@@ -139,7 +139,7 @@ async def test_what_another_process_changed_of_a_service_is_heard(hub: Hub) -> N
     assert found.webhook_url == stream.service.webhook_url == "https://b.c"
 
 
-async def test_other_processes_are_told_of_a_service_that_changes(hub: Hub) -> None:
+async def test_other_processes_are_notified_of_a_changed_service(hub: Hub) -> None:
     service, _ = await create()
     other = await hub.layer.new_channel()
     await hub.layer.group_add(process_group(), other)
@@ -156,7 +156,7 @@ async def test_other_processes_are_told_of_a_service_that_changes(hub: Hub) -> N
     assert told[0]["service_sid"] == told[1]["service_sid"] == service.sid
 
 
-async def test_a_changed_stream_is_looked_up_anew(hub: Hub) -> None:
+async def test_a_changed_stream_is_looked_up_again(hub: Hub) -> None:
     service, _ = await create()
     with sync_settings(cache_seconds=60):
         await sync_to_async(operations.find_stream)(service, "news")
@@ -167,7 +167,7 @@ async def test_a_changed_stream_is_looked_up_anew(hub: Hub) -> None:
     assert found.date_expires is not None
 
 
-async def test_a_stream_that_lapses_is_gone_although_it_is_kept(hub: Hub) -> None:
+async def test_an_expired_stream_is_gone_although_it_is_cached(hub: Hub) -> None:
     service, stream = await create()
     moment = timezone.now() + timedelta(seconds=0.2)
     await Stream.objects.filter(sid=stream.sid).aupdate(date_expires=moment)

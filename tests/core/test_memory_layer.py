@@ -98,7 +98,7 @@ async def test_what_is_sent_without_waiting_is_received() -> None:
 
 
 @pytest.mark.parametrize(("capacity", "room"), [(100, MAX_AHEAD), (3, 3)])
-async def test_as_much_is_sent_without_waiting_as_nobody_loses(
+async def test_as_much_is_sent_without_waiting_as_can_be_received(
     capacity: int, room: int
 ) -> None:
     layer = InMemoryChannelLayer(capacity=capacity)

@@ -114,7 +114,7 @@ def test_a_sid_that_is_not_there_is_not_found(service: Service) -> None:
         operations.get_stream(service, MISSING_SID)
 
 
-def test_a_lapsed_stream_is_gone_at_once(service: Service, stream: Stream) -> None:
+def test_an_expired_stream_is_gone_at_once(service: Service, stream: Stream) -> None:
     lapse(stream)
 
     for ref, error in [("news", UniqueNameNotFound), (stream.sid, StreamNotFound)]:
@@ -129,7 +129,7 @@ def test_a_lapsed_stream_is_gone_at_once(service: Service, stream: Stream) -> No
     assert not operations.list_streams(service).exists()
 
 
-def test_the_name_of_a_lapsed_stream_is_free(
+def test_the_name_of_an_expired_stream_is_free(
     service: Service, stream: Stream, heard: Heard
 ) -> None:
     lapse(stream)
@@ -140,7 +140,7 @@ def test_the_name_of_a_lapsed_stream_is_free(
     assert heard == [("removed", "news"), ("created", "news")]
 
 
-def test_a_stream_lapses_at_its_moment(service: Service) -> None:
+def test_a_stream_expires_on_time(service: Service) -> None:
     stream = operations.create_stream(service, ttl=60)
     assert stream.date_expires is not None
     tick = timedelta(microseconds=1)
@@ -163,7 +163,7 @@ def test_a_new_ttl_counts_from_now(service: Service, heard: Heard) -> None:
     assert heard == [("created", "news"), ("updated", "news")]
 
 
-def test_a_ttl_of_0_lets_a_stream_live_for_ever(service: Service) -> None:
+def test_a_stream_with_a_ttl_of_0_never_expires(service: Service) -> None:
     operations.create_stream(service, unique_name="news", ttl=1)
 
     operations.update_stream(service, "news", ttl=0)
@@ -190,7 +190,7 @@ def test_a_bad_ttl_changes_nothing(service: Service, stream: Stream, ttl: int) -
     assert operations.get_stream(service, "news").date_expires is None
 
 
-def test_a_removed_stream_is_gone_and_told_once(
+def test_a_removed_stream_is_gone_and_announced_once(
     service: Service, stream: Stream, heard: Heard
 ) -> None:
     operations.remove_stream(service, "news")
@@ -202,7 +202,7 @@ def test_a_removed_stream_is_gone_and_told_once(
     assert heard == [("removed", "news")]
 
 
-def test_removing_a_service_removes_its_streams_and_tells(heard: Heard) -> None:
+def test_removing_a_service_removes_and_announces_its_streams(heard: Heard) -> None:
     service = operations.create_service(ACCOUNT_SID)
     other = operations.create_service(ACCOUNT_SID)
     for name in ["a", "b"]:
@@ -230,7 +230,7 @@ def test_a_service_that_was_removed_meanwhile_is_not_found(service: Service) -> 
         operations.create_stream(gone, unique_name="a")
 
 
-def test_nothing_is_told_of_what_is_rolled_back(service: Service, heard: Heard) -> None:
+def test_nothing_is_announced_after_a_rollback(service: Service, heard: Heard) -> None:
     class Changed(Exception):
         pass
 

@@ -45,7 +45,7 @@ async def test_a_known_stream_needs_no_waiting(news: Stream) -> None:
         assert await socket.numbers(1) == [1]
 
 
-async def test_what_is_wrong_is_told_as_ever(news: Stream) -> None:
+async def test_errors_are_reported_as_usual(news: Stream) -> None:
     with pytest.raises(InvalidJSON):
         operations.publish_now(news.service, "news", [])
     actor = Actor("alice", "1", is_read_only=True)

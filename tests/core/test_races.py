@@ -82,7 +82,7 @@ def test_one_of_many_creates_a_name(service: Service, heard: Heard) -> None:
     assert heard == [("created", "news")]
 
 
-def test_one_of_many_takes_over_a_lapsed_name(service: Service, heard: Heard) -> None:
+def test_one_of_many_takes_over_an_expired_name(service: Service, heard: Heard) -> None:
     Stream.objects.create(
         service=service,
         account_sid=ACCOUNT_SID,
@@ -139,7 +139,7 @@ def test_many_ask_for_the_default_service_and_get_the_same() -> None:
     assert Service.objects.count() == 1
 
 
-def test_many_sweepers_tell_of_each_lapsed_stream_once(
+def test_many_sweepers_announce_each_expired_stream_once(
     service: Service, heard: Heard
 ) -> None:
     past = timezone.now() - timedelta(seconds=1)

@@ -72,7 +72,7 @@ def test_any_other_name_is_no_unique_name(name: str) -> None:
     ],
     ids=ascii,
 )
-def test_a_name_that_clients_fold_away_is_no_unique_name(name: str) -> None:
+def test_a_name_that_clients_normalise_away_is_no_unique_name(name: str) -> None:
     with pytest.raises(InvalidUniqueName):
         check_unique_name(name)
 
@@ -85,7 +85,7 @@ def test_a_name_that_clients_fold_away_is_no_unique_name(name: str) -> None:
     ],
     ids=ascii,
 )
-def test_a_name_that_nobody_can_see_is_no_unique_name(name: str) -> None:
+def test_an_invisible_name_is_no_unique_name(name: str) -> None:
     with pytest.raises(InvalidUniqueName):
         check_unique_name(name)
 
@@ -103,12 +103,12 @@ def test_a_control_stands_in_no_unique_name(char: str) -> None:
 
 
 @pytest.mark.parametrize("ttl", [None, 0])
-def test_a_stream_without_ttl_never_lapses(ttl: int | None) -> None:
+def test_a_stream_without_ttl_never_expires(ttl: int | None) -> None:
     assert expiry(ttl, NOW) is None
 
 
 @pytest.mark.parametrize("ttl", [1, MAX_TTL_SECONDS])
-def test_a_stream_lapses_its_ttl_from_now(ttl: int) -> None:
+def test_a_stream_expires_its_ttl_from_now(ttl: int) -> None:
     assert expiry(ttl, NOW) == NOW + timedelta(seconds=ttl)
 
 

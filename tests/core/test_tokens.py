@@ -139,7 +139,7 @@ def test_a_read_only_token_says_so() -> None:
 
 
 @pytest.mark.parametrize("value", [True, "false", 0, None, {}])
-def test_whatever_read_only_holds_takes_rights_away(value: object) -> None:
+def test_any_value_of_read_only_restricts_permissions(value: object) -> None:
     sync = {"service_sid": SERVICE_SID, "read_only": value}
 
     assert read_token(sign(grants(data_sync=sync))).is_read_only

@@ -42,7 +42,7 @@ def test_every_transport_writes_a_moment_in_utc(
 @pytest.mark.django_db
 @pytest.mark.parametrize("use_tz", [True, False])
 @pytest.mark.parametrize("zone", ["UTC", "America/Chicago", "Pacific/Kiritimati"])
-def test_a_moment_comes_back_from_the_database_as_it_was(
+def test_a_time_is_read_from_the_database_unchanged(
     settings: Settings, service: Service, use_tz: bool, zone: str
 ) -> None:
     settings.USE_TZ, settings.TIME_ZONE = use_tz, zone

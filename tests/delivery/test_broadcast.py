@@ -92,7 +92,7 @@ async def test_a_layer_that_does_not_take_it_is_unavailable(layer: str) -> None:
 
 
 @override_settings(CHANNEL_LAYERS={})
-def test_a_site_without_a_layer_is_told_so() -> None:
+def test_a_site_without_a_layer_gets_an_error() -> None:
     with pytest.raises(ImproperlyConfigured):
         channel_layer()
 

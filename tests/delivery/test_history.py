@@ -103,5 +103,5 @@ def test_process_that_stopped_sampling_an_hour_ago_counts_nothing() -> None:
     assert sum(hour["published"]) == 1
 
 
-def test_nobody_who_answers_is_an_hour_of_nothing() -> None:
+def test_an_hour_without_answers_has_no_figures() -> None:
     assert merge([]) == {name: [0] * SAMPLES for name in NAMES}

@@ -110,7 +110,7 @@ async def test_every_subscriber_receives_every_message(hub: Hub) -> None:
     assert all(client.numbers == list(range(50)) for client in clients)
 
 
-async def test_nobody_receives_what_is_of_another_stream(hub: Hub) -> None:
+async def test_no_one_receives_messages_of_another_stream(hub: Hub) -> None:
     sids = [new_stream_sid(), new_stream_sid()]
     clients = [Client(), Client()]
     for client, sid in zip(clients, sids, strict=True):
@@ -265,7 +265,7 @@ async def test_many_connections_share_one_channel(hub: Hub) -> None:
     assert len(frames) == 1
 
 
-async def test_a_removal_is_told_once_and_ends_the_subscription(hub: Hub) -> None:
+async def test_a_removal_is_announced_once_and_ends_the_subscription(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     clients = [Client() for _ in range(5)]
     for client in clients:
@@ -283,7 +283,7 @@ async def test_a_removal_is_told_once_and_ends_the_subscription(hub: Hub) -> Non
     assert hub.subscriptions.count(stream_sid) == 0
 
 
-async def test_a_stream_lapses_at_its_moment(hub: Hub) -> None:
+async def test_a_stream_expires_on_time(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     moment = time.time() + 0.2
@@ -295,7 +295,7 @@ async def test_a_stream_lapses_at_its_moment(hub: Hub) -> None:
     assert client.frames == [{"type": "stream_removed", "stream_sid": stream_sid}]
 
 
-async def test_a_longer_life_is_heard_of(hub: Hub) -> None:
+async def test_a_longer_ttl_is_noticed(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     moment = time.time() + 1
@@ -314,7 +314,7 @@ async def test_a_longer_life_is_heard_of(hub: Hub) -> None:
     assert client.numbers == [1]
 
 
-async def test_a_shorter_life_is_heard_of(hub: Hub) -> None:
+async def test_a_shorter_ttl_is_noticed(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
@@ -327,7 +327,7 @@ async def test_a_shorter_life_is_heard_of(hub: Hub) -> None:
     assert client.frames == [{"type": "stream_removed", "stream_sid": stream_sid}]
 
 
-async def test_a_connection_hears_that_its_stream_is_gone_after_its_client(
+async def test_a_connection_is_notified_of_a_removed_stream_after_its_client(
     hub: Hub,
 ) -> None:
     stream_sid, gone = new_stream_sid(), asyncio.Event()
@@ -349,7 +349,7 @@ async def test_a_connection_hears_that_its_stream_is_gone_after_its_client(
     assert hub.subscriptions.count(stream_sid) == 0
 
 
-async def test_whoever_knows_an_older_life_time_does_not_shorten_it(hub: Hub) -> None:
+async def test_an_older_expiry_date_does_not_shorten_a_newer_one(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     early, late = Client(), Client()
     old = time.time() + 1
@@ -414,7 +414,7 @@ async def test_one_bad_protocol_costs_the_other_nothing(
     assert good.frames[-1]["type"] == "stream_removed"
 
 
-async def test_a_publisher_hears_its_own_messages_unless_its_protocol_does_not(
+async def test_a_publisher_receives_its_own_messages_if_its_protocol_says_so(
     hub: Hub,
 ) -> None:
     class Skips(JsonEncoder):
@@ -479,7 +479,9 @@ async def test_no_more_than_an_outbox_holds_are_handed_over_together(hub: Hub) -
     assert client.outbox.dropped == 0
 
 
-async def test_of_too_many_that_wait_the_oldest_are_dropped_and_told(hub: Hub) -> None:
+async def test_the_oldest_of_too_many_waiting_messages_are_dropped_and_reported(
+    hub: Hub,
+) -> None:
     sid, other = new_stream_sid(), new_stream_sid()
     clients = [Client(), Client(frame_path=True)]
     for client in clients:
@@ -502,7 +504,7 @@ async def test_of_too_many_that_wait_the_oldest_are_dropped_and_told(hub: Hub) -
     assert counters.dropped == dropped + 2 * 9
 
 
-async def test_a_gap_of_a_stream_that_was_left_bars_no_way(hub: Hub) -> None:
+async def test_a_gap_of_an_unsubscribed_stream_blocks_nothing(hub: Hub) -> None:
     left, kept = new_stream_sid(), new_stream_sid()
     client = Client(frame_path=True)
     for stream_sid in (left, kept):
@@ -651,7 +653,9 @@ async def test_publishers_that_waited_are_not_too_many_again() -> None:
     assert client.numbers == list(range(400))
 
 
-async def test_publishers_that_waited_are_refused_by_a_deaf_process(hub: Hub) -> None:
+async def test_waiting_publishers_are_refused_by_an_unreachable_process(
+    hub: Hub,
+) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
@@ -665,7 +669,7 @@ async def test_publishers_that_waited_are_refused_by_a_deaf_process(hub: Hub) ->
     assert [type(answer) for answer in answers] == [ServiceUnavailable] * 2
 
 
-async def test_a_stream_nobody_listens_to_here_does_not_wait(hub: Hub) -> None:
+async def test_a_stream_without_subscribers_here_does_not_wait(hub: Hub) -> None:
     backpressure().fall_behind()
 
     with sync_settings(broadcast_timeout_seconds=0.5):
@@ -673,7 +677,7 @@ async def test_a_stream_nobody_listens_to_here_does_not_wait(hub: Hub) -> None:
     backpressure().catch_up()
 
 
-async def test_a_hub_whose_ear_was_ended_listens_again() -> None:
+async def test_a_hub_whose_receiver_was_cancelled_receives_again() -> None:
     # In memory only: of Redis' layers, a cancelled receive leaves what it was at.
     hub = get_hub()
     await hub.start()
@@ -699,7 +703,7 @@ def gap_of(stream_sid: str) -> dict[str, Any]:
     return {"type": "gap", "stream_sid": stream_sid, "dropped": None}
 
 
-async def test_subscribers_are_told_of_a_gap_before_the_next_message(hub: Hub) -> None:
+async def test_subscribers_get_a_gap_before_the_next_message(hub: Hub) -> None:
     sids = [new_stream_sid() for _ in range(2)]
     clients = [Client(), Client(frame_path=True)]
     for client, sid in zip(clients, sids, strict=True):
@@ -734,7 +738,7 @@ async def test_a_message_that_comes_meanwhile_follows_a_gap_and_is_followed_by_o
     assert kinds == ["gap", "message", "gap"]
 
 
-async def test_a_slow_client_is_told_of_all_gaps_by_one_frame(hub: Hub) -> None:
+async def test_a_slow_client_gets_all_gaps_in_one_frame(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client, other, other_sid = Client(reads=False), Client(), new_stream_sid()
     await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
@@ -770,7 +774,7 @@ async def test_a_protocol_without_gaps_is_counted(hub: Hub) -> None:
     assert client.events == []
 
 
-async def test_nobody_is_subscribed_where_nothing_arrives(hub: Hub) -> None:
+async def test_no_subscription_is_confirmed_where_nothing_arrives(hub: Hub) -> None:
     client, sid = Client(), new_stream_sid()
     backpressure().unreachable |= set(range(len(hub.membership.probes)))
 
@@ -791,7 +795,7 @@ POISON: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("poison", POISON, ids=repr)
-async def test_an_event_of_no_known_shape_is_counted_and_told_as_a_gap(
+async def test_an_event_of_an_unknown_shape_is_counted_and_reported_as_a_gap(
     hub: Hub, poison: dict[str, Any]
 ) -> None:
     stream_sid = new_stream_sid()
@@ -833,7 +837,7 @@ async def test_what_waits_is_bounded_whatever_it_is(hub: Hub) -> None:
     assert hub._queue._events.qsize() == 2 * MAX_WAITING
 
 
-async def test_a_removal_is_told_by_a_process_that_is_behind(hub: Hub) -> None:
+async def test_a_removal_is_announced_by_a_process_that_is_behind(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     await hub.subscriptions.subscribe(client.outbox, stream_sid, None)

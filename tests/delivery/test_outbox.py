@@ -141,7 +141,7 @@ async def test_dropped_messages_are_counted_by_stream() -> None:
     assert client.numbers == [3, 4, 5, 2]
 
 
-async def test_a_gap_is_told_right_before_the_next_message_of_its_stream() -> None:
+async def test_a_gap_comes_right_before_the_next_message_of_its_stream() -> None:
     with limits(outbox_max_messages=2):
         client = Client(reads=False)
 
@@ -161,7 +161,7 @@ async def test_a_gap_is_told_right_before_the_next_message_of_its_stream() -> No
     ]
 
 
-async def test_a_gap_is_told_on_the_frame_path_too() -> None:
+async def test_a_gap_is_reported_on_the_frame_path_too() -> None:
     with limits(outbox_max_messages=2):
         client = Client(reads=False, frame_path=True)
 
@@ -177,7 +177,7 @@ async def test_a_gap_is_told_on_the_frame_path_too() -> None:
     assert client.numbers[-1] == 1
 
 
-async def test_a_gap_is_told_once() -> None:
+async def test_a_gap_is_reported_once() -> None:
     with limits(outbox_max_messages=1):
         client = Client(reads=False)
 
@@ -213,7 +213,7 @@ async def test_numbers_and_gaps_add_up() -> None:
     assert expected == 500
 
 
-async def test_answers_are_never_dropped() -> None:
+async def test_replies_are_never_dropped() -> None:
     with limits(outbox_max_messages=3):
         client = Client(reads=False)
 
@@ -269,7 +269,7 @@ async def test_no_more_is_in_flight_than_may_be(frame_path: bool) -> None:
 
 
 @WAYS
-async def test_a_pong_gives_credit_again(frame_path: bool) -> None:
+async def test_a_pong_reopens_the_flow_control_window(frame_path: bool) -> None:
     with limits(in_flight_max_bytes=10_000, outbox_max_messages=5):
         client = Client(pongs=False, frame_path=frame_path)
     for number in range(100):
@@ -300,7 +300,7 @@ async def test_a_client_that_reads_and_pongs_loses_nothing(frame_path: bool) -> 
     assert client.pings > 10
 
 
-async def test_a_pong_that_was_not_asked_for_gives_no_credit() -> None:
+async def test_an_unsolicited_pong_does_not_open_the_flow_control_window() -> None:
     with limits(in_flight_max_bytes=10_000):
         client = Client(pongs=False)
     for _ in range(100):
@@ -392,7 +392,7 @@ async def test_an_idle_outbox_holds_no_task_and_no_timer_that_acts(
     assert client.stuck == 0
 
 
-async def test_only_one_ping_is_on_its_way() -> None:
+async def test_only_one_ping_is_in_flight() -> None:
     client = Client(pongs=False)
 
     for _ in range(10):

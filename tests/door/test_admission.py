@@ -55,7 +55,7 @@ async def test_the_deadline_runs_from_the_accept_whatever_is_said_meanwhile() ->
         ("max_connections_per_account", None),
     ],
 )
-async def test_so_many_connections_are_let_in_and_no_more(
+async def test_connections_are_accepted_up_to_the_limit_and_no_more(
     setting: str, others: str | None
 ) -> None:
     with sync_settings(**{setting: 2}):

@@ -130,7 +130,7 @@ async def test_addresses_have_their_turns_one_after_the_other() -> None:
         assert await status(other) == 200
 
 
-async def test_who_waits_for_too_long_is_told_to_come_back(
+async def test_a_client_that_waits_too_long_is_asked_to_reconnect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(concurrency, "WAIT_SECONDS", 0.05)

@@ -59,7 +59,7 @@ def test_the_demo_is_closed_where_it_has_a_public_name(
     assert page.status_code == 302
 
 
-def test_it_is_open_to_everybody_where_its_operator_says_so(
+def test_it_is_open_to_anyone_if_its_operator_says_so(
     start_site: Callable[..., DemoSite],
 ) -> None:
     site = start_site(DEMO_OPEN="1")
@@ -83,7 +83,9 @@ def test_a_header_of_a_proxy_counts_even_if_it_is_empty() -> None:
     assert not comes_from_here({"HTTP_VIA": ""})
 
 
-def test_an_open_data_folder_is_told_and_its_files_closed(tmp_path: Path) -> None:
+def test_an_open_data_folder_is_reported_and_its_files_are_private(
+    tmp_path: Path,
+) -> None:
     run_project("provision", DATA_DIR=str(tmp_path))
     tmp_path.chmod(0o755)
     for file in tmp_path.iterdir():

@@ -165,7 +165,7 @@ async def test_a_healthy_client_with_many_requests_in_one_packet_is_served(
             await client.until(b'"pong"')
 
 
-def test_an_accepted_token_raises_the_budget_anew_in_each_window() -> None:
+def test_an_accepted_token_raises_the_budget_in_each_window() -> None:
     budget = InboundBudget()
     values = {"MAX_FRAMES_PER_SECOND": 5, "MAX_BYTES_PER_SECOND": 100}
     with override_settings(SYNC_STREAMS=values):

@@ -263,7 +263,7 @@ async def test_empty_lines_do_not_keep_a_served_connection_open(
         assert await client.refusal() == 408
 
 
-async def test_an_answer_that_nobody_reads_is_cut_off(
+async def test_a_response_that_is_not_read_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bounds, "UNREAD_SECONDS", SOON)
@@ -292,7 +292,7 @@ async def test_a_refused_client_may_not_go_on_for_ever() -> None:
             await asyncio.wait_for(client.pour(), SECONDS)
 
 
-async def test_pipelined_requests_are_answered_in_turn() -> None:
+async def test_pipelined_requests_are_answered_in_order() -> None:
     async with serving() as port, Client(port) as client:
         for number in range(300):
             client.request(method="GET", target=f"/{number}")

@@ -37,7 +37,7 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_a_thousand_come_back_within_a_second(
+async def test_a_thousand_reconnect_within_a_second(
     redis_server: RedisServer, start_worker: StartWorker, figures: Figures
 ) -> None:
     settings = json.dumps({"MAX_CONNECTS_PER_SECOND": RATE})
@@ -90,7 +90,7 @@ async def until_ready(worker: Worker) -> None:
             continue
 
 
-async def test_clients_beyond_the_file_limit_are_told_and_disturb_nobody(
+async def test_clients_beyond_the_file_limit_are_refused_and_disturb_no_one(
     redis_server: RedisServer, start_worker: StartWorker, figures: Figures
 ) -> None:
     environ = {"REDIS_URL": redis_server.url, "FAULT_FILES": str(FEW_FILES)}

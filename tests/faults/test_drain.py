@@ -90,7 +90,7 @@ def check_words(listeners: list[Listener], sessions: list[Session]) -> list[floa
     return pauses
 
 
-async def test_everybody_is_sent_away_in_time(
+async def test_all_connections_are_closed_in_time(
     request: pytest.FixtureRequest, start: Start, figures: Figures
 ) -> None:
     server = await asyncio.to_thread(start)

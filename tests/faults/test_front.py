@@ -93,7 +93,7 @@ async def test_publishes_go_to_the_worker_that_redis_reaches(
     )
 
 
-async def test_nginx_answers_in_json_where_no_worker_does(
+async def test_nginx_responds_in_json_when_no_worker_does(
     redis_server: RedisServer, start_worker: StartWorker, start_front: StartFront
 ) -> None:
     worker = await asyncio.to_thread(start_worker, REDIS_URL=redis_server.url)

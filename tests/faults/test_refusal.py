@@ -75,7 +75,7 @@ class Roads:
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
-async def test_nothing_is_accepted_that_nobody_will_hear(
+async def test_nothing_is_accepted_that_no_one_will_receive(
     fault: str,
     redis_server: RedisServer,
     start_worker: StartWorker,

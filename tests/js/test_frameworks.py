@@ -150,7 +150,7 @@ async def test_a_react_app_returns_to_a_server_that_was_killed(
     assert gaps.count("catch up") == 1
 
 
-async def test_a_react_app_is_told_of_a_removed_stream(
+async def test_a_react_app_is_notified_of_a_removed_stream(
     stage: Stage, start_site: StartSite, react: Path
 ) -> None:
     site = start_site()

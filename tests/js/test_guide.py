@@ -47,7 +47,7 @@ class TestInChromium:
 
         assert (await message.value).text == "{id: 1}"
 
-    async def test_a_wrong_path_is_told_once_in_the_console(
+    async def test_a_wrong_path_is_reported_once_in_the_console(
         self, stage: Stage, embedded: DemoSite, complaints: list[str]
     ) -> None:
         page = page_of("session.js").replace(

@@ -131,7 +131,7 @@ async def test_a_server_that_is_killed_and_returns_costs_a_gap(
     assert client.count("error") == 0, "the states tell of it"
 
 
-async def test_a_lapsed_token_is_asked_for_once_more(
+async def test_an_expired_token_is_requested_again_once(
     start: StartClient, embedded: DemoSite
 ) -> None:
     tokens = iter([token_for(embedded, ttl=-60), token_for(embedded)])
@@ -145,7 +145,7 @@ async def test_a_lapsed_token_is_asked_for_once_more(
     assert refusals == [None, TokenExpired.code]
 
 
-async def test_two_lapsed_tokens_close_the_client_with_the_servers_words(
+async def test_two_expired_tokens_close_the_client_with_the_servers_reason(
     start: StartClient, embedded: DemoSite
 ) -> None:
     lapsed = token_for(embedded, ttl=-60)
@@ -181,7 +181,7 @@ async def test_a_token_that_ends_while_connected_is_renewed(
     assert client.count("closed") == 0
 
 
-async def test_a_removed_stream_is_told(
+async def test_a_removed_stream_is_announced(
     start: StartClient, start_site: StartSite
 ) -> None:
     site = start_site()
@@ -194,7 +194,7 @@ async def test_a_removed_stream_is_told(
     await client.hears("removed")
 
 
-async def test_nobody_at_the_port_is_told_once_and_ends_no_process(
+async def test_a_refused_connection_is_reported_once_and_ends_no_process(
     start: StartClient,
 ) -> None:
     client = await start(f"http://127.0.0.1:{free_port()}{SOCKET}", lambda: "token")
@@ -209,7 +209,7 @@ async def test_nobody_at_the_port_is_told_once_and_ends_no_process(
     assert await client.ends() == 0
 
 
-async def test_a_wrong_path_is_told_once(
+async def test_a_wrong_path_is_reported_once(
     start: StartClient, embedded: DemoSite
 ) -> None:
     client = await start(f"{embedded.base_url}/elsewhere", lambda: "token")

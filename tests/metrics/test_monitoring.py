@@ -260,7 +260,7 @@ def ask(prometheus: str, query: str) -> list[Any]:
 
 
 @pytest.mark.redis
-def test_prometheus_answers_every_panel(workers: Workers, prometheus: str) -> None:
+def test_prometheus_has_data_for_every_panel(workers: Workers, prometheus: str) -> None:
     assert requests.get(f"{workers.base_url}/readyz", timeout=WAIT_SECONDS).ok
     workers.request("/default/Streams", UniqueName="asked")
     with Client(workers, "asked"):

@@ -113,7 +113,7 @@ def test_webhooks_are_counted_by_their_outcome(
     assert len([receiver.parameters() for _ in range(6)]) == 6
 
 
-def test_gaps_are_those_that_clients_were_told_of(workers: Workers) -> None:
+def test_gaps_are_those_that_clients_received(workers: Workers) -> None:
     workers.request("/default/Streams", UniqueName="torn")
     before = workers.scrape()
     with ExitStack() as stack:

@@ -132,7 +132,7 @@ async def test_sentinels_have_a_password_of_their_own(
     assert "no Sentinel names mymaster: NOAUTH" in refused.value.reason
 
 
-async def test_sentinels_that_are_away_are_waited_for_together(
+async def test_unreachable_sentinels_are_waited_for_together(
     new_layer: NewLayer,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -106,7 +106,7 @@ async def test_a_connection_cut_while_messages_flow_loses_no_answer(
     assert crowd.published <= set(ear.numbers)
 
 
-async def test_a_subscription_cut_at_any_byte_comes_back(
+async def test_a_subscription_cut_at_any_byte_is_restored(
     server: RedisServer, new_layer: NewLayer
 ) -> None:
     publisher = new_layer(server.url)

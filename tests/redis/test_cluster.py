@@ -54,7 +54,7 @@ async def publish_at_last(layer: RedisChannelLayer, sid: str, number: int) -> No
                 return
 
 
-async def test_streams_are_spread_and_each_message_arrives_once(
+async def test_streams_are_distributed_and_each_message_arrives_once(
     cluster: Cluster, layer: RedisChannelLayer, new_layer: NewLayer
 ) -> None:
     sids = [new_stream_sid() for _ in range(STREAMS)]
@@ -174,7 +174,7 @@ def all_heard(cluster: Cluster, sids: list[str]) -> bool:
     return all(any(is_heard(port, sid) for port in ports) for sid in sids)
 
 
-async def test_a_cluster_that_is_away_is_said_to_be(new_layer: NewLayer) -> None:
+async def test_an_unreachable_cluster_is_reported(new_layer: NewLayer) -> None:
     layer = new_layer(*hosts("cluster://127.0.0.1:1,127.0.0.1:2"))
 
     with pytest.raises(RedisUnavailable) as refused:

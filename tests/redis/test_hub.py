@@ -60,7 +60,7 @@ def gaps(client: Client) -> list[Any]:
     return [frame for frame in client.frames if frame["type"] == "gap"]
 
 
-async def test_subscribers_are_told_of_a_connection_that_broke(
+async def test_subscribers_are_notified_of_a_broken_connection(
     hub: Hub, server: RedisServer
 ) -> None:
     sid, client = new_stream_sid(), Client()
@@ -78,7 +78,7 @@ async def test_subscribers_are_told_of_a_connection_that_broke(
     assert kinds == ["message", "gap", "message"]
 
 
-async def test_a_process_that_cannot_hear_publishes_nothing_to_its_own_subscribers(
+async def test_an_unreachable_process_publishes_nothing_to_its_own_subscribers(
     hub: Hub, server: RedisServer
 ) -> None:
     sid, client = new_stream_sid(), Client()
@@ -96,7 +96,7 @@ async def test_a_process_that_cannot_hear_publishes_nothing_to_its_own_subscribe
     await until(lambda: 2 in client.numbers)
 
 
-async def test_a_refused_message_is_counted_as_refused_and_reaches_nobody(
+async def test_a_refused_message_is_counted_as_refused_and_reaches_no_one(
     hub: Hub,
 ) -> None:
     sid, client = new_stream_sid(), Client()

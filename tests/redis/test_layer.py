@@ -88,7 +88,7 @@ async def test_each_channel_of_a_group_gets_a_message_of_its_own(
     assert here[1] == await other.receive(afar) == {"type": "test", "list": [1]}
 
 
-async def test_a_channel_that_left_its_group_hears_it_no_more(
+async def test_a_channel_that_left_its_group_receives_nothing_more(
     layer: RedisChannelLayer,
 ) -> None:
     stays, leaves = await layer.new_channel(), await layer.new_channel()
@@ -111,7 +111,7 @@ async def test_a_group_takes_no_channel_of_another_process(
         await layer.group_add("news", "of-somebody-else")
 
 
-async def test_a_group_that_was_left_and_joined_anew_misses_nothing(
+async def test_a_group_that_was_left_and_joined_again_misses_nothing(
     layer: RedisChannelLayer,
 ) -> None:
     channel = await layer.new_channel()
@@ -123,7 +123,7 @@ async def test_a_group_that_was_left_and_joined_anew_misses_nothing(
         await leaving
 
 
-async def test_joining_and_leaving_in_one_turn_ends_as_the_last_one_says(
+async def test_the_last_of_joins_and_leaves_in_one_loop_iteration_wins(
     layer: RedisChannelLayer,
 ) -> None:
     channel = await layer.new_channel()
@@ -139,7 +139,7 @@ async def test_joining_and_leaving_in_one_turn_ends_as_the_last_one_says(
     assert await layer.receive(channel) == event(1)
 
 
-async def test_processes_with_the_stock_layer_hear_and_are_heard(
+async def test_processes_with_the_stock_layer_send_and_receive(
     layer: RedisChannelLayer, redis_url: str
 ) -> None:
     stock = RedisPubSubChannelLayer(hosts=[redis_url])
@@ -201,7 +201,7 @@ async def test_a_payload_that_cannot_be_read_keeps_nothing_from_the_rest(
     assert caplog.text.count("could not be delivered") == 1
 
 
-async def test_a_channel_that_nobody_reads_is_bounded(layer: RedisChannelLayer) -> None:
+async def test_a_channel_without_a_reader_is_bounded(layer: RedisChannelLayer) -> None:
     channel = await layer.new_channel()
     await layer.group_add("news", channel)
 
@@ -230,7 +230,7 @@ async def test_a_flushed_layer_is_as_new(server: RedisServer) -> None:
     await layer.flush()
 
 
-async def test_those_who_ask_are_told_of_an_interruption(
+async def test_callbacks_are_notified_of_an_interruption(
     new_layer: NewLayer, server: RedisServer
 ) -> None:
     told: list[str] = []

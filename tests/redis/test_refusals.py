@@ -124,7 +124,7 @@ async def test_a_full_redis_publishes_nothing_that_it_cannot_count(
     assert ear.numbers == [7]
 
 
-async def test_a_script_that_redis_forgot_is_told_again(
+async def test_a_script_that_redis_forgot_is_sent_again(
     server: RedisServer, layer: RedisChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Ear(layer) as ear:
@@ -154,7 +154,7 @@ async def test_a_user_without_a_right_publishes_nothing(
     assert ear.numbers == [9]
 
 
-async def test_a_user_with_the_documented_rights_publishes_and_hears(
+async def test_a_user_with_the_documented_permissions_publishes_and_receives(
     server: RedisServer, new_layer: NewLayer
 ) -> None:
     page = " ".join((ROOT / "docs/deployment.md").read_text().split())
@@ -183,7 +183,7 @@ async def test_a_user_that_may_not_load_scripts_publishes_all_the_same(
     assert await publish(layer) == 0
 
 
-async def test_a_user_that_may_not_hear_is_refused_its_channel(
+async def test_a_user_without_subscribe_permission_is_refused_its_channel(
     server: RedisServer, new_layer: NewLayer
 ) -> None:
     admin(server).execute_command(
@@ -243,7 +243,7 @@ async def test_one_server_of_a_cluster_says_that_it_is_not_alone(
     assert "CLUSTERDOWN" in reason
 
 
-async def test_a_redis_that_is_away_is_said_to_be_at_once(
+async def test_an_unreachable_redis_is_reported_at_once(
     new_layer: NewLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = free_port()
@@ -324,7 +324,7 @@ async def test_a_redis_that_came_back_is_used_at_once(
     assert time.monotonic() - back < 2
 
 
-async def test_what_a_silent_redis_was_told_is_not_published_later(
+async def test_what_was_sent_to_a_silent_redis_is_not_published_later(
     server: RedisServer, new_layer: NewLayer
 ) -> None:
     with sync_settings(broadcast_timeout_seconds=0.3):

@@ -75,7 +75,7 @@ def test_sites_that_differ_share_no_name(other: dict[str, Any]) -> None:
     assert ours == again
 
 
-def test_processes_that_reach_redis_on_other_ways_are_one_site() -> None:
+def test_processes_that_reach_redis_at_different_addresses_are_one_site() -> None:
     found = []
     for url in ("redis://one:6379/0", "rediss://user:secret@two:6380/0"):
         with site(SYNC_STREAMS=on(url), SECRET_KEY="one"):
@@ -90,7 +90,7 @@ def test_a_prefix_shows_no_secret() -> None:
 
 
 @pytest.mark.redis
-async def test_a_message_of_one_site_is_not_heard_in_the_other(
+async def test_a_message_of_one_site_does_not_reach_another(
     redis_url: str, new_layer: NewLayer
 ) -> None:
     layers = [new_layer(redis_url), new_layer(redis_url.replace("/0", "/1"))]

@@ -20,7 +20,9 @@ UNAUTHORIZED = (401, 20003, "Authenticate")
     ids=["auth token", "API key", "other auth token", "other API key"],
 )
 @pytest.mark.django_db
-def test_account_and_key_are_let_in(name: str, password: str, account_sid: str) -> None:
+def test_account_and_key_are_accepted(
+    name: str, password: str, account_sid: str
+) -> None:
     response = Api(name, password).get("/v1/Services/default")
 
     assert read(response)["account_sid"] == account_sid
@@ -84,7 +86,7 @@ WEAK = [None, "", "x" * 31, b"x" * 32, 10**40, ["x" * 32]]
 
 @pytest.mark.parametrize("secret", WEAK, ids=repr)
 @pytest.mark.parametrize("as_function", [False, True], ids=["dict", "function"])
-def test_weak_secret_lets_nobody_in(
+def test_weak_secret_is_refused(
     settings: Settings, secret: object, as_function: bool
 ) -> None:
     account = {"AUTH_TOKEN": secret, "API_KEYS": {site.API_KEY_SID: secret}}
@@ -99,7 +101,7 @@ def test_weak_secret_lets_nobody_in(
             assert failure(response) == UNAUTHORIZED
 
 
-def test_account_without_auth_token_lets_nobody_in(settings: Settings) -> None:
+def test_account_without_auth_token_is_refused(settings: Settings) -> None:
     settings.SYNC_STREAMS = {"ACCOUNTS": {site.ACCOUNT_SID: {}}}
 
     for password in ("", "None"):
@@ -108,7 +110,7 @@ def test_account_without_auth_token_lets_nobody_in(settings: Settings) -> None:
 
 
 @pytest.mark.django_db
-def test_secret_of_32_characters_lets_in(settings: Settings) -> None:
+def test_secret_of_32_characters_is_accepted(settings: Settings) -> None:
     settings.SYNC_STREAMS = {"ACCOUNTS": {site.ACCOUNT_SID: {"AUTH_TOKEN": "x" * 32}}}
 
     assert Api(site.ACCOUNT_SID, "x" * 32).get("/v1/Services").status_code == 200

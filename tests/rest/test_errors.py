@@ -267,7 +267,7 @@ def test_conditions_change_nothing(
     assert read(updated)["friendly_name"] == "New"
 
 
-def test_login_required_middleware_lets_the_api_be(
+def test_login_required_middleware_does_not_affect_the_api(
     api: Api, messages_path: str, settings: Settings
 ) -> None:
     settings.MIDDLEWARE = [

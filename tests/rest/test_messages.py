@@ -275,7 +275,7 @@ json_values = strategies.recursive(
 
 @each_body
 @given(data=json_values)
-def test_data_comes_back_as_it_was_sent(
+def test_data_is_returned_as_it_was_sent(
     api: Api, messages_path: str, settings: Settings, data: Any
 ) -> None:
     settings.SYNC_STREAMS = {**settings.SYNC_STREAMS, "PUBLISH_RATE": 1_000_000}

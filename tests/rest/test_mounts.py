@@ -75,7 +75,7 @@ def test_urls_begin_with_the_script_prefix(api: Api) -> None:
     assert url.startswith("http://testserver/sync/v1/Services/IS")
 
 
-def test_a_pattern_that_catches_our_urls_is_told_of(use_urls: UseUrls) -> None:
+def test_a_pattern_that_catches_our_urls_is_reported(use_urls: UseUrls) -> None:
     ours, catch_all = path("", include("sync_streams.urls")), re_path("", _page)
 
     def found() -> set[str | None]:
@@ -134,7 +134,7 @@ def test_no_cache_keeps_an_answer(api: Api, method: str, ref: str) -> None:
     assert response["Cache-Control"] == "no-store, private"
 
 
-def test_a_per_site_cache_gives_nobody_anothers_answer(
+def test_a_per_site_cache_never_serves_another_accounts_response(
     api: Api, other_api: Api, settings: Settings
 ) -> None:
     settings.MIDDLEWARE = [

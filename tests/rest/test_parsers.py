@@ -100,7 +100,7 @@ def test_what_is_no_json_object_is_refused(api: Api, body: bytes) -> None:
         f" {FORM}",
     ],
 )
-def test_content_type_is_read_as_http_has_it(content_type: str) -> None:
+def test_content_type_is_parsed_as_http_defines_it(content_type: str) -> None:
     assert _parse(b"a=%C3%A9", content_type) == {"a": "é"}
 
 

@@ -81,7 +81,7 @@ def test_parameters_of_bodies_are_twilios(path: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("kind", CONTRACT["schemas"])
-def test_fields_of_answers_are_twilios(kind: str) -> None:
+def test_fields_of_responses_are_twilios(kind: str) -> None:
     found = document()["components"]["schemas"][kind]["properties"]
 
     assert found.keys() == CONTRACT["schemas"][kind].keys()

@@ -189,7 +189,7 @@ def test_default_service_comes_into_being_when_asked_for(api: Api) -> None:
     assert first["url"] == f"http://testserver/v1/Services/{first['sid']}"
 
 
-def test_removed_default_service_comes_back_with_another_sid(api: Api) -> None:
+def test_removed_default_service_is_created_again_with_another_sid(api: Api) -> None:
     first = read(api.get("/v1/Services/default"))
 
     removed = api.delete("/v1/Services/default")
@@ -225,7 +225,7 @@ def test_update_without_parameters_changes_nothing(api: Api, service: Service) -
     assert read(response) == before
 
 
-def test_empty_webhook_url_takes_the_webhook_away(api: Api, service: Service) -> None:
+def test_empty_webhook_url_removes_the_webhook(api: Api, service: Service) -> None:
     api.post(f"/v1/Services/{service.sid}", WebhookUrl="https://example.com/")
 
     response = api.post(f"/v1/Services/{service.sid}", WebhookUrl="")
@@ -233,7 +233,9 @@ def test_empty_webhook_url_takes_the_webhook_away(api: Api, service: Service) ->
     assert read(response)["webhook_url"] is None
 
 
-def test_removal_answers_with_nothing_and_only_once(api: Api, service: Service) -> None:
+def test_removal_has_an_empty_response_and_works_once(
+    api: Api, service: Service
+) -> None:
     first = api.delete(f"/v1/Services/{service.sid}")
     second = api.delete(f"/v1/Services/{service.sid}")
 

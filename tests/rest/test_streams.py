@@ -141,7 +141,7 @@ def test_case_of_a_name_counts(api: Api, stream: Stream, streams_path: str) -> N
     assert read(api.get(f"{streams_path}/news"))["sid"] == stream.sid
 
 
-def test_lapsed_stream_is_gone_and_its_name_is_free(
+def test_expired_stream_is_gone_and_its_name_is_free(
     api: Api, stream: Stream, streams_path: str
 ) -> None:
     Stream.objects.update(date_expires=timezone.now())
@@ -236,7 +236,7 @@ def test_update_without_ttl_changes_nothing(
     assert read(response) == before
 
 
-def test_removal_answers_with_nothing_and_only_once(
+def test_removal_has_an_empty_response_and_works_once(
     api: Api, stream: Stream, streams_path: str
 ) -> None:
     first = api.delete(f"{streams_path}/news")

@@ -43,7 +43,7 @@ def _check(expected: str, body: str, known: dict[str, str]) -> None:
     known.update(match.groupdict())
 
 
-def test_examples_are_what_the_server_answers(api: Api) -> None:
+def test_examples_match_the_servers_responses(api: Api) -> None:
     known: dict[str, str] = {}
     examples = _examples()
 

@@ -46,7 +46,7 @@ def token() -> str:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_server_delivers_and_its_clients_hear_when_to_come_back(
+def test_server_delivers_and_tells_its_clients_when_to_reconnect(
     name: str, tmp_path: Path
 ) -> None:
     with serving(name, tmp_path) as server, server.connect() as socket:

@@ -96,7 +96,7 @@ def test_rules_allow_to_watch_unless_they_say_more() -> None:
         assert full.allows("alice", action, "inbox-alice")
 
 
-def test_named_streams_are_open_to_everybody() -> None:
+def test_named_streams_are_open_to_all_identities() -> None:
     news = named_streams("news", "weather")
 
     assert news.allows("alice", "subscribe", "weather")
@@ -127,7 +127,7 @@ class TestPermissions:
         assert not self.rule.allows("ada", "subscribe", "group")
         assert not self.rule.allows("ada", "remove", "groups")
 
-    def test_a_permission_that_is_taken_away_is_gone_at_once(self) -> None:
+    def test_a_revoked_permission_is_gone_at_once(self) -> None:
         ada = User.objects.create(username="ada")
         ada.user_permissions.add(Permission.objects.get(codename="view_group"))
         assert self.rule.allows("ada", "subscribe", "groups")

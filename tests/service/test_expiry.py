@@ -40,7 +40,7 @@ def lapsed_streams(service: Service, count: int) -> None:
     )
 
 
-async def test_subscribers_hear_once_and_within_two_seconds(
+async def test_subscribers_are_notified_once_and_within_two_seconds(
     embedded: DemoSite,
 ) -> None:
     created = await asyncio.to_thread(rest, embedded, "/default/Streams", Ttl=1)
@@ -70,7 +70,7 @@ async def test_longer_life_reaches_the_hub(embedded: DemoSite) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_lapsed_stream_is_gone_and_its_name_free_before_any_sweep(
+def test_expired_stream_is_gone_and_its_name_free_before_any_sweep(
     service: Service,
 ) -> None:
     lapsed_streams(service, 1)
@@ -83,7 +83,7 @@ def test_lapsed_stream_is_gone_and_its_name_free_before_any_sweep(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_ten_thousand_streams_lapse_in_constant_memory(service: Service) -> None:
+def test_ten_thousand_streams_expire_in_constant_memory(service: Service) -> None:
     removed: list[str] = []
 
     def note(stream: Stream, **_: object) -> None:
@@ -114,7 +114,7 @@ def peak_of_sweep() -> int:
 
 
 @pytest.mark.parametrize("interval", [0.2, 5])
-def test_pauses_of_sweepers_spread(interval: float) -> None:
+def test_pauses_of_sweepers_have_jitter(interval: float) -> None:
     pauses = {sweeper.pause(interval) for _ in range(100)}
 
     assert len(pauses) > 1

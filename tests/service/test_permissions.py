@@ -179,7 +179,7 @@ async def test_observers_are_not_asked_for(
         assert await observer.receive() == {"n": 1}
 
 
-async def test_unsubscribing_tells_no_sid_to_those_who_may_not_look(
+async def test_unsubscribing_reveals_no_sid_without_permission_to_fetch(
     override: Override, stream: Stream
 ) -> None:
     async with Subscriber("alice:1", identity="alice") as alice:

@@ -210,7 +210,7 @@ def test_a_publish_on_commit_that_fails_harms_nothing() -> None:
     assert Stream.objects.filter(unique_name="new").exists()
 
 
-def test_publish_on_commit_follows_the_database_it_is_told() -> None:
+def test_publish_on_commit_follows_the_given_database() -> None:
     with pytest.raises(ConnectionDoesNotExist):
         publish_on_commit("orders", {"n": 1}, using="elsewhere")
 
@@ -223,7 +223,7 @@ async def test_publish_from_async_code_names_its_twin() -> None:
         publish("orders", {"n": 2})
 
 
-async def test_every_road_reaches_a_subscriber() -> None:
+async def test_every_way_to_publish_reaches_a_subscriber() -> None:
     async with Subscriber("orders") as subscriber:
         await apublish("orders", {"from": "async"})
         await sync_to_async(publish)("orders", {"from": "sync"})
@@ -288,7 +288,7 @@ async def test_subscriber_loses_nothing_by_looking_for_nothing() -> None:
         assert await subscriber.receive_nothing()
 
 
-async def test_subscriber_is_told_that_its_connection_was_closed() -> None:
+async def test_subscriber_is_notified_that_its_connection_was_closed() -> None:
     service = await sync_to_async(operations.get_service)(ACCOUNT_SID, "default")
     async with Subscriber("orders", identity="alice") as subscriber:
         await sync_to_async(operations.disconnect_identity)(service, "alice")

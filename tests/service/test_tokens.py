@@ -81,7 +81,7 @@ async def test_open_connections_of_a_removed_key_end_within_seconds() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("rotation")
-async def test_accounts_that_cannot_be_looked_up_send_nobody_away(
+async def test_accounts_that_cannot_be_looked_up_close_no_connection(
     override: Override, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = await asyncio.to_thread(operations.get_service, ACCOUNT_SID, "default")
@@ -171,7 +171,7 @@ def site() -> Iterator[None]:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("site")
-def test_view_gives_a_token_to_whoever_is_logged_in(client: Client) -> None:
+def test_view_issues_a_token_to_logged_in_users(client: Client) -> None:
     client.force_login(User.objects.create(username="alice"))
 
     answer = client.post("/token/")

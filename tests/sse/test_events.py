@@ -123,7 +123,7 @@ async def test_a_logged_in_user_reads_a_hosts_view(
         assert (await events.next()).json["message"]["data"] == {"n": 1}
 
 
-async def test_a_public_view_serves_everybody(site: Site) -> None:
+async def test_a_public_view_serves_anyone(site: Site) -> None:
     async with site.open("/public") as events:
         await apublish("news", {"n": 1})
         assert (await events.next()).name == "message"
@@ -140,7 +140,7 @@ async def test_a_renderer_writes_the_text_of_many_lines(site: Site) -> None:
     assert event.text == "<li>\n&lt;b&gt;\nevent: x</li>"
 
 
-async def test_a_removed_stream_is_told_and_ends_the_response(site: Site) -> None:
+async def test_a_removed_stream_is_announced_and_ends_the_response(site: Site) -> None:
     async with site.rest("board") as events:
         await remove(site.service, "board")
         event = await events.next()
@@ -151,7 +151,7 @@ async def test_a_removed_stream_is_told_and_ends_the_response(site: Site) -> Non
     assert event.json == {"stream_sid": site.streams["board"].sid}
 
 
-async def test_a_client_that_was_away_is_told_of_a_gap(site: Site) -> None:
+async def test_a_client_that_was_disconnected_gets_a_gap(site: Site) -> None:
     async with site.rest("board", Last_Event_ID="TZ0") as events:
         event = await events.next()
 
@@ -168,7 +168,7 @@ async def test_silence_is_broken_by_comments(site: Site) -> None:
                 events.comments += line == b":\n"
 
 
-async def test_a_stopping_process_says_when_to_come_back(site: Site) -> None:
+async def test_a_stopping_process_says_when_to_reconnect(site: Site) -> None:
     async with site.rest("board") as events:
         connections.close_all(CloseCode.SERVER_LEAVING, within=0.01)
         event = await events.next()
@@ -199,7 +199,9 @@ async def test_a_client_that_leaves_is_forgotten(site: Site) -> None:
     assert get_hub().subscriptions.count(site.streams["board"].sid) == 0
 
 
-async def test_a_stalled_reader_loses_its_own_and_is_told(site: Site) -> None:
+async def test_a_stalled_reader_loses_only_its_own_messages_and_gets_a_gap(
+    site: Site,
+) -> None:
     got: list[Event] = []
     with sync_settings(publish_rate=100_000, stuck_timeout_seconds=60):
         async with site.rest("board") as stalled, site.rest("board") as reading:

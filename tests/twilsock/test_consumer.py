@@ -43,7 +43,7 @@ async def test_message_is_encoded_once_for_all_connections() -> None:
         assert (await one.event())["bytes"] is (await two.event())["bytes"]
 
 
-async def test_each_connection_hears_its_version_of_the_events() -> None:
+async def test_each_connection_gets_its_version_of_the_events() -> None:
     async with connected() as old, connected() as new, connected() as publisher:
         sid = await publisher.create()
         await old.change("establish", sid, version=3)
@@ -332,7 +332,7 @@ async def test_leaving_server_closes_without_a_word() -> None:
 
 
 @pytest.mark.parametrize(("rate", "is_herd"), [(2, False), (1, True)])
-async def test_only_a_herd_is_told_to_come_back_later(
+async def test_only_clients_of_a_mass_close_are_asked_to_reconnect_later(
     settings: Settings, rate: int, is_herd: bool
 ) -> None:
     async with connected() as session:
@@ -347,7 +347,7 @@ async def test_only_a_herd_is_told_to_come_back_later(
         assert [word.header["status"]["code"] for word in words] == [308] * is_herd
 
 
-async def test_a_herd_comes_back_over_the_time_that_it_needs(
+async def test_a_mass_reconnect_is_spread_over_the_time_it_needs(
     settings: Settings,
 ) -> None:
     pauses = []

@@ -285,7 +285,7 @@ def test_a_removed_stream_is_named(version: int, key: str) -> None:
 
 
 @pytest.mark.parametrize("correlation_id", [1795457555461, -1, 2**63 - 1])
-def test_the_correlation_id_comes_back_as_it_is(correlation_id: int) -> None:
+def test_the_correlation_id_is_repeated_unchanged(correlation_id: int) -> None:
     [payload] = events.subscription_changed(
         "subscription_established",
         [{"object_sid": "TO1"}],

@@ -77,7 +77,7 @@ def inside() -> Iterator[Receiver]:
 
 
 @pytest.mark.parametrize("host", SSRF_HOSTS)
-def test_guard_lets_nothing_inside(inside: Receiver, host: str) -> None:
+def test_guard_blocks_every_private_address(inside: Receiver, host: str) -> None:
     failure = failure_of(f"http://{host}:{inside.port}/")
 
     assert failure.outcome == "blocked"
@@ -85,7 +85,7 @@ def test_guard_lets_nothing_inside(inside: Receiver, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "0.0.0.0"])
-def test_opened_guard_lets_all_of_them_in(receiver: Receiver, host: str) -> None:
+def test_opened_guard_allows_all_of_them(receiver: Receiver, host: str) -> None:
     sender.deliver(webhook(f"http://{host}:{receiver.port}/").to_dict())
 
     assert receiver.next()["is_valid"]
@@ -107,7 +107,7 @@ def test_name_that_leads_inside_only_now_is_refused(inside: Receiver) -> None:
     assert inside.is_idle()
 
 
-def test_names_that_nobody_answers_delay_no_other_account(receiver: Receiver) -> None:
+def test_unresolvable_names_delay_no_other_account(receiver: Receiver) -> None:
     with Nameserver("127.0.0.1") as nameserver:
         own = Dispatcher([nameserver.address])
         for n in range(100):
@@ -122,7 +122,7 @@ def test_names_that_nobody_answers_delay_no_other_account(receiver: Receiver) ->
     assert waiting >= 100
 
 
-def test_name_that_nobody_answers_is_a_timeout(
+def test_unanswered_name_is_a_timeout(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resolver, "CACHE_SECONDS", 0.1)
@@ -151,7 +151,7 @@ def test_redirects_are_not_followed(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("status", ["300", "404", "500"])
-def test_answers_other_than_2xx_are_failures(receiver: Receiver, status: str) -> None:
+def test_responses_other_than_2xx_are_failures(receiver: Receiver, status: str) -> None:
     failure = failure_of(receiver.url(status))
 
     assert (failure.outcome, failure.detail) == ("refused", status)
@@ -173,7 +173,7 @@ def test_failed_connection_is_tried_twice(receiver: Receiver) -> None:
     assert receiver.is_idle()
 
 
-def test_nobody_there_is_a_failure(receiver: Receiver) -> None:
+def test_refused_connection_is_a_failure(receiver: Receiver) -> None:
     url = f"http://127.0.0.1:{free_port()}/"
 
     assert failure_of(url).outcome == "unreachable"
@@ -319,7 +319,7 @@ def test_places_that_are_given_back_are_free_again() -> None:
     assert queue.take("a", "s", 2)
 
 
-async def test_account_has_its_share_on_its_way_and_the_others_wait(
+async def test_account_has_its_share_in_flight_and_the_others_wait(
     override: Override,
 ) -> None:
     override(ACCOUNTS={f"AC{n:032x}": {} for n in range(MAX_IN_FLIGHT)})
@@ -335,7 +335,7 @@ async def test_account_has_its_share_on_its_way_and_the_others_wait(
     await late
 
 
-async def test_who_gives_up_waiting_takes_no_turn() -> None:
+async def test_a_cancelled_wait_takes_no_place() -> None:
     flights = Flights()
     for _ in range(MAX_IN_FLIGHT // 2):
         await flights.begin("AC1")
@@ -389,7 +389,7 @@ def test_failing_sender_is_counted_and_does_not_fail_the_operation(
     assert totals.totals == {"error": 1}
 
 
-def test_failure_survives_the_way_out_of_a_task() -> None:
+def test_failure_survives_pickling() -> None:
     failure = pickle.loads(pickle.dumps(DeliveryFailed("refused", "500")))
 
     assert (failure.outcome, failure.detail) == ("refused", "500")

@@ -22,7 +22,7 @@ def nothing_came(receiver: Receiver) -> bool:
     return sender.flush(WAIT_SECONDS) and receiver.is_idle()
 
 
-def test_created_and_removed_streams_are_told_in_order(
+def test_created_and_removed_streams_send_webhooks_in_order(
     receiver: Receiver, service: Service
 ) -> None:
     stream = operations.create_stream(service, unique_name="Ünï & co", ttl=60)
@@ -73,7 +73,7 @@ def test_socket_says_which_endpoint(receiver: Receiver, service: Service) -> Non
     assert parameters["EndpointId"] == "connection-1"
 
 
-def test_rest_changes_are_told_only_if_enabled(
+def test_rest_changes_send_webhooks_only_if_enabled(
     receiver: Receiver, service: Service
 ) -> None:
     operations.update_service(service, webhooks_from_rest_enabled=False)
@@ -84,9 +84,7 @@ def test_rest_changes_are_told_only_if_enabled(
     assert nothing_came(receiver)
 
 
-def test_expiry_is_always_told_by_the_system(
-    receiver: Receiver, service: Service
-) -> None:
+def test_expiry_webhooks_name_the_system(receiver: Receiver, service: Service) -> None:
     operations.update_service(service, webhooks_from_rest_enabled=False)
     stream = operations.create_stream(service, ttl=1)
     assert stream.date_expires is not None
@@ -98,7 +96,7 @@ def test_expiry_is_always_told_by_the_system(
     assert parameters["Identity"] == "system"
 
 
-def test_streams_of_a_removed_service_are_told(
+def test_streams_of_a_removed_service_send_webhooks(
     receiver: Receiver, service: Service
 ) -> None:
     operations.create_stream(service, unique_name="x")
@@ -109,7 +107,9 @@ def test_streams_of_a_removed_service_are_told(
     assert receiver.parameters()["EventType"] == "stream_removed"
 
 
-def test_what_is_rolled_back_is_not_told(receiver: Receiver, service: Service) -> None:
+def test_what_is_rolled_back_sends_no_webhook(
+    receiver: Receiver, service: Service
+) -> None:
     with transaction.atomic():
         operations.create_stream(service)
         transaction.set_rollback(True)
@@ -124,7 +124,9 @@ def test_without_a_url_nothing_is_sent(receiver: Receiver, service: Service) -> 
     assert nothing_came(receiver)
 
 
-def test_messages_are_not_told_by_default(receiver: Receiver, service: Service) -> None:
+def test_messages_send_no_webhooks_by_default(
+    receiver: Receiver, service: Service
+) -> None:
     stream = operations.create_stream(service, unique_name="x")
     receiver.parameters()
 
@@ -133,7 +135,7 @@ def test_messages_are_not_told_by_default(receiver: Receiver, service: Service) 
     assert nothing_came(receiver)
 
 
-def test_messages_are_told_if_the_project_says_so(
+def test_messages_send_webhooks_if_enabled(
     receiver: Receiver, service: Service, override: Override
 ) -> None:
     stream = operations.create_stream(service, unique_name="x")
@@ -155,7 +157,7 @@ def stream_sid(service: Service, receiver: Receiver) -> str:
     return stream.sid
 
 
-async def test_messages_of_async_code_are_told(
+async def test_messages_of_async_code_send_webhooks(
     receiver: Receiver, service: Service, stream_sid: str, override: Override
 ) -> None:
     override(WEBHOOK_MESSAGES=True)

@@ -101,7 +101,7 @@ async def test_return_within_the_window_is_no_event(
 
 
 @pytest.mark.redis
-async def test_endpoints_of_a_process_that_died_lapse(
+async def test_endpoints_of_a_dead_process_expire(
     redis_url: str, service_sid: str
 ) -> None:
     presence = RedisPresence(redis_url, lease=1)

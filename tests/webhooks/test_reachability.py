@@ -64,7 +64,7 @@ def debounced(receiver: Receiver, transactional_db: None) -> Service:
     )
 
 
-async def test_first_and_last_endpoint_of_an_identity_are_told(
+async def test_first_and_last_endpoint_of_an_identity_send_webhooks(
     receiver: Receiver, service: Service
 ) -> None:
     async with subscriber(service), subscriber(service):
@@ -81,7 +81,9 @@ async def test_first_and_last_endpoint_of_an_identity_are_told(
     assert await idle(receiver)
 
 
-async def test_identities_are_told_apart(receiver: Receiver, service: Service) -> None:
+async def test_identities_are_tracked_separately(
+    receiver: Receiver, service: Service
+) -> None:
     async with subscriber(service, "alice"), subscriber(service, "bob"):
         events = {await event_of(receiver), await event_of(receiver)}
 
@@ -101,7 +103,7 @@ async def test_services_without_reachability_tell_nothing(
     assert await idle(receiver)
 
 
-async def test_observers_are_not_told_of(receiver: Receiver, service: Service) -> None:
+async def test_observers_send_no_webhooks(receiver: Receiver, service: Service) -> None:
     observer = subscriber(service, "admin:root")
     observer._token = issue_token("admin:root", service.sid, is_observer=True)
 
@@ -111,7 +113,7 @@ async def test_observers_are_not_told_of(receiver: Receiver, service: Service) -
     assert await idle(receiver)
 
 
-async def test_debounced_end_is_told_after_the_window(
+async def test_debounced_disconnection_is_sent_after_the_window(
     receiver: Receiver, debounced: Service
 ) -> None:
     async with subscriber(debounced):
@@ -122,7 +124,7 @@ async def test_debounced_end_is_told_after_the_window(
     assert 0.95 < time.monotonic() - left < 5
 
 
-async def test_return_within_the_window_tells_nothing(
+async def test_return_within_the_window_sends_nothing(
     receiver: Receiver, debounced: Service
 ) -> None:
     async with subscriber(debounced):
@@ -147,7 +149,7 @@ def _quick_polls(
 
 @pytest.mark.redis
 @pytest.mark.usefixtures("_quick_polls")
-async def test_identity_of_a_process_that_died_is_told_by_another(
+async def test_identity_of_a_dead_process_is_reported_by_another(
     receiver: Receiver, service: Service, redis_url: str, override: Override
 ) -> None:
     """It is the only one that ever had a socket of that Service."""
@@ -171,7 +173,7 @@ async def test_identity_of_a_process_that_died_is_told_by_another(
 
 
 @pytest.mark.redis
-async def test_identity_that_moves_to_another_process_tells_nothing(
+async def test_identity_that_moves_to_another_process_sends_nothing(
     receiver: Receiver,
     start_site: Start,
     redis_url: str,

@@ -14,7 +14,7 @@ def environ(**changes: str) -> dict[str, str]:
     return {"SYNC_AUTH_TOKEN": AUTH_TOKEN, "WEBHOOK_ALLOW_PRIVATE": "1", **changes}
 
 
-def test_server_sweeps_without_any_socket_and_tells_once(
+def test_server_sweeps_without_any_socket_and_sends_once(
     start_site: StartSite, receiver: Receiver
 ) -> None:
     site = start_site(**environ())

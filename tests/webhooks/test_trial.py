@@ -51,7 +51,7 @@ def test_service_without_an_address_has_nothing_to_try(
         operations.try_webhook(service)
 
 
-def test_operator_is_told_of_a_delivery_and_it_is_logged(
+def test_operator_sees_a_delivery_and_it_is_logged(
     receiver: Receiver, service: Service
 ) -> None:
     page = send_a_test(operator("view_service", "change_service"), service)
@@ -65,7 +65,7 @@ def test_operator_is_told_of_a_delivery_and_it_is_logged(
     ("path", "why"),
     [("500", "refused: 500"), ("302", "refused: 302"), ("hangs-up", "unreachable")],
 )
-def test_operator_is_told_why_it_failed(
+def test_operator_sees_why_it_failed(
     receiver: Receiver, service: Service, path: str, why: str
 ) -> None:
     operations.update_service(service, webhook_url=receiver.url(path))

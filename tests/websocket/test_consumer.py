@@ -409,7 +409,7 @@ async def test_a_token_of_somebody_else_is_refused_and_changes_nothing(
         assert (await socket.ask("ping"))["type"] == "pong"
 
 
-async def test_a_token_that_lapses_ends_the_connection() -> None:
+async def test_an_expired_token_ends_the_connection() -> None:
     async with Socket(token=issue_token("alice", "default", ttl=2)) as socket:
         assert await socket.receive() == {"type": "token_about_to_expire"}
         closing, code = await socket.receive_close()
@@ -472,7 +472,7 @@ async def test_a_subscription_that_was_refused_does_not_count(stream: Stream) ->
     assert answer["type"] == "subscribed"
 
 
-async def test_a_removal_is_told_once_to_each_subscriber(
+async def test_a_removal_is_announced_once_to_each_subscriber(
     service: Service, stream: Stream
 ) -> None:
     async with Socket("alice") as alice, Socket("bob") as bob:
@@ -503,7 +503,7 @@ async def test_a_removed_stream_frees_its_subscription(
             assert answer["type"] == "subscribed"
 
 
-async def test_removing_the_service_tells_its_subscribers(service: Service) -> None:
+async def test_removing_the_service_notifies_its_subscribers(service: Service) -> None:
     stream = await in_thread(operations.create_stream, service, unique_name="news")
     async with Socket() as socket:
         await socket.ask("subscribe", stream="news")
@@ -515,7 +515,7 @@ async def test_removing_the_service_tells_its_subscribers(service: Service) -> N
         assert is_error(answer, 54050, 404)
 
 
-async def test_a_stream_that_lapses_is_told_at_its_moment(service: Service) -> None:
+async def test_an_expired_stream_is_announced_on_time(service: Service) -> None:
     stream = await in_thread(operations.create_stream, service, unique_name="news")
     soon = timezone.now() + timedelta(seconds=0.3)
     await Stream.objects.filter(sid=stream.sid).aupdate(date_expires=soon)
@@ -581,7 +581,7 @@ async def test_pages_of_other_origins_are_refused(
         await socket.leave()
 
 
-async def test_pages_of_any_origin_are_let_in_by_default() -> None:
+async def test_pages_of_any_origin_are_accepted_by_default() -> None:
     async with Socket(headers=[(b"origin", b"https://evil.example")]) as socket:
         assert socket.connected["type"] == "connected"
 

@@ -60,7 +60,7 @@ async def test_the_last_place_is_taken_and_the_next_refused(there: Socket) -> No
             assert next_one.connected["type"] == "connected"
 
 
-async def test_so_many_are_let_in_each_second_and_the_next_refused(
+async def test_connections_are_accepted_up_to_the_rate_and_the_next_is_refused(
     there: Socket,
 ) -> None:
     with sync_settings(max_connects_per_second=3):

@@ -72,7 +72,7 @@ def test_a_request_is_read() -> None:
     ],
     ids=ascii,
 )
-def test_a_number_or_a_short_text_comes_back_as_id(request_id: float | str) -> None:
+def test_a_number_or_a_short_text_is_repeated_as_id(request_id: float | str) -> None:
     request = protocol.parse(json.dumps({"type": "ping", "id": request_id}))
 
     for frame in (

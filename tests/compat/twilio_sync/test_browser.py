@@ -146,7 +146,7 @@ async def test_tab_renews_its_token_by_the_event_of_expiry(
     await tab.sees({"sid": sid, "data": {}, "isLocal": False})
 
 
-async def test_tab_comes_back_after_it_was_offline(open_tab: OpenTab, rig: Rig) -> None:
+async def test_tab_reconnects_after_it_was_offline(open_tab: OpenTab, rig: Rig) -> None:
     name, tab = new_name(), await open_tab()
     await tab.open(name)
     await rig.wire.subscribed()

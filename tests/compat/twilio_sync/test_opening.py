@@ -132,7 +132,7 @@ async def test_c30_name_like_a_sid_is_refused(rig: Rig) -> None:
 
 
 @all_versions_at_once
-async def test_c31_expired_name_is_created_anew(rig: Rig) -> None:
+async def test_c31_expired_name_is_created_again(rig: Rig) -> None:
     name, client = new_name(), await rig.client()
     old = await client.stream({"id": name, "mode": "create_new", "ttl": 1})
     await old.wait("removed")

@@ -41,7 +41,9 @@ async def test_c40_publisher_and_others_each_see_a_message_once(rig: Rig) -> Non
 
 
 @every_version
-async def test_c41_message_published_over_rest_is_local_to_nobody(rig: Rig) -> None:
+async def test_c41_message_published_over_rest_is_remote_for_every_client(
+    rig: Rig,
+) -> None:
     mine, theirs = await rig.pair()
 
     sid = await rig.publish(mine.sid, {"x": 1})
@@ -51,7 +53,7 @@ async def test_c41_message_published_over_rest_is_local_to_nobody(rig: Rig) -> N
         assert message == {"sid": sid, "data": {"x": 1}, "isLocal": False}
 
 
-async def test_c42_other_connection_of_the_same_identity_is_told(rig: Rig) -> None:
+async def test_c42_other_connection_of_the_same_identity_is_notified(rig: Rig) -> None:
     name = new_name()
     mine = await (await rig.client("alice")).stream(name)
     other_tab = await (await rig.client("alice")).stream(name)

@@ -31,7 +31,7 @@ async def test_refused_handshake_is_retried(rig: Rig) -> None:
 
 
 @all_versions_at_once
-async def test_c70_broken_connection_comes_back_and_delivers(rig: Rig) -> None:
+async def test_c70_broken_connection_is_restored_and_delivers(rig: Rig) -> None:
     client = await rig.client()
     stream = await client.stream(new_name())
     await rig.wire.subscribed()
@@ -72,7 +72,7 @@ async def test_c72_forged_continuation_token_changes_nothing(
 
 
 @all_versions_at_once
-async def test_c73_request_made_while_away_is_sent_afterwards(rig: Rig) -> None:
+async def test_c73_request_made_while_disconnected_is_sent_afterwards(rig: Rig) -> None:
     client = await rig.client()
     stream = await client.stream(new_name())
     left = client.states.count("connected")
@@ -144,7 +144,7 @@ class TestHerd:
     def site(self, herd: DemoSite) -> DemoSite:
         return herd
 
-    async def test_client_of_a_herd_comes_back_when_it_is_asked_to(
+    async def test_offloaded_client_reconnects_when_it_is_asked_to(
         self, rig: Rig
     ) -> None:
         client = await rig.client()
@@ -213,7 +213,7 @@ class TestBusy:
         return busy
 
     @every_version
-    async def test_client_of_a_full_server_comes_back_by_itself(self, rig: Rig) -> None:
+    async def test_client_of_a_full_server_reconnects_by_itself(self, rig: Rig) -> None:
         async with rig.peer() as peer:
             await peer.ask("init", token=rig.token())
             client = await rig.client()

@@ -40,7 +40,7 @@ async def test_c51_ttl_of_a_removed_stream_is_not_found(rig: Rig) -> None:
 
 
 @every_version
-async def test_c52_remover_and_others_each_hear_of_it_once(rig: Rig) -> None:
+async def test_c52_remover_and_others_are_each_notified_once(rig: Rig) -> None:
     mine, theirs = await rig.pair()
 
     await mine.remove()
@@ -52,7 +52,7 @@ async def test_c52_remover_and_others_each_hear_of_it_once(rig: Rig) -> None:
 
 
 @every_version
-async def test_c53_removal_over_rest_is_local_to_nobody(rig: Rig) -> None:
+async def test_c53_removal_over_rest_is_remote_for_every_client(rig: Rig) -> None:
     streams = await rig.pair()
 
     await rig.rest("DELETE", f"/{streams[0].sid}")

@@ -132,7 +132,7 @@ async def away(rig: Rig) -> None:
 
 
 @all_versions_at_once
-async def test_c67_stream_removed_while_away_is_reported_once(rig: Rig) -> None:
+async def test_c67_stream_removed_while_disconnected_is_reported_once(rig: Rig) -> None:
     stream = await (await rig.client()).stream(new_name())
     await rig.wire.subscribed()
 

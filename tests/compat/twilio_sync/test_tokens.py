@@ -25,7 +25,7 @@ async def open_stream(rig: Rig) -> tuple[SdkClient, SdkStream]:
     return client, stream
 
 
-async def test_c80_client_is_told_once_before_its_token_expires(rig: Rig) -> None:
+async def test_c80_client_is_warned_once_before_its_token_expires(rig: Rig) -> None:
     client = await rig.client(token=rig.token(ttl=170))
 
     await client.wait("tokenAboutToExpire")
@@ -36,7 +36,7 @@ async def test_c80_client_is_told_once_before_its_token_expires(rig: Rig) -> Non
     assert warning.frame.header["client_update_type"] == "token_about_to_expire"
 
 
-async def test_c80_client_with_more_than_3_minutes_is_not_told(rig: Rig) -> None:
+async def test_c80_client_with_more_than_3_minutes_is_not_warned(rig: Rig) -> None:
     client = await rig.client(token=rig.token(ttl=190))
 
     await (await client.stream(new_name())).publish({})
