@@ -18,12 +18,14 @@ from channels.layers import InMemoryChannelLayer
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.test import override_settings
+from django.test import SimpleTestCase, override_settings
 
+from . import operations
 from .conf import get_settings
 from .delivery.cluster.broadcast import channel_layer
 from .models import DEFAULT_SERVICE, Stream
 from .operations.data import JSONObject, Message
+from .publishing import first_account
 from .signals import message_published
 from .tokens import issue_token
 from .websocket.consumers import JsonConsumer
@@ -120,6 +122,44 @@ def capture_published() -> Iterator[list[Published]]:
             yield captured
     finally:
         message_published.disconnect(note)
+
+
+class PublishedMixin(SimpleTestCase):
+    """For a ``TestCase`` of Django's: collects what each test publishes.
+
+    A ``TestCase`` never commits, so what is to be published on commit is published as
+    its block ends: ``with self.captureOnCommitCallbacks(execute=True)``. Example::
+
+        class OrderTest(PublishedMixin, TestCase):
+            streams = ("orders",)
+
+            def test_order(self):
+                self.client.post("/orders/", {"item": "tea"})
+
+                self.assert_published("orders", {"item": "tea"})
+    """
+
+    streams: tuple[str, ...] = ()
+    """Unique names of Streams that each test finds, in the Service ``default``."""
+
+    published: list[Published]
+    """What was published, in order."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        service = operations.get_service(first_account(), DEFAULT_SERVICE)
+        for name in self.streams:
+            operations.obtain_stream(service, name)
+        self.published = self.enterContext(capture_published())
+
+    def assert_published(self, stream: str, *data: JSONObject) -> None:
+        """Fail unless these, and no other, were published to the Stream, in order."""
+        found = [
+            one.message.data
+            for one in self.published
+            if stream in (one.stream.sid, one.stream.unique_name)
+        ]
+        self.assertEqual(found, list(data))  # noqa: PT009 - it shows the difference
 
 
 class Refused(AssertionError):

@@ -1,9 +1,13 @@
 """The documents on what a Service does, executed."""
 
 import inspect
+import subprocess
+import sys
+import tomllib
 import types
 import unittest
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,15 +15,15 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.management import get_commands, load_command_class
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
-from django.test import RequestFactory
+from django.test import RequestFactory, TransactionTestCase
 from django.urls import resolve
 
-from sync_streams import operations
+from sync_streams import operations, pytest_plugin
 from sync_streams.conf import Settings
 from sync_streams.operations.permissions import Action
 from sync_streams.publishing import publish
 from sync_streams.signals import stream_removed
-from sync_streams.testing import capture_published
+from sync_streams.testing import PublishedMixin, capture_published
 from sync_streams.tokens import read_token
 from sync_streams.webhooks.webhook import Webhook
 from tests.documents import ROOT, code_block, code_blocks, executed
@@ -193,7 +197,7 @@ def order_tea() -> None:
         transaction.on_commit(partial(publish, "orders", {"item": "tea"}))
 
 
-@pytest.mark.parametrize("name", ["OrderViewTest", "OrderTest"])
+@pytest.mark.parametrize("name", ["OrderViewTest", "OrderTest", "TeaTest"])
 def test_test_case_recipes_work(name: str) -> None:
     space = executed("python-api", f"class {name}", order_tea=order_tea)
     tests = unittest.defaultTestLoader.loadTestsFromTestCase(space[name])
@@ -202,6 +206,48 @@ def test_test_case_recipes_work(name: str) -> None:
 
     assert result.testsRun == 1
     assert result.wasSuccessful()
+
+
+def test_the_fixture_is_there_as_documented(tmp_path: Path) -> None:
+    block = code_block("docs/python-api.md", "python", "published_messages")
+    (tmp_path / "test_documented.py").write_text(block)
+    command = [sys.executable, "-m", "pytest", "-p", "sync_streams.pytest_plugin"]
+    options = ["-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml")]
+
+    done = subprocess.run(
+        [*command, *options, f"--rootdir={ROOT}", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_pytest_finds_the_fixture_by_its_entry_point() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    [module] = project["entry-points"]["pytest11"].values()
+    assert module == pytest_plugin.__name__
+
+
+def test_the_mixin_tells_other_messages_from_those_expected() -> None:
+    class Case(PublishedMixin, TransactionTestCase):
+        streams = ("orders", "other")
+
+        def runTest(self) -> None:  # noqa: N802 - unittest's name
+            publish("orders", {"n": 1})
+            publish("other", {"n": 2})
+            self.assert_published("orders", {"n": 1})
+            self.assert_published(self.published[1].stream.sid, {"n": 2})
+            for wrong in ((), ({"n": 2},), ({"n": 1}, {"n": 1})):
+                with pytest.raises(AssertionError):
+                    self.assert_published("orders", *wrong)
+
+    result = unittest.TextTestRunner(verbosity=0).run(Case())
+
+    assert result.wasSuccessful(), result.errors + result.failures
 
 
 def test_every_command_is_documented_with_its_options() -> None:
@@ -248,4 +294,4 @@ def test_all_python_is_executed() -> None:
     )
 
     # Those that are left are the setting AUTHORIZE, a dotted path of the reader's.
-    assert count - 2 == 3 + 3 + 4 + 9
+    assert count - 2 == 3 + 3 + 4 + 11
