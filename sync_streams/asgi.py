@@ -29,6 +29,7 @@ from django.utils.log import log_response
 
 from .delivery.hub import get_hub
 from .errors import ServiceUnavailable
+from .logs import REQUEST_ID
 from .mounts import APP_NAME
 from .rest.answers import is_unforeseen, report_unforeseen
 from .rest.bodies import MAX_BODY_BYTES
@@ -279,6 +280,7 @@ def _report(scope: Scope, reply: Answer, failure: Exception) -> None:
     if not logger.isEnabledFor(logging.ERROR if is_fault else logging.WARNING):
         return
     request = ASGIRequest(scope, BytesIO())
+    request.META[REQUEST_ID] = reply.headers["Twilio-Request-Id"]
     response = HttpResponse(status=reply.status)
     if is_unforeseen(failure):
         report_unforeseen(failure, request, response)

@@ -94,15 +94,19 @@ def error_headers(error: SyncError) -> dict[str, str]:
     return {}
 
 
-def common_headers(seconds: float) -> dict[str, str]:
+def common_headers(seconds: float, request_id: str = "") -> dict[str, str]:
     """Return the headers that every response has.
+
+    Args:
+        seconds: the time that the response took.
+        request_id: the request's, if the log has it, too.
 
     A cache in between, the site's own included, would serve one account's responses to
     another. Django's cache checks for ``private``, all others for ``no-store``.
     """
     return {
         "Cache-Control": "no-store, private",
-        "Twilio-Request-Id": new_sid("RQ"),
+        "Twilio-Request-Id": request_id or new_sid("RQ"),
         "Twilio-Request-Duration": f"{seconds:.3f}",
     }
 

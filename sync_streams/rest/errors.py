@@ -23,6 +23,8 @@ from sync_streams.errors import (
     NotFound,
     SyncError,
 )
+from sync_streams.logs import REQUEST_ID
+from sync_streams.sids import new_sid
 
 from .answers import (
     common_headers,
@@ -92,9 +94,11 @@ handler500 = Handler(lambda _: InternalError(), defaults.server_error)
 
 
 def _answer(error: SyncError, request: HttpRequest) -> HttpResponse:
+    # Django logs the request after this, with the id that the client is given.
+    request_id = request.META.setdefault(REQUEST_ID, new_sid("RQ"))
     return HttpResponse(
         write_json(describe_error(error, request.path)),
         status=error.status,
         content_type=JSON,
-        headers={**common_headers(0), **error_headers(error)},
+        headers={**common_headers(0, request_id), **error_headers(error)},
     )

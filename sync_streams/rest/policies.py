@@ -13,6 +13,8 @@ from rest_framework.serializers import Serializer
 from rest_framework.viewsets import ViewSet
 
 from sync_streams.errors import NotFound
+from sync_streams.logs import REQUEST_ID
+from sync_streams.sids import new_sid
 
 from .answers import common_headers
 from .authentication import BasicAuthentication
@@ -53,6 +55,7 @@ class SyncViewSet(ViewSet):
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> Request:
         self.started = perf_counter()
+        request.META[REQUEST_ID] = new_sid("RQ")
         # A chunked body has no length, and the framework would assume there is no body.
         request.META.setdefault("CONTENT_LENGTH", "-1")
         if request.encoding:
@@ -71,7 +74,9 @@ class SyncViewSet(ViewSet):
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
-        for name, value in common_headers(perf_counter() - self.started).items():
+        request_id = request.META[REQUEST_ID]
+        headers = common_headers(perf_counter() - self.started, request_id)
+        for name, value in headers.items():
             response[name] = value
         return super().finalize_response(request, response, *args, **kwargs)
 
