@@ -1,1 +1,1 @@
-"""Services and Streams that were fetched a moment ago."""
+"""Cache of Services and Streams, and the breaker in front of the database."""

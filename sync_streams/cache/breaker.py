@@ -1,8 +1,8 @@
-"""Breaker: leaves a database alone for a moment when it does not answer.
+"""Breaker: stops querying a database for a moment when it does not respond.
 
-While the database is away nothing can change, so what was fetched last still holds and
-publishing to known Streams goes on. What else needs the database is refused at once,
-but for one call a second that finds out whether it is back.
+While the database is down nothing can change, so cached entries stay valid and
+publishing to cached Streams continues. Anything else that needs the database is refused
+immediately, except for one call a second that checks whether it is back.
 """
 
 import logging
@@ -19,24 +19,24 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 AWAY_SECONDS = 1
-"""Time for which a database that did not answer is left alone."""
+"""Time for which a database that did not respond is not queried."""
 
 
 class Breaker:
-    """Stands between callers and a database that may be away."""
+    """Protects callers from a database that may be down."""
 
     def __init__(self) -> None:
         self._away_until = 0.0
 
     def call(self, fetch: Callable[[], T], kept: T | None) -> T:
-        """Return what *fetch* returns, or *kept* while the database is away.
+        """Return the result of *fetch*, or *kept* while the database is down.
 
         Raises:
-            ServiceUnavailable: 20503, the database is away and nothing was kept.
+            ServiceUnavailable: 20503, the database is down and *kept* is ``None``.
         """
         away_until, now = self._away_until, time.monotonic()
         if now >= away_until:
-            # Of the callers of a database that was away, one waits for the answer.
+            # While the database may still be down, only one caller waits for it.
             self._away_until = now + AWAY_SECONDS if away_until else 0.0
             try:
                 found = fetch()

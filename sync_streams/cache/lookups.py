@@ -1,8 +1,8 @@
-"""Services and Streams that were fetched a moment ago.
+"""Cache of Services and Streams.
 
-A publish need not ask the database who ``my-stream`` is each time. What was fetched is
-kept for ``cache_seconds`` at most, and only while this process is told of removals and
-changes: then what another process removes is gone here at once, too.
+It saves each publish a database query for ``my-stream``. Entries are kept for at most
+``cache_seconds``, and only while this process is receiving removals and changes, so
+that what another process removes is gone here immediately, too.
 """
 
 import random
@@ -21,13 +21,13 @@ from sync_streams.sids import is_sid
 from .breaker import Breaker
 
 KEPT = 1 / 2, 1
-"""Share of ``cache_seconds``, between these, for which something is kept."""
+"""Range of the share of ``cache_seconds`` for which an entry is kept."""
 
 MAX_STREAMS = 10_000
-"""Streams kept; above it the oldest goes."""
+"""Limit of cached Streams; above it the oldest is dropped."""
 
 MAX_SERVICES = 1_000
-"""Services kept, by account and ref."""
+"""Limit of cached Services, by account and ref."""
 
 
 @dataclass(slots=True)
@@ -77,8 +77,8 @@ class _Streams:
 
 
 def _kept_until() -> float:
-    # Streams fetched together, after a start or a gap, are not fetched together ever
-    # after: a hundred at once would hold up the next Messages.
+    # Jitter: Streams fetched together, after a start or a gap, must not expire together
+    # ever after. Fetching a hundred at once would delay the next Messages.
     seconds = get_settings().cache_seconds
     return time.monotonic() + seconds * random.uniform(*KEPT)  # noqa: S311 - no secret
 
@@ -105,18 +105,18 @@ _breaker = Breaker()
 
 
 def keep_while(is_told: Callable[[], bool], ask_to_be_told: Callable[[], None]) -> None:
-    """Keep things only while this process is told of changes.
+    """Use the cache only while this process is receiving changes.
 
     Args:
-        is_told: says whether it is.
-        ask_to_be_told: called when a process that is not could do with it: it has asked
-            the database for a Stream more than once. Must not wait.
+        is_told: returns whether it is.
+        ask_to_be_told: called if it is not, but would benefit: it has queried the
+            database for a Stream more than once. Must not wait.
     """
     _state.is_told, _state.ask_to_be_told = is_told, ask_to_be_told
 
 
 def cached_service(account_sid: str, ref: str) -> Service | None:
-    """Return the account's Service that was fetched a moment ago, if any."""
+    """Return the account's cached Service, if any."""
     service, until = _services.get((account_sid, ref), (None, 0.0))
     is_recent = time.monotonic() <= until and _state.is_told()
     return service if is_recent else None
@@ -131,7 +131,7 @@ def last_service(account_sid: str, ref: str) -> Service | None:
 def look_up_service(
     account_sid: str, ref: str, fetch: Callable[[], Service]
 ) -> Service:
-    """Return the account's cached Service, or *fetch* it and keep it for a moment."""
+    """Return the account's cached Service, or *fetch* and cache it."""
     service = cached_service(account_sid, ref)
     if service is not None:
         return service
@@ -145,7 +145,7 @@ def look_up_service(
 
 
 def cached_stream(service_sid: str, ref: str) -> Stream | None:
-    """Return the live Stream that was fetched under *ref* a moment ago, if any."""
+    """Return the cached live Stream under *ref*, if any."""
     if not _state.is_told():
         return None
     return _streams.get(service_sid, ref, since=time.monotonic())
@@ -157,7 +157,7 @@ def last_stream(service_sid: str, ref: str) -> Stream | None:
 
 
 def look_up_stream(service_sid: str, ref: str, fetch: Callable[[], Stream]) -> Stream:
-    """Return the cached Stream under *ref*, or *fetch* it and keep it for a moment."""
+    """Return the cached Stream under *ref*, or *fetch* and cache it."""
     stream = cached_stream(service_sid, ref)
     if stream is not None:
         return stream
@@ -172,21 +172,21 @@ def look_up_stream(service_sid: str, ref: str, fetch: Callable[[], Stream]) -> S
 
 
 def _may_keep(changes: int) -> bool:
-    # A change while the database was asked may have been one of what was fetched; and
-    # what was read in a transaction may be rolled back, of which nobody tells.
+    # A change during the query may concern the fetched row; and a row read within a
+    # transaction may be rolled back, which is not announced.
     if changes != _state.changes or not _state.is_told():
         return False
     return not connections[router.db_for_read(Stream)].in_atomic_block
 
 
 def forget_stream(stream_sid: str) -> None:
-    """Forget a Stream: it has changed or is gone."""
+    """Forget a Stream that was changed or removed."""
     _state.changes += 1
     _streams.drop(stream_sid)
 
 
 def forget_after_fork() -> None:
-    """Start anew in a forked child, which nobody tells of changes yet."""
+    """Reset in a forked child, which does not receive changes yet."""
     global _streams, _breaker
     _streams, _breaker = _Streams(), Breaker()
     _services.clear()
@@ -194,7 +194,7 @@ def forget_after_fork() -> None:
 
 
 def forget_all() -> None:
-    """Forget everything: a Service has changed, or changes may have been missed."""
+    """Forget everything: a Service was changed, or changes may have been missed."""
     _state.changes += 1
     _services.clear()
     _streams.clear()

@@ -1,1 +1,1 @@
-"""What the live transports share: a socket's life, who it is, the registry."""
+"""What the live transports share: socket lifecycle, authentication, the registry."""

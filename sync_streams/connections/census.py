@@ -1,6 +1,6 @@
-"""Census: how many connections an identity, an account and an address have here.
+"""Census: the number of connections of each identity, account and address here.
 
-Counts only what has a bound, in this process: ``max_connections_per_identity``,
+Counts, in this process, only what has a limit: ``max_connections_per_identity``,
 ``max_connections_per_account`` and ``max_connections_per_address``, all off by default.
 """
 
@@ -12,20 +12,20 @@ from sync_streams.errors import TooManyRequests
 from sync_streams.tokens import Identity
 
 Key = tuple[str, ...]
-"""Which bound it is, and whose connections it counts."""
+"""The kind of limit, and whose connections it counts."""
 
 
 class Census:
-    """Connections that are counted."""
+    """Counts connections against their limits."""
 
     def __init__(self) -> None:
         self._counts: Counter[Key] = Counter()
 
     def enter(self, identity: Identity, service_sid: str, address: str) -> list[Key]:
-        """Count a connection whose token was accepted; return what :meth:`leave` needs.
+        """Count an authenticated connection; return the argument for :meth:`leave`.
 
         Raises:
-            TooManyRequests: 20429, one of them has as many as it may.
+            TooManyRequests: 20429, one of the limits is reached.
         """
         keys = []
         for key, limit in _bounds(identity, service_sid, address):
@@ -36,7 +36,7 @@ class Census:
         return keys
 
     def leave(self, keys: list[Key]) -> None:
-        """Count a connection no more."""
+        """Stop counting a connection."""
         for key in keys:
             self._counts[key] -= 1
             if not self._counts[key]:

@@ -1,41 +1,41 @@
-"""Close codes: why the server ends a connection, and whether to come back."""
+"""Close codes: why the server closes a connection, and whether to reconnect."""
 
 from enum import IntEnum
 
 
 class CloseCode(IntEnum):
-    """Why the server ends a connection; the number is the WebSocket close code.
+    """Why the server closes a connection; the number is the WebSocket close code.
 
-    All are of the range that RFC 6455, section 7.4.2, leaves to applications: Daphne
-    refuses to send another one.
+    All are in the range that RFC 6455, section 7.4.2, reserves for applications; Daphne
+    refuses to send any other.
     """
 
     TOO_SLOW = 4000
-    """The client takes nothing any more; come back when it can."""
+    """The client has stopped reading; reconnect when it can."""
 
     NOT_CONNECTED = 4001
-    """No access token came in time, as over a bad network; come back."""
+    """No access token arrived in time, as on a bad network; reconnect."""
 
     TOKEN_INVALID = 4002
-    """The access token was refused, or its key removed."""
+    """The access token was refused, or its key was removed."""
 
     TOKEN_EXPIRED = 4003
-    """The access token lapsed; come back with another one."""
+    """The access token expired; reconnect with a new one."""
 
     TOO_MANY_FRAMES = 4004
-    """The client goes on sending more than it may; come back more quietly."""
+    """The client keeps exceeding its limits; reconnect and send less."""
 
     PROTOCOL_VIOLATED = 4005
-    """The client does not speak the protocol."""
+    """The client violates the protocol."""
 
     SERVER_BUSY = 4006
-    """The process takes no more connections now; come back later."""
+    """The process accepts no more connections for now; reconnect later."""
 
     DISCONNECTED = 4007
-    """An operator ended the connections of this identity."""
+    """An operator closed the connections of this identity."""
 
     SERVER_LEAVING = 4008
-    """The process stops or hears nothing any more; come back, to another one."""
+    """The process is stopping or unreachable; reconnect to another one."""
 
     @property
     def reason(self) -> str:
@@ -44,7 +44,7 @@ class CloseCode(IntEnum):
 
     @property
     def may_reconnect(self) -> bool:
-        """Whether the same client may come back by itself."""
+        """Whether the client may reconnect by itself."""
         return self not in {
             CloseCode.PROTOCOL_VIOLATED,
             CloseCode.TOKEN_INVALID,

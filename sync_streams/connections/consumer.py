@@ -1,6 +1,6 @@
-"""Base of the socket consumers: one socket's life, from the handshake to the end.
+"""Base of the socket consumers: a socket's lifecycle, from the handshake to the end.
 
-Knows neither who is connected nor what for; see ``subscriber`` for that, and
+Identity and subscriptions are in ``subscriber``. See
 https://channels.readthedocs.io/en/stable/topics/consumers.html.
 """
 
@@ -36,7 +36,7 @@ _numbers = count()
 
 
 class State(Enum):
-    """How far a connection has come."""
+    """State of a connection."""
 
     CONNECTING = auto()
     """Its client has not presented an access token yet."""
@@ -46,19 +46,19 @@ class State(Enum):
 
 
 def new_prefix() -> None:
-    """Let ids of connections differ from those of the process this was forked from."""
+    """Make connection ids in a forked process differ from its parent's."""
     global _prefix
     _prefix = token_hex(8)
 
 
 class SocketConsumer(AsyncConsumer):
-    """One socket: what it says, what it is sent, how it ends."""
+    """One socket: its frames in both directions, and how it is closed."""
 
     encoder: ClassVar[Encoder]
-    """How the protocol writes what happens to Streams."""
+    """Encodes events on Streams for the protocol."""
 
     reconnect_window = 0.0
-    """Seconds over which clients closed together should reconnect; 0: at once."""
+    """Seconds over which clients closed together spread reconnects; 0: at once."""
 
     async def __call__(
         self,
@@ -68,7 +68,7 @@ class SocketConsumer(AsyncConsumer):
     ) -> None:
         """Serve the connection.
 
-        Unlike the base class this opens no channel: the process's hub has one for all
+        Unlike the base class, this opens no channel: the process's hub has one for all
         connections.
         """
         self.scope, self._send = scope, send
@@ -86,7 +86,7 @@ class SocketConsumer(AsyncConsumer):
             self.end()
 
     def begin(self) -> None:
-        """Prepare for what the socket says and is sent."""
+        """Set up the state of a new connection."""
         self.timers = Timers()
         self._tasks = Tasks()
         self._task = asyncio.current_task()
@@ -96,7 +96,7 @@ class SocketConsumer(AsyncConsumer):
         self.outbox = self._open_outbox()
 
     def end(self) -> None:
-        """Let go of everything: the socket is no more."""
+        """Release everything: the socket is closed."""
         self.state = State.CLOSED
         self.timers.clear()
         self.outbox.discard()
@@ -104,14 +104,14 @@ class SocketConsumer(AsyncConsumer):
     async def dispatch(self, message: Any) -> None:
         """Call the method that the ASGI event's type names.
 
-        Unlike the base class this does not look after database connections: that is a
-        thread hop for each frame (channels/consumer.py, channels/db.py), and no frame
-        leaves one open, since ``subscriber.run`` closes what its operation used.
+        Unlike the base class, this does not close old database connections: that costs
+        a thread hop for each frame (channels/consumer.py, channels/db.py), and is not
+        needed, since ``databases.run`` closes the connection its operation used.
         """
         await getattr(self, message["type"].replace(".", "_"))(message)
 
     async def websocket_connect(self, message: Mapping[str, Any]) -> None:
-        """Accept the socket, unless its page's origin may not open one."""
+        """Accept the socket, unless its page's origin is not allowed."""
         if not self._has_allowed_origin():
             await self._send({"type": "websocket.close"})
             return
@@ -123,45 +123,45 @@ class SocketConsumer(AsyncConsumer):
         )
 
     def mark_alive(self) -> None:
-        """Take note that the client lives."""
+        """Record that the client is alive."""
         self._heard = time.monotonic()
 
     def is_silent_for(self, seconds: float) -> bool:
-        """Return whether the client has said nothing for so long."""
+        """Return whether the client has sent nothing for so many seconds."""
         return self._heard < time.monotonic() - seconds
 
     async def websocket_receive(self, message: Mapping[str, Any]) -> None:
-        """Read a frame, unless the connection is ending anyway."""
+        """Process a frame, unless the connection is closing."""
         if self.state is State.CLOSING:
             return
         self.mark_alive()
         await self.receive_frame(message.get("text"), message.get("bytes"))
 
     async def websocket_disconnect(self, message: Mapping[str, Any]) -> None:
-        """End."""
+        """Stop serving the connection."""
         raise StopConsumer
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
-        """Answer one frame of the client; the adapter's."""
+        """Answer one frame from the client; implemented by the adapter."""
         raise NotImplementedError
 
     def take(self, data: bytes, is_text: bool) -> bool:
-        """Take a frame that asks for nothing, if it is one; the adapter's.
+        """Process a frame that needs no reply; implemented by the adapter.
 
-        A server may call it as soon as the frame is there.
+        A server may call it as soon as the frame arrives.
 
         Returns:
-            Whether that was all there is to do.
+            Whether the frame is fully processed.
         """
         return False
 
     def take_request(self, data: bytes, is_text: bool) -> bool:
-        """Answer a frame where it arrives, if nothing has to be waited for.
+        """Answer a frame on arrival, if that is possible without waiting.
 
-        A server may call it while :meth:`websocket_receive` would be next.
+        A server may call it when :meth:`websocket_receive` would be next.
 
         Returns:
-            Whether it was answered; otherwise nothing was done.
+            Whether the frame was answered; if not, nothing was done.
         """
         return False
 
@@ -171,7 +171,7 @@ class SocketConsumer(AsyncConsumer):
         return self._frames < limit or time.monotonic() >= self._window_ends
 
     def take_answer(self, data: bytes, is_text: bool) -> bool:
-        """Take such a frame, and count it for nothing if it was one."""
+        """Process a frame by :meth:`take`, and refund it to the budget if processed."""
         is_taken = self.take(data, is_text)
         if is_taken:
             self.inbound.refund()
@@ -182,7 +182,7 @@ class SocketConsumer(AsyncConsumer):
         return None
 
     async def close_with(self, code: CloseCode) -> None:
-        """End the connection, and say why; the adapter's."""
+        """Close the connection and say why; implemented by the adapter."""
         raise NotImplementedError
 
     def count_frame(self) -> None:
@@ -190,7 +190,7 @@ class SocketConsumer(AsyncConsumer):
 
         Raises:
             TooManyRequests: 20429, more than ``max_frames_per_second``. A connection
-                that goes on to twice as many is closed.
+                that sends twice as many is closed.
         """
         now = time.monotonic()
         if now >= self._window_ends:
@@ -203,11 +203,11 @@ class SocketConsumer(AsyncConsumer):
             raise TooManyRequests
 
     def call_later(self, name: str, delay: float, code: CloseCode) -> None:
-        """Close after *delay* seconds, unless the timer of that name is set again."""
+        """Close after *delay* seconds, unless the named timer is set again."""
         self.timers.set(name, delay, lambda: self.close_soon(code))
 
     def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
-        """End the connection, once; at a random moment of the next *within* seconds."""
+        """Close the connection, once, at a random time in the next *within* seconds."""
         if within:
             self.reconnect_window = connections.reconnect_window(within)
             self.call_later("close", jitter(within), code)
@@ -217,8 +217,8 @@ class SocketConsumer(AsyncConsumer):
 
     async def _close(self, code: CloseCode) -> None:
         await self.close_with(code)
-        # A client that reads nothing would hold the server back here for ever, and one
-        # that has vanished for as long as the server waits for its goodbye.
+        # Otherwise a client that reads nothing would block the server here for ever,
+        # and one that has vanished for as long as the server waits for its close frame.
         if self._abort is not None:
             pause = 0 if code is CloseCode.TOO_SLOW else LAST_CLOSES_SECONDS
             asyncio.get_running_loop().call_later(pause, self._abort)
@@ -226,7 +226,7 @@ class SocketConsumer(AsyncConsumer):
             self._task.cancel()
 
     async def _say_goodbye(self) -> None:
-        # A server that stops may end its applications before it ends their sockets.
+        # A stopping server may cancel its applications before it closes their sockets.
         if self.state is State.OPEN:
             self.state = State.CLOSING
             with suppress(Exception):
@@ -249,7 +249,7 @@ class SocketConsumer(AsyncConsumer):
             on_stuck=lambda: self.close_soon(CloseCode.TOO_SLOW),
         )
         if path is None:
-            # Such a server does not ask for it when it stops.
+            # Such a server does not notify us when it stops.
             termination.drain_first()
         else:
             path.close = self._close_for_shutdown

@@ -1,7 +1,7 @@
-"""Frame path: the way past ASGI that a server may offer for encoded frames.
+"""Frame path: a server's optional shortcut past ASGI for encoded frames.
 
 The server puts a :class:`FramePath` into the scope's extensions; the consumer fills in
-what it wants to be told.
+its callbacks.
 """
 
 from collections.abc import Callable
@@ -20,46 +20,47 @@ def _decline(_data: bytes, _is_text: bool) -> bool:
 
 
 HTTP_EXTENSION = "sync_streams.http.chunk"
-"""ASGI extension of servers that take chunks of a response that goes on for long."""
+"""ASGI extension of servers that accept encoded chunks of an ongoing response."""
 
 
 @dataclass(slots=True, eq=False)
 class HttpPath:
-    """A response's way past ASGI, from its first piece on."""
+    """A response's shortcut past ASGI, from its first chunk on."""
 
     write: Callable[[bytes], object]
-    """Takes whole chunks of HTTP/1.1, without waiting."""
+    """Writes whole HTTP/1.1 chunks without waiting."""
 
     is_writable: Callable[[], bool]
-    """Tells whether it does so now."""
+    """Returns whether ``write`` may be called now."""
 
     set_writable: Callable[[bool], None] = _ignore
-    """Told by the server when the path opens and when it closes."""
+    """Called by the server when the path opens and when it closes."""
 
     close: Callable[[], None] | None = None
-    """Called when the server stops: end the response, and say so first."""
+    """Called when the server stops: say so to the client and end the response."""
 
 
 @dataclass(slots=True, eq=False)
 class FramePath:
-    """One socket's way past ASGI."""
+    """One socket's shortcut past ASGI."""
 
     write: Callable[[bytes], object]
-    """Takes whole encoded frames, without waiting."""
+    """Writes whole encoded frames without waiting."""
 
     abort: Callable[[], object]
     """Ends the connection without waiting for the peer to read."""
 
     set_writable: Callable[[bool], None] = _ignore
-    """Told by the server when the path opens and when it closes."""
+    """Called by the server when the path opens and when it closes."""
 
     take: Callable[[bytes, bool], bool] = _decline
-    """Offered each whole frame, and whether it is text; tells whether that was all."""
+    """Called with each whole frame, and whether it is text; returns whether the frame
+    is fully processed."""
 
     take_request: Callable[[bytes, bool], bool] = _decline
-    """Offered what ``take`` declines while the application waits for a frame, so that
-    every frame before has been answered; tells whether it has answered this one."""
+    """Called with a frame that ``take`` declined, while the application waits for one,
+    so that all earlier frames have been answered; returns whether it answered it."""
 
     close: Callable[[], None] | None = None
-    """Called when the server stops: end the connection, and say so first. Without it
-    the server ends the connection itself."""
+    """Called when the server stops: say so to the client and close the connection. If
+    not set, the server closes the connection itself."""

@@ -1,6 +1,6 @@
 """WebSocket frames: encoded once for all sockets of a protocol.
 
-Holds a frame both as an ASGI event and, for servers that take it, as the bytes of a
+A frame is kept as an ASGI event and, for servers that accept it, as the bytes of a
 WebSocket frame (RFC 6455, section 5.2: unmasked, final, without extensions).
 """
 
@@ -34,11 +34,9 @@ class WebSocketFrame:
 
         Args:
             data: text or binary content.
-            stream_sid: the Stream whose Message this is; only such frames may be
-                dropped.
-            ack_id: what the client's acknowledgement names the frame by; ``None``: it
-                sends none.
-            messages: how many Messages are in it; by default one of its Stream.
+            stream_sid: the Stream of a Message; only such frames may be dropped.
+            ack_id: id in the client's acknowledgement; ``None``: it sends none.
+            messages: number of Messages in it; by default one, if it has a Stream.
         """
         self.event: SendEvent
         if isinstance(data, str):
@@ -54,7 +52,7 @@ class WebSocketFrame:
 
     @property
     def wire(self) -> bytes:
-        """The frame as it goes over the wire."""
+        """The frame's bytes on the wire."""
         if self._wire is None:
             self._wire = self._encode()
         return self._wire

@@ -1,9 +1,9 @@
-"""Inbound budget: what one socket may send, counted where its bytes arrive.
+"""Inbound budget: limits what one socket may send, counted where its bytes arrive.
 
-Consumers count whole messages. Pings and fragments never reach them and cost as much,
-and a server reads faster than it can say no. So the server classes of this package feed
-their parser a slice at a time and end the connection of a client that exceeds its
-budget, before the parser has seen the rest.
+Consumers count whole messages. Pings and fragments cost as much but never reach them,
+and a server reads faster than a consumer can refuse. The server classes of this package
+therefore feed their parser one slice at a time, and close the connection of a client
+that exceeds its budget before the parser has seen the rest.
 """
 
 import time
@@ -11,21 +11,21 @@ import time
 from sync_streams.conf import get_settings
 
 INBOUND_EXTENSION = "sync_streams.websocket.inbound"
-"""ASGI extension of servers that count what arrives: the socket's budget."""
+"""ASGI extension of servers that count inbound data: the socket's budget."""
 
 SLICE_BYTES = 2048
-"""What a parser is fed at a time: at most 341 frames."""
+"""Bytes fed to a parser at a time: at most 341 frames."""
 
 WINDOW_SECONDS = 2
 
 FRAMES_BEFORE_TOKEN = 256
 BYTES_BEFORE_TOKEN = 32_768
-"""All that a socket may send until its access token is accepted: several times what a
-token needs, and requests that do not wait for the answer."""
+"""What a socket may send before its access token is accepted: several times the size of
+a token, and requests sent without waiting for the reply."""
 
 MAX_CONTROL_FRAMES = 200
-"""Pings and pongs in a window: far above what any client sends, and far below what
-makes the server do nothing else."""
+"""Pings and pongs in a window: far more than any client sends, and far fewer than would
+keep the server busy."""
 
 MAX_FRAGMENTS = 1024
 """Fragments of one message."""
@@ -48,16 +48,16 @@ class InboundBudget:
         self._is_authenticated = False
 
     def spend(self, *, frames: int = 0, control: int = 0, size: int = 0) -> bool:
-        """Count what came; tell whether that was still allowed.
+        """Count what arrived; return whether it is within the budget.
 
         Args:
-            frames: of any kind.
+            frames: number of frames of any kind.
             control: how many of them are control frames.
             size: bytes.
 
-        With a token accepted: twice ``max_frames_per_second`` and
-        ``max_bytes_per_second``, in any window of 2 seconds. Those above the single
-        rate hear of it from the consumer, message by message.
+        Once a token is accepted, the budget is twice ``max_frames_per_second``, and
+        ``max_bytes_per_second``, in windows of 2 seconds. Above the single frame rate
+        the consumer refuses each message with an error.
         """
         if self._is_authenticated:
             self._begin_window()
@@ -77,11 +77,11 @@ class InboundBudget:
         )
 
     def refund(self) -> None:
-        """Count one frame less: it answers one of ours, and those are counted."""
+        """Uncount a frame that answers one of ours, whose number we control."""
         self._frames -= 1
 
     def raise_for_token(self) -> None:
-        """Go on with the budget of a client whose token was accepted."""
+        """Switch to the budget of a client whose token was accepted."""
         self._is_authenticated = True
         self._window_ends = 0.0
 

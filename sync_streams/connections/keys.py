@@ -1,7 +1,7 @@
-"""Keys: ends the connections of an API key soon after the key is removed.
+"""Keys: closes the connections of an API key soon after the key is removed.
 
-Nobody is told when a project's accounts change, so each process looks once a second,
-once for each key that a connection's token was signed with.
+There is no notification when a project's accounts change, so each process checks once a
+second every key that signed a connection's token.
 """
 
 import asyncio
@@ -16,31 +16,31 @@ from .close_codes import CloseCode
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1
-"""Time between two looks at the keys."""
+"""Time between two checks of the keys."""
 
 CLOSED_TOGETHER = 50
-"""Connections that are closed before others have their turn."""
+"""Connections that are closed before other tasks may run."""
 
 
 class Holder(Protocol):
-    """A connection, as far as its key is concerned."""
+    """A connection, as seen from here."""
 
     def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
-        """End the connection."""
+        """Close the connection."""
 
 
 class Keys:
-    """Which key each connection of an event loop stands on."""
+    """The key that each connection of an event loop depends on."""
 
     def __init__(self) -> None:
-        """Hold no connection, on the running event loop."""
+        """Set up for the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._holders: dict[tuple[str, str], set[Holder]] = {}
         self._identities: dict[Holder, Identity] = {}
         self._is_checking = self._has_failed = False
 
     def hold(self, holder: Holder, identity: Identity) -> None:
-        """Let a connection stand on the key that signed its token."""
+        """Make a connection depend on the key that signed its token."""
         self.drop(holder)
         self._identities[holder] = identity
         self._holders.setdefault(_key(identity), set()).add(holder)
@@ -69,8 +69,8 @@ class Keys:
         try:
             exists = has_key(identity)
         except Exception as error:
-            # The project's function for accounts may fail in whatever way. Nobody is
-            # sent away for it, and the log need not say so each second.
+            # The project's function for accounts may raise anything. That closes no
+            # connection, and is logged once rather than each second.
             if not self._has_failed:
                 logger.warning("the accounts cannot be looked up: %r", error)
             self._has_failed = True
@@ -93,5 +93,5 @@ _by_loop = PerLoop(Keys)
 
 
 def keys() -> Keys:
-    """Return those of the running event loop."""
+    """Return the keys of the running event loop."""
     return _by_loop.get()

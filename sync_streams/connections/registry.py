@@ -1,8 +1,7 @@
-"""Connections of this process: how many it accepts, how it closes them.
+"""Connections of this process: how many it accepts, and how it closes them.
 
-A process that is full, or behind with its work, rejects newcomers and leaves the
-connections it has alone. One that stops closes them over a while, so that they do not
-all arrive elsewhere at once.
+A process that is full or behind rejects new connections and keeps those it has. When it
+stops, it closes them over a period, so that they do not all reconnect at once.
 """
 
 import asyncio
@@ -26,11 +25,11 @@ from sync_streams.tokens import Identity
 from .close_codes import CloseCode
 
 LAST_CLOSES_SECONDS = 2
-"""Time that the last connection has to close."""
+"""Time for the last connection to close."""
 
 
 class Connection(Protocol):
-    """What the process knows of each of its connections."""
+    """A connection, as the process's registry sees it."""
 
     identity: Identity | None
     service: Service | None
@@ -39,40 +38,40 @@ class Connection(Protocol):
     """When it began, in seconds since 1970."""
 
     client: str
-    """What its client calls itself, at most 80 characters; nobody checks it."""
+    """The client's own name for itself, at most 80 characters, unverified."""
 
     @property
     def transport(self) -> str:
-        """The protocol, as metrics name it."""
+        """Name of the protocol in metrics."""
 
     @property
     def protocol_name(self) -> str:
-        """The protocol, as operators are shown it."""
+        """Name of the protocol shown to operators."""
 
     @property
     def address(self) -> str:
-        """IP address of the client or its last proxy; empty: the server said none."""
+        """IP address of the client or its last proxy; empty if the server has none."""
 
     def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
-        """End the connection, at a random moment of the next *within* seconds."""
+        """Close the connection, at a random time in the next *within* seconds."""
 
 
 class Connections:
-    """Every connection of this process."""
+    """All connections of this process."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Have no connections, and accept some."""
+        """Reset: no connections, not draining."""
         self._live: WeakSet[Connection] = WeakSet()
         self._second, self._arrivals = 0, 0
         self._last_left: asyncio.Event | None = None
         self.is_draining = False
-        """Whether the process accepts no more connections because it stops."""
+        """Whether the process is stopping and accepts no more connections."""
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of connections."""
         return len(self._live)
 
     def __iter__(self) -> Iterator[Connection]:
@@ -81,7 +80,7 @@ class Connections:
 
     @property
     def slowest_seconds(self) -> float:
-        """Longest time that any connection took for its last timed answer."""
+        """Longest latest round trip of any connection."""
         return max((one.outbox.acknowledgements.seconds for one in self), default=0.0)
 
     def add(self, connection: Connection) -> None:
@@ -98,9 +97,10 @@ class Connections:
         """Accept one more connection, or reject it.
 
         Raises:
-            TooManyRequests: 20429, the process is full (``max_connections``), gets too
-                many at a time (``max_connects_per_second``), is more than
-                ``max_lag_seconds`` behind, has few file descriptors left, or stops.
+            TooManyRequests: 20429, the process is full (``max_connections``), receives
+                too many at a time (``max_connects_per_second``), is more than
+                ``max_lag_seconds`` behind, has few file descriptors left, or is
+                draining.
         """
         settings = get_settings()
         second = int(time.monotonic())
@@ -117,24 +117,24 @@ class Connections:
             raise TooManyRequests
 
     def close_all(self, code: CloseCode, *, within: float) -> None:
-        """End every connection within so many seconds."""
+        """Close every connection within that many seconds."""
         for connection in self:
             connection.close_soon(code, within=within)
 
     def reconnect_window(self, within: float) -> float:
-        """Return over how many seconds connections that close now should reconnect.
+        """Return the seconds over which connections closed now should reconnect.
 
-        0: at once, as they close over *within* seconds. More of them than one process
-        accepts in that time (``max_connects_per_second``) need as long as that takes.
+        0: immediately, since they close over *within* seconds. If one process cannot
+        accept them all in that time (``max_connects_per_second``), it is the time that
+        it needs.
         """
         seconds = len(self._live) / get_settings().max_connects_per_second
         return seconds if seconds > within else 0.0
 
     async def drain(self) -> None:
-        """Accept no more connections and close those that are there.
+        """Accept no more connections and close the existing ones.
 
-        Returns when the last one is gone, at the latest 2 seconds after
-        ``drain_seconds``.
+        Returns when the last one is gone, at most 2 seconds after ``drain_seconds``.
         """
         self.is_draining = True
         window = get_settings().drain_seconds
@@ -150,17 +150,17 @@ connections = Connections()
 
 
 def jitter(within: float) -> float:
-    """Return a random moment of the next *within* seconds."""
+    """Return a random delay of up to *within* seconds."""
     return random.uniform(0, within)  # noqa: S311 - no secret
 
 
 def close_all_unreachable() -> None:
-    """End every connection: this process stays unreachable, others may not be."""
+    """Close every connection: this process stays unreachable, others may not be."""
     connections.close_all(CloseCode.SERVER_LEAVING, within=get_settings().drain_seconds)
 
 
 async def disconnect(_: Hub, command: DisconnectCommand) -> None:
-    """Carry out an operator's command to end connections, and say how many."""
+    """Execute an operator's command to close connections; reply with their number."""
     targets = [one for one in connections if _is_meant(one, command)]
     for connection in targets:
         connection.close_soon(CloseCode.DISCONNECTED)
@@ -168,7 +168,7 @@ async def disconnect(_: Hub, command: DisconnectCommand) -> None:
 
 
 async def drain(_: Hub, command: DrainCommand) -> None:
-    """Carry out an operator's command to drain a process, if it names this one."""
+    """Execute an operator's command to drain a process, if it names this one."""
     if command["process"] == survey.process_name():
         await connections.drain()
 
@@ -188,4 +188,4 @@ FIGURES: dict[str, Callable[[], int]] = {
     "leaving": lambda: int(connections.is_draining),
     "slowest_ms": lambda: round(connections.slowest_seconds * 1000),
 }
-"""What a process tells of its connections when it is asked for its stats."""
+"""Figures on connections in a process's stats."""

@@ -1,4 +1,4 @@
-"""Report: what this process tells an operator of each of its connections."""
+"""Report: describes this process's connections to operators."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from sync_streams.delivery.hub import Hub
 from .registry import Connection, connections
 
 SLICE_CONNECTIONS = 250
-"""Connections looked at before others get a turn of the event loop."""
+"""Connections examined in one time slice."""
 
 
 async def answer(_: Hub, question: Mapping[str, Any]) -> None:
-    """Answer which connections of this process are as wanted, newest first."""
+    """Reply with this process's matching connections, newest first."""
     wanted, process = question["wanted"], survey.process_name()
     if wanted.get("process", "") not in {"", process}:
         return

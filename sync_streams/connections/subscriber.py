@@ -1,7 +1,7 @@
-"""What both socket protocols share: identity, subscriptions, the bridge to operations.
+"""What both socket protocols share: identity, subscriptions, and their timers.
 
-An adapter derives from :class:`SubscriberConsumer`, reads the frames of its protocol,
-calls the methods here or an operation, and writes the answers into its outbox.
+An adapter derives from :class:`SubscriberConsumer`, parses the frames of its protocol,
+calls the methods here or an operation, and puts the replies into its outbox.
 """
 
 import logging
@@ -37,32 +37,32 @@ from .subscribing import subscribe
 logger = logging.getLogger(__name__)
 
 ABOUT_TO_EXPIRE_SECONDS = 180
-"""How long before a token lapses the client is told (Twilio: 3 minutes)."""
+"""How long before a token expires the client is told (Twilio: 3 minutes)."""
 
 FRAME_RATE_WINDOW_SECONDS = 2
 
 MAX_REFUSALS = 1
-"""Tokens of a connection that are refused before the next one ends it: a client may
-have kept one that has lapsed."""
+"""Refused tokens that a connection survives: a client may first send a cached one that
+has expired."""
 
 BUSY_STATUSES = frozenset({429, 503})
-"""Statuses of refusals after which the same token may be accepted later."""
+"""Statuses of errors after which the same token may be accepted later."""
 
 MAX_CLIENT_LENGTH = 80
-"""Characters kept of what a client calls itself."""
+"""Characters kept of a client's name for itself."""
 
 
 class SubscriberConsumer(SocketConsumer):
-    """One connection: who it is, what it is subscribed to, how long it may stay."""
+    """One connection: its identity, its subscriptions, and its token's expiry."""
 
     transport: ClassVar[str]
     """Name of the protocol in metrics."""
 
     protocol_name: ClassVar[str]
-    """What operators call the adapter's protocol."""
+    """Name of the protocol shown to operators."""
 
     def begin(self) -> None:
-        """Begin as a connection that has not said who it is."""
+        """Set up the state of an unauthenticated connection."""
         super().begin()
         self.hub = get_hub()
         self.identity: Identity | None = None
@@ -74,7 +74,7 @@ class SubscriberConsumer(SocketConsumer):
         meters.count("connections_opened", self.transport)
 
     def end(self) -> None:
-        """End the subscriptions, too, and say that the identity is gone."""
+        """Also end the subscriptions, and announce that the identity disconnected."""
         connections.discard(self)
         code = "client" if self.closed_with is None else str(int(self.closed_with))
         meters.count("connections_closed", self.transport, code)
@@ -85,21 +85,21 @@ class SubscriberConsumer(SocketConsumer):
         self._announce("disconnected")
 
     def tell_token_about_to_expire(self) -> None:
-        """Write that the access token lapses in 3 minutes; the adapter's."""
+        """Tell the client that its token expires in 3 minutes; the adapter's."""
         raise NotImplementedError
 
     @property
     def address(self) -> str:
-        """The client's IP address, as far as the server knows it."""
+        """The client's IP address, or the server's best knowledge of it."""
         return str((self.scope.get("client") or [""])[0])
 
     def call_client(self, name: str) -> None:
-        """Keep what the client calls itself, for operators."""
+        """Keep the client's name for itself, for operators."""
         self.client = name[:MAX_CLIENT_LENGTH]
 
     @property
     def actor(self) -> Actor:
-        """This connection, as the actor of what it asks for."""
+        """This connection as the actor of its requests."""
         if self.identity is None:
             return Actor("", self.outbox.connection_id)
         return Actor(
@@ -111,14 +111,14 @@ class SubscriberConsumer(SocketConsumer):
         )
 
     async def authenticate(self, token: object) -> Identity:
-        """Let the token say who this is; the second refusal ends the connection.
+        """Authenticate the connection; a second refused token closes it.
 
         Raises:
-            TooManyRequests: 20429, the process takes no more connections now, or no
-                more of this identity, account or address.
+            TooManyRequests: 20429, the process accepts no more connections, or no more
+                of this identity, account or address.
             InvalidToken: 20101 to 20107.
             ServiceNotFound: 54050, the token's Service does not exist.
-            ServiceUnavailable: 20503, the channel layer does not answer.
+            ServiceUnavailable: 20503, the channel layer does not respond.
         """
         token = hide(token)  # error reports show variables
         try:
@@ -131,8 +131,8 @@ class SubscriberConsumer(SocketConsumer):
 
     async def _authenticate(self, token: object) -> Identity:
         identity = read_token_from(self.address, token)
-        # Only who has a token counts among the newcomers, or six sockets without one
-        # could keep everybody out.
+        # Count only clients with a valid token: otherwise sockets without one could use
+        # up the rate and lock everybody out.
         connections.accept_newcomer()
         account_sid, ref = identity.account_sid, identity.service_ref
         service = await operations.afind_service(account_sid, ref)
@@ -152,7 +152,7 @@ class SubscriberConsumer(SocketConsumer):
         return identity
 
     async def renew(self, token: object) -> Identity:
-        """Let a new token of the same identity and Service take the place of the old.
+        """Replace the token with a new one for the same identity and Service.
 
         Raises:
             InvalidToken: 20101 to 20107; 51215 for another identity or Service.
@@ -178,12 +178,12 @@ class SubscriberConsumer(SocketConsumer):
             TooManySubscriptions: 54419.
             AccessForbidden: 54007.
             StreamNotFound: 54250, it was removed meanwhile.
-            ServiceUnavailable: 20503, the channel layer does not answer.
+            ServiceUnavailable: 20503, the channel layer does not respond.
         """
         await subscribe(self.hub.subscriptions, self.outbox, stream, self.actor)
 
     def unsubscribe(self, stream_sid: str) -> None:
-        """Deliver a Stream's Messages no more."""
+        """Stop delivering a Stream's Messages to this connection."""
         self.hub.subscriptions.unsubscribe(self.outbox, stream_sid)
 
     def _announce(self, change: EndpointChange) -> None:
@@ -210,7 +210,7 @@ def refusal_code(error: SyncError) -> CloseCode:
 
 
 def to_error(exception: Exception) -> SyncError:
-    """Return the error that answers a frame; what nobody foresaw is logged, too."""
+    """Return the error to send for an exception, and log unexpected ones."""
     if isinstance(exception, SyncError):
         return exception
     logger.error("a frame failed", exc_info=exception)

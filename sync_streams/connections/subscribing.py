@@ -21,7 +21,7 @@ async def subscribe(
         TooManySubscriptions: 54419.
         AccessForbidden: 54007.
         StreamNotFound: 54250, it was removed meanwhile.
-        ServiceUnavailable: 20503, the channel layer does not answer.
+        ServiceUnavailable: 20503, the channel layer does not respond.
     """
     streams = outbox.streams
     is_full = len(streams) >= get_settings().max_subscriptions
@@ -30,7 +30,7 @@ async def subscribe(
     await aauthorize(actor, "subscribe", stream)
     expires_at = _expiry(stream)
     await subscriptions.subscribe(outbox, stream.sid, expires_at)
-    # A change before this moment found no subscriber to tell.
+    # A change before now was not sent to this new subscriber.
     current = cached_stream(stream.service_id, stream.sid)
     if current is None:
         try:

@@ -1,12 +1,12 @@
-"""Termination: SIGTERM is held back from the server until the connections are closed.
+"""Termination: holds SIGTERM back from the server until the connections are closed.
 
-Most servers end their WebSockets at SIGTERM without asking the application first, so
-clients would not hear when to reconnect. A process therefore drains first, and hands
-the signal on to its server when that is done; a second SIGTERM is handed on at once.
+On SIGTERM most servers close their WebSockets without notifying the application, so
+clients would not learn when to reconnect. A process therefore drains first and then
+passes the signal on to its server; a second SIGTERM is passed on at once.
 
-Servers take signals in two ways: by a Python function (:func:`signal.signal`: uvicorn,
-Daphne), or from a file descriptor that their event loop reads (gunicorn, Granian:
-``loop.add_signal_handler`` uses :func:`signal.set_wakeup_fd`). See
+Servers receive signals in two ways: in a Python function (:func:`signal.signal`:
+uvicorn, Daphne), or from a file descriptor that their event loop reads (gunicorn,
+Granian: ``loop.add_signal_handler`` uses :func:`signal.set_wakeup_fd`). See
 https://docs.python.org/3/library/signal.html.
 """
 
@@ -30,7 +30,7 @@ HAND_ON_BYTES = 4096
 
 
 class Termination:
-    """What this process does about SIGTERM."""
+    """Handles SIGTERM for this process."""
 
     def __init__(self) -> None:
         self._is_watching = self._has_begun = False
@@ -39,10 +39,10 @@ class Termination:
         self._handler: Callable[[int, Any], Any] | None = None
 
     def drain_first(self) -> None:
-        """Drain before the server hears of SIGTERM, from now on; on its event loop.
+        """From now on, drain before the server receives SIGTERM; on its event loop.
 
-        Only the main thread has signals. Where the server has no handler of its own, it
-        is told in some other way, or ends at once.
+        Only the main thread receives signals. A server without a handler of its own is
+        stopped in another way, or ends immediately.
         """
         is_main = threading.current_thread() is threading.main_thread()
         if self._is_watching or not is_main:
@@ -55,11 +55,11 @@ class Termination:
             self._handle_first(loop, handler)
 
     def leave_to_server(self) -> None:
-        """Do nothing: the server drains by itself."""
+        """Do not intervene: the server drains by itself."""
         self._is_watching = True
 
     def forget(self) -> None:
-        """Leave the signal to a forked child, which has no server."""
+        """Restore the signal's handling in a forked child, which has no server."""
         if self._ends is not None:
             signal.set_wakeup_fd(-1)
         if self._handler is not None:
@@ -107,7 +107,7 @@ class Termination:
 
 
 def _is_of_an_event_loop(handler: object) -> bool:
-    # They all have one that does nothing, and read the number of the signal.
+    # Their handlers do nothing: the loop reads the signal's number instead.
     package = str(getattr(handler, "__module__", "")).partition(".")[0]
     return package in EVENT_LOOPS
 

@@ -7,14 +7,13 @@ from collections.abc import Callable
 class Timers:
     """Callbacks on the running event loop that end with their owner.
 
-    The loop knows the next one only: a connection has several, a process thousands of
-    connections, and most timers never ring.
+    Only the next one is scheduled on the loop: each of thousands of connections has
+    several, and most timers never fire.
     """
 
     __slots__ = ("_due", "_handle")
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._due: dict[str, tuple[float, Callable[[], None]]] = {}
         self._handle: asyncio.TimerHandle | None = None
 
@@ -25,12 +24,12 @@ class Timers:
         self._wait()
 
     def cancel(self, name: str) -> None:
-        """Do not call back, if it was to be."""
+        """Cancel the timer, if it is set."""
         if self._due.pop(name, None) is not None:
             self._wait()
 
     def clear(self) -> None:
-        """Call nobody back any more."""
+        """Cancel all timers."""
         self._due.clear()
         self._wait()
 

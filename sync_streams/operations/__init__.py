@@ -1,10 +1,10 @@
-"""Operations on Services, Streams and Messages: the only place that decides.
+"""Operations on Services, Streams and Messages: the only place for decisions.
 
 Every transport (REST, sockets, admin, commands) parses its input, calls one function
 here and renders the result. The functions are synchronous and raise
-:class:`~sync_streams.errors.SyncError`. The names with an ``a`` are their twins for
-async code, for what may not cost a thread each time; :func:`publish_now` does not even
-wait. Changes are announced once they are committed.
+:class:`~sync_streams.errors.SyncError`. Names that start with ``a`` are async versions
+of those that must not cost a thread for each call; :func:`publish_now` does not wait at
+all. Changes are announced once they are committed.
 """
 
 from .connections import disconnect_identity, drain_process, list_connections

@@ -7,30 +7,30 @@ from sync_streams.models import SYSTEM
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it, and over which connection."""
+    """Who did something, and over which connection."""
 
     identity: str = SYSTEM
     """Identity of the access token; ``system`` over REST."""
 
     connection_id: str | None = None
-    """The socket connection, if there was one; the SDK front leaves it out."""
+    """The socket connection, if any."""
 
     is_read_only: bool = False
-    """The access token lets it look and listen, nothing else."""
+    """Whether the access token allows subscribing only."""
 
     is_observer: bool = False
-    """The access token is an operator's, who looks on: ``AUTHORIZE`` is not asked."""
+    """Whether it is an operator who is watching; ``AUTHORIZE`` is not called."""
 
     is_expiry: bool = False
-    """Whether nobody did it but time."""
+    """Whether the Stream's TTL expired, so that nobody did it."""
 
     transport: str = "python"
-    """What carried it: ``rest``, ``websocket``, ``twilsock``; ``python``: the host
-    project's own code, or the admin."""
+    """The transport: ``rest``, ``websocket`` or ``twilsock``; ``python`` for the host
+    project's own code and the admin."""
 
     @property
     def is_trusted(self) -> bool:
-        """Whether it was not the bearer of an access token, whatever its identity."""
+        """Whether it did not use an access token, regardless of its identity."""
         return self.connection_id is None
 
 

@@ -1,4 +1,4 @@
-"""Addresses that a webhook may be sent to: public ones, however they are written.
+"""Addresses that a webhook may be sent to: public ones, in every notation.
 
 Registries: https://www.iana.org/assignments/iana-ipv4-special-registry,
 https://www.iana.org/assignments/iana-ipv6-special-registry and
@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Address = IPv4Address | IPv6Address
 
-# Written down here, since Python's versions differ in what they call global.
+# Listed here because Python's versions differ in what they consider global.
 _CLOSED_V4 = tuple(
     map(
         IPv4Network,
@@ -28,7 +28,7 @@ _CLOSED_V4 = tuple(
             "198.18.0.0/15",
             "198.51.100.0/24",
             "203.0.113.0/24",
-            "224.0.0.0/3",  # multicast, and what is reserved
+            "224.0.0.0/3",  # multicast and reserved
         ),
     )
 )
@@ -36,7 +36,7 @@ _OPEN_V4 = (IPv4Address("192.0.0.9"), IPv4Address("192.0.0.10"))
 """Anycast addresses among those above."""
 
 _UNICAST = IPv6Network("2000::/3")
-"""All that has ever been given out for the open internet."""
+"""All that has been allocated for the open internet."""
 
 _CLOSED_V6 = tuple(
     map(
@@ -48,7 +48,7 @@ _OPEN_V6 = tuple(
     map(
         IPv6Network,
         (
-            "2001::/32",  # Teredo: what it carries is looked at for itself
+            "2001::/32",  # Teredo: the embedded address is checked separately
             "2001:1::1/128",
             "2001:1::2/128",
             "2001:1::3/128",
@@ -59,7 +59,7 @@ _OPEN_V6 = tuple(
         ),
     )
 )
-"""Parts of those above that are reachable from everywhere."""
+"""Globally reachable parts of the networks above."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -68,17 +68,17 @@ _ISATAP = {0x00005EFE, 0x02005EFE}
 
 
 def is_public(host: str) -> bool:
-    """Return whether the IP address *host* is one of the open internet.
+    """Return whether *host* is an IP address of the open internet.
 
-    Private, loopback, link-local, shared, multicast and reserved ones are not, nor is
-    an IPv6 address that carries one of them. What is no IP address is not public.
+    Private, loopback, link-local, shared, multicast and reserved addresses are not, nor
+    are IPv6 addresses that embed one. A host name is not public.
     """
     address = written_address(host)
     return address is not None and all(map(_is_global, _carried(address)))
 
 
 def is_inside(host: str) -> bool:
-    """Return whether *host* is seen to be not public without asking the DNS."""
+    """Return whether *host* is known not to be public without a DNS lookup."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -86,20 +86,21 @@ def is_inside(host: str) -> bool:
 
 
 def written_address(host: str) -> Address | None:
-    """Return the IP address that *host* is, in whichever spelling; a name: ``None``."""
+    """Return the IP address in *host*, in any notation; ``None`` if it is a name."""
     try:
         return ip_address(host.partition("%")[0])
     except ValueError:
         pass
     try:
-        # 127.1, 0x7f000001 and 2130706433 are loopback to the C library, hence to DNS.
+        # The C library, and so name resolution, reads 127.1, 0x7f000001 and 2130706433
+        # as loopback.
         return IPv4Address(socket.inet_aton(host))
     except (OSError, ValueError):
         return None
 
 
 def _carried(address: Address) -> list[Address]:
-    """Return the address and those that a tunnel or a translator would send on to."""
+    """Return the address and those to which a tunnel or translator would forward."""
     if isinstance(address, IPv4Address):
         return [address]
     if address.ipv4_mapped is not None:

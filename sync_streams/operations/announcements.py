@@ -1,4 +1,4 @@
-"""Announcements: what is told of a committed change, to subscribers and receivers."""
+"""Announcements: tell subscribers and signal receivers about committed changes."""
 
 import logging
 import time
@@ -32,39 +32,39 @@ logger = logging.getLogger(__name__)
 EndpointChange = Literal["connected", "disconnected"]
 
 endpoint_listeners: list[Callable[[EndpointChange, Service, Actor], None]] = []
-"""Called on the event loop with each connection that begins or ends. No signal, whose
-asynchronous receivers could not be waited for there."""
+"""Called on the event loop for each connection that begins or ends. Not a signal, whose
+asynchronous receivers could not be awaited there."""
 
 
 webhook_trials: list[Callable[[Service, Actor], str | None]] = []
-"""Each sends a Service's webhook at once and returns why that failed, if it did."""
+"""Each sends a test webhook immediately and returns why it failed, if it did."""
 
 
 def announce_trial(service: Service, actor: Actor) -> list[str]:
-    """Let whoever sends webhooks send one now; return why it failed, if it did."""
+    """Send a test webhook now and return the failures."""
     failures = (trial(service, actor) for trial in webhook_trials)
     return [failure for failure in failures if failure is not None]
 
 
 def announce_endpoint(change: EndpointChange, service: Service, actor: Actor) -> None:
-    """Tell listeners of a connection that now speaks for an identity, or no more."""
+    """Tell listeners that an identity's connection was authenticated or has ended."""
     for listener in endpoint_listeners:
         listener(change, service, actor)
 
 
 def announce_service(service: Service) -> None:
-    """Tell every process that a Service has changed or is gone."""
+    """Tell every process that a Service was changed or removed."""
     forget_all()
     _broadcast({"type": "service.changed", "service_sid": service.sid})
 
 
 def announce_created(stream: Stream, actor: Actor) -> None:
-    """Tell receivers of a new Stream; it cannot have subscribers yet."""
+    """Tell receivers about a new Stream, which cannot have subscribers yet."""
     _send(signals.stream_created, stream, actor)
 
 
 def announce_updated(stream: Stream, actor: Actor) -> None:
-    """Tell every process and all receivers that a Stream has another expiry."""
+    """Tell every process and all receivers that a Stream's expiry changed."""
     expires = stream.date_expires
     forget_stream(stream.sid)
     _broadcast(
@@ -78,7 +78,7 @@ def announce_updated(stream: Stream, actor: Actor) -> None:
 
 
 def announce_removed(stream: Stream, actor: Actor) -> None:
-    """Tell subscribers and receivers that a Stream is gone."""
+    """Tell subscribers and receivers that a Stream was removed."""
     forget_stream(stream.sid)
     _broadcast(
         {
@@ -91,7 +91,7 @@ def announce_removed(stream: Stream, actor: Actor) -> None:
 
 
 def announce_all_removed(streams: Iterable[Stream], actor: Actor) -> None:
-    """Tell that Streams are gone, once the removal is committed."""
+    """Announce the removal of Streams, once it is committed."""
     for stream in streams:
         on_commit(partial(announce_removed, stream, actor))
 
@@ -110,9 +110,9 @@ def announce_message(stream: Stream, message: Message, actor: Actor) -> None:
 
 
 async def aannounce_message(stream: Stream, message: Message, actor: Actor) -> None:
-    """Do as :func:`announce_message` does, from async code."""
+    """Async version of :func:`announce_message`."""
     await abroadcast_message(_published(stream, message, actor))
-    # Receivers are synchronous as a rule, and a thread is paid only if there are any.
+    # Receivers are usually synchronous: start a thread only if there are any.
     if signals.message_published.has_listeners(Stream):
         await signals.message_published.asend_robust(
             Stream, stream=stream, message=message, identity=actor.identity, actor=actor
@@ -126,7 +126,7 @@ def can_announce_now(stream: Stream) -> bool:
 
 
 def announce_message_now(stream: Stream, message: Message, actor: Actor) -> None:
-    """Do as :func:`announce_message` does, where :func:`can_announce_now` says so."""
+    """Announce a Message without waiting, if :func:`can_announce_now` allows it."""
     broadcast_now(_published(stream, message, actor))
 
 
@@ -145,7 +145,7 @@ def _broadcast(event: Event | ServiceEvent) -> None:
     try:
         broadcast(event)
     except (ServiceUnavailable, ImproperlyConfigured) as error:
-        # The change is committed and stands; answering 503 would deny it.
+        # The change is committed; a 503 would claim otherwise.
         logger.error("%s was not broadcast (%s): %s", event["type"], error, event)
 
 

@@ -1,4 +1,4 @@
-"""Operations on the connections of all processes: an operator ends them."""
+"""Operations on the connections of all processes, for operators."""
 
 from typing import Unpack
 
@@ -10,22 +10,23 @@ from sync_streams.models import Service
 def disconnect_identity(
     service: Service, identity: str, *, connection_id: str = ""
 ) -> int:
-    """End every connection of an identity to a Service, in all processes.
+    """Close every connection of an identity to a Service, in all processes.
 
-    They are told not to come back by themselves (close code 4007). Access tokens that
-    the identity holds stay good until they expire: give out no new ones first.
+    The clients are told not to reconnect by themselves (close code 4007). The
+    identity's access tokens remain valid until they expire: stop issuing new ones
+    first.
 
     Args:
         service: the Service.
-        identity: as the access tokens spell it.
-        connection_id: end only this one, as :func:`list_connections` names it.
+        identity: the identity in the access tokens.
+        connection_id: close only this one; ids are in :func:`list_connections`.
 
     Returns:
-        How many connections were ended. A process that takes longer than a quarter of
-        a second to say so ends its own all the same and is not counted.
+        The number of connections closed. A process that takes longer than a quarter of
+        a second to reply closes its connections, too, but is not counted.
 
     Raises:
-        ServiceUnavailable: 20503, nobody was told.
+        ServiceUnavailable: 20503, the command was not sent.
     """
     command: commands.DisconnectCommand = {
         "type": commands.DISCONNECT,
@@ -40,26 +41,26 @@ def disconnect_identity(
 
 
 def list_connections(**wanted: Unpack[Wanted]) -> Connections:
-    """Return the newest connections of all processes that answer, 200 at most.
+    """Return the newest connections of all processes that reply, at most 200.
 
     Takes a quarter of a second.
 
     Raises:
-        ServiceUnavailable: 20503, nobody was asked.
+        ServiceUnavailable: 20503, the question was not sent.
     """
     return listing.ask(wanted)
 
 
 def drain_process(process: str) -> None:
-    """Let one process send its connections away, spread over ``drain_seconds``.
+    """Drain one process: it closes its connections over ``drain_seconds``.
 
-    It takes no new ones until it is restarted. The clients come back by themselves,
-    to another process.
+    It accepts no new ones until it is restarted. The clients reconnect by themselves to
+    another process.
 
     Args:
-        process: ``host:process id``, as occupancy names it.
+        process: ``host:process id``, as in the stats.
 
     Raises:
-        ServiceUnavailable: 20503, nobody was told.
+        ServiceUnavailable: 20503, the command was not sent.
     """
     commands.send({"type": commands.DRAIN, "process": process})

@@ -1,6 +1,6 @@
 """Message: a JSON object of at most 4 KiB that is published and never stored.
 
-Data is strict JSON (RFC 8259) and travels as the compact text made here, once.
+Data is strict JSON (RFC 8259), encoded here once and sent as this compact text.
 See https://www.twilio.com/docs/sync/api/stream-message-resource.
 """
 
@@ -16,11 +16,11 @@ JSONObject = dict[str, Any]
 MAX_DATA_BYTES = 4096
 MAX_DEPTH = 64
 MAX_TEXT_BYTES = 65_536
-"""Data as sent, before it is written compactly; far above what 4,096 bytes need."""
+"""Data as sent, before compact encoding; far more than 4,096 bytes need."""
 
 
 MAX_DOUBLE_DIGITS = 308
-"""A whole number of at most so many digits is always within a double."""
+"""An integer of at most this many digits always fits the range of a double."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +34,20 @@ class Message:
     """SID of the Stream."""
 
     data: JSONObject
-    """What was published, as subscribers receive it: a tuple is a list here."""
+    """The data as subscribers receive it: tuples have become lists."""
 
     text: str
-    """The data as compact JSON text: what every subscriber is sent."""
+    """The data as compact JSON text, which is sent to every subscriber."""
 
     @classmethod
     def new(cls, stream_sid: str, data: object) -> "Message":
-        """Check *data* and make it a Message of the Stream.
+        """Validate *data* and return a Message of the Stream.
 
         Raises:
             InvalidMessageData: 54251, there is no data.
-            InvalidJSON: 54008, the data is not a strict JSON object, has a number
-                beyond a double or a key that is not text, or is nested deeper than
-                64 levels.
+            InvalidJSON: 54008, the data is not a strict JSON object, contains a number
+                out of a double's range or a key that is not text, or is nested deeper
+                than 64 levels.
             DataTooLarge: 54006, more than 4,096 bytes of compact UTF-8 JSON.
         """
         if data is None:
@@ -59,7 +59,7 @@ class Message:
 
 
 def read_data(text: str) -> object:
-    """Read the JSON *text* of a Message's data, as REST clients send it.
+    """Parse the JSON *text* of a Message's data, as sent by REST clients.
 
     Raises:
         DataTooLarge: 54006, the text alone exceeds 64 KiB.
@@ -71,10 +71,10 @@ def read_data(text: str) -> object:
 
 
 def read_json(text: str | bytes) -> Any:
-    """Read strict JSON: no ``NaN``, no ``Infinity``, no number beyond a double.
+    """Parse strict JSON: no ``NaN``, no ``Infinity``, no number out of range.
 
     Raises:
-        InvalidJSON: 54008, the text is something else.
+        InvalidJSON: 54008, the text is anything else.
     """
     try:
         return _DECODER.decode(text if isinstance(text, str) else text.decode())
@@ -121,7 +121,7 @@ def _to_text(data: JSONObject) -> str:
 
 
 def _as_received(text: str, data: JSONObject) -> JSONObject:
-    # What publishers hold may be of other types than JSON has, and may change later.
+    # A publisher's object may have types that JSON lacks, and may change later.
     received: JSONObject = read_json(text)
     if received != data and not _has_text_keys(data):
         raise InvalidJSON
@@ -129,7 +129,7 @@ def _as_received(text: str, data: JSONObject) -> JSONObject:
 
 
 def _has_text_keys(node: Any) -> bool:
-    # Python's encoder writes the keys 1 and "1" alike, and subscribers see one of them.
+    # Python encodes the keys 1 and "1" identically, so subscribers would see only one.
     if isinstance(node, dict) and not all(isinstance(key, str) for key in node):
         return False
     return all(map(_has_text_keys, _children(node)))

@@ -1,8 +1,8 @@
-"""Failed logins by address: who fails too often is not even asked any more.
+"""Failed logins by address: refuses addresses that fail too often.
 
-Counts what carries no valid credentials, over REST and sockets alike, in this process
-and for a minute. Off by default (``max_failed_logins_per_minute``), since a server
-behind a proxy that forwards no addresses sees one address for everybody.
+Counts invalid credentials per minute in this process, over REST and sockets together.
+Off by default (``max_failed_logins_per_minute``), because behind a proxy that forwards
+no addresses all clients seem to have the same one.
 """
 
 import time
@@ -15,11 +15,11 @@ from sync_streams.tokens import Identity, read_token
 
 WINDOW_SECONDS = 60
 MAX_ADDRESSES = 10_000
-"""Addresses that are counted; more of them in a minute are not."""
+"""Limit of addresses counted in a minute; further ones are not."""
 
 
 class Failures:
-    """How often each address has failed in this minute."""
+    """Counts failed logins of each address in the current minute."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -29,7 +29,7 @@ class Failures:
         """Refuse an address that has failed too often.
 
         Raises:
-            TooManyRequests: 20429, as often as ``max_failed_logins_per_minute``.
+            TooManyRequests: 20429, ``max_failed_logins_per_minute`` is reached.
         """
         limit = get_settings().max_failed_logins_per_minute
         if limit and self._seen(address) >= limit:
@@ -55,7 +55,7 @@ failures = Failures()
 
 
 def read_token_from(address: str, token: object) -> Identity:
-    """Verify an access token that came from an address, and count it if it fails.
+    """Verify an access token from an address, and count a failure.
 
     Raises:
         InvalidToken: 20101 to 20107.
@@ -70,7 +70,7 @@ def read_token_from(address: str, token: object) -> Identity:
 
 
 def _network(address: str) -> str:
-    """Return what one host has: an IPv4 address, or 64 bits of IPv6."""
+    """Return the network of one host: an IPv4 address, or an IPv6 /64."""
     if ":" not in address:
         return address
     try:

@@ -1,4 +1,4 @@
-"""Finding Services and Streams from async code: from the cache, or in a thread."""
+"""Finding Services and Streams from async code: in the cache, or in a thread."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,11 +27,11 @@ T = TypeVar("T")
 
 
 async def afind_service(account_sid: str, ref: str) -> Service:
-    """Do as :func:`find_service` does, from async code.
+    """Async version of :func:`find_service`.
 
     Raises:
         ServiceNotFound: 54050.
-        ServiceUnavailable: 20503, the database did not answer in time.
+        ServiceUnavailable: 20503, the database did not respond in time.
     """
     service = cached_service(account_sid, ref)
     if service is None:
@@ -41,12 +41,12 @@ async def afind_service(account_sid: str, ref: str) -> Service:
 
 
 async def afind_stream(service: Service, ref: str) -> Stream:
-    """Do as :func:`find_stream` does, from async code.
+    """Async version of :func:`find_stream`.
 
     Raises:
         StreamNotFound: 54250.
         UniqueNameNotFound: 54300.
-        ServiceUnavailable: 20503, the database did not answer in time.
+        ServiceUnavailable: 20503, the database did not respond in time.
     """
     stream = cached_stream(service.sid, ref)
     if stream is None:

@@ -29,7 +29,7 @@ from .streams import find_stream
 def publish(
     service: Service, stream_ref: str, data: object, *, actor: Actor = SYSTEM_ACTOR
 ) -> Message:
-    """Publish *data* to a Stream: it reaches whoever is subscribed now, at most once.
+    """Publish *data* to a Stream's current subscribers, at most once to each.
 
     Args:
         service: the Stream's Service.
@@ -65,7 +65,7 @@ def publish(
 async def apublish(
     service: Service, stream_ref: str, data: object, *, actor: Actor = SYSTEM_ACTOR
 ) -> Message:
-    """Do as :func:`publish` does, from async code and, as a rule, without a thread."""
+    """Async version of :func:`publish`, which usually needs no thread."""
     with _Measured(actor):
         check_may_change(actor)
         stream = await afind_stream(service, stream_ref)
@@ -79,10 +79,10 @@ async def apublish(
 def publish_now(
     service: Service, stream_ref: str, data: object, *, actor: Actor = SYSTEM_ACTOR
 ) -> Message | None:
-    """Do as :func:`publish` does, on the event loop, if nothing has to be waited for.
+    """Publish on the event loop, if that is possible without waiting.
 
     Returns:
-        The Message, or ``None`` where nothing was done: :func:`apublish` then does it.
+        The Message, or ``None`` if nothing was done: call :func:`apublish` instead.
     """
     check_may_change(actor)
     stream = cached_stream(service.sid, stream_ref)
@@ -99,7 +99,7 @@ def publish_now(
 
 
 class _Measured:
-    """Counts what became of a Message, and the time that took."""
+    """Counts the outcome of a publish and times it."""
 
     __slots__ = ("_started", "_transport")
 

@@ -1,8 +1,8 @@
 """Permissions: what the identity of an access token may do.
 
 Account credentials (REST) and the host project's own code may do everything. For token
-identities ``SYNC_STREAMS["AUTHORIZE"]`` decides, if it is set, and a Service with
-``acl_enabled`` has its Streams created with account credentials only. See
+identities ``SYNC_STREAMS["AUTHORIZE"]`` decides, if it is set. In a Service with
+``acl_enabled``, only account credentials can create Streams. See
 https://www.twilio.com/docs/sync/identity-and-access-control.
 """
 
@@ -25,17 +25,17 @@ from .actor import Actor
 logger = logging.getLogger(__name__)
 
 Action = Literal["subscribe", "publish", "create", "remove"]
-"""What is asked for; a new TTL needs ``remove``, for it may end a Stream at once."""
+"""The requested action. A new TTL needs ``remove``, as it may end a Stream at once."""
 
 Target = Stream | str | None
-"""The Stream, or for ``create`` its unique name, if it is to have one."""
+"""The Stream; for ``create``, its unique name, if any."""
 
 
 def authorize(actor: Actor, action: Action, target: Target) -> None:
-    """Let an action pass, or not.
+    """Check that the actor may perform an action.
 
     Raises:
-        AccessForbidden: 54007, the hook says no, or fails.
+        AccessForbidden: 54007, the hook denies it, or fails.
     """
     if not is_asked(actor):
         return
@@ -45,11 +45,11 @@ def authorize(actor: Actor, action: Action, target: Target) -> None:
 
 
 def authorize_creation(actor: Actor, service: Service, unique_name: str | None) -> None:
-    """Let a Stream be created, or not.
+    """Check that the actor may create a Stream.
 
     Raises:
-        AccessForbidden: 54007, of an access token: the Service has ``acl_enabled``,
-            or the hook says no.
+        AccessForbidden: 54007, it uses an access token and the Service has
+            ``acl_enabled``, or the hook denies it.
     """
     if service.acl_enabled and not actor.is_trusted:
         raise AccessForbidden
@@ -57,7 +57,7 @@ def authorize_creation(actor: Actor, service: Service, unique_name: str | None) 
 
 
 async def aauthorize(actor: Actor, action: Action, target: Target) -> None:
-    """Do as :func:`authorize` does; an asynchronous hook costs no thread."""
+    """Async version of :func:`authorize`; an asynchronous hook needs no thread."""
     if not is_asked(actor):
         return
     with _failing_closed(action):
@@ -68,17 +68,17 @@ async def aauthorize(actor: Actor, action: Action, target: Target) -> None:
 
 
 def check_may_change(actor: Actor) -> None:
-    """Let everybody change and publish but the holder of a read-only access token.
+    """Check that the actor may change and publish at all.
 
     Raises:
-        AccessForbidden: 54007.
+        AccessForbidden: 54007, its access token is read-only.
     """
     if actor.is_read_only:
         raise AccessForbidden
 
 
 def is_asked(actor: Actor) -> bool:
-    """Return whether the host project's hook decides what the actor may do."""
+    """Return whether the host project's hook must be called for the actor."""
     is_free = actor.is_trusted or actor.is_observer
     return bool(get_settings().authorize) and not is_free
 

@@ -37,7 +37,7 @@ def create_service(account_sid: str, **fields: Unpack[ServiceFields]) -> Service
 
 
 def get_service(account_sid: str, ref: str) -> Service:
-    """Return the account's Service; ``default`` comes into being when first asked for.
+    """Return the account's Service; ``default`` is created when first requested.
 
     Raises:
         ServiceNotFound: 54050, no Service of the account has that SID or unique name.
@@ -54,7 +54,7 @@ def get_service(account_sid: str, ref: str) -> Service:
 
 
 def find_service(account_sid: str, ref: str) -> Service:
-    """Return the account's Service as of a moment ago, at most.
+    """Return the account's Service, possibly from the cache.
 
     Raises:
         ServiceNotFound: 54050.
@@ -69,14 +69,14 @@ def list_services(account_sid: str) -> ServiceQuerySet:
 
 
 def list_watched_services() -> list[Service]:
-    """Return the Services of all accounts that want to hear of reachability."""
+    """Return the Services, of all accounts, with reachability webhooks."""
     watched = Service.objects.filter(reachability_webhooks_enabled=True)
     with reading():
         return list(watched.exclude(webhook_url=None))
 
 
 def update_service(service: Service, **fields: Unpack[ServiceFields]) -> Service:
-    """Change a Service; without fields it stays as it is.
+    """Update a Service; without fields it is unchanged.
 
     Raises:
         InvalidFriendlyName: 54053.
@@ -103,8 +103,8 @@ def remove_service(service: Service, *, actor: Actor = SYSTEM_ACTOR) -> None:
         ServiceNotFound: 54050, it was removed meanwhile.
     """
     with atomic():
-        # Locked first: a Stream that is being created either stands in the list below
-        # or finds the Service gone.
+        # Lock first: a Stream that is being created is then either in the list below or
+        # finds the Service gone.
         Service.objects.select_for_update().filter(sid=service.sid).first()
         streams = list(service.streams.using(written_alias()))
         _, removed = Service.objects.filter(sid=service.sid).delete()
@@ -129,12 +129,12 @@ def _create_default(account_sid: str) -> Service:
 
 
 def try_webhook(service: Service) -> list[str]:
-    """Send a ``webhook_test`` to the Service's ``webhook_url`` and wait for its answer.
+    """Send a ``webhook_test`` to the Service's ``webhook_url`` and wait for a response.
 
-    Takes 15 seconds at most.
+    Takes at most 15 seconds.
 
     Returns:
-        Why it did not arrive, or was not answered with 2xx; nothing if it was.
+        Why it was not delivered or not answered with 2xx; empty on success.
 
     Raises:
         InvalidWebhookUrl: 54051, the Service has none.

@@ -28,7 +28,7 @@ from .services import get_service
 from .validators import check_unique_name, expiry, is_storable
 
 EXPIRY_BATCH = 500
-"""Lapsed Streams removed in one transaction."""
+"""Expired Streams removed in one transaction."""
 
 
 def create_stream(
@@ -42,9 +42,9 @@ def create_stream(
 
     Args:
         service: the Service it belongs to.
-        unique_name: 1 to 320 characters, not like a SID, visible, and whole in a URL;
-            none: known by its SID only.
-        ttl: seconds until it lapses, 0 to 31,536,000; 0 or none: never.
+        unique_name: 1 to 320 visible characters that do not look like a SID and
+            survive in a URL; ``None``: identified by its SID only.
+        ttl: seconds until it expires, 0 to 31,536,000; 0 or ``None``: never.
         actor: who creates it.
 
     Raises:
@@ -60,7 +60,7 @@ def create_stream(
     check_may_change(actor)
     check_unique_name(unique_name)
     if not actor.is_trusted:
-        # A connection knows its Service as it was when the connection began.
+        # A connection's copy of its Service dates from when the connection began.
         service = get_service(service.account_sid, service.sid)
         authorize_creation(actor, service, unique_name)
     now = utc.now()
@@ -105,7 +105,7 @@ def get_stream(service: Service, ref: str) -> Stream:
 
 
 def open_stream(service: Service, ref: str, *, actor: Actor = SYSTEM_ACTOR) -> Stream:
-    """Return the live Stream to one who may subscribe or publish to it.
+    """Return the live Stream, if the actor may subscribe or publish to it.
 
     Raises:
         StreamNotFound: 54250.
@@ -123,20 +123,20 @@ def open_stream(service: Service, ref: str, *, actor: Actor = SYSTEM_ACTOR) -> S
 def obtain_stream(
     service: Service, unique_name: str, *, actor: Actor = SYSTEM_ACTOR
 ) -> Stream:
-    """Return the live Stream of that unique name, created if there is none.
+    """Return the live Stream with that unique name, creating it if there is none.
 
     Raises:
-        SyncError: as of :func:`create_stream`, but for 54301.
+        SyncError: as :func:`create_stream`, except 54301.
     """
     try:
         return create_stream(service, unique_name=unique_name, actor=actor)
     except UniqueNameTaken:
-        # It was there, or another caller was quicker.
+        # It existed, or another caller has just created it.
         return get_stream(service, unique_name)
 
 
 def find_stream(service: Service, ref: str) -> Stream:
-    """Return the Service's live Stream as of a moment ago, at most.
+    """Return the Service's live Stream, possibly from the cache.
 
     Raises:
         StreamNotFound: 54250.
@@ -153,10 +153,10 @@ def list_streams(service: Service) -> StreamQuerySet:
 def update_stream(
     service: Service, ref: str, *, ttl: int | None = None, actor: Actor = SYSTEM_ACTOR
 ) -> Stream:
-    """Give a Stream another life-time, from now on; without one it stays as it is.
+    """Set a Stream's TTL, counted from now; without a TTL it is unchanged.
 
     Raises:
-        InvalidTtl: 54011, ``ttl`` is not 0 (never lapses) to 31,536,000 seconds.
+        InvalidTtl: 54011, ``ttl`` is not 0 (never expires) to 31,536,000 seconds.
         StreamNotFound: 54250.
         UniqueNameNotFound: 54300.
         AccessForbidden: 54007.
@@ -197,26 +197,26 @@ def remove_stream(service: Service, ref: str, *, actor: Actor = SYSTEM_ACTOR) ->
 
 
 def expire_streams(now: datetime | None = None) -> int:
-    """Remove every lapsed Stream, in batches, and return how many there were.
+    """Remove all expired Streams, in batches, and return their number.
 
     Any number of processes may do this at once: each Stream is removed, and its removal
-    announced, by one of them.
+    announced, by only one of them.
     """
     total = 0
-    # As a rule there are none, and looking costs no lock.
+    # Usually there are none, and checking takes no lock.
     while _has_expired(now):
         with atomic():
             removed = _remove_expired(Stream.objects.all(), now)
         if not removed:
-            break  # somebody else removed them meanwhile
+            break  # another process removed them meanwhile
         total += removed
     return total
 
 
 def occupancy(stream: Stream) -> int:
-    """Return how many connections are subscribed to a Stream, over all processes.
+    """Return the number of connections subscribed to a Stream, over all processes.
 
-    Asks them now, which takes a quarter of a second.
+    Asks every process, which takes a quarter of a second.
     """
     return ask([stream.sid]).subscribers.get(stream.sid, 0)
 
@@ -237,8 +237,8 @@ def _not_found(ref: str) -> StreamNotFound | UniqueNameNotFound:
 
 
 def _remove_expired(streams: StreamQuerySet, now: datetime | None = None) -> int:
-    # The lock makes one sweeper of many remove a row; where the database has none
-    # (SQLite), its writers wait for one another anyway.
+    # The lock ensures that only one sweeper removes a row. Databases without row locks
+    # (SQLite) serialise their writers anyway.
     locked = streams.lapsed(now).select_for_update()
     lapsed = list(locked.prefetch_related("service")[:EXPIRY_BATCH])
     if lapsed:

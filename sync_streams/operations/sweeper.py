@@ -1,9 +1,9 @@
 """Sweeper: removes expired Streams from the database while a server process runs.
 
-Nothing waits for it: when its time is over a Stream is gone for every operation, and
-hubs tell their subscribers. What is left for the sweeper are the row, and
-``stream_removed`` for the host project and webhooks. Every process sweeps; each Stream
-is removed by one of them. Without a server, ``manage.py expire_streams`` does the same.
+Nothing waits for it: an expired Stream is gone for every operation, and hubs tell their
+subscribers. The sweeper only removes the row and sends ``stream_removed`` to the host
+project and webhooks. Every process sweeps, and each Stream is removed by one of them.
+Without a server, ``manage.py expire_streams`` does the same.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ _tasks = PerLoop(lambda: asyncio.create_task(_sweep_for_ever()))
 
 
 def start() -> None:
-    """Sweep in the running event loop from now on; once for each."""
+    """Start sweeping in the running event loop, unless already started."""
     if get_settings().expiry_interval_seconds > 0:
         _tasks.get()
 
 
 def pause(interval: float) -> float:
-    """Return the seconds until the next sweep: processes do not sweep together."""
+    """Return the seconds until the next sweep, with jitter between processes."""
     return max(interval, 0.1) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
 
 
 async def on_first_request(scope: Any = None, **_: object) -> None:
-    """Start with the first request of a process that serves ASGI."""
+    """Start with the first ASGI request of a process."""
     request_started.disconnect(on_first_request)
-    # Under WSGI there is no event loop that goes on after the request.
+    # Under WSGI no event loop outlives the request.
     if scope is not None:
         start()
 
@@ -50,5 +50,5 @@ async def _sweep_for_ever() -> None:
         try:
             await sweep()
         except Exception as error:
-            # Most often the database is away for a moment; the next sweep does it all.
+            # Usually the database is briefly down; the next sweep catches up.
             logger.warning("expired Streams were not removed: %r", error)

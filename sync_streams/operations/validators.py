@@ -1,6 +1,6 @@
-"""Rules for the values that Services and Streams are given.
+"""Rules for the values of Services and Streams.
 
-Limits as published at https://www.twilio.com/docs/sync/limits and in the error
+Limits are those of https://www.twilio.com/docs/sync/limits and of the error
 dictionary, https://www.twilio.com/docs/api/errors.
 """
 
@@ -28,9 +28,9 @@ MAX_UNIQUE_NAME_LENGTH = 320
 MAX_FRIENDLY_NAME_LENGTH = 255
 MAX_WEBHOOK_URL_LENGTH = 2048
 
-# Clients fold "." and ".." away before they send (RFC 3986, section 5.2.4), and then
-# speak of what stands above the Stream. Twilio's own put a name into the path as it is,
-# so "/", "?", "#" and escapes inside it count, and so do spaces, which browsers trim.
+# Clients remove "." and ".." segments before they send (RFC 3986, section 5.2.4) and
+# would address a resource above the Stream. Twilio's own clients do not escape names in
+# paths, so "/", "?", "#" and escapes in them count, as do spaces, which browsers trim.
 _DOT_SEGMENT = re.compile(
     r"""
     (?: ^ | [/\\?#] | %2f | %5c ) \s*
@@ -46,25 +46,25 @@ _BIDI_CONTROLS = frozenset(
 )
 
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Controls, lone surrogates, ends of lines and of paragraphs."""
+"""Controls, lone surrogates, line and paragraph separators."""
 
 _UNSEEN_CATEGORIES = frozenset({"Cf", "Zs"})
-"""Format characters and spaces: drawn as nothing."""
+"""Format characters and spaces, which are invisible."""
 
-# So are these letters and marks, which other categories hold.
+# These letters and marks are invisible, too, but are in other categories.
 _BLANKS = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]"
 )
 
 
 class ServiceFields(TypedDict, total=False):
-    """What may be set on a Service; what is left out stays as it is."""
+    """The fields of a Service that may be set; missing ones are unchanged."""
 
     friendly_name: str | None
-    """1 to 255 characters, or none (54053)."""
+    """1 to 255 characters, or ``None`` (54053)."""
 
     webhook_url: str | None
-    """Absolute http or https URL, or none (54051)."""
+    """Absolute http or https URL, or ``None`` (54051)."""
 
     webhooks_from_rest_enabled: bool
     reachability_webhooks_enabled: bool
@@ -75,7 +75,7 @@ class ServiceFields(TypedDict, total=False):
 
 
 def check_service_fields(fields: ServiceFields) -> None:
-    """Check what a Service is about to be given.
+    """Validate new values of a Service's fields.
 
     Raises:
         InvalidFriendlyName: 54053.
@@ -96,13 +96,13 @@ def check_service_fields(fields: ServiceFields) -> None:
 
 
 def check_unique_name(name: str | None) -> None:
-    """Check a Stream's unique name.
+    """Validate a Stream's unique name.
 
     Raises:
-        InvalidUniqueName: 54302, not 1 to 320 characters; or it looks like a SID; or a
-            URL cannot carry it whole (``.``, ``..``, ``../x``); or a person cannot see
-            it (only white space), or not as it is (controls, also those of writing
-            direction).
+        InvalidUniqueName: 54302: it does not have 1 to 320 characters, looks like a
+            SID, does not survive in a URL (``.``, ``..``, ``../x``), is invisible (only
+            white space), or contains control characters, including those of writing
+            direction.
     """
     if name is None:
         return
@@ -113,7 +113,7 @@ def check_unique_name(name: str | None) -> None:
 
 
 def expiry(ttl: int | None, now: datetime) -> datetime | None:
-    """Return when a Stream with this TTL lapses; ``None`` or 0 seconds: never.
+    """Return when a Stream with this TTL expires; for ``None`` or 0, never (``None``).
 
     Raises:
         InvalidTtl: 54011, not 0 to 31,536,000 seconds.
@@ -126,7 +126,7 @@ def expiry(ttl: int | None, now: datetime) -> datetime | None:
 
 
 def is_storable(text: str) -> bool:
-    """Return whether every database takes the text: no NUL, no lone surrogate."""
+    """Return whether every database can store the text: no NUL, no lone surrogate."""
     return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
@@ -145,7 +145,7 @@ def _is_unwanted(char: str) -> bool:
 
 
 def _check_webhook_url(url: str) -> None:
-    # urlsplit drops line breaks in silence, and reads a port only when asked for it.
+    # urlsplit silently drops line breaks, and parses a port only on access.
     if len(url) > MAX_WEBHOOK_URL_LENGTH or not url.isprintable() or " " in url:
         raise InvalidWebhookUrl
     try:

@@ -1,4 +1,4 @@
-"""One event stream: who it is for, what it is sent, how it ends."""
+"""One event stream: its recipient, its events, and how it is closed."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ from sync_streams.tokens import Identity
 from .encoder import SseEncoder, SseFrame, write
 
 RECONNECT_SECONDS = 2
-"""Seconds within which clients reconnect, each at a moment of its own."""
+"""Seconds over which reconnecting clients are spread."""
 
 MAX_CLIENT_LENGTH = 80
 
@@ -37,7 +37,7 @@ _numbers = count()
 
 
 class EventStream:
-    """A connection that is only sent to."""
+    """A connection that only sends."""
 
     transport = "sse"
     protocol_name = "Server-Sent Events"
@@ -51,14 +51,14 @@ class EventStream:
         identity: Identity | None = None,
         name: str = "",
     ) -> None:
-        """Prepare a connection; :meth:`subscribe` and :meth:`body` begin it.
+        """Prepare a connection; :meth:`subscribe` and :meth:`body` start it.
 
         Args:
             scope: the request's ASGI scope.
-            encoder: writes what is sent.
+            encoder: encodes its events.
             service: the Service of its Streams.
-            identity: who it is for, as an access token says.
-            name: who it is for, as the host project says; empty: nobody in particular.
+            identity: its recipient, from an access token.
+            name: its recipient, from the host project; empty if anonymous.
         """
         self.identity = identity
         self.service: Service | None = service
@@ -91,7 +91,7 @@ class EventStream:
 
     @property
     def actor(self) -> Actor:
-        """This connection, as the actor of what it asks for."""
+        """This connection as the actor of its requests."""
         if self.identity is None:
             return Actor(self._name) if self._name else Actor()
         return Actor(self.identity.name, self.outbox.connection_id, is_read_only=True)
@@ -101,11 +101,11 @@ class EventStream:
 
         Args:
             streams: the Streams.
-            has_missed: the client was here before, so that it has lost what came since.
+            has_missed: the client is reconnecting and has missed Messages meanwhile.
 
         Raises:
-            SyncError: as of :func:`~sync_streams.connections.subscribing.subscribe`, or
-                20429: the process takes no more connections now.
+            SyncError: as :func:`~sync_streams.connections.subscribing.subscribe`, or
+                20429: the process accepts no more connections for now.
         """
         connections.accept_newcomer()
         hub = get_hub()
@@ -126,7 +126,7 @@ class EventStream:
                     self.outbox.put(gap)
 
     async def body(self) -> AsyncIterator[bytes]:
-        """Return what the response consists of, until the connection ends."""
+        """Yield the response's body until the connection ends."""
         try:
             yield f"retry: {_retry()}\n\n".encode()
             self._open()
@@ -136,7 +136,7 @@ class EventStream:
             self.end()
 
     def end(self) -> None:
-        """Let go of everything: the response is over."""
+        """Release everything: the response has ended."""
         if not self._is_open:
             return
         self._is_open = False
@@ -151,7 +151,7 @@ class EventStream:
         self._announce("disconnected")
 
     def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
-        """End the connection, once; at a random moment of the next *within* seconds."""
+        """Close the connection, once, at a random time in the next *within* seconds."""
         if within:
             self._reconnect_window = connections.reconnect_window(within)
             delay = jitter(within)
@@ -208,7 +208,7 @@ class EventStream:
 
 
 class _Handoff:
-    """Hands what an outbox sends to the response, one piece after the other."""
+    """Passes an outbox's data to the response, one piece at a time."""
 
     def __init__(self) -> None:
         self._data: bytes | None = None
@@ -230,7 +230,7 @@ class _Handoff:
         self.end()
 
     def end(self) -> None:
-        """End the response behind what was handed over."""
+        """End the response after the data handed over so far."""
         self._has_ended = True
         self._changed.set()
 

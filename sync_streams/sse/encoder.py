@@ -1,6 +1,6 @@
-"""How Server-Sent Events tell what happens to Streams.
+"""Encodes events on Streams as Server-Sent Events.
 
-Each event is written once for all connections that render Messages alike.
+Each event is encoded once for all connections that render Messages in the same way.
 """
 
 import json
@@ -17,7 +17,7 @@ HEARTBEAT = b":\n\n"
 
 
 class SseFrame:
-    """One event, as a piece of the response's body."""
+    """One event, as part of the response's body."""
 
     __slots__ = ("ack_id", "event", "messages", "size", "stream_sid")
 
@@ -25,8 +25,8 @@ class SseFrame:
         """Wrap the event.
 
         Args:
-            data: the event with the empty line behind it.
-            stream_sid: the Stream whose Message this is.
+            data: the event, including its final empty line.
+            stream_sid: the Stream of a Message.
         """
         self.event = data
         self.size = len(data)
@@ -41,16 +41,16 @@ class SseFrame:
 
 
 class SseEncoder:
-    """Writes events; for Messages in the words of the JSON socket, or rendered."""
+    """Encodes events; Messages either in the JSON socket's format, or rendered."""
 
     skips_origin = False
 
     def __init__(self, render: Render | None = None) -> None:
-        """Write Messages as JSON, or as *render* returns them."""
+        """Encode Messages as JSON, or with *render*."""
         self._render = render
 
     def message_published(self, event: Event) -> Frame:
-        """Write a Message; its SID is the event's id."""
+        """Encode a Message; its SID is the event's id."""
         name = ""
         if self._render is None:
             name = "message"
@@ -64,37 +64,37 @@ class SseEncoder:
         return SseFrame(data, stream_sid=event["stream_sid"])
 
     def merge(self, waiting: Sequence[Frame]) -> Frame:
-        """Leave Messages alone: each is an event of its own."""
+        """Merge nothing: each Message is an event of its own."""
         return waiting[0]
 
     def stream_removed(self, event: Event) -> Frame:
-        """Write that a Stream is gone."""
+        """Encode the removal of a Stream."""
         return tell("removed", {"stream_sid": event["stream_sid"]})
 
     def gap(self, stream_sid: str, dropped: int | None) -> Frame:
-        """Write that Messages were lost."""
+        """Encode a gap."""
         return tell("gap", {"stream_sid": stream_sid, "dropped": dropped})
 
     def ping(self) -> Frame:
-        """Write a comment, which keeps proxies from ending the connection."""
+        """Encode a comment, which keeps proxies from closing the connection."""
         return SseFrame(HEARTBEAT)
 
 
 def tell(name: str, fields: Mapping[str, object]) -> SseFrame:
-    """Write an event that is no Message."""
+    """Encode an event other than a Message."""
     return SseFrame(write(name, json.dumps(fields, separators=(",", ":"))))
 
 
 def write(
     name: str, text: str, *, event_id: str = "", retry: int | None = None
 ) -> bytes:
-    """Return an event as it goes over the wire, in UTF-8.
+    """Return an event's bytes on the wire, in UTF-8.
 
     Args:
-        name: the type of the event; without one it is a ``message`` to EventSource, and
-            htmx 4 swaps it in.
-        text: what its ``data`` is, of any number of lines.
-        event_id: what a client that reconnects sends as ``Last-Event-ID``.
+        name: the type of the event; without one EventSource takes it for a ``message``,
+            and htmx 4 swaps it in.
+        text: its ``data``, of any number of lines.
+        event_id: the ``Last-Event-ID`` that a reconnecting client sends.
         retry: milliseconds until a client should reconnect.
     """
     lines = [f"event: {name}"] if name else []
@@ -102,7 +102,7 @@ def write(
         lines.append(f"id: {event_id}")
     if retry is not None:
         lines.append(f"retry: {retry}")
-    # Each kind of line end that the format knows would end the field.
+    # Any of the format's three line endings would end the field.
     rows = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     lines += [f"data: {row}" for row in rows]
     return ("\n".join(lines) + "\n\n").encode()

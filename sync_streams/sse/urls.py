@@ -1,4 +1,4 @@
-"""Route of a Stream's events, below ``/v1``."""
+"""URL of a Stream's events, below ``/v1``."""
 
 from django.urls import re_path
 

@@ -30,8 +30,8 @@ from .encoder import Render, encoder_for
 
 HEADERS = {
     "Cache-Control": "no-store, private",
-    "X-Accel-Buffering": "no",  # nginx hands on what comes, as it comes
-    # Middleware that compresses would hold events back, and leaves this alone.
+    "X-Accel-Buffering": "no",  # nginx must not buffer events
+    # Compression middleware would delay events, but skips encoded responses.
     "Content-Encoding": "identity",
 }
 
@@ -46,10 +46,10 @@ async def event_stream(  # noqa: PLR0913 - options of a host project's, by keywo
     is_public: bool = False,
     create: bool = False,
 ) -> HttpResponseBase:
-    """Answer a request of the host project's own async view with a Stream's events.
+    """Return a response with a Stream's events, for the host project's own async view.
 
-    The view decides who may see them. It refuses users who are not logged in, unless it
-    is public. Example::
+    Your view decides who may receive them. Users who are not logged in are refused,
+    unless *is_public*. Example::
 
         async def orders(request):
             return await event_stream(request, f"orders-{(await request.auser()).pk}")
@@ -59,14 +59,14 @@ async def event_stream(  # noqa: PLR0913 - options of a host project's, by keywo
         stream: SID or unique name of the Stream, or several.
         service: SID or unique name of the Streams' Service.
         account_sid: the account; by default the first one in the settings.
-        render: returns the text of an event for the data of a Message, such as HTML;
-            by default it is JSON.
-        is_public: answer everybody.
-        create: create Streams that are not there; they do not expire.
+        render: turns a Message's data into the text of its event, such as HTML; by
+            default it is JSON.
+        is_public: also serve users who are not logged in.
+        create: create missing Streams; they never expire.
 
     Returns:
-        ``text/event-stream``, or an error as JSON: 403/54007, nobody is logged in;
-        404/20404, there is no such Stream; 429/20429; 503/20503.
+        ``text/event-stream``, or an error as JSON: 403/54007, the user is not logged
+        in; 404/20404, there is no such Stream; 429/20429; 503/20503.
     """
     names = dict.fromkeys([stream] if isinstance(stream, str) else stream)
     try:
@@ -114,7 +114,7 @@ async def stream_events(
 ) -> HttpResponseBase:
     """``GET …/Streams/{ref}/Events``, with Basic credentials or a Bearer access token.
 
-    ``?stream=`` adds further Streams, once for each.
+    Each ``?stream=`` adds another Stream.
     """
     try:
         if request.method != "GET":
