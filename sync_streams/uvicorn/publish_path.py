@@ -17,8 +17,10 @@ from urllib.parse import unquote
 from channels.routing import ProtocolTypeRouter
 from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-Headers = list[tuple[bytes, bytes]]
+from .heads import Headers
+
 Reply = tuple[int, Headers, bytes]
 Answerer = Callable[[bytes], Reply | None]
 """Answers a request's body, or does nothing and returns ``None``."""
@@ -114,3 +116,53 @@ def write_reply(reply: Reply, default_headers: Headers) -> bytes:
     status, headers, body = reply
     lines = [b"%b: %b\r\n" % header for header in (*default_headers, *headers)]
     return b"".join((_LINES[status], *lines, b"\r\n", body))
+
+
+class PublishPath:
+    """One connection's: whoever publishes again does so with the same head, as a rule.
+
+    The head is read once, therefore, and found again by its bytes.
+    """
+
+    __slots__ = ("_answerer", "_body_bytes", "_find", "_last_head", "_protocol")
+
+    def __init__(self, find: FindAnswerer, protocol: HttpToolsProtocol) -> None:
+        self._find, self._protocol = find, protocol
+        self._last_head, self._body_bytes = b"", 0
+        self._answerer: Answerer | None = None
+
+    def answer(self, data: bytes) -> bytes | None:
+        """Return the answer to a request to publish, if that is all that came."""
+        head, body = split_request(data)
+        if head != self._last_head:
+            self._last_head, self._answerer = head, self._find_answerer(head)
+        if self._answerer is None or len(body) != self._body_bytes:
+            return None
+        reply = self._answerer(body)
+        if reply is None:
+            return None
+        return write_reply(reply, self._protocol.server_state.default_headers)
+
+    def _find_answerer(self, data: bytes) -> Answerer | None:
+        head = read_head(data)
+        if head is None:
+            return None
+        self._body_bytes = head.body_bytes
+        return self._find(_scope(self._protocol, head))
+
+
+def _scope(protocol: HttpToolsProtocol, head: Head) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": protocol.asgi_version, "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": protocol.root_path + decode_path(head.target),
+        "raw_path": protocol.root_path.encode() + head.target,
+        "query_string": b"",
+        "root_path": protocol.root_path,
+        "scheme": protocol.scheme,
+        "headers": head.headers,
+        "server": protocol.server,
+        "client": protocol.client,
+    }

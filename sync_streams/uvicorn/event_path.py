@@ -1,0 +1,49 @@
+"""An event stream's way past ASGI: chunks that are written as they are."""
+
+import asyncio
+from collections.abc import Callable
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from sync_streams.connections.frame_path import HttpPath
+
+from .heads import Headers
+
+
+def is_event_stream(headers: Headers, http_version: str) -> bool:
+    """Tell whether a request asks for one, in HTTP/1.1, where there are chunks."""
+    accept = dict(headers).get(b"accept", b"")
+    return b"text/event-stream" in accept and http_version == "1.1"
+
+
+def open_path(
+    transport: asyncio.Transport, flow: FlowControl, cycle: RequestResponseCycle
+) -> HttpPath:
+    """Return the path of a request's response."""
+    is_writable = _tells_writable(transport, flow, cycle)
+    return HttpPath(write=transport.write, is_writable=is_writable)
+
+
+def tell(path: HttpPath | None, *, is_writable: bool) -> None:
+    """Say that the client reads, or does not."""
+    if path is not None:
+        path.set_writable(is_writable and path.is_writable())
+
+
+def close(path: HttpPath | None) -> None:
+    """Have a response that goes on for long end itself, if it can."""
+    if path is not None and path.close is not None and path.is_writable():
+        path.close()
+
+
+def _tells_writable(
+    transport: asyncio.Transport, flow: FlowControl, cycle: RequestResponseCycle
+) -> Callable[[], bool]:
+    def is_writable() -> bool:
+        is_streaming = cycle.chunked_encoding and not cycle.response_complete
+        return bool(is_streaming and not cycle.disconnected) and not (
+            flow.write_paused or transport.is_closing()
+        )
+
+    return is_writable
