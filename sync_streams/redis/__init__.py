@@ -1,6 +1,6 @@
-"""Redis: its addresses, the publish rate, and a channel layer that talks to it.
+"""Redis: its addresses, the publish rate, and a channel layer.
 
-Read the layer up from :mod:`.connection` (one socket), :mod:`.pipeline` (commands) and
-:mod:`.subscription` (what is heard) over :mod:`.server` and :mod:`.cluster` to
+Read the layer bottom-up: :mod:`.connection` (one socket), :mod:`.pipeline` (commands)
+and :mod:`.subscription` (pub/sub), then :mod:`.server` and :mod:`.cluster`, and finally
 :mod:`.layer`.
 """

@@ -1,7 +1,7 @@
-"""A Redis Cluster: each channel is on the server that has its slot, by sharded pub/sub.
+"""A Redis Cluster: sharded pub/sub puts each channel on the server with its slot.
 
-Who has which slot is asked when it is not known, when a server sends a command
-elsewhere, and when one is away: its replica may have taken over.
+The map of slots is fetched when it is unknown, when a server redirects a command, and
+when a server is unavailable, because its replica may have taken over.
 https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/.
 """
 
@@ -28,17 +28,17 @@ PART = "slots"
 
 
 class Cluster:
-    """All servers of a cluster, as one."""
+    """All servers of a cluster, used as one."""
 
     is_sharded = True
 
     def __init__(self, host: Mapping[str, Any], listener: Listener) -> None:
-        """Connect when there is something to do.
+        """Connect on first use.
 
         Args:
-            host: an entry of ``"hosts"`` with ``"cluster"``, addresses of some of the
-                servers, and options that hold for each of them.
-            listener: whom to tell.
+            host: an entry of ``"hosts"`` with ``"cluster"``, the addresses of some of
+                the servers, and options that apply to all of them.
+            listener: receives events.
         """
         self._seeds: list[Address] = list(host["cluster"])
         self._options = without(host, "cluster")
@@ -66,7 +66,7 @@ class Cluster:
         node = self._wanted.get(channel)
         if node is None:
             node = await self._bounded(self._owner(key_slot(channel)))
-            # Others may have come first while that was being found out.
+            # Another task may have set it while this one was looking it up.
             node = self._wanted.setdefault(channel, node)
         try:
             await node.subscription.add(channel)
@@ -106,7 +106,7 @@ class Cluster:
             raise RedisUnavailable("no answer") from None
 
     async def _follow(self, slot: int, run: Callable[[Node], Awaitable[T]]) -> T:
-        """Run a command where its slot is; one that is sent elsewhere did nothing."""
+        """Run a command on its slot's server; a redirected command had no effect."""
         node = await self._owner(slot)
         for _ in range(MAX_REDIRECTIONS):
             try:
@@ -128,7 +128,7 @@ class Cluster:
             self._owners[slot] = address
             self._look_again()
         else:
-            # With the command that follows, in this turn of the loop.
+            # Sent together with the next command, in the same loop iteration.
             target.pipeline.request("ASKING").add_done_callback(_forget_error)
         return target
 

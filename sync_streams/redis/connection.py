@@ -9,27 +9,27 @@ from .health import RedisUnavailable, describe
 from .protocol import ReplyError, Word, new_reader, pack, protocol_error
 
 Waiting: TypeAlias = tuple["asyncio.Future[Any]", float]
-"""A reply that is due, and when its command was given."""
+"""A pending reply, and when its command was sent."""
 
 
 class Connection(asyncio.Protocol):
-    """One connection; everything that is sent in one turn of the loop goes together."""
+    """One connection; everything sent in one loop iteration is written together."""
 
     def __init__(self) -> None:
-        """Wait to be opened, on the running event loop."""
+        """Create a connection that can be opened on the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._reader = new_reader()
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
         self._reason = ""
         self.waiting: deque[Waiting] = deque()
-        """Replies that are due."""
+        """Pending replies."""
         self.take: Callable[[Any], None] = self._answer
-        """Called with each reply; an error is a value like others."""
+        """Called with each reply; errors are passed as values too."""
         self.on_lost: Callable[[str], None] = lambda reason: None
         """Called with the reason, once, when the connection is lost."""
         self.prepared: list[Any] = []
-        """Replies to what was asked first, errors among them."""
+        """Replies to the preparations, including errors."""
         self.is_lost = False
         self.heard_at = self._loop.time()
         """When something was last read, by the loop's clock."""
@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
     def forward(
         self, words: Sequence[Word], reply: "asyncio.Future[Any]", asked_at: float
     ) -> None:
-        """Send a command; *reply* gets what comes back."""
+        """Send a command; *reply* is called with its result."""
         if self.is_lost:
             reply.set_exception(RedisUnavailable(self._reason))
             return
@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
         self.send(pack(*words))
 
     def send(self, data: bytes) -> None:
-        """Send bytes, together with whatever else is sent in this turn of the loop."""
+        """Send bytes, together with everything else from this loop iteration."""
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(data)
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def abort(self, reason: str) -> None:
-        """Break the connection; ``on_lost`` is called before long."""
+        """Abort the connection; ``on_lost`` is called soon after."""
         self._reason = self._reason or reason
         if self._transport is not None:
             self._transport.abort()

@@ -1,7 +1,7 @@
-"""Where a Redis server is, and how to log in to it.
+"""The address of a Redis server, and how to log in.
 
-The options are redis-py's, as channels-redis takes them in ``"hosts"``, and redis-py
-reads them: https://redis.readthedocs.io/en/stable/connections.html.
+The options are redis-py's, as in ``"hosts"`` of channels-redis, and are parsed by
+redis-py: https://redis.readthedocs.io/en/stable/connections.html.
 """
 
 import asyncio
@@ -18,20 +18,20 @@ from .health import RedisUnavailable, describe
 from .protocol import ReplyError, Word
 
 CONNECT_SECONDS = 2
-"""Time that a connection may take to come about, where the options do not say."""
+"""Default time limit for connecting."""
 
 
 class Opener(Protocol):
-    """Opens connections to one server, wherever that is now."""
+    """Opens connections to one server, at its current address."""
 
     name: str
-    """How the log names it: ``redis1:6379``."""
+    """Its name in the log: ``redis1:6379``."""
 
     async def open(self, *preparations: Sequence[Word]) -> Connection:
         """Connect and log in.
 
         Args:
-            preparations: commands to give first, which may fail.
+            preparations: commands to send first, which may fail.
 
         Raises:
             RedisUnavailable: with the reason.
@@ -42,11 +42,11 @@ class Endpoint:
     """One server at one address."""
 
     def __init__(self, options: Any, *, must_be_master: bool = False) -> None:
-        """Take where it is and how to log in.
+        """Take the address and the credentials.
 
         Args:
-            options: a connection of redis-py, which is never opened.
-            must_be_master: refuse to talk to a replica.
+            options: a redis-py connection, which is never opened.
+            must_be_master: refuse to use a replica.
         """
         self._options, self._must_be_master = options, must_be_master
         self.name = getattr(options, "path", "") or f"{options.host}:{options.port}"
@@ -94,7 +94,7 @@ class Endpoint:
         for reply in replies[: len(needed)]:
             if isinstance(reply, BaseException):
                 raise reply
-        # Who may not ask for the role finds out by what a replica refuses.
+        # Without permission to ask for the role, a replica's refusals reveal it.
         role, *connection.prepared = replies[len(needed) :]
         if self._must_be_master and isinstance(role, list) and role[0] != b"master":
             raise RedisUnavailable(f"{self.name} is not the master")
@@ -111,7 +111,7 @@ class Endpoint:
 
 
 class Guarded:
-    """The master that Sentinels name."""
+    """The master according to the Sentinels."""
 
     def __init__(self, host: Mapping[str, Any]) -> None:
         """Take an entry of ``"hosts"`` that names Sentinels."""
@@ -126,13 +126,13 @@ class Guarded:
         self.name = f"{self._master} of {self._sentinels[0].name}"
 
     async def open(self, *preparations: Sequence[Word]) -> Connection:
-        """Ask the Sentinels, and connect to whichever master they name."""
+        """Ask the Sentinels for the master and connect to it."""
         host, port = await self._ask_all()
         options = options_of(self._options, host=host, port=port)
         return await Endpoint(options, must_be_master=True).open(*preparations)
 
     async def _ask_all(self) -> tuple[str, int]:
-        # All at once: those that are away are waited for together, not in turn.
+        # All at once, so the timeouts of unreachable ones run in parallel.
         asking = [asyncio.create_task(self._ask(guard)) for guard in self._sentinels]
         reason = ""
         try:
@@ -163,20 +163,20 @@ class Guarded:
 
 
 def opener(host: Mapping[str, Any]) -> Opener:
-    """Return what connects to an entry of ``"hosts"``."""
+    """Return the opener for an entry of ``"hosts"``."""
     if "sentinels" in host:
         return Guarded(host)
     return Endpoint(create_pool(dict(host)).make_connection())
 
 
 def options_of(options: Mapping[str, Any], *, host: str, port: int) -> Any:
-    """Return options for one address, read by redis-py."""
+    """Return the options for one address, as parsed by redis-py."""
     kind = TlsOptions if options.get("ssl") else TcpOptions
     return kind(host=host, port=port, **without(options, "ssl"))
 
 
 def without(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Return all options but some."""
+    """Return the options without some of them."""
     return {name: value for name, value in options.items() if name not in names}
 
 

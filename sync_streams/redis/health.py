@@ -1,4 +1,4 @@
-"""Health of a Redis server: known to all who use it, told once for each change."""
+"""Health of a Redis server, shared by its users; each change is logged once."""
 
 import logging
 import os
@@ -9,16 +9,16 @@ from time import monotonic
 logger = logging.getLogger(__name__)
 
 REMIND_SECONDS = 10
-"""Time after which another reason for the same trouble is told."""
+"""Time after which a different reason for the same outage is logged."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
-"""Pauses between attempts to connect: doubled each time, with jitter."""
+"""Pauses between connection attempts: doubled each time, with jitter."""
 
 
 class RedisUnavailable(Exception):
-    """Redis did not do what it was told; its health says why, and has logged it.
+    """Redis did not execute a command; its health has logged the reason.
 
-    Where no answer came, a command may have been carried out all the same.
+    If there was no reply, the command may still have been executed.
     """
 
     def __init__(self, reason: str, *, is_undone: bool = False) -> None:
@@ -30,30 +30,30 @@ class RedisUnavailable(Exception):
 
 
 class Health:
-    """Whether a server is of use, in its parts."""
+    """Whether each part of a server works."""
 
     def __init__(self, name: str, trouble: str, remedy: str) -> None:
-        """Suppose that it is.
+        """Assume that it works.
 
         Args:
-            name: whose it is: ``Redis redis1:6379``.
-            trouble: what is said of a server in trouble: ``unreachable``.
-            remedy: what is said when that is over: ``reachable again``.
+            name: the server's name: ``Redis redis1:6379``.
+            trouble: how an outage is logged: ``unreachable``.
+            remedy: how its end is logged: ``reachable again``.
         """
         self.reason = ""
-        """Why it is of no use; empty: it is."""
+        """Why it does not work; empty if it does."""
         self._words = name, trouble, remedy
         self._parts: set[str] = set()
         self._since = self._told_at = 0.0
         self._told = ""
 
     def fail(self, part: str, reason: str, *, silent_for: float = 0) -> None:
-        """Note that a part does not work.
+        """Record that a part does not work.
 
         Args:
-            part: which one.
-            reason: why not.
-            silent_for: seconds for which that has been so already.
+            part: its name.
+            reason: why it does not work.
+            silent_for: seconds for which it has already been failing.
         """
         now = monotonic()
         if not self._parts:
@@ -68,7 +68,7 @@ class Health:
             logger.error("%s %s for %.1f s: %s", name, trouble, seconds, reason)
 
     def recover(self, part: str) -> None:
-        """Note that a part works."""
+        """Record that a part works."""
         if part in self._parts:
             self._parts.discard(part)
             if not self._parts:
@@ -79,7 +79,7 @@ class Health:
 
 
 class Backoff:
-    """Pauses between attempts, so that processes do not return together."""
+    """Pauses between attempts, so that processes do not all retry at once."""
 
     def __init__(self) -> None:
         self._longest = FIRST_PAUSE_SECONDS
@@ -91,12 +91,12 @@ class Backoff:
         return longest * random.uniform(0.5, 1)  # noqa: S311 - jitter
 
     def reset(self) -> None:
-        """Begin with the shortest pause again."""
+        """Start with the shortest pause again."""
         self._longest = FIRST_PAUSE_SECONDS
 
 
 def describe(error: BaseException) -> str:
-    """Say in words why Redis is of no use: ``connection refused``."""
+    """Return why Redis does not work, in words: ``connection refused``."""
     if isinstance(error, RedisUnavailable):
         return error.reason
     if isinstance(error, TimeoutError) and not error.errno:
@@ -104,7 +104,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError):
         return str(error)
     if isinstance(error, OSError) and error.errno:
-        # Resolvers have numbers, and words, of their own.
+        # Resolvers have their own error numbers and messages.
         number = error.errno
         return (os.strerror(number) if number > 0 else str(error.strerror)).lower()
     return str(error) or type(error).__name__

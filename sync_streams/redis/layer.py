@@ -1,7 +1,7 @@
-"""The channel layer on Redis' pub/sub, for processes with one channel for everything.
+"""The channel layer on Redis pub/sub, for processes with one channel for everything.
 
-Names, serialisation and the choice of a server are those of channels-redis' pub/sub
-layer, so processes with the one and with the other hear one another:
+Names, serialisation and the choice of a server match channels-redis' pub/sub layer, so
+processes that use either layer can communicate:
 https://github.com/django/channels_redis#redispubsubchannellayer.
 """
 
@@ -29,10 +29,10 @@ from .subscription import Listener
 logger = logging.getLogger(__name__)
 
 CAPACITY = 10_000
-"""Events that wait on one channel to be received; further ones are dropped."""
+"""Events that can wait on one channel; further ones are dropped."""
 
 COMPLAIN_SECONDS = 60
-"""Time between two complaints about events that cannot be delivered."""
+"""Minimum time between log lines about events that cannot be delivered."""
 
 Put: TypeAlias = Callable[[Any], None]
 Reject: TypeAlias = Callable[[Exception], None]
@@ -40,10 +40,10 @@ Interrupted: TypeAlias = Callable[[int, float], None]
 
 
 class RedisChannelLayer(BaseChannelLayer):
-    """A channel layer on one Redis, several, one behind Sentinels, or a cluster.
+    """A channel layer on one or several Redis servers, Sentinels, or a cluster.
 
-    Options are those of ``channels_redis.pubsub.RedisPubSubChannelLayer``. An entry of
-    ``hosts`` may have ``"cluster": [("host", 6379), …]`` instead of an address.
+    Takes the options of ``channels_redis.pubsub.RedisPubSubChannelLayer``. An entry of
+    ``hosts`` can have ``"cluster": [("host", 6379), …]`` instead of an address.
     """
 
     extensions = ["groups", "flush"]  # noqa: RUF012 - as Channels documents it
@@ -57,7 +57,7 @@ class RedisChannelLayer(BaseChannelLayer):
         symmetric_encryption_keys: Sequence[str | bytes] | None = None,
         serializer_format: str = "msgpack",
     ) -> None:
-        """Take the options; connections belong to the event loops that use them."""
+        """Take the options; each event loop has its own connections."""
         check_available()
         super().__init__(capacity=CAPACITY)
         self.prefix = prefix
@@ -72,21 +72,21 @@ class RedisChannelLayer(BaseChannelLayer):
 
     @property
     def servers(self) -> int:
-        """How many servers the groups are spread over; a cluster is one."""
+        """Number of servers that the groups are distributed over; a cluster is one."""
         return len(self.hosts)
 
     def server_of(self, group: str) -> int:
-        """Return the number of the server that a group is on, from 0."""
+        """Return the index of the server that a group is on, from 0."""
         return self.number_of(self._group_name(group))
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """Return the name of a new channel of this process."""
+        """Return the name of a new channel in this process."""
         channel = f"{self.prefix}{prefix}{uuid4().hex}"
         await self._here.open(channel)
         return channel
 
     async def send(self, channel: str, message: Mapping[str, Any]) -> None:
-        """Send to a channel, of whatever process.
+        """Send to a channel of any process.
 
         Raises:
             RedisUnavailable: with the reason.
@@ -95,10 +95,10 @@ class RedisChannelLayer(BaseChannelLayer):
         await shard.publish(channel.encode(), self.serialize(message))
 
     async def receive(self, channel: str) -> Any:
-        """Return the next message of a channel, which is closed if this is cancelled.
+        """Return a channel's next message; cancelling this closes the channel.
 
         Raises:
-            RedisUnavailable: the channel was not known, and could not be opened.
+            RedisUnavailable: the channel was not open and could not be opened.
         """
         here = self._here
         if channel not in here.sinks:
@@ -112,12 +112,12 @@ class RedisChannelLayer(BaseChannelLayer):
     async def listen(
         self, channel: str, put: Put, reject: Reject | None = None
     ) -> NoReturn:
-        """Hand each message of a channel over as it is read, for ever.
+        """Pass on each message of a channel as it is read, until cancelled.
 
         Args:
             channel: a channel of this process.
-            put: called with each message; it does not wait.
-            reject: called with the reason where one cannot be read.
+            put: called with each message; it must not block.
+            reject: called with the reason if a message cannot be read.
         """
         here = self._here
         waiting = here.queue(channel)
@@ -128,14 +128,14 @@ class RedisChannelLayer(BaseChannelLayer):
             while True:
                 await asyncio.get_running_loop().create_future()
         finally:
-            # Its groups remain, for whoever listens next.
+            # Its groups remain, for the next listener.
             here.open_queue(channel)
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Let a channel of this process hear a group, from before this returns.
+        """Add a channel of this process to a group; effective when this returns.
 
         Raises:
-            RedisUnavailable: it does not, with the reason.
+            RedisUnavailable: it could not be added; with the reason.
         """
         here = self._here
         if channel not in here.sinks:
@@ -143,7 +143,7 @@ class RedisChannelLayer(BaseChannelLayer):
         await here.join(self._group_name(group), channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Let a channel of this process hear a group no more."""
+        """Remove a channel of this process from a group."""
         self._here.leave(self._group_name(group), channel)
 
     async def group_send(self, group: str, message: Mapping[str, Any]) -> None:
@@ -159,22 +159,21 @@ class RedisChannelLayer(BaseChannelLayer):
     async def group_send_in_rate(
         self, group: str, message: Mapping[str, Any], rate: Rate
     ) -> float:
-        """Send to a group if its rate allows that: both or nothing.
+        """Send to a group if the rate limit allows it, in one atomic step.
 
         Args:
             group: the group.
             message: what to send.
-            rate: the key that it is counted under, Messages in a window, and that
-                window in microseconds. On a cluster the key has a hash tag: the
-                last 16 characters of what follows the last full stop of the group's
-                name.
+            rate: the key it is counted under, Messages per window, and the window
+                in microseconds. On a cluster, the key's hash tag is the last 16
+                characters of the part of the group's name after its last full stop.
 
         Returns:
             0 if it was sent, or else the seconds to wait.
 
         Raises:
-            RedisUnavailable: with the reason. If it is that no answer came, it may
-                have been sent all the same.
+            RedisUnavailable: with the reason. If there was no reply, the message
+                may still have been sent.
         """
         name = self._group_name(group)
         shard = self._here.shards[self.number_of(name)]
@@ -182,18 +181,18 @@ class RedisChannelLayer(BaseChannelLayer):
         return await shard.publish_in_rate(name.encode(), payload, rate) / 1_000_000
 
     async def flush(self) -> None:
-        """Close everything of the running loop's; it can be used as if it were new."""
+        """Close everything that belongs to the running loop; the layer stays usable."""
         here = self._by_loop.peek()
         if here is not None:
             self._by_loop.set(_LoopLayer(self))
             await here.close()
 
     def on_interruption(self, callback: Interrupted) -> None:
-        """Have the running loop told when it may have missed something.
+        """Register a callback for when the running loop may have missed something.
 
         Args:
-            callback: called with the number of the server, and with the moment from
-                which on that is so, by the loop's clock.
+            callback: called with the index of the server and the time of the
+                interruption, by the loop's clock.
         """
         self._here.interruption_callbacks.append(callback)
 
@@ -206,7 +205,7 @@ class RedisChannelLayer(BaseChannelLayer):
         return self._by_loop.get()
 
     def number_of(self, name: str) -> int:
-        """Return the number of the server that a name in Redis is on."""
+        """Return the index of the server that a name in Redis is on."""
         return int(_consistent_hash(name, len(self.hosts)))
 
     def _group_name(self, group: str) -> str:
@@ -218,12 +217,12 @@ class RedisChannelLayer(BaseChannelLayer):
 
 
 class _LoopLayer:
-    """What the layer keeps for one event loop."""
+    """The layer's state for one event loop."""
 
     def __init__(self, layer: RedisChannelLayer) -> None:
         self._layer = layer
         self.sinks: dict[str, tuple[Put, Reject]] = {}
-        """What takes each local channel's messages, and what cannot be read."""
+        """Callbacks for each local channel's messages and for unreadable ones."""
         self.interruption_callbacks: list[Interrupted] = []
         self._queues: dict[str, asyncio.Queue[Any]] = {}
         self._routes: dict[bytes, set[str]] = {}
@@ -243,7 +242,7 @@ class _LoopLayer:
         return Server(opener(host), listener)
 
     async def open(self, channel: str) -> None:
-        """Open a channel of this process; its messages wait to be received."""
+        """Open a channel of this process, with a queue for its messages."""
         self.open_queue(channel)
         try:
             await self.join(channel, channel)
@@ -252,13 +251,13 @@ class _LoopLayer:
             raise
 
     def open_queue(self, channel: str) -> asyncio.Queue[Any]:
-        """Let a channel's messages wait, in a queue with a bound."""
+        """Put a channel's messages in a bounded queue."""
         queue = self._queues[channel] = asyncio.Queue(CAPACITY)
         self.sinks[channel] = queue.put_nowait, self.complain
         return queue
 
     def queue(self, channel: str) -> asyncio.Queue[Any]:
-        """Return the queue in which a channel's messages wait."""
+        """Return the queue of a channel's messages."""
         return self._queues.get(channel) or self.open_queue(channel)
 
     def close_channel(self, channel: str) -> None:
@@ -268,7 +267,7 @@ class _LoopLayer:
         self.leave(channel, channel)
 
     async def join(self, name: str, channel: str) -> None:
-        """Have what is published under a name delivered to a channel."""
+        """Deliver what is published under a name to a channel."""
         members = self._routes.setdefault(name.encode(), set())
         is_new = channel not in members
         members.add(channel)
@@ -280,7 +279,7 @@ class _LoopLayer:
             raise
 
     def leave(self, name: str, channel: str) -> None:
-        """Deliver to a channel no more what is published under a name."""
+        """Stop delivering what is published under a name to a channel."""
         members = self._routes.get(name.encode(), set())
         if channel in members:
             members.discard(channel)
@@ -289,7 +288,7 @@ class _LoopLayer:
                 self._shard_of(name).unsubscribe(name.encode())
 
     async def close(self) -> None:
-        """Break all connections."""
+        """Close all connections."""
         for shard in self.shards:
             await shard.close()
 
@@ -303,7 +302,7 @@ class _LoopLayer:
                 continue
             try:
                 message = self._layer.deserialize(payload)
-            except Exception as error:  # what it is depends on what was sent
+            except Exception as error:  # the type depends on what was sent
                 reject(error)
                 continue
             try:
@@ -312,7 +311,7 @@ class _LoopLayer:
                 self.complain(error)
 
     def complain(self, error: Exception) -> None:
-        """Count an event that was not delivered, and say so now and then."""
+        """Count an event that was not delivered, and log it now and then."""
         self._undelivered += 1
         now = monotonic()
         if now - self._complained_at > COMPLAIN_SECONDS:

@@ -1,8 +1,8 @@
-"""Commands to one server: over one connection, many at once, each answered in time.
+"""Commands to one server: pipelined on one connection, each with a time limit.
 
-What is asked for in one turn of the event loop is written together, and nothing waits
-for the reply to what was asked before. A command that was written is never written
-again: where its connection breaks, nobody knows whether it was carried out.
+Commands of one loop iteration are written together, and none waits for the reply to an
+earlier one. A command is never written twice: if its connection breaks, there is no
+way to know whether it was executed.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from .health import Backoff, Health, RedisUnavailable, describe
 from .protocol import Word
 
 MAX_WAITING = 8_192
-"""Commands that wait for a reply, or for a connection; further ones are refused."""
+"""Commands that can wait for a reply or a connection; further ones are refused."""
 
 RENEW_SECONDS = 1
-"""Time between two connections that are replaced without need."""
+"""Minimum time between two replacements of a working connection."""
 
 CLOCK_SECONDS = 60
-"""Time for which the server's clock is known."""
+"""Time after which the server's clock is read again."""
 
 PART = "commands"
 
@@ -34,12 +34,12 @@ class Pipeline:
     def __init__(
         self, opener: Opener, health: Health, *preparations: Sequence[Word]
     ) -> None:
-        """Connect when there is something to ask.
+        """Connect on first use.
 
         Args:
             opener: opens connections to the server.
-            health: what is known of the server.
-            preparations: commands that are given first on each connection.
+            health: records the state of the server.
+            preparations: commands that are sent first on each connection.
         """
         self._opener, self._health = opener, health
         self._preparations = preparations
@@ -50,19 +50,19 @@ class Pipeline:
         self._watch: asyncio.TimerHandle | None = None
         self._backoff, self._retry_at = Backoff(), 0.0
         self.clock_ahead: float | None = None
-        """Seconds by which the server's clock is ahead of the loop's; ``None``: there
-        is no connection."""
+        """Seconds by which the server's clock is ahead of the loop's; ``None`` without
+        a connection."""
         self.clock_read_at = 0.0
-        """When the server's clock was read, by the loop's."""
+        """When the server's clock was read, by the loop's clock."""
         self._was_lost = self._was_silent = False
         self._renew_at = 0.0
 
     def request(self, *words: Word) -> "asyncio.Future[Any]":
-        """Give a command.
+        """Send a command.
 
         Returns:
-            The reply, within ``broadcast_timeout_seconds``: an exception if it is an
-            error (ReplyError), or if there is none (RedisUnavailable).
+            The reply, within ``broadcast_timeout_seconds``. It raises ReplyError if the
+            reply is an error, and RedisUnavailable if there is none.
         """
         connection = self._connection
         if connection is None:
@@ -75,12 +75,12 @@ class Pipeline:
         return reply
 
     def reset(self, reason: str) -> None:
-        """Break the connection, so that the next command opens another one."""
+        """Close the connection; the next command opens a new one."""
         if self._connection is not None:
             self._connection.abort(reason)
 
     def read_clock(self, reply: Any) -> None:
-        """Take the server's clock from its reply to ``TIME``."""
+        """Set the server's clock from its reply to ``TIME``."""
         if isinstance(reply, list):
             seconds, microseconds = map(int, reply)
             now = self._loop.time()
@@ -88,7 +88,7 @@ class Pipeline:
             self.clock_read_at = now
 
     def check_clock(self, now: float) -> None:
-        """Read the server's clock again if that was long ago; no two go alike."""
+        """Read the server's clock again after a while, since clocks drift."""
         if now - self.clock_read_at > CLOCK_SECONDS:
             self.clock_read_at = now
             self.request("TIME").add_done_callback(self._note_clock)
@@ -98,7 +98,7 @@ class Pipeline:
             self.read_clock(reply.result())
 
     def renew(self) -> None:
-        """Replace the connection, which works, once in a while."""
+        """Replace a working connection, but not too often."""
         now = self._loop.time()
         if self._connection is not None and now >= self._renew_at:
             self._renew_at = now + RENEW_SECONDS
@@ -108,13 +108,13 @@ class Pipeline:
             connection.abort("replaced")
 
     def retry(self) -> None:
-        """Connect again, if the connection was lost: the server is back."""
+        """Reconnect if the connection was lost: the server is available again."""
         self._retry_at = 0.0
         if self._was_lost and self._connection is None and self._opening is None:
             self._opening = self._loop.create_task(self._open())
 
     async def close(self) -> None:
-        """Break the connection, and refuse what waits for one."""
+        """Close the connection and fail the commands that wait for one."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -157,7 +157,7 @@ class Pipeline:
             self._retry_at = self._loop.time() + self._backoff.pause()
             self._health.fail(PART, error.reason)
             self._refuse_unsent(error.reason)
-        except Exception as error:  # what is wrong with the options, say
+        except Exception as error:  # such as invalid options
             self._retry_at = self._loop.time() + self._backoff.pause()
             self._health.fail(PART, describe(error))
             self._refuse_unsent(describe(error))
@@ -179,7 +179,7 @@ class Pipeline:
         self._health.recover(PART)
         unsent, self._unsent = self._unsent, []
         for words, reply, asked_at in unsent:
-            # Whoever gave up meanwhile asks for nothing any more.
+            # Skip callers that have given up meanwhile.
             if not reply.done():
                 connection.forward(words, reply, asked_at)
 
@@ -199,7 +199,7 @@ class Pipeline:
         self._watch = self._loop.call_later(seconds, self._look)
 
     def _look(self) -> None:
-        """Give up what has waited too long; one timer serves all commands."""
+        """Fail commands that have waited too long; one timer serves all of them."""
         self._watch = None
         timeout, now = get_settings().broadcast_timeout_seconds, self._loop.time()
         oldest = self._oldest()

@@ -1,4 +1,4 @@
-"""Redis' protocol, as hiredis reads and writes it.
+"""Redis' protocol, parsed and written by hiredis.
 
 https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2).
 """
@@ -9,14 +9,14 @@ from django.core.exceptions import ImproperlyConfigured
 
 try:
     import hiredis
-except ImportError:  # other layers do without
+except ImportError:  # other layers do not need it
     hiredis = None  # type: ignore[assignment]
 
 Word: TypeAlias = str | bytes | int
 
 
 class ReplyError(Exception):
-    """A reply that is an error; its text begins with a code: ``READONLY …``."""
+    """An error reply; its text starts with a code: ``READONLY …``."""
 
     @property
     def code(self) -> str:
@@ -25,32 +25,32 @@ class ReplyError(Exception):
 
 
 class Reader(Protocol):
-    """Makes replies of bytes."""
+    """Parses bytes into replies."""
 
     def feed(self, data: bytes, /) -> None:
-        """Take what was read."""
+        """Add data that was read."""
 
     def gets(self) -> Any:
-        """Return the next whole reply; ``False``: there is none yet."""
+        """Return the next complete reply, or ``False`` if there is none yet."""
 
 
 def new_reader() -> Reader:
-    """Return a reader, which raises :func:`protocol_error`."""
+    """Return a reader; it raises :func:`protocol_error`."""
     return cast(Reader, hiredis.Reader(replyError=ReplyError))
 
 
 def protocol_error() -> type[Exception]:
-    """Return what a reader raises about bytes that are not Redis' protocol."""
+    """Return the exception that a reader raises for invalid data."""
     return hiredis.HiredisError
 
 
 def pack(*words: Word) -> bytes:
-    """Write a command."""
+    """Encode a command."""
     return cast(bytes, hiredis.pack_command(cast(Any, words)))
 
 
 def check_available() -> None:
-    """Make sure that there is what reads the protocol.
+    """Make sure that the parser is installed.
 
     Raises:
         ImproperlyConfigured: hiredis is not installed.

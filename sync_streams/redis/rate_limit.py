@@ -1,13 +1,13 @@
-"""Publish rate of a Stream: exact, atomic, one for all processes that share a Redis.
+"""Publish rate of a Stream: exact, atomic, shared by all processes on one Redis.
 
-It belongs to the unique name: a Stream that is removed and created again under its name
-has what is left of the rate. The SID carries the name (:mod:`sync_streams.sids`), so
-nothing has to be looked up or handed over.
+It belongs to the unique name: a Stream that is removed and created again under the same
+name continues with the remaining rate. The SID encodes the name
+(:mod:`sync_streams.sids`), so nothing has to be looked up or transferred.
 
 Any window of ``publish_window_seconds`` holds at most ``publish_rate`` times its length
-Messages: a log of the latest admissions decides, not a counter, so neither the edge of
-a window nor a burst lets one more through. Twilio documents 30 Messages a second and a
-10 s window: https://www.twilio.com/docs/sync/limits.
+in Messages. The limit uses a log of accepted Messages, not a counter, so neither the
+edge of a window nor a burst lets an extra one through. Twilio documents 30 Messages a
+second and a 10 s window: https://www.twilio.com/docs/sync/limits.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ from .scripts import SPEND
 from .urls import hosts
 
 MAX_CONNECTIONS = 16
-"""Connections to Redis that one event loop may open."""
+"""Maximum connections to Redis per event loop."""
 
 MAX_REFUSED_STREAMS = 10_000
-"""Streams whose refusals are counted."""
+"""Maximum number of Streams whose refusals are counted."""
 
 
 class PublishLog:
-    """Admissions of this process, for as long as they can refuse another one."""
+    """Messages accepted by this process, for as long as they count."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -50,7 +50,7 @@ class PublishLog:
         self._admitted: OrderedDict[str, deque[float]] = OrderedDict()
 
     def wait(self, name: str, limit: int, window: float) -> float:
-        """Admit a Message and return 0, or return the seconds to wait."""
+        """Accept a Message and return 0, or return the seconds to wait."""
         with self._lock:
             now = self._clock()
             self._forget(now - window)
@@ -64,8 +64,8 @@ class PublishLog:
             return 0
 
     def _forget(self, before: float) -> None:
-        # Streams stand in the order of their latest admission, so those that have
-        # gone quiet are first; two at each call empty the table faster than it fills.
+        # Streams are ordered by their latest Message, so inactive ones come first;
+        # removing up to two per call empties the table faster than it fills.
         for _ in range(2):
             name = next(iter(self._admitted), None)
             if name is None or self._admitted[name][-1] > before:
@@ -74,20 +74,20 @@ class PublishLog:
 
 
 class Refusals:
-    """How often this process refused a Stream's Messages; for who looks, not exact."""
+    """Counts a Stream's Messages refused by this process; for operators, not exact."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Begin with none."""
+        """Reset all counts."""
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._lock = Lock()
         self.total = 0
         """Refusals of all Streams."""
 
     def note(self, stream_sid: str) -> None:
-        """Count one more; the Stream that was refused longest ago may be forgotten."""
+        """Count one; at the limit, drop the Stream whose refusal is oldest."""
         with self._lock:
             self.total += 1
             self._counts[stream_sid] = self._counts.get(stream_sid, 0) + 1
@@ -108,11 +108,11 @@ refused_rates = StreamRates()
 
 
 async def aspend(stream_sid: str) -> None:
-    """Take one Message out of the Stream's rate.
+    """Count one Message against the Stream's rate.
 
     Raises:
         RateLimited: 54009, with the seconds to wait.
-        ServiceUnavailable: 20503, Redis does not answer.
+        ServiceUnavailable: 20503, Redis does not respond.
     """
     if url := get_settings().redis_url:
         try:
@@ -128,7 +128,7 @@ async def aspend(stream_sid: str) -> None:
 
 
 def spend(stream_sid: str) -> None:
-    """Take one Message out of the Stream's rate, where this process alone counts it.
+    """Count one Message against the Stream's rate, if it is kept in this process.
 
     Raises:
         RateLimited: 54009, with the seconds to wait.
@@ -138,10 +138,10 @@ def spend(stream_sid: str) -> None:
 
 
 def rate(stream_sid: str) -> tuple[str, int, int]:
-    """Return a Stream's rate as Redis counts it.
+    """Return a Stream's rate in the form that Redis scripts take.
 
     Returns:
-        The key of its log, the Messages in a window, and that window in microseconds.
+        The key of its log, Messages per window, and the window in microseconds.
     """
     limit, window = _limit()
     # Braces keep the key on the slot of the Stream's group in a Redis Cluster.
@@ -150,11 +150,11 @@ def rate(stream_sid: str) -> tuple[str, int, int]:
 
 
 def check(stream_sid: str, wait: float) -> None:
-    """Count a refusal, if it is one.
+    """Count a Message as refused if it has to wait.
 
     Args:
         stream_sid: the Stream.
-        wait: seconds until its next Message would be admitted; 0: this one was.
+        wait: seconds until its next Message is accepted; 0 if this one was.
 
     Raises:
         RateLimited: 54009, with the seconds to wait.
@@ -166,16 +166,16 @@ def check(stream_sid: str, wait: float) -> None:
 
 
 def is_local() -> bool:
-    """Tell whether this process alone counts: :func:`spend` then needs no waiting."""
+    """Tell whether this process keeps the rate, so :func:`spend` need not wait."""
     return not get_settings().redis_url
 
 
 def async_client(url: str, key: str) -> redis.asyncio.Redis:
-    """Return the running event loop's client of the Redis that a key is on.
+    """Return the running event loop's client for the Redis that a key is on.
 
     Args:
         url: as in ``redis_url``.
-        key: whatever is to be on one of them, a SID.
+        key: selects one of several servers, such as a SID.
     """
     clients = _by_loop.get()
     if url not in clients:
@@ -184,7 +184,7 @@ def async_client(url: str, key: str) -> redis.asyncio.Redis:
 
 
 def forget_after_fork() -> None:
-    """Begin anew in a process that was forked: it counts for itself."""
+    """Start over in a forked process, which keeps its own counts."""
     global _log
     _log = PublishLog()
     refusals.forget()
@@ -199,7 +199,7 @@ def _limit() -> tuple[int, float]:
 
 
 _Clients = dict[str, list[redis.asyncio.Redis]]
-"""One event loop's clients, by the URL that names their servers."""
+"""One event loop's clients, by the URL of their servers."""
 
 
 async def _close(clients: _Clients) -> None:
@@ -215,8 +215,8 @@ _by_loop: PerLoop[_Clients] = PerLoop(dict, _close)
 
 def _connect(host: dict[str, Any]) -> Any:
     timeout = get_settings().broadcast_timeout_seconds
-    # Once more where a connection broke, as all do when Redis starts anew, and never
-    # where an answer does not come: that would double the time it takes to say so.
+    # Retry once after a broken connection, as when Redis restarts, but never after a
+    # timeout, which would double the time until the error is reported.
     again = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
     options = host | {"socket_timeout": timeout, "retry": again}
     if nodes := options.pop("cluster", None):
@@ -226,7 +226,7 @@ def _connect(host: dict[str, Any]) -> Any:
         library: Any = redis.asyncio
         guards = library.Sentinel(sentinels, 0, options.pop("sentinel_kwargs"))
         return guards.master_for(options.pop("master_name"), **options)
-    # A pool that is empty lets publishers wait; the ordinary one refuses them.
+    # This pool makes publishers wait when it is empty; the default one fails.
     options |= {"max_connections": MAX_CONNECTIONS, "timeout": timeout}
     address = options.pop("address")
     pool = redis.asyncio.BlockingConnectionPool.from_url(address, **options)

@@ -1,9 +1,8 @@
-"""Scripts that Redis runs: each is one atomic step.
+"""Scripts that run in Redis, each as one atomic step.
 
-Redis decides on its own clock: those of the publishers may differ. A Stream's log holds
-the moments of its last admissions in microseconds, newest first. If somebody sets the
-clock back, a log of the future counts for nothing: its Stream would be refused until
-then.
+They use Redis' clock, since those of publishers can differ. A Stream's log holds the
+times of its latest accepted Messages in microseconds, newest first. If the clock is set
+back, a log from the future is ignored: it would block the Stream until then.
 https://redis.io/docs/latest/develop/programmability/eval-intro/.
 """
 
@@ -13,28 +12,28 @@ from hashlib import sha1
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script, and the name under which a server that has seen it knows it."""
+    """A script, and the digest under which a server caches it."""
 
     text: str
     sha: bytes
 
     @classmethod
     def of(cls, *parts: str) -> "Script":
-        """Put a script together."""
+        """Assemble a script."""
         text = "".join(parts)
-        # Redis' name for it; it secures nothing.
+        # Redis' name for it; not used for security.
         digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
         return cls(text, digest.encode())
 
 
-# KEYS: the log. ARGV: Messages in a window, the window's microseconds; and then the
-# channel, what is published to it, and the moment until which that is wanted.
+# KEYS: the log. ARGV: Messages per window, the window in microseconds; then the
+# channel, the payload to publish, and the time after which it is too late.
 _CLOCK = """
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 """
 
-# A server that hangs may go on with what its publisher has been told is lost.
+# A server that hung may resume with a command that its publisher was told is lost.
 _CHECK = """
 if now > tonumber(ARGV[5]) then
   return -1
@@ -56,20 +55,20 @@ redis.call('LTRIM', KEYS[1], 0, limit - 1)
 redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
 """
 
-# Last: what cannot be counted fails before. A server refuses to write where it is
-# read-only or full, yet it publishes.
+# Last, so a Message that cannot be counted fails first: a read-only or full server
+# refuses writes but still publishes.
 _PUBLISH = "redis.call('{}', ARGV[3], ARGV[4])\n"
 
 _DONE = "return 0\n"
 
 SPEND = Script.of(_CLOCK, _SPEND, _DONE)
-"""Admit a Message and return 0, or return the microseconds to wait."""
+"""Accept a Message and return 0, or return the microseconds to wait."""
 
 SPEND_AND_PUBLISH = Script.of(_CLOCK, _CHECK, _SPEND, _PUBLISH.format("PUBLISH"), _DONE)
-"""The same, and what is admitted is published. Return -1, and do nothing, if it is too
-late for that."""
+"""The same, and publish the Message if it is accepted. If it is too late, do nothing
+and return -1."""
 
 SPEND_AND_PUBLISH_SHARDED = Script.of(
     _CLOCK, _CHECK, _SPEND, _PUBLISH.format("SPUBLISH"), _DONE
 )
-"""The same on a Redis Cluster, to those who listen to the log's slot."""
+"""The same on a Redis Cluster, with sharded pub/sub in the log's slot."""

@@ -1,4 +1,4 @@
-"""One Redis server: what it is told, what it tells, and whether it is of use."""
+"""One Redis server: its commands, its pub/sub and its health."""
 
 import asyncio
 from dataclasses import replace
@@ -16,14 +16,14 @@ from .subscription import PLAIN, SHARDED, Listener, Subscription
 PART = "publishing"
 
 Rate: TypeAlias = tuple[str, int, int]
-"""The key that it is counted under, Messages in a window, and that window in µs."""
+"""The key it is counted under, Messages per window, and the window in µs."""
 
 
 class Shard(Protocol):
-    """What a part of the groups is on: a server, or a cluster of them."""
+    """Holds a part of the groups: a server or a cluster."""
 
     is_sharded: bool
-    """Whether names carry a hash tag, which says on which server they are."""
+    """Whether names have a hash tag, which determines their server."""
 
     async def publish(self, channel: bytes, payload: bytes) -> None:
         """Publish to a channel.
@@ -33,13 +33,13 @@ class Shard(Protocol):
         """
 
     async def publish_in_rate(self, channel: bytes, payload: bytes, rate: Rate) -> int:
-        """Publish to a channel if its rate allows that, in one step.
+        """Publish to a channel if the rate limit allows it, in one atomic step.
 
         Args:
-            channel: where to.
-            payload: what.
-            rate: the key that it is counted under, Messages in a window, and that
-                window in microseconds.
+            channel: the channel.
+            payload: what to publish.
+            rate: the key it is counted under, Messages per window, and the window in
+                microseconds.
 
         Returns:
             0 if it was published, or else the microseconds to wait.
@@ -49,29 +49,29 @@ class Shard(Protocol):
         """
 
     async def subscribe(self, channel: bytes) -> None:
-        """Listen to a channel, from before this returns.
+        """Subscribe to a channel; effective when this returns.
 
         Raises:
             RedisUnavailable: with the reason.
         """
 
     def unsubscribe(self, channel: bytes) -> None:
-        """Listen to a channel no more."""
+        """Unsubscribe from a channel."""
 
     def reconnect(self) -> None:
-        """Replace the connections, which others may have to be told of."""
+        """Replace the connections; the listener is notified of the interruption."""
 
     async def close(self) -> None:
-        """Break the connections, and forget what is listened to."""
+        """Close the connections and forget all subscriptions."""
 
 
 class Node:
-    """One server at the level of its replies."""
+    """One server, at the level of commands and replies."""
 
     def __init__(
         self, opener: Opener, listener: Listener, *, is_sharded: bool = False
     ) -> None:
-        """Connect when there is something to do."""
+        """Connect on first use."""
         name = f"Redis {opener.name}"
         health = Health(name, "unreachable", "reachable again")
         self._publishing = Health(name, "refuses to publish", "publishes again")
@@ -95,7 +95,7 @@ class Node:
         await self.pipeline.request(self._verb, channel, payload)
 
     async def publish_in_rate(self, channel: bytes, payload: bytes, rate: Rate) -> int:
-        """Publish to a channel if its rate allows that."""
+        """Publish to a channel if the rate limit allows it."""
         started = asyncio.get_running_loop().time()
         if self.pipeline.clock_ahead is None:
             return await self._connect_and_publish(channel, payload, rate, started)
@@ -121,7 +121,7 @@ class Node:
         arguments = channel, payload, int(until * 1_000_000)
         waited = int(await self._evaluate(self._script, *rate, *arguments))
         if waited < 0:
-            # Or its clock was put forward: the next Message knows.
+            # Or its clock was set forward: read it again for the next Message.
             await self._read_clock()
             raise RedisUnavailable("it came too late", is_undone=True)
         if self._publishing.reason:
@@ -139,17 +139,17 @@ class Node:
         try:
             return await request(b"EVALSHA", script.sha, 1, key, *arguments)
         except ReplyError as error:
-            # The server has forgotten the script; so it has done nothing.
+            # NOSCRIPT: the server no longer has the script and has done nothing.
             if error.code != "NOSCRIPT":
                 raise
         return await request(b"EVAL", script.text, 1, key, *arguments)
 
     def refuse(self, error: ReplyError) -> RedisUnavailable:
-        """Note that the server refuses what it was told; return what to raise."""
+        """Record that the server refused a command; return the exception to raise."""
         reason = str(error)
         self._publishing.fail(PART, reason)
         if error.code == "READONLY":
-            # It was the master: another connection may go to the one that is now.
+            # It is no longer the master: a new connection may reach the current one.
             self.pipeline.renew()
         # Publishing is the last thing that a script does.
         return RedisUnavailable(reason, is_undone=True)
@@ -160,18 +160,18 @@ class Node:
         self.subscription.reset(reason)
 
     async def close(self) -> None:
-        """Break both connections."""
+        """Close both connections."""
         await self.pipeline.close()
         await self.subscription.close()
 
 
 class Server:
-    """One server for all that is on it, alone or behind Sentinels."""
+    """One server, alone or behind Sentinels, with its commands and subscriptions."""
 
     is_sharded = False
 
     def __init__(self, opener: Opener, listener: Listener) -> None:
-        """Connect when there is something to do."""
+        """Connect on first use."""
         self._node = Node(opener, listener)
 
     async def publish(self, channel: bytes, payload: bytes) -> None:

@@ -1,7 +1,7 @@
-"""What one server tells: one connection, subscribed to every channel that is wanted.
+"""Pub/sub of one server: one connection, subscribed to every wanted channel.
 
-A connection that breaks is replaced, and subscribed to the same channels; what was
-published meanwhile is lost, and whoever wants to know is told at once.
+A broken connection is replaced and subscribed to the same channels. Anything published
+in between is lost, and the listener is notified at once.
 https://redis.io/docs/latest/develop/pubsub/.
 """
 
@@ -22,14 +22,14 @@ from .protocol import ReplyError, pack
 logger = logging.getLogger(__name__)
 
 PING_SECONDS = 5
-"""Silence after which the server is asked whether it is still there."""
+"""Silence after which the server is pinged."""
 
 PART = "subscriptions"
 
 
 @dataclass(frozen=True, slots=True)
 class Verbs:
-    """Words of one kind of pub/sub."""
+    """Command names of one kind of pub/sub."""
 
     subscribe: bytes
     unsubscribe: bytes
@@ -42,37 +42,37 @@ SHARDED = Verbs(b"ssubscribe", b"sunsubscribe", b"smessage")
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Whom a subscription tells."""
+    """Callbacks of a subscription."""
 
     deliver: Callable[[bytes, bytes], None]
-    """Called with a channel and what was published to it."""
+    """Called with a channel and a published payload."""
 
     interrupted: Callable[[float], None]
-    """Called when the connection breaks, with the moment from which on something may
-    have been missed, by the loop's clock."""
+    """Called when the connection breaks, with the time since when something may have
+    been missed, by the loop's clock."""
 
     restored: Callable[[], None] = lambda: None
-    """Called when a connection has come about."""
+    """Called when a connection is established."""
 
     broken: Callable[[], None] = lambda: None
-    """Called each time that there is no connection, or no more."""
+    """Called each time a connection fails or is lost."""
 
     moved: Callable[[bytes], None] = lambda channel: None
-    """Called with a channel that another server of the cluster has now."""
+    """Called with a channel that has moved to another server of the cluster."""
 
 
 class Subscription:
-    """Channels of one server that are listened to."""
+    """Subscribed channels of one server."""
 
     def __init__(
         self, opener: Opener, health: Health, listener: Listener, verbs: Verbs = PLAIN
     ) -> None:
-        """Connect when a channel is wanted, and stay connected."""
+        """Connect when the first channel is added, and stay connected."""
         self._opener, self._health = opener, health
         self._listener, self._verbs = listener, verbs
         self._loop = asyncio.get_running_loop()
         self.wanted: dict[bytes, list[asyncio.Future[None]]] = {}
-        """Channels, each with those who wait for it."""
+        """Channels, each with the callers that wait for it."""
         self._confirmed: set[bytes] = set()
         self._asked: deque[tuple[bytes, bytes]] = deque()
         self._leaving: Counter[bytes] = Counter()
@@ -81,11 +81,11 @@ class Subscription:
         self._backoff = Backoff()
 
     async def add(self, channel: bytes) -> None:
-        """Listen to a channel, from before this returns.
+        """Subscribe to a channel; effective when this returns.
 
         Raises:
-            RedisUnavailable: that could not be; it is wanted all the same, and tried
-                again until it is discarded.
+            RedisUnavailable: it failed, but will be retried until the channel is
+                discarded.
             ReplyError: the server refuses it.
         """
         if channel in self._confirmed:
@@ -103,7 +103,7 @@ class Subscription:
             raise RedisUnavailable(self._health.reason or "no answer") from None
 
     def take_over(self, channel: bytes, other: "Subscription") -> None:
-        """Listen to what another server was to be listened to for."""
+        """Take over a channel from another server's subscription."""
         waiters = other.wanted.get(channel, [])
         other.wanted[channel] = []
         other.discard(channel)
@@ -112,7 +112,7 @@ class Subscription:
         self._keep()
 
     def discard(self, channel: bytes) -> None:
-        """Listen to a channel no more, at once."""
+        """Unsubscribe from a channel, effective at once."""
         if channel in self.wanted:
             self._release(channel, RedisUnavailable("not wanted any more"))
             del self.wanted[channel]
@@ -120,12 +120,12 @@ class Subscription:
             self._ask(self._verbs.unsubscribe, channel)
 
     def reset(self, reason: str) -> None:
-        """Break the connection; another one takes its place."""
+        """Close the connection; a new one replaces it."""
         if self._connection is not None:
             self._connection.abort(reason)
 
     async def close(self) -> None:
-        """Break the connection and want nothing any more."""
+        """Close the connection and forget all channels."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -204,8 +204,8 @@ class Subscription:
 
     def _ask(self, verb: bytes, channel: bytes) -> None:
         if self._connection is None:
-            return  # the next one begins with all that is wanted
-        # A channel a command: those of a cluster's slots may not stand together.
+            return  # the next connection starts with all wanted channels
+        # One channel per command: on a cluster, different slots cannot share a command.
         self._asked.append((verb, channel))
         if verb == self._verbs.unsubscribe:
             self._leaving[channel] += 1
@@ -225,7 +225,7 @@ class Subscription:
             self._note_answer(reply if isinstance(reply, ReplyError) else None)
 
     def _is_told(self, channel: bytes) -> bool:
-        # A slot that moves takes its channels along, and nobody has asked for it.
+        # A slot that moves unsubscribes its channels without a request.
         return not self._asked or self._asked[0] != (self._verbs.unsubscribe, channel)
 
     def _note_answer(self, error: ReplyError | None) -> None:
@@ -242,7 +242,7 @@ class Subscription:
 
     def _note_subscribed(self, channel: bytes, error: ReplyError | None) -> None:
         if channel in self._leaving:
-            return  # it was left and is wanted anew: the next answer counts
+            return  # discarded and added again: the next reply counts
         if error is None:
             self._backoff.reset()
             self._confirmed.add(channel)

@@ -1,16 +1,16 @@
 """``REDIS_URL``: one Redis, several, one behind Sentinels, or a Redis Cluster.
 
 - ``redis://host:6379/0``, ``rediss://…`` or ``unix:///path``, and ``valkey://…``,
-  ``valkeys://…``, with redis-py's options behind a ``?``:
+  ``valkeys://…``, with redis-py's options after a ``?``:
   https://redis.readthedocs.io/en/stable/connections.html#redis.Redis.from_url;
 - ``redis://one:6379/0 redis://two:6379/0``: each Stream is on one of them;
-- ``sentinel://:password@one:26379,two:26379/mymaster/0``: whichever the Sentinels name,
-  https://redis.io/docs/latest/develop/reference/sentinel-clients/. Sentinels have names
-  and passwords of their own: ``?sentinel_username=…&sentinel_password=…``;
-- ``cluster://:password@one:6379,two:6379``: some servers of a Redis Cluster, which name
-  all others.
+- ``sentinel://:password@one:26379,two:26379/mymaster/0``: the current master,
+  https://redis.io/docs/latest/develop/reference/sentinel-clients/. Sentinels have their
+  own credentials: ``?sentinel_username=…&sentinel_password=…``;
+- ``cluster://:password@one:6379,two:6379``: some servers of a Redis Cluster, from which
+  the others are discovered.
 
-The last two take ``tls=true`` behind the ``?``, and redis-py's ``ssl_…`` options.
+The last two accept ``tls=true`` after the ``?``, and redis-py's ``ssl_…`` options.
 """
 
 import re
@@ -25,27 +25,27 @@ SAME_AS = {"valkey": "redis", "valkeys": "rediss"}
 SCHEMES = {"redis", "rediss", "unix"}
 
 CONNECT_SECONDS = 2
-"""Time that a connection may take to come about."""
+"""Time limit for connecting."""
 
 SILENCE_SECONDS = 10
-"""Time after which a connection whose peer is gone without a word is given up."""
+"""Time after which a connection with a silently vanished peer is given up."""
 
 
 def hosts(url: str) -> list[dict[str, Any]]:
-    """Return what channels-redis takes as ``"hosts"``.
+    """Return the ``"hosts"`` option of channels-redis.
 
     Raises:
-        ValueError: an address cannot be read. The text quotes nothing of it, since
-            there may be a password in it.
+        ValueError: an address is invalid. The message does not quote it, since it
+            may contain a password.
     """
     return [_host(part) for part in re.split(r"[,\s]+(?=\w+://)", url.strip())]
 
 
 def connection_options() -> dict[str, Any]:
-    """Return options of a connection that notices a peer that has vanished.
+    """Return connection options that detect a vanished peer.
 
-    The layers wait for events as long as it takes, so a time for answers would end
-    healthy connections; it is the kernel that asks whether the peer is there.
+    The layers wait for events indefinitely, so a read timeout would end healthy
+    connections; TCP keepalive checks the peer instead.
     """
     keepalive = {
         name: value
@@ -55,7 +55,7 @@ def connection_options() -> dict[str, Any]:
             ("TCP_KEEPCNT", 2),
             ("TCP_USER_TIMEOUT", SILENCE_SECONDS * 1000),
         )
-        # Other systems than Linux lack some of them.
+        # Systems other than Linux lack some of them.
         if (name := getattr(socket, option, None)) is not None
     }
     return {
@@ -96,7 +96,7 @@ def _sentinel(url: str) -> dict[str, Any]:
         if f"sentinel_{name}" in query
     }
     options = _options(query)
-    # Sentinels that speak TLS do so with the same certificates as the servers.
+    # Sentinels with TLS use the same certificates as the servers.
     own |= options
     own |= {
         "socket_connect_timeout": CONNECT_SECONDS / 4,
@@ -131,7 +131,7 @@ def _options(query: dict[str, str]) -> dict[str, Any]:
         raise ValueError("an option behind its ? is unknown")
     if is_tls == "false":
         return {}
-    # redis-py knows which of them are numbers, and which are true or false.
+    # redis-py knows which options are numbers and which are booleans.
     read = parse_url(f"rediss://host?{urlencode(query)}")
     return {"ssl": True} | {name: read[name] for name in query}  # type: ignore[literal-required]
 
@@ -148,7 +148,7 @@ def _addresses(url: str, port: int) -> list[tuple[str, int]]:
 
 
 def _address(text: str, default: int) -> tuple[str, int]:
-    # An IPv6 address stands in brackets, and has colons of its own.
+    # An IPv6 address is in brackets and itself contains colons.
     host, _, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
     if not host:
         host, port = text, str(default)

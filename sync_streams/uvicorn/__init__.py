@@ -5,8 +5,8 @@
     uvicorn mysite.asgi:application --http sync_streams.uvicorn:BoundedHttpProtocol \
         --ws sync_streams.uvicorn:FramePathProtocol
 
-Either works without the other. They derive from uvicorn's own classes, which do what is
-not said here: https://www.uvicorn.org/settings/#implementation.
+Each works without the other. They derive from uvicorn's own classes, which handle
+everything else: https://www.uvicorn.org/settings/#implementation.
 """
 
 from .frame_path import FramePathProtocol

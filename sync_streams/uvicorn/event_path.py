@@ -1,4 +1,4 @@
-"""An event stream's way past ASGI: chunks that are written as they are."""
+"""An event stream's path around ASGI: chunks are written directly."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from .heads import Headers
 
 
 def is_event_stream(headers: Headers, http_version: str) -> bool:
-    """Tell whether a request asks for one, in HTTP/1.1, where there are chunks."""
+    """Tell whether a request asks for one in HTTP/1.1, which has chunks."""
     accept = dict(headers).get(b"accept", b"")
     return b"text/event-stream" in accept and http_version == "1.1"
 
@@ -26,13 +26,13 @@ def open_path(
 
 
 def tell(path: HttpPath | None, *, is_writable: bool) -> None:
-    """Say that the client reads, or does not."""
+    """Notify the path that the client reads or has stopped reading."""
     if path is not None:
         path.set_writable(is_writable and path.is_writable())
 
 
 def close(path: HttpPath | None) -> None:
-    """Have a response that goes on for long end itself, if it can."""
+    """Ask a long-running response to end itself, if it supports that."""
     if path is not None and path.close is not None and path.is_writable():
         path.close()
 

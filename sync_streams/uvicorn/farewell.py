@@ -1,4 +1,4 @@
-"""The end of a refused connection: its client gets to read why, and no more."""
+"""The end of a refused connection: its client gets time to read the reason."""
 
 import asyncio
 
@@ -6,12 +6,12 @@ from sync_streams import bounds
 
 
 class Farewell:
-    """Writes a refusal, and cuts the connection when the client has had its time."""
+    """Writes a refusal, and closes the connection after the client's time limit."""
 
     __slots__ = ("_bytes", "_timer", "_transport")
 
     def __init__(self, transport: asyncio.Transport, refusal: bounds.Refusal) -> None:
-        """Write it; what the client sends from now on is thrown away."""
+        """Write it; anything the client sends from now on is discarded."""
         self._transport, self._bytes = transport, 0
         transport.write(refusal.wire)
         if transport.can_write_eof():
@@ -20,11 +20,11 @@ class Farewell:
         self._timer = loop.call_later(bounds.LINGER_SECONDS, transport.abort)
 
     def take(self, size: int) -> None:
-        """Count what still comes."""
+        """Count what still arrives."""
         self._bytes += size
         if self._bytes > bounds.LINGER_BYTES:
             self._transport.abort()
 
     def cancel(self) -> None:
-        """The connection is gone."""
+        """Stop, because the connection is gone."""
         self._timer.cancel()

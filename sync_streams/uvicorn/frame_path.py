@@ -1,11 +1,11 @@
-"""Frame path: lets the hub hand encoded WebSocket frames to uvicorn's transport.
+"""Frame path: passes encoded WebSocket frames from the hub to uvicorn's transport.
 
 ``uvicorn --ws sync_streams.uvicorn:FramePathProtocol`` adds an ASGI extension to each
-socket's scope; delivery uses it where it is offered and plain ASGI everywhere else. A
-frame that goes to a thousand sockets is then encoded once, and each costs one write.
+socket's scope; delivery uses it where available and plain ASGI everywhere else. A frame
+for a thousand sockets is then encoded once, and each socket costs one write.
 
-Obeys RFC 6455 through uvicorn's own protocol, which keeps the handshake, pings,
-fragments and the close: https://www.uvicorn.org/settings/#implementation.
+uvicorn's own protocol still implements RFC 6455: the handshake, pings, fragments and
+the close. See https://www.uvicorn.org/settings/#implementation.
 """
 
 import asyncio
@@ -38,13 +38,13 @@ HANDSHAKE_HEADERS = {
     *(b"sec-websocket-key", b"sec-websocket-version"),
     *(b"sec-websocket-protocol", b"sec-websocket-extensions"),
 }
-"""What the handshake itself reads: RFC 6455, section 4.2.1."""
+"""Headers that the handshake itself reads: RFC 6455, section 4.2.1."""
 
 
 class _Inbox:
-    """Inbound events for one reader, in a tenth of the room of :class:`asyncio.Queue`.
+    """Inbound events for one reader, in a tenth of an :class:`asyncio.Queue`'s memory.
 
-    It needs no bound: uvicorn reads no further while an event waits here.
+    It needs no bound: uvicorn stops reading while an event waits here.
     """
 
     __slots__ = ("_events", "_reader")
@@ -57,7 +57,7 @@ class _Inbox:
         return not self._events
 
     def is_awaited(self) -> bool:
-        """Tell whether the reader has nothing left to do but to wait here."""
+        """Tell whether the reader is idle and waits here."""
         reader = self._reader
         return reader is not None and not reader.done()
 
@@ -84,25 +84,25 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
     headers: list[tuple[bytes, bytes]] | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Begin as uvicorn does, in less room."""
+        """Initialise as uvicorn does, using less memory."""
         super().__init__(*args, **options)
         self.queue: Any = _Inbox()
-        # The application asks its clients, and knows that one may be slow to answer.
+        # The application pings its clients itself, and allows for slow answers.
         self.ping_interval = None
 
     def take_headers(
         self, headers: list[tuple[bytes, bytes]]
     ) -> list[tuple[bytes, bytes]]:
-        """Take the headers that the HTTP protocol has read, and return a handshake's.
+        """Keep the headers that the HTTP protocol has read; return the handshake's.
 
-        The parser of WebSockets takes 128 of them, of 8 KiB each: less than a site's
-        cookies may be.
+        The WebSocket parser accepts at most 128 headers of 8 KiB each, and a site's
+        cookies can exceed that.
         """
         self.headers = headers
         return [header for header in headers if header[0] in HANDSHAKE_HEADERS]
 
     def data_received(self, data: bytes) -> None:
-        """Read, one slice after the other while the client's budget lasts."""
+        """Read slice by slice while the client's budget lasts."""
         for start in range(0, len(data), SLICE_BYTES):
             part = data[start : start + SLICE_BYTES]
             if self.transport.is_closing():
@@ -114,7 +114,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             self._answer_bad_handshake()
 
     def _answer_bad_handshake(self) -> None:
-        # On which uvicorn keeps silent.
+        # uvicorn would not respond to this.
         if self.conn.handshake_exc is not None and not self.transport.is_closing():
             answer = b"".join(self.conn.data_to_send())
             self.transport.write(answer or bounds.BAD_REQUEST.wire)
@@ -122,7 +122,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
 
     def handle_events(self) -> None:
-        """Count what came, before any of it costs anything."""
+        """Count incoming frames before any work is done for them."""
         frames = [event for event in self.conn.events if isinstance(event, Frame)]
         control = sum(frame.opcode in CTRL_OPCODES for frame in frames)
         if self.inbound is not None and not self.inbound.spend(
@@ -133,14 +133,14 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             super().handle_events()
 
     def handle_ping(self) -> None:
-        """Answer, unless the client does not read: its pongs would have no bound."""
+        """Answer, unless the client does not read: pongs would pile up unbounded."""
         if self.writable.is_set():
             super().handle_ping()
         else:
             self.conn.data_to_send()
 
     def handle_cont(self, event: Frame) -> None:
-        """Take a fragment, up to a bound."""
+        """Accept a fragment, up to a bound."""
         super().handle_cont(event)
         if len(self.frames) > MAX_FRAGMENTS:
             self._end_flood()
@@ -163,22 +163,22 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             self.inbound = extensions[INBOUND_EXTENSION] = InboundBudget()
 
     def handle_bytes(self, event: Frame) -> None:
-        """Offer a frame to the application at once."""
+        """Offer a frame directly to the application."""
         if not self._is_taken(event, is_text=False):
             super().handle_bytes(event)
 
     def handle_text(self, event: Frame) -> None:
-        """Offer a frame to the application at once."""
+        """Offer a frame directly to the application."""
         if not self._is_taken(event, is_text=True):
             super().handle_text(event)
 
     async def send(self, message: "ASGISendEvent") -> None:
-        """Send; and once the socket is open, let go of how it was asked for."""
+        """Send; once the socket is open, free the handshake's headers."""
         if message["type"] == "websocket.close":
             self._tell(is_writable=False)
         await super().send(message)
         if message["type"] == "websocket.accept":
-            # A third of what a connection costs, held for nothing.
+            # They are a third of a connection's memory and no longer needed.
             self.request.headers.clear()
             del self.request, self.response
             self._tell(is_writable=self.writable.is_set())
@@ -194,12 +194,12 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         self._tell(is_writable=True)
 
     def handle_close(self, event: Frame) -> None:
-        """Close the path: the peer says goodbye."""
+        """Close the path: the peer has sent a close."""
         self._tell(is_writable=False)
         super().handle_close(event)
 
     def handle_parser_exception(self) -> None:
-        """Close the path: the peer does not speak the protocol."""
+        """Close the path: the peer has violated the protocol."""
         self._tell(is_writable=False)
         super().handle_parser_exception()
         self.disconnected = True
@@ -210,12 +210,12 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Close the path: there is no transport any more."""
+        """Close the path: the transport is gone."""
         self._tell(is_writable=False)
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Let the application end the connection in its own time, if it can."""
+        """Leave closing the connection to the application, if it supports that."""
         close = self.frame_path.close if self.frame_path else None
         if close is not None and not self.disconnected:
             close()
@@ -224,22 +224,22 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             super().shutdown()
 
     def _end_flood(self) -> None:
-        """End the connection; what else has come is never read."""
+        """Close the connection without reading further input."""
         code = CloseCode.TOO_MANY_FRAMES
         self._tell(is_writable=False)
         self.stop_keepalive()
         self.frames = []
         self.queue.put_nowait({"type": "websocket.disconnect", "code": int(code)})
-        self.conn.data_to_send()  # answers to pings that came with it
+        self.conn.data_to_send()  # discards answers to pings in the same data
         self.conn.fail(code, code.reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
-        # What the application sends now goes nowhere, as after any end of a client's.
+        # What the application sends from now on is discarded, as after any disconnect.
         self.close_sent = self.disconnected = True
         self.transport.close()
 
     def _is_taken(self, event: Frame, *, is_text: bool) -> bool:
-        # Otherwise each costs a turn of the event loop, and two system calls since
-        # uvicorn stops reading for it: too much for one that asks for nothing.
+        # Otherwise each frame costs a loop iteration, and two system calls because
+        # uvicorn pauses reading for it: too much for one that requests nothing.
         path = self.frame_path
         if path is None or self.close_sent or not event.fin:
             return False
@@ -249,8 +249,8 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         return self.queue.is_awaited() and path.take_request(data, is_text)
 
     def _tell(self, *, is_writable: bool) -> None:
-        # uvicorn writes whole frames only, so a frame handed over while the path is
-        # open never falls between two fragments, nor behind a close.
+        # uvicorn writes whole frames only, so a frame written while the path is open
+        # never lands between two fragments or after a close.
         if self.frame_path is not None:
             is_open = self.conn.state is State.OPEN and not self.transport.is_closing()
             self.frame_path.set_writable(is_writable and is_open)

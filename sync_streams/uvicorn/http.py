@@ -1,9 +1,9 @@
-"""HTTP for uvicorn in which whatever a client sends has an end.
+"""HTTP for uvicorn with a bound on everything that a client sends.
 
-uvicorn's own class takes heads of any length, waits for ever for the rest of a request,
-queues every pipelined one, and drops the body of a request that offers an upgrade
-(https://github.com/Kludex/uvicorn/issues/1501); here each has the bound that
-:mod:`sync_streams.bounds` names.
+uvicorn's own class accepts heads of any length, waits forever for the rest of a
+request, queues every pipelined request, and drops the body of a request that offers an
+upgrade (https://github.com/Kludex/uvicorn/issues/1501). Here each has the bound defined
+in :mod:`sync_streams.bounds`.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ from .publish_path import PublishPath, find_endpoint
 
 
 class _Flow(FlowControl):
-    """uvicorn's flow control, which goes on reading at each answer and each receive."""
+    """uvicorn's flow control, which resumes reading at each response and receive."""
 
     is_held = False
-    """Whether what was read already has to wait."""
+    """Whether data that was already read has to wait."""
 
     def resume_reading(self) -> None:
         if not self.is_held:
@@ -44,19 +44,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, bounded in bytes, time and connections.
 
     Refuses with 400, 408, 413, 414, 431 or 503, always with Twilio's JSON body and
-    ``Connection: close``. A connection from which nothing came is closed without one.
+    ``Connection: close``. A connection that has sent nothing gets no response.
     """
 
     flow: _Flow
 
     owing: ClassVar[dict["BoundedHttpProtocol", None]] = {}
-    """Connections whose client has to send something, the longest first."""
+    """Connections that wait for their client, the longest waiting first."""
 
     total: ClassVar[set["BoundedHttpProtocol"]] = set()
     """Every connection that is not a WebSocket."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Begin as uvicorn does."""
+        """Initialise as uvicorn does."""
         super().__init__(*args, **options)
         self._intake = Intake()
         self._rest = b""
@@ -73,7 +73,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._event_path: HttpPath | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a connection in; where all are taken, the longest idle one goes."""
+        """Accept a connection; at the limit, close the one that is idle longest."""
         transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         self.flow = _Flow(transport)
@@ -85,7 +85,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             next(iter(self.owing))._end(bounds.NO_PLACE)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of everything."""
+        """Release everything."""
         event_path.tell(self._event_path, is_writable=False)
         self._leave()
         if self._farewell is not None:
@@ -96,7 +96,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, as far as the bounds go."""
+        """Read incoming data, within the bounds."""
         if self._is_refused:
             if self._farewell is not None:
                 self._farewell.take(len(data))
@@ -108,7 +108,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._read()
 
     def on_response_complete(self) -> None:
-        """Read on behind an answered request, or end."""
+        """Continue with the next request, or close."""
         super().on_response_complete()
         self._answered = self.loop.time()
         if self.transport.is_closing():
@@ -117,17 +117,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.owing[self] = None
             if self._rest:
                 self._unset_keepalive_if_required()
-                # Later, since this is the turn of the one that answers.
+                # Not now: this runs inside the call that writes the response.
                 self.loop.call_soon(self._read)
 
     def pause_writing(self) -> None:
-        """Give the client its time to read."""
+        """Start the time limit for the client to read."""
         super().pause_writing()
         event_path.tell(self._event_path, is_writable=False)
         self._abort_unless_read()
 
     def resume_writing(self) -> None:
-        """It reads."""
+        """Stop the time limit: the client reads again."""
         super().resume_writing()
         event_path.tell(self._event_path, is_writable=True)
         if self._unread is not None and not self.transport.is_closing():
@@ -135,25 +135,25 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._unread = None
 
     def timeout_keep_alive_handler(self) -> None:
-        """End an idle connection."""
+        """Close an idle connection."""
         super().timeout_keep_alive_handler()
         self._abort_unless_read()
 
     def shutdown(self) -> None:
-        """End; a response that goes on for long ends itself, if it can."""
+        """Close; a long-running response ends itself if it supports that."""
         event_path.close(self._event_path)
         super().shutdown()
 
-    # Parser callbacks. After a refusal the parser goes on to the end of its slice.
+    # Parser callbacks. After a refusal the parser still finishes its slice.
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Start a request."""
         self._intake.begin()
         self._has_cycle = False
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; what follows a body is of no use to anybody."""
+        """Record a header; trailers are ignored."""
         if self._intake.phase is not Phase.HEAD or self._is_refused:
             return
         super().on_header(name, value)
@@ -161,7 +161,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(bounds.HEADERS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application, unless it goes to another protocol."""
+        """Pass the request to the application, unless another protocol takes over."""
         self._intake.phase = Phase.BODY
         if self._is_refused:
             return
@@ -184,7 +184,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.scope["extensions"] = cast("Any", extensions)
 
     def on_body(self, body: bytes) -> None:
-        """Hand a part of the body to the application."""
+        """Pass a part of the body to the application."""
         if self._is_refused or self.parser.should_upgrade():
             return
         if refusal := self._intake.take_body(len(body)):
@@ -193,7 +193,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Take the client's part for done."""
+        """Mark the request as completely received."""
         if self._is_refused or self.parser.should_upgrade():
             return
         self._intake.end()
@@ -204,12 +204,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     # Publishing
 
     def _is_idle(self) -> bool:
-        """Tell whether what comes next is the beginning of a request."""
+        """Tell whether the next data starts a new request."""
         is_begun = self._rest or self._intake.is_begun
         return not (is_begun or self.pipeline or self._is_busy())
 
     def _answer_at_once(self, data: bytes) -> bool:
-        """Answer a request to publish, if that is all that came."""
+        """Answer a publish request, if the data is exactly one."""
         is_logged = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
         path = self._publish_path
         if path is None or is_logged or self.flow.write_paused:
@@ -222,7 +222,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return True
 
     def _rest_until_next(self) -> None:
-        """Do as :meth:`on_response_complete` does, without timers for each request."""
+        """Do what :meth:`on_response_complete` does, without timers per request."""
         self._intake.requests += 1
         self.server_state.total_requests += 1
         self.owing.pop(self, None)
@@ -238,7 +238,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _end_if_idle(self) -> None:
         self._idle = None
         left = self._answered + self.timeout_keep_alive - self.loop.time()
-        # A request of the ordinary way has timers of its own.
+        # Requests on the normal path have their own timers.
         if not self._is_idle() or self._deadline is not None:
             return
         if left > 0:
@@ -260,12 +260,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _read(self) -> None:
         data, self._rest = memoryview(self._rest), b""
         while data and not self._has_left and not self._is_busy():
-            # Even if it is but empty lines, it has to become a request in time.
+            # Even if it is only empty lines, it must become a request in time.
             self._intake.expect()
             data = self._feed(data)
         if self._has_left or self.transport.is_closing():
             return
-        # Pipelined: it waits until the one before is answered.
+        # Pipelined: it waits until the previous request is answered.
         self._rest = bytes(data)
         self.flow.is_held = bool(data)
         if data:
@@ -275,7 +275,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._watch()
 
     def _feed(self, data: memoryview) -> memoryview:
-        """Feed the parser one slice and return what follows it."""
+        """Feed one slice to the parser and return the rest."""
         size, number = self._intake.room, self._intake.requests
         if not size:
             is_line = not self.headers
@@ -306,18 +306,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         elif not self._should_upgrade():
             return self._without_upgrade(rest)
         elif rest or declared_bytes(self.headers) or not self._is_answered():
-            # Nothing comes before the handshake's answer: RFC 6455, section 4.1. Nor
-            # may the answer to a request before it be written into the WebSocket.
+            # A client must send nothing before the handshake's response (RFC 6455,
+            # section 4.1), and the response to an earlier request must not be written
+            # into the WebSocket.
             self._refuse(bounds.BAD_REQUEST)
         else:
             self.handle_websocket_upgrade()
         return rest[:0]
 
     def _without_upgrade(self, rest: memoryview) -> memoryview:
-        """Read a request again as if it did not offer an upgrade, such as to h2c.
+        """Parse a request again as if it did not offer an upgrade, such as to h2c.
 
-        The parser takes the offer for agreed on and the body for another protocol's,
-        but it is the server's to accept (RFC 9110, section 7.8).
+        The parser treats the upgrade as accepted and the body as another protocol's,
+        but it is up to the server to accept it (RFC 9110, section 7.8).
         """
         headers = [header for header in self.headers if header[0] != b"upgrade"]
         head = write_head(self.parser, self.url, headers)
@@ -326,7 +327,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return rest
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection to the WebSocket protocol."""
+        """Pass the connection to the WebSocket protocol."""
         self._leave()
         self.connections.discard(self)
         protocol = self.ws_protocol_class(  # type: ignore[call-arg, misc]
@@ -344,7 +345,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     # Ends
 
     def _watch(self) -> None:
-        """Give the client its time for what it owes now."""
+        """Start the time limit for what the client must do now."""
         owed = self._intake.owed
         if owed == self._watched:
             return
@@ -359,7 +360,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _time_out(self) -> None:
         if self._intake.phase is Phase.BODY and self.flow.read_paused:
-            # It is the application that does not read.
+            # The application is the one that does not read.
             self._watched = None
             self._watch()
         else:
@@ -373,10 +374,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, refusal: bounds.Refusal) -> None:
-        """Answer, and close when the client has had time to read it."""
+        """Send an error response; close once the client has had time to read it."""
         self._is_refused = True
         self._leave()
-        # Of this request, or else of the one before.
+        # Of this request, or else of the previous one.
         cycle = self._newest
         if cycle is not None and self._has_cycle:
             is_free = not (self.pipeline or cycle.response_started)
@@ -384,7 +385,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             is_free = self._is_answered()
         self._end_cycles()
         if not is_free:
-            # What came now would be taken for the answer to another request.
+            # A response now would be mistaken for that of another request.
             self.transport.abort()
             return
         self._farewell = Farewell(self.transport, refusal)
@@ -392,19 +393,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
 
     def _is_answered(self) -> bool:
-        """Tell whether no request that the application has is without its answer."""
+        """Tell whether the application has answered all its requests."""
         cycle = self._newest
         return not self.pipeline and (cycle is None or cycle.response_complete)
 
     def _end_cycles(self) -> None:
-        """Let the application write no more; uvicorn tells the newest request only."""
+        """Stop the application from writing; uvicorn only stops the newest request."""
         for cycle in (self._running, self._newest):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
 
     def _leave(self) -> None:
-        """Be counted and watched no more."""
+        """Remove this connection from the counts and timers."""
         self._has_left = True
         self._unset_keepalive_if_required()
         self.total.discard(self)

@@ -1,10 +1,10 @@
-"""Publish path: a request to publish, answered in the turn in which its bytes arrive.
+"""Publish path: answers a publish request in the loop iteration in which it arrives.
 
-For a server, a request is a parser's callbacks, a task and two turns of the event loop,
-which cost more than publishing does. Where the application is a
-:class:`~sync_streams.asgi.PublishEndpoint`, with nothing around it but uvicorn's own
-and Channels' router, a whole and plain request is read here. Whatever is the least bit
-out of the ordinary is left to the parser, so nothing is understood in two ways.
+A server normally spends parser callbacks, a task and two loop iterations on a request,
+which cost more than publishing. If the application is a
+:class:`~sync_streams.asgi.PublishEndpoint`, wrapped only by uvicorn's own middleware
+and Channels' router, complete and plain requests are parsed here. Anything at all
+unusual is left to the parser, so no request is interpreted in two ways.
 """
 
 import re
@@ -23,18 +23,18 @@ from .heads import Headers
 
 Reply = tuple[int, Headers, bytes]
 Answerer = Callable[[bytes], Reply | None]
-"""Answers a request's body, or does nothing and returns ``None``."""
+"""Handles a request's body, or does nothing and returns ``None``."""
 
 FindAnswerer = Callable[[dict[str, Any]], Answerer | None]
-"""Returns the answerer for the requests that have a scope, if there is one."""
+"""Returns the answerer for requests with a given scope, if there is one."""
 
 MAX_HEAD_BYTES = 4096
 MAX_DIGITS = 7
-"""Of a body's length."""
+"""Maximum digits of a body's length."""
 
 END = b"\r\n\r\n"
 
-# RFC 9110 and RFC 9112, without what may be left out or put differently.
+# RFC 9110 and RFC 9112, without their optional and alternative syntax.
 _HEAD = re.compile(
     rb"POST (/(?!/)[!\"$->@-~]*) HTTP/1\.1"
     rb"((?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*)+)"
@@ -51,7 +51,7 @@ _LINES = {
 
 
 def find_endpoint(config: Config) -> FindAnswerer | None:
-    """Return what knows of answerers in the application that uvicorn serves, if any."""
+    """Return a function that finds answerers in uvicorn's application, if any."""
     if config.limit_concurrency is not None or config.limit_max_requests is not None:
         return None
     application: Any = config.loaded_app
@@ -59,7 +59,7 @@ def find_endpoint(config: Config) -> FindAnswerer | None:
         find: FindAnswerer | None = getattr(application, "answerer", None)
         if find is not None:
             return find
-        # Neither by a subclass: it may do something of its own.
+        # Not a subclass, which may behave differently.
         if type(application) is ProtocolTypeRouter:
             application = application.application_mapping.get("http")
         elif type(application) is ProxyHeadersMiddleware:
@@ -79,13 +79,13 @@ class Head:
 
 
 def split_request(data: bytes) -> tuple[bytes, bytes]:
-    """Return the head and the body of one request; no head: it is none, or too long."""
+    """Return a request's head and body; no head if it is incomplete or too long."""
     end = data.find(END, 0, MAX_HEAD_BYTES)
     return (data[:end], data[end + len(END) :]) if end > 0 else (b"", b"")
 
 
 def read_head(head: bytes) -> Head | None:
-    """Read a head, if it is a plain one."""
+    """Parse a head, if it is a plain one."""
     match = _HEAD.fullmatch(head)
     if match is None:
         return None
@@ -106,22 +106,23 @@ def read_head(head: bytes) -> Head | None:
 
 
 def decode_path(target: bytes) -> str:
-    """Return the path of a target, as uvicorn decodes it."""
+    """Return the path of a request target, decoded as uvicorn does."""
     path = target.decode("ascii")
     return unquote(path) if "%" in path else path
 
 
 def write_reply(reply: Reply, default_headers: Headers) -> bytes:
-    """Return the bytes of an answer."""
+    """Return the bytes of a response."""
     status, headers, body = reply
     lines = [b"%b: %b\r\n" % header for header in (*default_headers, *headers)]
     return b"".join((_LINES[status], *lines, b"\r\n", body))
 
 
 class PublishPath:
-    """One connection's: whoever publishes again does so with the same head, as a rule.
+    """The publish path of one connection.
 
-    The head is read once, therefore, and found again by its bytes.
+    A publisher's requests usually have the same head, so it is parsed only once and then
+    recognised by its bytes.
     """
 
     __slots__ = ("_answerer", "_body_bytes", "_find", "_last_head", "_protocol")
@@ -132,7 +133,7 @@ class PublishPath:
         self._answerer: Answerer | None = None
 
     def answer(self, data: bytes) -> bytes | None:
-        """Return the answer to a request to publish, if that is all that came."""
+        """Return the response to a publish request, if the data is exactly one."""
         head, body = split_request(data)
         if head != self._last_head:
             self._last_head, self._answerer = head, self._find_answerer(head)
