@@ -1,4 +1,4 @@
-"""A clock of the event loop that a test moves, so that no deadline is waited for."""
+"""An event-loop clock that tests advance, so they need not wait for deadlines."""
 
 import asyncio
 

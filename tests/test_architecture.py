@@ -1,4 +1,4 @@
-"""``docs/architecture.md`` names the modules that there are."""
+"""``docs/architecture.md`` names the existing modules."""
 
 import re
 

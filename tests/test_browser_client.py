@@ -1,4 +1,4 @@
-"""The browser client: its unit tests in Node, and the manners of its files."""
+"""The browser client: its unit tests in Node, and the properties of its files."""
 
 import re
 import subprocess

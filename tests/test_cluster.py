@@ -1,4 +1,4 @@
-"""Two workers behind nginx, started for trying by one command, ended by Ctrl-C."""
+"""Two workers behind nginx, started by one command and stopped by Ctrl-C."""
 
 import copy
 import os

@@ -1,4 +1,4 @@
-"""docs/scaling.md says what follows from the benchmark's results, and no more."""
+"""docs/scaling.md matches what follows from the benchmark's results."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the soak takes for a leak, and what for noise."""
+"""What the soak test considers a leak, and what noise."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The frame path, met by a strict WebSocket client; no Django behind it."""
+"""The frame path with a strict WebSocket client, without Django."""
 
 import asyncio
 import ssl

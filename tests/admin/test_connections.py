@@ -1,4 +1,4 @@
-"""Who is connected: found among all processes, bounded, and disconnected."""
+"""Connections in the admin: found in all processes, bounded, and disconnected."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""The admin and live connections: counted, told and ended, on whatever process."""
+"""The admin and live connections: counted, notified and closed, in any process."""
 
 import asyncio
 import re

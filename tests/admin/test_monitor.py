@@ -1,4 +1,4 @@
-"""Live monitor and test publish: who may open them, and what their scripts are told."""
+"""Live monitor and test publish: who may open them, and their scripts' settings."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an operator does to Streams and connections: asked first, logged, by operations.
+"""Operators' actions on Streams and connections: confirmed, logged, by operations.
 
 That connections on all processes obey is shown in ``test_live.py``.
 """

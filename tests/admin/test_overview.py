@@ -1,4 +1,4 @@
-"""The overview: what all processes do, told to those who may view Services."""
+"""The overview of all processes, for those who may view Services."""
 
 import asyncio
 from functools import partial

@@ -1,4 +1,4 @@
-"""Access tokens that may listen, and nothing else."""
+"""Access tokens that only permit subscribing."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Search by any part of a name on PostgreSQL, by its beginning elsewhere; said so."""
+"""Search by any part of a name on PostgreSQL, by prefix elsewhere, as the page says."""
 
 import re
 from collections.abc import Callable, Iterator

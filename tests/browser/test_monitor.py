@@ -1,4 +1,4 @@
-"""The live monitor in a real browser: it tells what is so, and what it leaves out."""
+"""The live monitor in a real browser: it shows the facts, and what it leaves out."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Requests as ASGI events, and answers as they come: two applications compared."""
+"""Requests as ASGI events, and raw responses, to compare two applications."""
 
 import asyncio
 import re

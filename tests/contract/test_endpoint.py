@@ -1,4 +1,4 @@
-"""The endpoint answers as Django's road does, byte for byte."""
+"""The endpoint's responses are those of the Django view, byte for byte."""
 
 import asyncio
 import json

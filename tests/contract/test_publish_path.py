@@ -1,4 +1,4 @@
-"""uvicorn's publish path: what it reads itself, and that nobody can tell."""
+"""uvicorn's publish path: what it parses itself, without a visible difference."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Publishing over HTTP on each server: the same answers, whoever reads the request."""
+"""Publishing over HTTP on each server: the same responses from each parser."""
 
 import json
 import socket

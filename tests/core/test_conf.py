@@ -1,4 +1,4 @@
-"""Settings: typed, checked for unknown keys, read anew when they change."""
+"""Settings: typed, checked for unknown keys, read again when they change."""
 
 import pytest
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""The in-memory channel layer: Channels' own behaviour, at a price that stays."""
+"""The in-memory channel layer: Channels' behaviour, at a constant cost."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Operations: who sees what, what lapses when, and what is told of it."""
+"""Operations: who sees what, what expires when, and what is announced."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Publishing without waiting: when it is done, and when it is left to others."""
+"""Publishing without waiting: when it is done, and when it is left to the task."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Races: many threads, one winner; on SQLite and on PostgreSQL alike."""
+"""Races: many threads, one winner; on both SQLite and PostgreSQL."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

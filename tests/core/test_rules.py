@@ -1,4 +1,4 @@
-"""Rules for names, addresses and life-times, at both edges of each."""
+"""Rules for names, addresses and TTLs, at both edges of each."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Access tokens: Twilio's own are read, bad ones answer 20101 to 20107."""
+"""Access tokens: Twilio's own are accepted, bad ones give 20101 to 20107."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Moments are aware and in UTC, whatever the settings say."""
+"""Times are aware and in UTC, whatever the settings say."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo

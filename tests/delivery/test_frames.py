@@ -1,4 +1,4 @@
-"""Frames: the ASGI event and the bytes of RFC 6455 say the same."""
+"""Frames: the ASGI event and the bytes of RFC 6455 are equivalent."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Garbage is looked for rarely in a process with connections, and still is."""
+"""Garbage is collected rarely, but still, in a process with connections."""
 
 import gc
 import weakref

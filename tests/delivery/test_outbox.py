@@ -1,4 +1,4 @@
-"""Outbox: bounded in frames, bytes and time; FIFO; says what it dropped."""
+"""Outbox: bounded in frames, bytes and time; FIFO; reports what it dropped."""
 
 import asyncio
 from collections.abc import Iterator

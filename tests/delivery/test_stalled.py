@@ -1,4 +1,4 @@
-"""A reader that stalls, on real servers: bounded, ended, and nobody else's trouble."""
+"""A stalled reader on real servers: bounded, closed, and without effect on others."""
 
 import asyncio
 import json

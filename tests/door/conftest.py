@@ -1,4 +1,4 @@
-"""Servers to attack; prints what the attacks cost, as docs/security.md has it."""
+"""Servers to attack; prints the attacks' costs as the table of docs/security.md."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A client that publishes and hears 20 Messages a second, whatever others do."""
+"""A client that publishes and receives 20 Messages a second, whatever others do."""
 
 import asyncio
 import json

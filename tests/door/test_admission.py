@@ -1,4 +1,4 @@
-"""Who is let in: after the signature, within caps, before the deadline."""
+"""Which connections are accepted: valid signature, within limits, in time."""
 
 import time
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""Places of an application: how many have one, who waits, who is told to come back."""
+"""Concurrency limit of an application: who runs, who waits, who is refused."""
 
 import asyncio
 import json

@@ -1,6 +1,6 @@
-"""Whatever bytes come, each connection ends, and the server goes on without a fault.
+"""Whatever bytes arrive, each connection ends and the server continues without faults.
 
-The servers' output is looked through for tracebacks when they stop.
+The servers' output is searched for tracebacks when they stop.
 """
 
 import socket

@@ -1,4 +1,4 @@
-"""What is logged of requests and frames, at every level: nothing that they hold."""
+"""Logs never contain the contents of requests and frames, at any level."""
 
 import logging
 from base64 import b64encode

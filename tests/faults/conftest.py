@@ -1,4 +1,4 @@
-"""Servers that a test may kill, and the figures of what became of it."""
+"""Servers that a test may kill, and the figures it measures."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A thousand clients of the JSON socket, as cheap as can be: all come at once."""
+"""A thousand JSON socket clients, as cheap as possible, that connect all at once."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Clients that come back, and a publisher that accounts for all."""
+"""Clients that reconnect, and a publisher that accounts for every Message."""
 
 import asyncio
 import json

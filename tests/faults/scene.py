@@ -1,4 +1,4 @@
-"""What a fault is watched from: subscribers, and a publisher that goes on."""
+"""The observers of a fault: subscribers, and a publisher that continues."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

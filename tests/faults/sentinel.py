@@ -1,4 +1,4 @@
-"""A Redis with a replica, and three Sentinels that make it the master when need be."""
+"""A Redis with a replica, and three Sentinels that promote it when necessary."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A whole site comes back at once: it is let in at a rate, and disturbs nobody."""
+"""A mass reconnect: clients are accepted at a rate and disturb no one."""
 
 import asyncio
 import json

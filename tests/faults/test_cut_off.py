@@ -1,4 +1,4 @@
-"""One process that Redis does not reach while others publish: its clients are told."""
+"""One process is cut off from Redis while others publish: its clients get a gap."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""A process that is told to stop: nobody is cut off, and nobody holds it up."""
+"""A process that drains: no client is cut off, and none delays it."""
 
 import asyncio
 import json

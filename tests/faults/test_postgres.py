@@ -1,4 +1,4 @@
-"""PostgreSQL gone, and what must come out once although many ask at once."""
+"""PostgreSQL down, and what must happen only once despite concurrent requests."""
 
 import asyncio
 import collections

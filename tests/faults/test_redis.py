@@ -1,4 +1,4 @@
-"""Redis gone, silent or moved: what is in flight is lost, and nobody stays deaf."""
+"""Redis down, silent or moved: only Messages in flight are lost, all recover."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Publishing while Redis is gone: refused with 20503 in time, on each road."""
+"""Publishing while Redis is down: refused with 20503 in time, on each transport."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The master Redis gone or silent: Sentinels name another, and all goes on there."""
+"""The master Redis down or silent: Sentinels promote another, and all continues."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Several Redis servers that share the Streams, and one of them gone."""
+"""Several Redis servers that share the Streams, one of them down."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Clients that vanish without a word: no FIN, no reset, no kernel complains."""
+"""Clients that vanish silently: no FIN, no reset, no error from the kernel."""
 
 import asyncio
 import json

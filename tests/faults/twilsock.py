@@ -1,4 +1,4 @@
-"""A client that speaks Twilsock as SDKs do; it does not come back by itself."""
+"""A client that speaks Twilsock like the SDKs, but does not reconnect by itself."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Settings of the host project; ``HOST_VARIANT`` says what is odd about them."""
+"""Settings of the host project; ``HOST_VARIANT`` selects what is unusual."""
 
 import os
 from pathlib import Path

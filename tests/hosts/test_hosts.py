@@ -1,4 +1,4 @@
-"""The app in host projects whose settings are odd, each the way it is served."""
+"""The app in host projects with unusual settings, each on its own server."""
 
 import asyncio
 import time

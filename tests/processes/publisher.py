@@ -1,4 +1,4 @@
-"""``python -m tests.processes.publisher``: a process that does nothing but publish."""
+"""``python -m tests.processes.publisher``: a process that only publishes."""
 
 import time
 

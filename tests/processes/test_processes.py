@@ -1,4 +1,4 @@
-"""Processes of every kind that publish: none is left worse than it was."""
+"""Processes of every kind that publish: none is left with side effects."""
 
 import os
 import subprocess

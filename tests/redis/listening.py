@@ -1,4 +1,4 @@
-"""What tests of the channel layer do again and again."""
+"""Helpers for tests of the channel layer."""
 
 import asyncio
 from collections.abc import Callable

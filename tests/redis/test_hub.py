@@ -1,4 +1,4 @@
-"""The hub on this layer: what is missed is known when the connection breaks."""
+"""The hub on this layer: a broken connection reports what may be missed."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Loops that come and go leave nothing behind, in Redis or in memory."""
+"""Short-lived loops leave nothing behind, in Redis or in memory."""
 
 import asyncio
 import gc

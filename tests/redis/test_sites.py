@@ -1,4 +1,4 @@
-"""Two sites on one Redis never meet; nobody else's commands are carried out."""
+"""Two sites on one Redis are isolated; foreign commands are not executed."""
 
 import time
 from collections.abc import Iterator

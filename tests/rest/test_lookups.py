@@ -1,4 +1,4 @@
-"""Publishing asks the database nothing while the process hears of changes."""
+"""Publishing needs no queries while the process receives change notices."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The examples of ``docs/wire-rest.md`` say what the server says."""
+"""The examples of ``docs/wire-rest.md`` match the server's responses."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Every server that may serve a site: Messages arrive, and clients hear of its end."""
+"""Every supported server: Messages arrive, and clients are told when it stops."""
 
 import inspect
 import json

@@ -1,4 +1,4 @@
-"""Lapsed Streams: gone at the moment, announced once, removed by one sweeper."""
+"""Expired Streams: gone on time, announced once, removed by one sweeper."""
 
 import asyncio
 import time

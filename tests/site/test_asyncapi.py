@@ -1,4 +1,4 @@
-"""docs/asyncapi.json: every frame of the documents, which tests replay, fits it."""
+"""docs/asyncapi.json: every frame in the documents, which tests replay, matches it."""
 
 from typing import Any
 

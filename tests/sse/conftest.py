@@ -1,4 +1,4 @@
-"""A server of event streams, with and without the way past ASGI."""
+"""A server of event streams, with and without the path around ASGI."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

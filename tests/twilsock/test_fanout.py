@@ -1,4 +1,4 @@
-"""What a process that has fallen behind hands to SDK connections."""
+"""What a process that has fallen behind delivers to SDK connections."""
 
 import json
 

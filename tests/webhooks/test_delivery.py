@@ -1,4 +1,4 @@
-"""How webhooks are delivered, and what becomes of those that cannot be."""
+"""How webhooks are delivered, and what happens if they cannot be."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A process that is full or behind: newcomers are told when to come, the rest stay."""
+"""A full or slow process: new clients are told when to return, the rest stay."""
 
 import asyncio
 import time

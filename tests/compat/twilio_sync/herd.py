@@ -1,4 +1,4 @@
-"""Settings of a demo site to which three connections are a herd."""
+"""Settings of a demo site for which three connections are a mass reconnect."""
 
 from typing import Any
 

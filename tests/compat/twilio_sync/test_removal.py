@@ -1,4 +1,4 @@
-"""Checklist C50 to C57: life-times and removal."""
+"""Checklist C50 to C57: TTLs and removal."""
 
 import pytest
 
