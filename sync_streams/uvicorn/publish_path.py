@@ -121,8 +121,8 @@ def write_reply(reply: Reply, default_headers: Headers) -> bytes:
 class PublishPath:
     """The publish path of one connection.
 
-    A publisher's requests usually have the same head, so it is parsed only once and then
-    recognised by its bytes.
+    A publisher's requests usually have the same head, so it is parsed only once and
+    then recognised by its bytes.
     """
 
     __slots__ = ("_answerer", "_body_bytes", "_find", "_last_head", "_protocol")
