@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from sync_streams.rest.tokens import TokenView
 from sync_streams.routing import websocket_urlpatterns
 from sync_streams.sse import event_stream, session_events
+from tests.documents import code_block
 from tests.js.tools import modules
 
 NONCE = "bm9uY2U="
@@ -68,6 +69,12 @@ def htmx(request: HttpRequest, version: str) -> HttpResponse:
     return _answer(request, HTMX[version], SCRIPTS[version])
 
 
+def guide(request: HttpRequest) -> HttpResponse:
+    """What docs/browser-client.md says, as it is."""
+    source = code_block("docs/browser-client.md", "html", "{% sync_streams %}")
+    return HttpResponse(engines["django"].from_string(source).render({}, request))
+
+
 def part(request: HttpRequest) -> HttpResponse:
     return HttpResponse("fetched")
 
@@ -87,6 +94,7 @@ async def rendered(request: HttpRequest, stream: str) -> HttpResponseBase:
 
 urlpatterns = [
     path("client", client),
+    path("guide", guide),
     path("page/<str:version>", htmx),
     path("part", part),
     path("scripts/<path:name>", script),

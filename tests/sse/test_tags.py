@@ -22,7 +22,7 @@ from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
 from tests.sse.client import EventSource
 from tests.sse.pages import application
-from tests.uvicorn_server import serving
+from tests.uvicorn_server import SECONDS, serving
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +93,27 @@ async def test_the_tag_connects_a_page(
 
         await expect(page.locator("#out")).to_have_text("Hello <b>")
     assert complaints == []
+
+
+@pytest.mark.browser
+async def test_the_guides_page_gets_a_message(
+    host: Host, profile: BrowserContext
+) -> None:
+    page, subscribed = await profile.new_page(), asyncio.Event()
+
+    def note(text: str | bytes) -> None:
+        if '"subscribed"' in str(text):
+            subscribed.set()
+
+    page.on("websocket", lambda socket: socket.on("framereceived", note))
+    await page.goto(f"{host.origin}/guide")
+    async with asyncio.timeout(SECONDS):
+        await subscribed.wait()
+
+    async with page.expect_console_message(lambda said: "tea" in said.text) as said:
+        await apublish("orders", {"item": "tea"})
+
+    assert (await said.value).type == "log"
 
 
 @pytest.mark.browser
