@@ -1,13 +1,13 @@
 """Rules for ``SYNC_STREAMS["AUTHORIZE"]``: what access tokens may do.
 
-A rule is a function as the setting wants it, and ``|`` joins two::
+A rule is a function in the form that the setting expects. Combine rules with ``|``::
 
     # myproject/permissions.py
     may = own_streams("inbox-") | owned_objects("order-", orders_of)
 
-Names are compared as a whole, code point by code point: ``al`` reaches nothing of
-``al-ice``, and ``*`` is a name like any other. What no rule allows is refused, and so
-is every Stream without a unique name.
+Names are compared in full, code point by code point: ``al`` has no access to Streams of
+``al-ice``, and ``*`` is an ordinary name. Anything that no rule allows is refused, and
+so is every Stream without a unique name.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -22,7 +22,7 @@ from .models import Stream
 from .operations.permissions import Action, Target
 
 WATCH: Collection[Action] = frozenset({"subscribe", "create"})
-"""Open Streams, and read them: what a page needs if only the server publishes."""
+"""Open and read Streams: what a page needs if only the server publishes."""
 
 EVERYTHING: Collection[Action] = frozenset({"subscribe", "publish", "create", "remove"})
 
@@ -34,12 +34,13 @@ class Rule:
     """A function for ``AUTHORIZE``; ``a | b`` allows what either allows."""
 
     def __init__(self, decide: Decide, *, needs_thread: bool) -> None:
-        """Make a rule of a function.
+        """Create a rule from a function.
 
         Args:
-            decide: decides.
-            needs_thread: it waits, for the database as a rule. Others are called on the
-                event loop, which saves a thread for each Message on a socket.
+            decide: makes the decision.
+            needs_thread: whether it may wait, usually for the database. Other functions
+                are called on the event loop, which saves a thread for each Message on a
+                socket.
         """
         self._decide, self._needs_thread = decide, needs_thread
         if not needs_thread:
@@ -48,12 +49,12 @@ class Rule:
     def __call__(
         self, identity: str, action: Action, target: Target
     ) -> bool | Awaitable[bool]:
-        """Tell whether the identity may do it."""
+        """Return whether the identity may perform the action."""
         allowed = self.allows(identity, action, target)
         return allowed if self._needs_thread else _answer(allowed)
 
     def __or__(self, other: "Rule") -> "Rule":
-        # What needs no database is asked first.
+        # Rules that need no database go first.
         first, second = sorted((self, other), key=lambda rule: rule._needs_thread)
 
         def decide(identity: str, action: Action, name: str) -> bool:
@@ -64,7 +65,7 @@ class Rule:
         return Rule(decide, needs_thread=second._needs_thread)
 
     def allows(self, identity: str, action: Action, target: Target) -> bool:
-        """Tell whether the identity may do it; waits for the database if need be."""
+        """Return whether the identity may do the action; may query the database."""
         name = target.unique_name if isinstance(target, Stream) else target
         return bool(identity and name) and self._decide(identity, action, str(name))
 
@@ -72,16 +73,16 @@ class Rule:
 def own_streams(
     prefix: str = "", *, separator: str = ":", actions: Collection[Action] = WATCH
 ) -> Rule:
-    """Allow an identity its own Streams, which have its name behind the prefix.
+    """Allow an identity its own Streams, named by the prefix and the identity.
 
-    With ``own_streams("inbox-")``, ``alice`` reaches ``inbox-alice`` and all of
+    With ``own_streams("inbox-")``, ``alice`` may use ``inbox-alice`` and all of
     ``inbox-alice:…``. Every name belongs to one identity: the part up to the first
     separator. An identity that contains the separator has no Streams of its own.
 
     Args:
-        prefix: what precedes the identity.
-        separator: what ends it: something that no identity contains.
-        actions: what it may do there; :data:`WATCH` or :data:`EVERYTHING`, for example.
+        prefix: the text before the identity.
+        separator: the text after it, which no identity may contain.
+        actions: the allowed actions, such as :data:`WATCH` or :data:`EVERYTHING`.
 
     Raises:
         ValueError: the separator is empty.
@@ -97,7 +98,7 @@ def own_streams(
 
 
 def named_streams(*names: str, actions: Collection[Action] = WATCH) -> Rule:
-    """Allow every identity the Streams of these names."""
+    """Allow every identity the Streams with these names."""
 
     def decide(_: str, action: Action, name: str) -> bool:
         return action in actions and name in names
@@ -108,15 +109,15 @@ def named_streams(*names: str, actions: Collection[Action] = WATCH) -> Rule:
 def with_permission(
     permission: str, *names: str, actions: Collection[Action] = WATCH
 ) -> Rule:
-    """Allow users with one of Django's permissions the Streams of these names.
+    """Allow users with a Django permission the Streams with these names.
 
-    The identity is what the user logs in with; users that are not active have no
-    permissions. Permissions are read anew each time.
+    The identity is the user's login name. Inactive users have no permissions.
+    Permissions are read each time.
 
     Args:
-        permission: ``"shop.view_order"``.
-        *names: unique names, as a whole.
-        actions: what the users may do there.
+        permission: for example ``"shop.view_order"``.
+        *names: unique names, in full.
+        actions: the allowed actions.
     """
 
     def decide(identity: str, action: Action, name: str) -> bool:
@@ -134,15 +135,15 @@ def owned_objects(
 ) -> Rule:
     """Allow an identity the Streams of its objects.
 
-    With ``owned_objects("order-", orders_of)``, ``alice`` reaches ``order-7`` if the
+    With ``owned_objects("order-", orders_of)``, ``alice`` may use ``order-7`` if the
     order with primary key 7 is among ``orders_of("alice")``.
 
     Args:
-        prefix: what precedes the object's key in a unique name.
-        objects: returns the objects that the identity may reach.
-        field: the field that holds the key, as the name spells it: ``order-07`` is not
-            the Stream of order 7.
-        actions: what the identity may do there.
+        prefix: the text before the object's key in a unique name.
+        objects: returns the objects that the identity may access.
+        field: the field that contains the key, which must match exactly: ``order-07``
+            is not the Stream of order 7.
+        actions: the allowed actions.
     """
 
     def decide(identity: str, action: Action, name: str) -> bool:
@@ -164,7 +165,7 @@ def _has(identity: str, permission: str) -> bool:
         user: Any = users._default_manager.get_by_natural_key(identity)
     except (users.DoesNotExist, ValueError):
         return False
-    # A custom user, or manager, may compare names in a way of its own.
+    # A custom user model or manager may compare names differently.
     return bool(user.get_username() == identity and user.has_perm(permission))
 
 
@@ -172,5 +173,5 @@ def _is_among(objects: QuerySet[Model], field: str, key: str) -> bool:
     try:
         found = list(objects.filter(**{field: key}).values_list(field, flat=True)[:1])
     except (ValueError, OverflowError, ValidationError):
-        return False  # no key at all: letters for a number, or half a UUID
+        return False  # not a valid key: letters for a number, or half a UUID
     return [str(value) for value in found] == [key]

@@ -205,7 +205,7 @@ def _descriptors(settings: Settings) -> Iterator[CheckMessage]:
     most = descriptors.limit(is_hard=True)
     if most is not None and most < settings.max_connections:
         yield Warning(
-            f"MAX_CONNECTIONS is {settings.max_connections}, and this process may have "
+            f"MAX_CONNECTIONS is {settings.max_connections}, but this process may have "
             f"at most {most} file descriptors.",
             hint="Raise RLIMIT_NOFILE: LimitNOFILE in systemd, ulimit -n in a shell.",
             id="sync_streams.W009",

@@ -1,8 +1,8 @@
-"""File descriptors: how many this process may have, and a reserve for what must go on.
+"""File descriptors: the process's limit, and a reserve for what must keep working.
 
-Each socket takes one. Without any left a process cannot open a connection to Redis or
-PostgreSQL, nor answer who asks whether it lives. The kernel hands out the lowest free
-number, so a number at the top tells that all below are taken.
+Each socket takes one. With none left, a process cannot connect to Redis or PostgreSQL,
+nor answer a health check. The kernel hands out the lowest free number, so a number near
+the limit means that all below are taken.
 """
 
 import os
@@ -12,14 +12,14 @@ if sys.platform != "win32":
     import resource
 
 RESERVE = 64
-"""Descriptors that connections with an access token leave; a quarter of few."""
+"""Descriptors that authenticated connections leave free; a quarter of a low limit."""
 
 
 def limit(*, is_hard: bool = False) -> int | None:
-    """Return how many this process may have, or could be given; ``None``: any number.
+    """Return the limit of open descriptors; ``None``: there is none.
 
     Args:
-        is_hard: as far as the process may raise that by itself.
+        is_hard: return the hard limit, up to which a process may raise its own.
     """
     if sys.platform == "win32":
         return None
@@ -28,12 +28,12 @@ def limit(*, is_hard: bool = False) -> int | None:
 
 
 def reserve(most: int) -> int:
-    """Return how many of *most* are not for newcomers."""
+    """Return how many of *most* descriptors new connections must leave free."""
     return min(RESERVE, most // 4)
 
 
 def are_scarce() -> bool:
-    """Tell whether a newcomer would take of the reserve."""
+    """Return whether a new connection would use the reserve."""
     most = limit()
     if most is None:
         return False
@@ -46,9 +46,9 @@ def are_scarce() -> bool:
 
 
 def is_last(number: int) -> bool:
-    """Tell whether a socket has one of the last numbers, half of the reserve.
+    """Return whether a socket's number is in the last half of the reserve.
 
-    Sockets that are about to be told that there is no place for them take the rest.
+    The other half is for sockets that are told that the process is full.
     """
     most = limit()
     return most is not None and number >= most - reserve(most) // 2

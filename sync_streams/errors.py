@@ -147,7 +147,7 @@ class TokenMismatch(InvalidToken):
 
 
 class QuotaExceeded(SyncError):
-    """The account has as many Services, or Streams, as it may have."""
+    """The account has reached its maximum number of Services or Streams."""
 
     code, status, message = 20403, 403, "Forbidden"
 
@@ -202,8 +202,8 @@ class ServiceUnavailable(SyncError):
     def __init__(self, message: str = "", *, is_unpublished: bool = False) -> None:
         super().__init__(message)
         self.is_unpublished = is_unpublished
-        """Whether it is certain that no Message was published: another process may be
-        asked to publish it, and nobody gets it twice."""
+        """Whether the Message was certainly not published, so that retrying elsewhere
+        cannot deliver it twice."""
 
 
 class DataTooLarge(SyncError):

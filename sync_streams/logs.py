@@ -1,4 +1,4 @@
-"""Logs: the request's id in each line, and lines of JSON, for ``LOGGING``.
+"""Logs: request ids and JSON lines, for use in ``LOGGING``.
 
 ``docs/deployment.md`` shows how. Nothing here is used unless the settings name it.
 """
@@ -8,15 +8,14 @@ import logging
 import time
 
 REQUEST_ID = "sync_streams.request_id"
-"""Key in a request's ``META`` of the id that the response's header
-``Twilio-Request-Id`` has."""
+"""Key in a request's ``META`` of the id in the response's ``Twilio-Request-Id``."""
 
 
 class RequestIdFilter(logging.Filter):
     """Gives each record a ``request_id``: the request's, or ``-``."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass."""
+        """Add the id; no record is filtered out."""
         record.request_id = _request_id(record)
         return True
 
@@ -29,7 +28,7 @@ class JSONFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the record as a line of JSON."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         fields: dict[str, object] = {
             "time": f"{moment}.{int(record.msecs):03d}Z",
@@ -48,6 +47,6 @@ class JSONFormatter(logging.Formatter):
 
 
 def _request_id(record: logging.LogRecord) -> str:
-    # What other loggers attach as "request" need not be one of Django's.
+    # Other loggers may attach a "request" that is not Django's.
     meta = getattr(getattr(record, "request", None), "META", {})
     return str(meta.get(REQUEST_ID, "-"))

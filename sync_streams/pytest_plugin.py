@@ -1,4 +1,4 @@
-"""pytest's fixture for published Messages; pytest finds it by its entry point."""
+"""A pytest fixture for published Messages; pytest finds it by its entry point."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def published_messages() -> Iterator[list["Published"]]:
-    """What the test publishes, in order: ``[0].stream``, ``[0].message.data``."""
+    """Messages of the test, in order: ``[0].stream``, ``[0].message.data``."""
     # Django is not set up yet when pytest loads its plugins.
     with import_string("sync_streams.testing.capture_published")() as published:
         yield published

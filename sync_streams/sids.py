@@ -12,7 +12,7 @@ Prefix = Literal["AC", "IS", "TO", "TZ", "SK", "RQ"]
 """Account, Service, Stream, Message, API key, request."""
 
 NAME_DIGITS = 16
-"""Hex digits at the end of a named Stream's SID that its name determines."""
+"""Hex digits at the end of a named Stream's SID that depend on its name."""
 
 _SID = re.compile(r"[A-Z]{2}[a-f0-9]{32}")
 
@@ -33,18 +33,18 @@ def new_stream_sid() -> str:
 
 
 def new_named_stream_sid(service_sid: str, unique_name: str) -> str:
-    """Return a new SID of a Stream, half of which says what its name is.
+    """Return a new SID for a Stream, half of which is derived from its name.
 
-    Streams that have the name one after the other differ in the other half.
+    Successive Streams with the same name differ in the other half.
     """
     name = sha256(f"{service_sid}\n{unique_name}".encode()).hexdigest()
     return f"TO{token_hex(8)}{name[:NAME_DIGITS]}"
 
 
 def name_digits(sid: str) -> str:
-    """Return what all Streams of one unique name have in common.
+    """Return the digits that the SIDs of all Streams with one unique name share.
 
-    Of a Stream without a name, its own digits. Of a shorter text, the text.
+    For a Stream without a name, they are its own. A shorter text is returned unchanged.
     """
     return sid[-NAME_DIGITS:]
 

@@ -1,6 +1,7 @@
-"""Rates of Streams: which of them something happens to most often, just now.
+"""Stream rates: how often something happened to each Stream in the last seconds.
 
-For operators, not for limits: a bounded table, and an estimate over a sliding window.
+For operators, not for limits: the table is bounded, and the rates are estimates over a
+sliding window.
 """
 
 import time
@@ -13,21 +14,21 @@ MAX_STREAMS = 10_000
 
 
 class StreamRates:
-    """How often something happened to each Stream in the last seconds."""
+    """Counts events by Stream over a sliding window."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.forget()
 
     def forget(self) -> None:
-        """Count from nought; the lock is new, too, since a fork may have copied it."""
+        """Reset, with a new lock, as a fork may have copied one that was held."""
         self._lock = Lock()
         self._since = self._clock()
         self._previous: dict[str, int] = {}
         self._current: dict[str, int] = {}
 
     def note(self, stream_sid: str) -> None:
-        """Count one more."""
+        """Count an event."""
         with self._lock:
             self._turn()
             counts = self._current
@@ -37,10 +38,10 @@ class StreamRates:
                 counts[stream_sid] = 1
 
     def per_second(self) -> dict[str, float]:
-        """Return the rates of all Streams that have one.
+        """Return the rates of all Streams with events.
 
-        The window before counts as far as it still lies within the last
-        :data:`WINDOW_SECONDS`, as if its events had been spread evenly.
+        The previous window counts in proportion to its overlap with the last
+        :data:`WINDOW_SECONDS`, as if its events were evenly spread.
         """
         with self._lock:
             self._turn()

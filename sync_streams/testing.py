@@ -125,10 +125,10 @@ def capture_published() -> Iterator[list[Published]]:
 
 
 class PublishedMixin(SimpleTestCase):
-    """For a ``TestCase`` of Django's: collects what each test publishes.
+    """For a Django ``TestCase``: collects the Messages that each test publishes.
 
-    A ``TestCase`` never commits, so what is to be published on commit is published as
-    its block ends: ``with self.captureOnCommitCallbacks(execute=True)``. Example::
+    A ``TestCase`` never commits. To publish what waits for the commit, use
+    ``with self.captureOnCommitCallbacks(execute=True)``. Example::
 
         class OrderTest(PublishedMixin, TestCase):
             streams = ("orders",)
@@ -140,10 +140,10 @@ class PublishedMixin(SimpleTestCase):
     """
 
     streams: tuple[str, ...] = ()
-    """Unique names of Streams that each test finds, in the Service ``default``."""
+    """Unique names of Streams created for each test, in the Service ``default``."""
 
     published: list[Published]
-    """What was published, in order."""
+    """The published Messages, in order."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -1,6 +1,6 @@
-"""The busiest Streams over all processes, with whose they are.
+"""The busiest Streams over all processes, with their accounts and Services.
 
-For a page of your own, or a script; ``manage.py sync_top`` shows the same::
+For your own page or script; ``manage.py sync_top`` shows the same::
 
     for row in top("refused", limit=5):
         print(row.account_sid, row.unique_name, row.refused)
@@ -21,30 +21,30 @@ class Row:
 
     stream_sid: str
     unique_name: str
-    """Empty: it has none, or it has been removed."""
+    """Empty if it has none, or was removed."""
 
     service_sid: str
     account_sid: str
     published: float
-    """Messages a second, over about the last 5 s."""
+    """Messages per second, over about the last 5 s."""
 
     subscribers: int
     refused: float
-    """Messages a second refused for the Stream's rate (54009)."""
+    """Messages per second rejected by the rate limit (54009)."""
 
     dropped: float
-    """Messages a second that slow subscribers were not sent, added up over them."""
+    """Messages per second dropped for slow subscribers, summed over them."""
 
 
 def top(order: Order = "published", *, limit: int = 20) -> list[Row]:
     """Return the busiest Streams, the busiest first.
 
-    Takes about half a second: every process is asked. One that does not answer within
+    Takes about half a second, as every process is asked. One that does not reply within
     a quarter of a second is not counted.
 
     Args:
-        order: what to sort by.
-        limit: how many Streams, at most.
+        order: the figure to sort by.
+        limit: maximum number of Streams.
 
     Raises:
         ServiceUnavailable: 20503, the channel layer failed.

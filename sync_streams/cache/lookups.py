@@ -123,7 +123,7 @@ def cached_service(account_sid: str, ref: str) -> Service | None:
 
 
 def last_service(account_sid: str, ref: str) -> Service | None:
-    """Return the Service that was fetched last: while the database does not answer."""
+    """Return the last cached Service, for when the database does not respond."""
     service, _ = _services.get((account_sid, ref), (None, 0.0))
     return service if _state.is_told() else None
 
@@ -152,7 +152,7 @@ def cached_stream(service_sid: str, ref: str) -> Stream | None:
 
 
 def last_stream(service_sid: str, ref: str) -> Stream | None:
-    """Return the live Stream that was fetched last: as :func:`last_service`."""
+    """Return the last cached live Stream; see :func:`last_service`."""
     return _streams.get(service_sid, ref) if _state.is_told() else None
 
 

@@ -25,8 +25,8 @@ class Actor:
     """Whether the Stream's TTL expired, so that nobody did it."""
 
     transport: str = "python"
-    """The transport: ``rest``, ``websocket`` or ``twilsock``; ``python`` for the host
-    project's own code and the admin."""
+    """The transport: ``rest``, ``websocket``, ``twilsock`` or ``sse``; ``python`` for
+    the host project's own code and the admin."""
 
     @property
     def is_trusted(self) -> bool:

@@ -61,7 +61,7 @@ async def aobtain_stream(
     """Return the live Stream of that unique name; create it if there is none.
 
     Raises:
-        SyncError: as of :func:`obtain_stream`.
+        SyncError: as :func:`obtain_stream`.
         ServiceUnavailable: 20503, the database did not answer in time.
     """
     try:
@@ -79,7 +79,7 @@ async def _find_in_time(
         async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
             return await run(find, *args, **kwargs)
     except TimeoutError as error:
-        # It may wait as long for a connection, and would then return what was kept.
+        # It may still be waiting for a database connection: use the cached object.
         if kept is None:
             raise ServiceUnavailable from error
         return kept

@@ -1,8 +1,8 @@
-"""How many Services and Streams one account may have.
+"""Quotas: how many Services and Streams an account may have.
 
-Each is checked in the transaction that has just created one more, so that a name which
-is taken is told first. Accounts that create several in the same moment may get a few
-more than that: a lock over the account would make every creation wait.
+They are checked in the transaction that has just created one, so that the error for a
+taken name comes first. Simultaneous creations may exceed a quota by a few: a lock on
+the account would make every creation wait.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def check_services(account_sid: str) -> None:
         QuotaExceeded: 20403, the account has ``max_services_per_account``.
     """
     if limit := get_settings().max_services_per_account:
-        # "default" is the server's own.
+        # "default" is created by the server and not counted.
         own = Service.objects.using(written_alias()).filter(account_sid=account_sid)
         _check(own.exclude(unique_name=DEFAULT_SERVICE), limit, "Services")
 
@@ -39,6 +39,6 @@ def check_streams(account_sid: str) -> None:
 
 
 def _check(found: QuerySet[Any], limit: int, what: str) -> None:
-    # Counting ends where it is known.
+    # Stop counting at the first row above the limit.
     if found.order_by()[limit : limit + 1].exists():
         raise QuotaExceeded(f"Too many {what} of this account")

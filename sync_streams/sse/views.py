@@ -85,16 +85,15 @@ async def event_stream(  # noqa: PLR0913 - options of a host project's, by keywo
 @without_transaction
 @login_not_required
 async def session_events(request: HttpRequest, stream: str) -> HttpResponseBase:
-    """Answer a logged-in user with the events of a Stream, if ``AUTHORIZE`` allows it.
+    """Return a response with a Stream's events to a logged-in user.
 
-    A view to be routed as it is; the template tag ``stream_events`` looks for its
-    name::
+    Route this view as it is; the template tag ``stream_events`` looks for its name::
 
         path("events/<path:stream>/", session_events, name="stream-events")
 
-    The user is the identity that ``AUTHORIZE`` is asked about. Where that is set and
-    allows to create the Stream, it is created if need be. Errors are those of
-    :func:`event_stream`, and 403/54007 if the function refuses.
+    ``AUTHORIZE``, if set, is called with the user as the identity. If it allows
+    creating the Stream, a missing one is created. Errors are those of
+    :func:`event_stream`, and 403/54007 if the function denies access.
     """
     try:
         user = await _user_name(request)
@@ -135,11 +134,11 @@ async def stream_events(
 
 
 async def _find_for(user: str, service: Service, name: str) -> Stream:
-    # Not trusted, as no bearer of an access token is.
+    # With a connection_id the actor is not trusted, like holders of access tokens.
     actor = Actor(user, connection_id="session", transport="sse")
     if get_settings().authorize:
         found = await operations.aobtain_stream(service, name, actor=actor)
-    else:  # or everybody could fill the database by visiting addresses
+    else:  # otherwise anyone could fill the database by visiting URLs
         found = await operations.afind_stream(service, name)
     await aauthorize(actor, "subscribe", found)
     return found

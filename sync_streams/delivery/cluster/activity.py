@@ -1,4 +1,4 @@
-"""Activity: which Streams are busiest now, over all processes."""
+"""Activity: the busiest Streams at present, over all processes."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from . import stats, survey
 ASKED = "activity.asked"
 
 MAX_STREAMS = 200
-"""Streams that one process names for each order."""
+"""Streams that one process reports for each order."""
 
 Order = Literal["published", "subscribers", "refused", "dropped"]
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -23,26 +23,26 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 
 @dataclass(slots=True)
 class Activity:
-    """What happens on one Stream, over all processes."""
+    """Activity on one Stream, over all processes."""
 
     published: float = 0
-    """Messages published a second, over about the last 5 s."""
+    """Messages published per second, over about the last 5 s."""
 
     refused: float = 0
-    """Messages refused a second for the Stream's rate (54009)."""
+    """Messages per second rejected by the rate limit (54009)."""
 
     dropped: float = 0
-    """Messages a second that slow subscribers were not sent, added up over them."""
+    """Messages per second dropped for slow subscribers, summed over them."""
 
     subscribers: int = 0
-    """Connections subscribed now."""
+    """Number of subscribed connections."""
 
 
 async def abusiest(order: Order, limit: int) -> dict[str, Activity]:
     """Return the busiest Streams by SID, the busiest first.
 
-    Takes twice :data:`.survey.GATHER_SECONDS`. A Stream with a place among the first
-    :data:`MAX_STREAMS` of no process may be missing.
+    Takes twice :data:`.survey.GATHER_SECONDS`. A Stream that is not among the first
+    :data:`MAX_STREAMS` of any process may be missing.
 
     Raises:
         ServiceUnavailable: 20503, the channel layer failed.
@@ -58,7 +58,7 @@ async def abusiest(order: Order, limit: int) -> dict[str, Activity]:
             one.dropped += dropped
             one.subscribers += subscribers
     first = nlargest(limit, found, key=lambda sid: getattr(found[sid], order))
-    # Others than those that named a Stream have subscribers, too.
+    # Processes that did not report a Stream may have subscribers, too.
     subscribers = (await stats.aask(first)).subscribers if first else {}
     for stream_sid in first:
         found[stream_sid].subscribers = subscribers.get(stream_sid, 0)

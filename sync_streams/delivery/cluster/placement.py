@@ -1,7 +1,7 @@
-"""SIDs that keep the Streams of one name on one Redis server.
+"""Placement: SIDs that keep all Streams of one name on the same Redis server.
 
-Our layer counts a Stream's rate on the server of its group. Where there are several
-servers, the whole SID decides which one that is; on a cluster, its name does.
+Our layer counts a Stream's rate on the server of its group. With several servers, the
+whole SID decides which one that is; on a cluster, the unique name does.
 """
 
 from channels.layers import get_channel_layer
@@ -13,10 +13,10 @@ from .servers import server_of
 
 
 def new_sid_of_name(service_sid: str, unique_name: str) -> str:
-    """Return a new SID of a Stream whose rate is counted where that of its name is."""
+    """Return a new SID for a Stream on the same server as its name's rate."""
     layer = get_channel_layer()
     while True:
-        # As many draws as there are servers, on average.
+        # On average this takes as many attempts as there are servers.
         sid = new_named_stream_sid(service_sid, unique_name)
         home = server_of(layer, stream_group(name_digits(sid)))
         if server_of(layer, stream_group(sid)) == home:
