@@ -117,7 +117,7 @@ class Deployment:
     def request(
         self, method: str, path: str, *, origin: str = "", **data: str
     ) -> requests.Response:
-        """Ask nginx, or whoever is at another origin."""
+        """Send a request to nginx, or to another origin."""
         return requests.request(
             method,
             (origin or self.origin) + path,

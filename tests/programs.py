@@ -105,7 +105,7 @@ class Program:
                 self._printed.set()
                 if ready in line:
                     self._ready.set()
-        self._ready.set()  # it ended: nobody needs to wait any longer
+        self._ready.set()  # it ended, so stop waiting
         self._printed.set()
 
 
@@ -192,11 +192,11 @@ class RedisServer:
         self._program.stop(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Let it answer nobody any more; the kernel still takes what is sent."""
+        """Stop it from responding; the kernel still accepts data."""
         self._program.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let it continue."""
         self._program.process.send_signal(signal.SIGCONT)
 
 

@@ -18,7 +18,7 @@ SECRETS = frozenset(
 
 
 class Watch(logging.Handler):
-    """Keeps each line that tells what nobody should read."""
+    """Keeps each line that reveals a secret."""
 
     def __init__(self, *others: str) -> None:
         super().__init__(logging.DEBUG)

@@ -1,4 +1,4 @@
-"""The README, executed: what it says to type works as it says."""
+"""The README, executed: its commands work as described."""
 
 import json
 import os
@@ -137,7 +137,7 @@ async def test_a_browser_subscribes(
 
 
 async def heard(page: Page, site: DemoSite) -> object:
-    """Publish until the page hears of it: before it subscribes, Messages are lost."""
+    """Publish until the page receives one: Messages before it subscribes are lost."""
     for _ in range(WAIT_SECONDS):
         rest(site, "/default/Streams/demo/Messages", Data=json.dumps(HELLO))
         with suppress(PlaywrightTimeout):

@@ -31,7 +31,7 @@ def run(length: float = 1.0) -> list[Look]:
 
 
 def gaining(looks: list[Look], mb_an_hour: float) -> list[Look]:
-    """Let the second worker gain memory, and both come and go by half a MB."""
+    """Make the second worker gain memory, and both fluctuate by half a MB."""
     return [
         replace(
             one,

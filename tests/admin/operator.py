@@ -70,7 +70,7 @@ class Operator:
         return match[1]
 
     def subscribers(self, stream_sid: str) -> int:
-        """Return what the list's script is told of a Stream."""
+        """Return the data that the list's script gets for a Stream."""
         url = f"sync_streams/stream/occupancy/?sid={stream_sid}"
         count: int = self.get(url).json()[stream_sid]
         return count

@@ -42,7 +42,7 @@ async def operator(embedded: DemoSite) -> Operator:
 
 @pytest.fixture
 async def crowd(embedded: DemoSite) -> AsyncIterator[dict[str, Socket]]:
-    """Two of a kind and a hostile one, of whom one is subscribed."""
+    """Two ordinary connections and a hostile one; one of them is subscribed."""
     names = ("crowd-alice", "crowd-bob", HOSTILE)
     sockets = {name: Socket(embedded, name) for name in names}
     async with sockets["crowd-alice"], sockets["crowd-bob"], sockets[HOSTILE]:

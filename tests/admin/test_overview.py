@@ -138,9 +138,9 @@ def test_processes_page_shows_late_and_silent_ones(
         processes={
             "late:1": {**figures, "answered_ms": 700, "serving": 1},
             "fresh:1": {**figures, "answered_ms": 3},
-            "deaf:1": {**figures, "answered_ms": 3, "unreachable": 1},
+            "unreachable:1": {**figures, "answered_ms": 3, "unreachable": 1},
         },
-        versions={"late:1": "0.1", "fresh:1": "0.2<b>", "deaf:1": "0.1"},
+        versions={"late:1": "0.1", "fresh:1": "0.2<b>", "unreachable:1": "0.1"},
         silent={"gone:1": 42},
     )
     monkeypatch.setattr(stats, "ask", lambda *_, **__: found)

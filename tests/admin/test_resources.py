@@ -219,11 +219,11 @@ def test_ttl_is_set_and_cleared(admin: Client, stream: Stream) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("road", ["delete view", "action"])
+@pytest.mark.parametrize("way", ["delete view", "action"])
 def test_removal_of_a_stream_is_announced(
-    admin: Client, stream: Stream, removed: list[str], road: str
+    admin: Client, stream: Stream, removed: list[str], way: str
 ) -> None:
-    if road == "action":
+    if way == "action":
         fields = {"action": "delete_selected", "_selected_action": stream.sid}
         answer = admin.post(STREAMS, {**fields, "post": "yes"})
     else:

@@ -62,13 +62,13 @@ async def _unreachable(*_: object) -> None:
 
 @pytest.fixture
 def django() -> Application:
-    """Django's road: its handler, the site's middleware, the view."""
+    """The path through Django: its handler, the site's middleware, the view."""
     return get_asgi_application()
 
 
 @pytest.fixture
 async def news(service: Service) -> AsyncIterator[Service]:
-    """The default Service, with the Stream ``news``, whose rate nobody reaches."""
+    """The default Service with the Stream ``news``, whose rate is never reached."""
     lookups.forget_all()
     create = sync_to_async(operations.create_stream)
     await create(service, unique_name="news")
@@ -78,7 +78,7 @@ async def news(service: Service) -> AsyncIterator[Service]:
 
 
 async def both(django: Application, request: Request) -> Answer:
-    """Ask both roads, the endpoint twice, and compare; return the answer."""
+    """Send it to Django and twice to the endpoint, compare, and return the response."""
     endpoint = PublishEndpoint(_unreachable)
     expected = await ask(django, request)
     for _ in range(2):  # the second time what was looked up is at hand
@@ -455,7 +455,7 @@ async def test_failures_are_logged_as_django_logs_them(
 
 
 async def _start() -> list[str]:
-    """Let a server announce its start and its end; return what it is told."""
+    """Run a server's lifespan from startup to shutdown; return the replies."""
     events = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
     told: list[str] = []
 

@@ -27,7 +27,7 @@ TICK = 1 / 1024
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until it is advanced."""
 
     def __init__(self) -> None:
         self.now = 1_000.0

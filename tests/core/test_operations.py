@@ -34,7 +34,7 @@ MISSING_SID = "TO" + "0" * 32
 DEAF_LAYER = {"default": {"BACKEND": "tests.core.layers.FailingLayer"}}
 
 
-def lapse(stream: Stream, ago: timedelta = timedelta(microseconds=1)) -> None:
+def expire(stream: Stream, ago: timedelta = timedelta(microseconds=1)) -> None:
     Stream.objects.filter(sid=stream.sid).update(date_expires=timezone.now() - ago)
 
 
@@ -115,7 +115,7 @@ def test_a_sid_that_is_not_there_is_not_found(service: Service) -> None:
 
 
 def test_an_expired_stream_is_gone_at_once(service: Service, stream: Stream) -> None:
-    lapse(stream)
+    expire(stream)
 
     for ref, error in [("news", UniqueNameNotFound), (stream.sid, StreamNotFound)]:
         with pytest.raises(error):
@@ -132,7 +132,7 @@ def test_an_expired_stream_is_gone_at_once(service: Service, stream: Stream) -> 
 def test_the_name_of_an_expired_stream_is_free(
     service: Service, stream: Stream, heard: Heard
 ) -> None:
-    lapse(stream)
+    expire(stream)
 
     again = operations.create_stream(service, unique_name="news")
 

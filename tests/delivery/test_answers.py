@@ -9,7 +9,7 @@ from sync_streams.delivery.outbox.acknowledgements import Acknowledgements
 
 @pytest.fixture
 def acknowledgements() -> Acknowledgements:
-    """Three frames of 100 bytes on their way: two with a Message, one with four."""
+    """Three frames of 100 bytes in flight: two with one Message, one with four."""
     acknowledgements = Acknowledgements()
     acknowledgements.expect("a", 100, 1)
     acknowledgements.expect("b", 200, 1)

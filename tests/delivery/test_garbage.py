@@ -16,7 +16,7 @@ OURS = (10_000, 10, 10)
 
 @pytest.fixture(autouse=True)
 def threshold() -> Iterator[None]:
-    """Begin with Python's own threshold."""
+    """Start with Python's own threshold."""
     before = gc.get_threshold()
     gc.set_threshold(*PYTHONS)
     yield

@@ -90,7 +90,7 @@ async def publish(stream_sid: str, number: int, origin: str | None = None) -> No
 
 
 async def until(condition: Callable[[], object], within: float = 5) -> None:
-    """Wait until it holds: for what nobody announces."""
+    """Wait until a condition holds that has no notification."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 (nobody announces it)
             await asyncio.sleep(0.005)
@@ -125,7 +125,7 @@ async def test_no_one_receives_messages_of_another_stream(hub: Hub) -> None:
 
 
 class Publisher:
-    """Publishes numbers without pause until it is told to stop."""
+    """Publishes numbers continuously until it is stopped."""
 
     def __init__(self, stream_sid: str) -> None:
         self.stream_sid = stream_sid
@@ -699,7 +699,7 @@ async def test_a_hub_whose_receiver_was_cancelled_receives_again() -> None:
 
 
 def gap_of(stream_sid: str) -> dict[str, Any]:
-    """Return the frame that tells of a loss whose size nobody knows."""
+    """Return the gap frame of a loss of unknown size."""
     return {"type": "gap", "stream_sid": stream_sid, "dropped": None}
 
 

@@ -129,7 +129,7 @@ class Reader:
 
 
 def small_buffer(port: int) -> socket.socket:
-    """Return a connected socket that takes little while nobody reads."""
+    """Return a connected socket with small buffers."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
     sock.connect(("127.0.0.1", port))
@@ -206,7 +206,7 @@ async def test_a_stalled_reader_is_ended_and_costs_the_others_nothing(
         reader = Reader(healthy)
         await asyncio.gather(reader.read_all(), reader.flood(publisher))
         grown = server.memory_bytes - before
-        await asyncio.sleep(2)  # the stalled one has nothing to hear
+        await asyncio.sleep(2)  # nothing is sent to the stalled one
         frames, code = await read_to_the_end(stalled)
 
     assert reader.numbers == list(range(MESSAGES))
@@ -237,7 +237,7 @@ async def test_a_reader_of_a_few_bytes_a_second_is_ended_too(server: Server) -> 
         await asyncio.gather(reader.read_all(), reader.flood(publisher))
         grown = server.memory_bytes - before
         with suppress(ConnectionClosed):
-            while not way.ended.is_set():  # whoever only listens may hear of it late
+            while not way.ended.is_set():  # a client that only reads may notice it late
                 await trickling.send('{"type":"ping"}')
                 await asyncio.sleep(0.2)
 

@@ -42,7 +42,7 @@ class Figures:
 
     @property
     def lost(self) -> set[int]:
-        """Messages that were accepted and not heard."""
+        """Messages that were accepted but not received."""
         return self.accepted.keys() - self.heard.keys()
 
     def percentile_ms(self, share: float) -> int:
@@ -59,7 +59,7 @@ class Healthy:
         self.figures = Figures()
 
     async def live_through(self, other: Awaitable[Any], pid: int) -> Figures:
-        """Publish and hear while something else goes on; then wait for the last."""
+        """Publish and receive while something else runs; then wait for the last."""
         headers = {"Authorization": aiohttp.encode_basic_auth(*self._login)}
         async with (
             aiohttp.ClientSession(headers=headers) as self._http,

@@ -32,7 +32,7 @@ class Site:
     def request(
         self, *events: dict[str, Any], address: str = "a"
     ) -> "asyncio.Task[list[Any]]":
-        """Begin a request; returns what it is answered."""
+        """Start a request; return its response."""
         sent: list[Any] = []
         coming = iter(events or [{"type": "http.request", "body": b""}])
 

@@ -51,7 +51,7 @@ def several(messages: list[bytes]) -> st.SearchStrategy[bytes]:
 
 
 def is_ended(port: int, data: bytes) -> bool:
-    """Send and say that this was all; tell whether the server ends the connection."""
+    """Send data and EOF; tell whether the server ends the connection."""
     with socket.create_connection(("127.0.0.1", port), SECONDS) as client:
         try:
             client.sendall(data)

@@ -20,7 +20,7 @@ TURNED_AWAY_SECONDS = 1
 
 
 class Crowd:
-    """Clients that come back when they are told to, until each is connected."""
+    """Clients that reconnect when they are asked to, until each is connected."""
 
     def __init__(self, base_url: str, size: int) -> None:
         self.port = int(urlsplit(base_url).port or 0)
@@ -30,7 +30,7 @@ class Crowd:
         self.somebody_refused = asyncio.Event()
         self.connected = 0
         self.refused = 0
-        """Times that a client heard 20429 and then when to come back."""
+        """Times that a client received 20429 and then when to reconnect."""
         self.turned_away = 0
         """Times that a client was answered no handshake, but an error."""
         self.cut = 0
@@ -39,7 +39,7 @@ class Crowd:
         self._members = [Member(self) for _ in range(size)]
 
     async def come(self) -> None:
-        """Connect everybody at once."""
+        """Connect all clients at once."""
         for member in self._members:
             member.come()
         await self.everybody.wait()

@@ -48,7 +48,7 @@ class Gate:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def close(self) -> None:
-        """Let nobody in any more and break every connection."""
+        """Refuse new connections and break the existing ones."""
         self._server.close()
         for writer in self._writers:
             writer.transport.abort()

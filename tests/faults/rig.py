@@ -24,7 +24,7 @@ WAIT_SECONDS = 30
 MAX_DUE = 10
 """Answers that a publisher waits for at a time."""
 PAUSE_SECONDS = 0.1, 0.5
-"""How long a client whose connection broke waits before it comes back."""
+"""How long a client with a broken connection waits before it reconnects."""
 
 
 def authorization() -> dict[str, str]:
@@ -46,18 +46,18 @@ class Span:
 
     subscribed: dict[str, float] = field(default_factory=dict)
     gaps: dict[str, list[float]] = field(default_factory=dict)
-    """When it was told that Messages may have been lost."""
+    """When it was notified that Messages may have been lost."""
     is_over: bool = False
 
     def is_untold(self, sid: str, missed_at: float) -> bool:
-        """Tell whether a loss was left unsaid: by a gap, or by the connection's end."""
+        """Tell whether neither a gap nor the connection's end has reported a loss."""
         if self.is_over or self.subscribed.get(sid, math.inf) > missed_at:
             return False
         return not any(gap > missed_at for gap in self.gaps.get(sid, ()))
 
 
 class Subscriber:
-    """A client of the JSON socket that comes back whenever it is sent away or cut."""
+    """A JSON socket client that reconnects whenever it is closed or cut off."""
 
     def __init__(self, base_url: str, *streams: str) -> None:
         self._url = base_url.replace("http", "ws", 1) + "/v1/websocket"
@@ -268,7 +268,7 @@ class Losses:
 
 
 async def account_for(publisher: Publisher, *subscribers: Subscriber) -> Losses:
-    """Wait until each accepted Message has arrived or its loss has been told.
+    """Wait until each accepted Message has arrived or its loss has been reported.
 
     Messages to Streams that a subscriber did not ask for do not concern it.
     """
@@ -291,7 +291,7 @@ def missed(publisher: Publisher, one: Subscriber) -> list[Attempt]:
 
 
 def untold(publisher: Publisher, one: Subscriber) -> list[Attempt]:
-    """Return the Messages that a connected subscriber missed without being told."""
+    """Return the Messages that a connected subscriber missed without notice."""
     return [
         attempt
         for attempt in missed(publisher, one)

@@ -29,7 +29,7 @@ class Scene:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until_delivered(self, since: float) -> float:
-        """Wait until each subscriber hears something sent later; return the latest."""
+        """Wait until each subscriber receives a later Message; return the last time."""
         firsts = []
         for one in self.subscribers:
             await one.until(lambda one=one: self._heard(one, since))  # type: ignore[misc]

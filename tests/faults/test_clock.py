@@ -72,7 +72,7 @@ async def jump(clock: Clock, worker: Worker, hours: int) -> None:
 
 
 async def answer_to_a_token(worker: Worker) -> Any:
-    """Return the answer to a token that is good for an hour from now."""
+    """Return the reply to a token that is valid for an hour from now."""
     url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
     async with connect(url) as connection:
         first = {"type": "connect", "id": 1, "token": new_token("bob")}
@@ -128,7 +128,7 @@ async def test_sockets_and_rates_outlive_a_jump(
 
     assert here.lost == there.lost == 0
     assert len(accepted) == len(publisher.attempts)
-    # Tokens, as Streams with a TTL, live by the wall clock of whoever is asked.
+    # Tokens, like Streams with a TTL, expire by the wall clock of the process asked.
     assert answers == [TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, "connected"]
     figures(
         f"clock of one of two workers jumps {HOURS} h ahead, then {HOURS} h behind",

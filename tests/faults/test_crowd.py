@@ -100,7 +100,7 @@ async def test_clients_beyond_the_file_limit_are_refused_and_disturb_no_one(
         crowd = Crowd(worker.base_url, MANY_CLIENTS)
         coming = asyncio.create_task(crowd.come())
         await asyncio.wait_for(crowd.somebody_refused.wait(), BOUND_SECONDS)
-        # Redis has to be reached anew, with what newcomers leave.
+        # Redis must be reconnected with the capacity that new clients leave.
         await asyncio.to_thread(redis_server.kill)
         await asyncio.to_thread(redis_server.start)
         full = time.monotonic()

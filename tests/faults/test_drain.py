@@ -80,7 +80,7 @@ async def is_refused(base_url: str) -> bool:
 
 
 def check_words(listeners: list[Listener], sessions: list[Session]) -> list[float]:
-    """Check what everybody was told; return when the clients are to come back."""
+    """Check each client's notices; return when the clients are to reconnect."""
     assert {one.last["type"] for one in listeners} == {"closing"}
     pauses = sorted(one.last["reconnect_after"] for one in listeners)
     # At once: what spreads them is when each is closed.

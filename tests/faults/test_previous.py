@@ -91,7 +91,7 @@ async def test_workers_of_both_releases_deliver_each_others_messages(
 
 
 async def check_both_ways(old: Worker, new: Worker) -> None:
-    """Publish at each of two workers; both subscribers hear everything."""
+    """Publish at each of two workers; both subscribers receive everything."""
     async with (
         Subscriber(old.base_url, "demo") as at_old,
         Subscriber(new.base_url, "demo") as at_new,

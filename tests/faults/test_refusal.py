@@ -19,7 +19,7 @@ pytestmark = pytest.mark.redis
 
 IN_A_ROW, IN_A_ROW_RATE = 200, 29
 TIMES = 3
-"""Publishes on each road, one after the other."""
+"""Publishes on each transport, one after the other."""
 
 UNAVAILABLE = (503, 20503)
 BY_JSON, BY_TWILSOCK = -1, -2
@@ -47,7 +47,7 @@ async def over_rest(publisher: Publisher, sid: str) -> Answer:
     return attempt.status, attempt.code
 
 
-class Roads:
+class Transports:
     """One client of each protocol, publishing to the same Stream."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Roads:
         self.slowest = 0.0
 
     async def publish(self) -> set[Answer]:
-        """Publish on each road at once and return what was answered."""
+        """Publish on each transport at once and return what was answered."""
         began = time.monotonic()
         message = {"stream": self._sid, "data": {"n": BY_JSON}}
         answers = await asyncio.gather(
@@ -91,18 +91,18 @@ async def test_nothing_is_accepted_that_no_one_will_receive(
         Subscriber(worker.base_url, sid) as subscriber,
     ):
         await over_json(connection, "connect", token=new_token("alice"))
-        roads = Roads(sid, publisher, connection, session)
-        assert await roads.publish() == {(201, None)}
+        transports = Transports(sid, publisher, connection, session)
+        assert await transports.publish() == {(201, None)}
 
         is_killed = fault == "killed"
-        roads.slowest = 0
+        transports.slowest = 0
         await asyncio.to_thread(redis_server.kill if is_killed else redis_server.freeze)
-        answers = [await roads.publish() for _ in range(TIMES)]
+        answers = [await transports.publish() for _ in range(TIMES)]
         subscription = await over_json(connection, "subscribe", stream="demo")
-        slowest = roads.slowest
+        slowest = transports.slowest
         await asyncio.to_thread(redis_server.start if is_killed else redis_server.thaw)
         while max(subscriber.received) <= TIMES:
-            await roads.publish()
+            await transports.publish()
         losses = await account_for(publisher, subscriber)
 
     assert answers == [{UNAVAILABLE}] * TIMES

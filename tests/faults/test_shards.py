@@ -34,7 +34,7 @@ async def publish_to_all(publisher: Publisher, sids: list[str]) -> list[Attempt]
 async def until_all_deliver(
     publisher: Publisher, sids: list[str], *subscribers: Subscriber
 ) -> float:
-    """Publish to each Stream until everybody hears from all; return the moment."""
+    """Publish to each Stream until all subscribers receive all; return the time."""
     first, everything = len(publisher.attempts), set(range(STREAMS))
 
     def heard(one: Subscriber) -> set[int]:
@@ -48,7 +48,7 @@ async def until_all_deliver(
 
 
 async def all_arrive(attempts: list[Attempt], *subscribers: Subscriber) -> None:
-    """Wait until everybody has what was accepted."""
+    """Wait until all subscribers have every accepted Message."""
     numbers = {one.number for one in attempts if one.status == 201}
     for one in subscribers:
         await one.until(lambda one=one: numbers <= set(one.received))  # type: ignore[misc]

@@ -26,7 +26,7 @@ def workers(redis_server: RedisServer, start_worker: StartWorker) -> list[Worker
 
 
 async def all_hear(clients: list[Subscriber], publisher: Publisher) -> float:
-    """Wait until everybody hears what was published from now on; return the time."""
+    """Wait until all subscribers receive new Messages; return the time."""
     first = len(publisher.attempts)
     for one in clients:
         await one.until(lambda one=one: max(one.received, default=-1) >= first)  # type: ignore[misc]

@@ -31,7 +31,7 @@ frontend site
 
 
 class Worker:
-    """One process of the demo site under uvicorn; it comes back on the same port."""
+    """One process of the demo site under uvicorn; it restarts on the same port."""
 
     def __init__(self, data_dir: Path, **environ: str) -> None:
         settings = {"DRAIN_SECONDS": 1, "PROBE_SECONDS": 0.5, "CACHE_SECONDS": 1}

@@ -33,7 +33,7 @@ def with_middleware(first: str, *last: str) -> list[str]:
 
 
 def atomic_requests() -> dict[str, Any]:
-    """Let each request be a transaction."""
+    """Run each request in a transaction."""
     return {"DATABASES": {"default": {**SQLITE, "ATOMIC_REQUESTS": True}}}
 
 

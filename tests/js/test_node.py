@@ -36,7 +36,7 @@ class Client:
         self.heard: list[dict[str, Any]] = []
 
     async def tell(self, action: str, **fields: object) -> None:
-        """Let the client do something."""
+        """Make the client do something."""
         assert self.process.stdin is not None
         line = json.dumps({"action": action, **fields})
         self.process.stdin.write(f"{line}\n".encode())

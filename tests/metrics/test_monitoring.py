@@ -118,7 +118,7 @@ IMPLIED = {"SyncStreamsDescriptors": {"SyncStreamsFullSoon"}}
 """Alerts that may fire beside another."""
 
 ABSENT = "webhooks|given_up"
-"""Counters that begin with an event of which this site has none."""
+"""Counters that start with an event that does not occur on this site."""
 
 
 def rules() -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ class Scrape:
 
     @property
     def processes(self) -> set[str]:
-        """Process ids of all that the answer tells of."""
+        """Ids of all processes in the response."""
         return set(self.by_process("info"))
 
     def by_process(self, name: str, **labels: str) -> Counter[str]:
@@ -100,7 +100,7 @@ class Client:
         self._stream = stream
         self._socket: ClientConnection
         self.gaps = 0
-        """How many gaps it was told of."""
+        """Number of gaps it received."""
 
     def __enter__(self) -> Self:
         self._socket = self._connecting.__enter__()

@@ -25,7 +25,7 @@ HERE = Destination(url="", service="default", account_sid=ACCOUNT_SID)
 
 
 def child(answers: Any) -> None:
-    """Tell what is left of the parent, and publish by both roads."""
+    """Report what is left of the parent, and publish in both ways."""
     service = lookups.cached_service(ACCOUNT_SID, "default")
     answers.put((is_receiving(), service, len(sockets)))
     publish("orders", {"from": "child"})

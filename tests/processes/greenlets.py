@@ -71,7 +71,7 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def tick(ticks: list[float]) -> None:
-    """Count for ever."""
+    """Count forever."""
     while True:
         ticks.append(time.monotonic())
         sleep(0.01)

@@ -63,7 +63,7 @@ def test_child_forked_from_a_server_publishes_and_inherits_nothing(
         "child",
         "loop of the child",
         "parent, again",
-        # It is told of no changes, has no cached Service, and no connection.
+        # It receives no change notices and has no cached Service and no connections.
         "default (False, None, 0) published",
     ]
 
@@ -90,7 +90,7 @@ def test_process_that_only_publishes_keeps_what_it_has_looked_up(
         "second: 2",
         "third: 2",
         "fourth: 0",
-        # It tells operators that it serves no connections.
+        # It reports to operators that it serves no connections.
         "serving: [0]",
         "removed: 54300",
     ]

@@ -21,13 +21,13 @@ async def publish(layer: RedisChannelLayer, number: int = 0) -> float:
 
 
 async def until(condition: Callable[[], object], within: float = 10) -> None:
-    """Wait until it holds: for what nobody announces."""
+    """Wait until a condition holds that has no notification."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - nobody announces it
             await asyncio.sleep(0.005)
 
 
-class Ear:
+class Subscriber:
     """Collects the numbers that a group is sent."""
 
     def __init__(self, layer: RedisChannelLayer, *groups: str) -> None:
@@ -36,7 +36,7 @@ class Ear:
         self.channel = ""
         self._task: asyncio.Task[Any]
 
-    async def __aenter__(self) -> "Ear":
+    async def __aenter__(self) -> "Subscriber":
         self.channel = await self._layer.new_channel()
         for group in self._groups:
             await self._layer.group_add(group, self.channel)

@@ -19,7 +19,7 @@ from tests.faults.sentinel import Guarded
 from tests.overrides import sync_settings
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import Ear, publish
+from tests.redis.listening import Subscriber, publish
 from tests.redis.servers import Cluster, TlsServer, UnixServer
 
 pytestmark = pytest.mark.redis
@@ -40,11 +40,11 @@ def unix(tmp_path: Path) -> Iterator[UnixServer]:
 
 
 async def works(url: str, new_layer: NewLayer) -> None:
-    """Publish and hear at an address, and count beside the layer."""
+    """Publish and receive at an address, and count outside the layer."""
     layer = new_layer(*hosts(url))
-    async with Ear(layer) as ear:
+    async with Subscriber(layer) as subscriber:
         await publish(layer, 1)
-        await ear.until(1)
+        await subscriber.until(1)
     with sync_settings(redis_url=url):
         sid = new_stream_sid()
         await aspend(sid)
@@ -106,12 +106,12 @@ async def test_several_servers_share_the_streams(
     layer = new_layer(*hosts(f"{server.url} {redis_url}"))
     groups = [f"sync_streams.stream.{number}" for number in range(50)]
     rate = ("rate", 1_000_000, 1_000_000)
-    async with Ear(layer, *groups) as ear:
+    async with Subscriber(layer, *groups) as subscriber:
         for number, group in enumerate(groups):
             await layer.group_send_in_rate(group, {"n": number}, rate)
-        await ear.until(50)
+        await subscriber.until(50)
 
-    assert sorted(ear.numbers) == [*range(50)]
+    assert sorted(subscriber.numbers) == [*range(50)]
     assert {layer.server_of(group) for group in groups} == {0, 1}
 
 

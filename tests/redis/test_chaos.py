@@ -10,18 +10,18 @@ from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.health import RedisUnavailable
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Ear, publish, until
+from tests.redis.listening import GROUP, Subscriber, publish, until
 from tests.redis.proxy import Proxy
 
 pytestmark = pytest.mark.redis
 
 TOGETHER = 3
-"""Messages published in one turn of the event loop."""
+"""Messages published in one loop iteration."""
 ANSWER_SECONDS = 5
 
 
 async def publish_all(layer: RedisChannelLayer, first: int) -> list[bool]:
-    """Publish some in one turn; return which were said to be published."""
+    """Publish some in one loop iteration; return which were confirmed."""
     numbers = range(first, first + TOGETHER)
     async with asyncio.timeout(ANSWER_SECONDS):
         answers = await asyncio.gather(
@@ -37,7 +37,10 @@ async def test_a_connection_cut_at_any_byte_loses_no_answer_and_doubles_nothing(
     kind: str, server: RedisServer, new_layer: NewLayer
 ) -> None:
     said: dict[int, bool] = {}
-    async with Proxy(server.port) as proxy, Ear(new_layer(server.url)) as ear:
+    async with (
+        Proxy(server.port) as proxy,
+        Subscriber(new_layer(server.url)) as subscriber,
+    ):
         whole = RedisChannelLayer(hosts=[proxy.url])
         said |= enumerate(await publish_all(whole, 0))
         size = getattr(proxy, kind)
@@ -51,9 +54,9 @@ async def test_a_connection_cut_at_any_byte_loses_no_answer_and_doubles_nothing(
             await layer.flush()
 
         await publish(new_layer(server.url), -1)
-        await until(lambda: -1 in ear.numbers)
+        await until(lambda: -1 in subscriber.numbers)
 
-    heard = Counter(ear.numbers)
+    heard = Counter(subscriber.numbers)
     assert size > 50
     assert all(said[number] for number in range(TOGETHER))
     assert max(heard.values()) == 1
@@ -93,17 +96,20 @@ async def keep_cutting(proxy: Proxy) -> None:
 async def test_a_connection_cut_while_messages_flow_loses_no_answer(
     server: RedisServer, new_layer: NewLayer
 ) -> None:
-    async with Proxy(server.port) as proxy, Ear(new_layer(server.url)) as ear:
+    async with (
+        Proxy(server.port) as proxy,
+        Subscriber(new_layer(server.url)) as subscriber,
+    ):
         crowd = Crowd(new_layer(proxy.url))
         cutting = asyncio.create_task(keep_cutting(proxy))
         await asyncio.gather(*(crowd.publish(2_000) for _ in range(16)))
         cutting.cancel()
         await publish(new_layer(server.url), -1)
-        await until(lambda: -1 in ear.numbers)
+        await until(lambda: -1 in subscriber.numbers)
 
     assert crowd.refused > 0
-    assert max(Counter(ear.numbers).values()) == 1
-    assert crowd.published <= set(ear.numbers)
+    assert max(Counter(subscriber.numbers).values()) == 1
+    assert crowd.published <= set(subscriber.numbers)
 
 
 async def test_a_subscription_cut_at_any_byte_is_restored(
@@ -112,7 +118,7 @@ async def test_a_subscription_cut_at_any_byte_is_restored(
     publisher = new_layer(server.url)
     async with Proxy(server.port) as proxy:
         whole = RedisChannelLayer(hosts=[proxy.url])
-        async with Ear(whole):
+        async with Subscriber(whole):
             size = proxy.replies
         await whole.flush()
         for position in range(1, size):

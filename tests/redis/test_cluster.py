@@ -14,7 +14,7 @@ from sync_streams.redis.rate_limit import rate
 from sync_streams.redis.urls import hosts
 from sync_streams.sids import name_digits, new_named_stream_sid, new_stream_sid
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import Ear, event, until
+from tests.redis.listening import Subscriber, event, until
 from tests.redis.servers import Cluster
 
 pytestmark = pytest.mark.redis
@@ -59,13 +59,13 @@ async def test_streams_are_distributed_and_each_message_arrives_once(
 ) -> None:
     sids = [new_stream_sid() for _ in range(STREAMS)]
     other = new_layer(*hosts(cluster.url))
-    async with Ear(layer, *map(group, sids)) as ear:
+    async with Subscriber(layer, *map(group, sids)) as subscriber:
         await asyncio.gather(
             *(publish(other, sid, number) for number, sid in enumerate(sids))
         )
-        await ear.until(STREAMS)
+        await subscriber.until(STREAMS)
 
-    assert sorted(ear.numbers) == [*range(STREAMS)]
+    assert sorted(subscriber.numbers) == [*range(STREAMS)]
     for server in cluster.masters:
         with redis.Redis(port=server.port) as client:
             assert int(str(client.dbsize())) > 0
@@ -74,17 +74,17 @@ async def test_streams_are_distributed_and_each_message_arrives_once(
 async def test_a_refused_message_is_not_published(layer: RedisChannelLayer) -> None:
     sid = new_stream_sid()
     thirty_a_minute = (f"rate:{{{name_digits(sid)}}}", 30, 60_000_000)
-    async with Ear(layer, group(sid)) as ear:
+    async with Subscriber(layer, group(sid)) as subscriber:
         waits = [
             await layer.group_send_in_rate(group(sid), event(number), thirty_a_minute)
             for number in range(31)
         ]
         await publish(layer, sid, 99)
-        await ear.until(31)
+        await subscriber.until(31)
 
     assert waits[:30] == [0] * 30
     assert 59 < waits[30] <= 60
-    assert ear.numbers == [*range(30), 99]
+    assert subscriber.numbers == [*range(30), 99]
 
 
 async def test_streams_of_one_name_share_a_rate_and_hear_but_their_own_messages(
@@ -94,18 +94,18 @@ async def test_streams_of_one_name_share_a_rate_and_hear_but_their_own_messages(
     first, second = (new_named_stream_sid("IS0", name) for _ in range(2))
     key = rate(first)[0]
     three_a_minute = (key, 3, 60_000_000)
-    async with Ear(layer, group(second)) as ear:
+    async with Subscriber(layer, group(second)) as subscriber:
         waits = [
             await layer.group_send_in_rate(group(sid), event(number), three_a_minute)
             for number, sid in enumerate([first, first, second, second])
         ]
         await publish(layer, new_named_stream_sid("IS1", name))
-        await ear.until(1)
+        await subscriber.until(1)
 
     assert rate(second)[0] == key
     assert waits[:3] == [0] * 3
     assert 59 < waits[3] <= 60
-    assert ear.numbers == [2]
+    assert subscriber.numbers == [2]
 
 
 async def test_a_channel_of_one_process_is_reached(layer: RedisChannelLayer) -> None:
@@ -126,9 +126,9 @@ async def test_a_slot_that_moves_takes_its_stream_along(
     sid = new_stream_sid()
     slot = key_slot(name_digits(sid).encode())
     publisher = new_layer(*hosts(cluster.url))
-    async with Ear(layer, group(sid)) as ear:
+    async with Subscriber(layer, group(sid)) as subscriber:
         await publish(publisher, sid, 1)
-        await ear.until(1)
+        await subscriber.until(1)
         source = cluster.owner(slot)
         target = next(one for one in cluster.masters if one is not source)
 
@@ -136,9 +136,9 @@ async def test_a_slot_that_moves_takes_its_stream_along(
         await until(lambda: interruptions)
         await until(lambda: is_heard(target.port, sid))
         await publish_at_last(publisher, sid, 2)
-        await ear.until(2)
+        await subscriber.until(2)
 
-    assert ear.numbers == [1, 2]
+    assert subscriber.numbers == [1, 2]
     assert not is_heard(source.port, sid)
 
 
@@ -155,7 +155,7 @@ async def test_a_server_that_is_gone_is_replaced_by_its_replica(
     layer = new_layer(*hosts(cluster.url))
     sids = [new_stream_sid() for _ in range(STREAMS)]
     try:
-        async with Ear(layer, *map(group, sids)) as ear:
+        async with Subscriber(layer, *map(group, sids)) as subscriber:
             await asyncio.gather(*(publish(layer, sid) for sid in sids))
             await asyncio.to_thread(cluster.masters[-1].kill)
             for number, sid in enumerate(sids, start=1):
@@ -164,7 +164,7 @@ async def test_a_server_that_is_gone_is_replaced_by_its_replica(
             await asyncio.gather(
                 *(publish(layer, sid, 1000 + n) for n, sid in enumerate(sids))
             )
-            await until(lambda: {*range(1000, 1000 + STREAMS)} <= {*ear.numbers})
+            await until(lambda: {*range(1000, 1000 + STREAMS)} <= {*subscriber.numbers})
     finally:
         cluster.stop()
 

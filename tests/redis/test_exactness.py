@@ -15,7 +15,7 @@ from sync_streams.layers import RedisChannelLayer
 from sync_streams.sids import new_stream_sid
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import Ear, event
+from tests.redis.listening import Subscriber, event
 
 pytestmark = pytest.mark.redis
 
@@ -51,7 +51,7 @@ async def publish_for_a_while(url: str, sid: str, first: int) -> list[int]:
 
 
 def watch(server: RedisServer, sid: str, moments: list[int]) -> None:
-    """Note when Redis admitted each Message, on its own clock, until told to stop."""
+    """Record when Redis accepted each Message, by its own clock, until stopped."""
     client: Any = redis.Redis(port=server.port, socket_timeout=None)
     with client.monitor() as monitor:
         for line in monitor.listen():
@@ -79,7 +79,7 @@ async def test_four_processes_never_exceed_the_rate_nor_waste_it(
     moments: list[int] = []
     watcher = Thread(target=watch, args=(server, sid, moments))
     watcher.start()
-    async with Ear(new_layer(server.url), sid) as ear:
+    async with Subscriber(new_layer(server.url), sid) as subscriber:
         for process in processes:
             process.start()
         answers = [
@@ -87,14 +87,14 @@ async def test_four_processes_never_exceed_the_rate_nor_waste_it(
             for _ in processes
             for number in await asyncio.to_thread(results.get, True, 60)
         ]
-        await ear.until(len(answers))
+        await subscriber.until(len(answers))
     for process in processes:
         await asyncio.to_thread(process.join)
     redis.Redis(port=server.port).echo(sid)
     await asyncio.to_thread(watcher.join)
 
     # What was counted is what was published is what was answered.
-    assert sorted(ear.numbers) == sorted(answers)
+    assert sorted(subscriber.numbers) == sorted(answers)
     assert len(moments) == len(answers)
     # The shortest time in which 31 were admitted: a machine that is busy with other
     # things makes publishers late, and the others longer.

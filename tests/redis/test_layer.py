@@ -12,7 +12,7 @@ from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.layer import CAPACITY
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Ear, event, publish, until
+from tests.redis.listening import GROUP, Subscriber, event, publish, until
 
 pytestmark = pytest.mark.redis
 
@@ -191,13 +191,13 @@ async def test_a_payload_that_cannot_be_read_keeps_nothing_from_the_rest(
     layer: RedisChannelLayer, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client: Any = redis.Redis.from_url(redis_url)
-    async with Ear(layer) as ear:
+    async with Subscriber(layer) as subscriber:
         for poison in (b"", b"\xc1", b"\x93", random.randbytes(5_000)):
             client.publish(f"{layer.prefix}__group__{GROUP}", poison)
         await publish(layer, 1)
-        await ear.until(1)
+        await subscriber.until(1)
 
-    assert ear.numbers == [1]
+    assert subscriber.numbers == [1]
     assert caplog.text.count("could not be delivered") == 1
 
 
@@ -242,14 +242,14 @@ async def test_callbacks_are_notified_of_an_interruption(
     layer.on_interruption(lambda number, since: told.append(f"server {number}"))
     loop = asyncio.get_running_loop()
     client: Any = redis.Redis.from_url(server.url)
-    async with Ear(layer) as ear:
+    async with Subscriber(layer) as subscriber:
         before = loop.time()
         client.client_kill_filter(_type="pubsub")
         await until(lambda: "reconnected" in told)
         assert loop.time() - before < 2
 
         async with asyncio.timeout(5):
-            while not ear.numbers:
+            while not subscriber.numbers:
                 await publish(layer, 1)
 
     assert told == ["server 0", "disconnected", "reconnected"]

@@ -19,7 +19,7 @@ from sync_streams.redis.pipeline import CLOCK_SECONDS
 from tests.overrides import sync_settings
 from tests.programs import ROOT, RedisServer, free_port
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Ear, event, publish, until
+from tests.redis.listening import GROUP, Subscriber, event, publish, until
 
 pytestmark = pytest.mark.redis
 
@@ -61,22 +61,22 @@ def admin(server: RedisServer) -> Any:
 async def test_a_message_over_the_rate_is_not_published(
     layer: RedisChannelLayer,
 ) -> None:
-    async with Ear(layer) as ear:
+    async with Subscriber(layer) as subscriber:
         admitted = await layer.group_send_in_rate(GROUP, event(1), FULL)
         wait = await layer.group_send_in_rate(GROUP, event(2), FULL)
         await publish(layer, 3)
-        await ear.until(2)
+        await subscriber.until(2)
 
     assert admitted == 0
     assert 59 < wait <= 60
-    assert ear.numbers == [1, 3]
+    assert subscriber.numbers == [1, 3]
 
 
 async def test_a_replica_refuses_and_counts_nothing(
     server: RedisServer, layer: RedisChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     line = f"Redis 127.0.0.1:{server.port} refuses to publish for 0.0 s: READONLY"
-    async with Ear(layer) as ear:
+    async with Subscriber(layer) as subscriber:
         with logged(caplog, line, "publishes again"):
             admin(server).replicaof("127.0.0.1", free_port())
             first = client_ids(server)
@@ -87,9 +87,9 @@ async def test_a_replica_refuses_and_counts_nothing(
             assert client_ids(server) != first
             admin(server).replicaof("no", "one")
             await until_published(layer, 7)
-        await ear.until(1)
+        await subscriber.until(1)
 
-    assert set(ear.numbers) == {7}
+    assert set(subscriber.numbers) == {7}
 
 
 def client_ids(server: RedisServer) -> set[str]:
@@ -112,28 +112,28 @@ async def until_published(layer: RedisChannelLayer, number: int) -> None:
 async def test_a_full_redis_publishes_nothing_that_it_cannot_count(
     server: RedisServer, layer: RedisChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Ear(layer) as ear:
+    async with Subscriber(layer) as subscriber:
         with logged(caplog, "refuses to publish for 0.0 s: OOM", "publishes again"):
             admin(server).config_set("maxmemory", 1)
             assert (await refused(layer)).startswith("OOM")
             assert (await refused(layer)).startswith("OOM")
             admin(server).config_set("maxmemory", 0)
             await publish(layer, 7)
-        await ear.until(1)
+        await subscriber.until(1)
 
-    assert ear.numbers == [7]
+    assert subscriber.numbers == [7]
 
 
 async def test_a_script_that_redis_forgot_is_sent_again(
     server: RedisServer, layer: RedisChannelLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Ear(layer) as ear:
+    async with Subscriber(layer) as subscriber:
         with logged(caplog):
             admin(server).script_flush()
             await asyncio.gather(*(publish(layer, number) for number in range(20)))
-        await ear.until(20)
+        await subscriber.until(20)
 
-    assert sorted(ear.numbers) == [*range(20)]
+    assert sorted(subscriber.numbers) == [*range(20)]
 
 
 @pytest.mark.parametrize("right", ["-evalsha", "-publish", "-time", "-lpush"])
@@ -145,13 +145,13 @@ async def test_a_user_without_a_right_publishes_nothing(
     )
     layer = new_layer(server.url.replace("//", "//site:secret@"))
 
-    async with Ear(new_layer(server.url)) as ear:
+    async with Subscriber(new_layer(server.url)) as subscriber:
         reason = await refused(layer)
         await publish(new_layer(server.url), 9)
-        await ear.until(1)
+        await subscriber.until(1)
 
     assert "NOPERM" in reason or "user executing the script can't run" in reason
-    assert ear.numbers == [9]
+    assert subscriber.numbers == [9]
 
 
 async def test_a_user_with_the_documented_permissions_publishes_and_receives(
@@ -164,12 +164,12 @@ async def test_a_user_with_the_documented_permissions_publishes_and_receives(
     admin(server).execute_command("ACL", "SETUSER", "site", "on", ">secret", *rights)
     layer = new_layer(server.url.replace("//", "//site:secret@"))
 
-    async with Ear(layer) as ear:
+    async with Subscriber(layer) as subscriber:
         await publish(layer, 1)
-        await layer.send(ear.channel, event(2))
-        await ear.until(2)
+        await layer.send(subscriber.channel, event(2))
+        await subscriber.until(2)
 
-    assert ear.numbers == [1, 2]
+    assert subscriber.numbers == [1, 2]
 
 
 async def test_a_user_that_may_not_load_scripts_publishes_all_the_same(
@@ -264,7 +264,7 @@ async def test_a_silent_redis_is_given_up_in_time_and_found_again(
     with sync_settings(broadcast_timeout_seconds=0.3):
         layer = new_layer(server.url)
         await publish(layer)
-        async with Ear(layer) as ear:
+        async with Subscriber(layer) as subscriber:
             server.freeze()
             for _ in range(3):
                 started = time.monotonic()
@@ -272,8 +272,8 @@ async def test_a_silent_redis_is_given_up_in_time_and_found_again(
                 assert time.monotonic() - started < 1
             server.thaw()
             await until_published(layer, 7)
-            while 7 not in ear.numbers:
-                await ear.until(len(ear.numbers) + 1)
+            while 7 not in subscriber.numbers:
+                await subscriber.until(len(subscriber.numbers) + 1)
 
     assert "unreachable for 0.3 s: no answer" in caplog.text
 
@@ -312,12 +312,12 @@ async def test_a_peer_that_speaks_another_protocol_is_no_redis(
 async def test_a_redis_that_came_back_is_used_at_once(
     server: RedisServer, layer: RedisChannelLayer
 ) -> None:
-    async with Ear(layer) as ear:
+    async with Subscriber(layer) as subscriber:
         await asyncio.to_thread(server.kill)
         await refused(layer)
         await asyncio.to_thread(server.start)
         back = time.monotonic()
-        while not ear.numbers:
+        while not subscriber.numbers:
             await until_published(layer, 1)
             await asyncio.sleep(0.01)
 
@@ -330,14 +330,14 @@ async def test_what_was_sent_to_a_silent_redis_is_not_published_later(
     with sync_settings(broadcast_timeout_seconds=0.3):
         layer = new_layer(server.url)
         await publish(layer)
-        async with Ear(new_layer(server.url)) as ear:
+        async with Subscriber(new_layer(server.url)) as subscriber:
             server.freeze()
             await refused(layer)
             server.thaw()
             await until_published(layer, 99)
-            await until(lambda: 99 in ear.numbers)
+            await until(lambda: 99 in subscriber.numbers)
 
-    assert ear.numbers == [99]
+    assert subscriber.numbers == [99]
 
 
 async def test_a_clock_that_was_put_forward_refuses_one_message_at_most(

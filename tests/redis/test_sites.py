@@ -16,7 +16,7 @@ from sync_streams.delivery.events import process_group, stream_group
 from sync_streams.redis.rate_limit import rate
 from sync_streams.webhooks.presence import _endpoints_key, _online_key
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import Ear
+from tests.redis.listening import Subscriber
 from tests.settings import SYNC_STREAMS
 
 SID = "TO" + "0" * 32
@@ -32,7 +32,7 @@ def site(*, database: str = "/db", **settings: Any) -> Iterator[None]:
         pytest.MonkeyPatch.context() as patch,
         override_settings(**{"SYNC_STREAMS": SYNC_STREAMS, **settings}),
     ):
-        # Django lets nobody override DATABASES.
+        # Django does not support overriding DATABASES.
         patch.setitem(default, "NAME", database)
         get_settings.cache_clear()
         yield
@@ -98,7 +98,10 @@ async def test_a_message_of_one_site_does_not_reach_another(
     for number in range(2):
         with site(SYNC_STREAMS=on(f"redis://one/{number}")):
             groups.append(stream_group(SID))
-    async with Ear(layers[0], groups[0]) as here, Ear(layers[1], groups[1]) as there:
+    async with (
+        Subscriber(layers[0], groups[0]) as here,
+        Subscriber(layers[1], groups[1]) as there,
+    ):
         for number in range(2):
             await layers[number].group_send(groups[number], {"n": number})
         await here.until(1)

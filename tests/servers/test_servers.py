@@ -74,7 +74,7 @@ def test_second_signal_is_for_the_server_at_once(name: str, tmp_path: Path) -> N
         with server.connect() as socket:
             assert ask(socket, "connect", token=token())["type"] == "connected"
             server.terminate()
-            # It goes on serving those that it is yet to send away.
+            # It continues to serve connections that it has not closed yet.
             assert ask(socket, "subscribe", stream="demo")["type"] == "subscribed"
             server.terminate()
 

@@ -37,7 +37,7 @@ def new_environment(folder: Path, wheel: Path) -> Path:
     environment = folder / "venv"
     venv.create(environment, with_pip=False)
     [packages] = environment.glob("lib/python*/site-packages")
-    # The dependencies come from here, or every run would load them anew.
+    # The dependencies come from here, or every run would download them again.
     here = next(Path(path) for path in sys.path if path.endswith("site-packages"))
     (packages / "dependencies.pth").write_text(f"{here}\n")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]

@@ -27,7 +27,7 @@ def test_every_frame_of_the_documents_fits_its_description(socket: str) -> None:
 
     for mark, frame in examples(page):
         if frame[key] == "dance":
-            continue  # the example of a frame that nobody knows
+            continue  # the example of an unknown frame
         name = f"{ACTIONS[mark]}.{frame[key]}"
         Draft202012Validator(known[name]["payload"]).validate(frame)
         seen.add(name)

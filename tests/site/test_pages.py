@@ -1,4 +1,4 @@
-"""The documentation site: built strictly, and saying what the code says."""
+"""The documentation site: built strictly, and in line with the code."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Server-Sent Events: what is sent, to whom, and how it ends."""
+"""Server-Sent Events: what is sent, to which clients, and how it ends."""
 
 import asyncio
 import time

@@ -53,7 +53,7 @@ def message_sids(frame: frames.Frame) -> list[str]:
 
 
 class Session:
-    """A connection that acknowledges pings, and else only what it is told to."""
+    """A connection that acknowledges pings, and anything else only on request."""
 
     def __init__(self) -> None:
         self.socket = WebsocketCommunicator(application, PATH)

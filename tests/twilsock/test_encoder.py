@@ -23,7 +23,7 @@ def encoder() -> TwilsockEncoder:
 def messages(
     encoder: TwilsockEncoder, count: int, size: int = 0
 ) -> Iterator[tuple[Message, Frame]]:
-    """Yield Messages of two Streams, in turn, and their frames."""
+    """Yield Messages of two Streams, alternating, and their frames."""
     for number in range(count):
         message = Message.new(SIDS[number % 2], {"n": number, "pad": "x" * size})
         yield message, encoder.message_published(published(message))

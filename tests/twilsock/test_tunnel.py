@@ -1,4 +1,4 @@
-"""The tunnel: which request goes where, and what it is refused for."""
+"""The tunnel: where requests are routed, and why they are refused."""
 
 import json
 from contextlib import suppress

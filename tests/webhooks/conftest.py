@@ -59,7 +59,7 @@ class Receiver:
         return not self._rest()
 
     def is_silent(self, seconds: float) -> bool:
-        """Tell whether nothing comes for so long."""
+        """Tell whether nothing arrives for that long."""
         try:
             self._lines.get(timeout=seconds)
         except Empty:
@@ -67,7 +67,7 @@ class Receiver:
         return False
 
     def forget(self) -> None:
-        """Throw away what has come."""
+        """Discard what has arrived."""
         self._rest()
 
     def _rest(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""A name server on loopback: one address for every name, but silence for some."""
+"""A name server on loopback: one address for all names, but no reply for some."""
 
 import socket
 import struct

@@ -304,7 +304,7 @@ def test_there_always_is_a_place_for_one_more_account(accounts: int) -> None:
             held[str(number)] += queue.take(str(number), str(number), 1000)
 
     assert queue.take("another", "another", 1000)
-    # Each has at least what all of them, and one more, would share alike.
+    # Each gets at least an equal share among all of them plus one.
     assert min(held.values()) >= 100 // (accounts + 1) - 1
 
 

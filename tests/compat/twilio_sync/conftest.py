@@ -62,7 +62,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
 
 @pytest.fixture
 def herd(start_site: Callable[..., DemoSite]) -> DemoSite:
-    """A server that takes three connections for more than it could send away."""
+    """A server for which three connections are a mass reconnect."""
     return start_site(DJANGO_SETTINGS_MODULE=f"{SETTINGS}.herd")
 
 

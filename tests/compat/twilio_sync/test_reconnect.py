@@ -100,7 +100,7 @@ async def test_c74_server_that_is_down_at_first_is_reached_later(rig: Rig) -> No
 
 
 class TestRestart:
-    """A server that ends and comes back at the same address."""
+    """A server that stops and restarts at the same address."""
 
     @pytest.fixture
     def site(self, start_site: Callable[..., DemoSite]) -> DemoSite:
@@ -138,7 +138,7 @@ class TestRestart:
 
 
 class TestHerd:
-    """A server that sends more connections away than another one could take."""
+    """A server that closes more connections than another one could accept at once."""
 
     @pytest.fixture
     def site(self, herd: DemoSite) -> DemoSite:

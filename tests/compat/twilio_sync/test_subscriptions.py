@@ -109,8 +109,8 @@ async def test_c66_stream_closed_and_opened_again_delivers(
     await old.close()
     await asyncio.sleep(gap_ms / 1000)
     new = await client.stream(name)
-    # The SDK may or may not have asked anew; a second Stream's subscription, opened
-    # later, tells that it is through with this one.
+    # The SDK may or may not have asked again; the subscription of a second Stream,
+    # opened later, shows that it is done with this one.
     other = await client.stream(new_name())
     await rig.wire.wait_until(
         lambda: any(
@@ -126,7 +126,7 @@ async def test_c66_stream_closed_and_opened_again_delivers(
 
 
 async def away(rig: Rig) -> None:
-    """Break the connections and let nobody come back."""
+    """Break the connections and prevent reconnecting."""
     rig.wire.is_open = False
     rig.wire.cut()
 

@@ -92,7 +92,7 @@ class Wire:
         return [recorded.request for recorded in self.sent("message")]
 
     def replies(self, request: str) -> list[Recorded]:
-        """Return the replies to the requests that begin with the given text."""
+        """Return the replies to the requests that start with the given text."""
         asked = {
             recorded.frame.id
             for recorded in self.sent("message")
