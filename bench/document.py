@@ -21,7 +21,6 @@ class Results:
     """The JSON files of one complete run."""
 
     def __init__(self) -> None:
-        """Read the files."""
         files = sorted(RESULTS.glob("*.json"))
         self.runs = {file.stem: json.loads(file.read_text()) for file in files}
 

@@ -34,7 +34,6 @@ class Churn:
     """Keeps all seats occupied, half by JSON sockets and half by Twilsock."""
 
     def __init__(self, base_url: str) -> None:
-        """Prepare clients for a server."""
         self.visits = 0
         self.errors = 0
         """Visits that were cut or rejected, or did not receive their own Message."""

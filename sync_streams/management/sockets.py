@@ -88,7 +88,6 @@ class RemoteSocket:
     """A connection to a server."""
 
     def __init__(self, socket: "aiohttp.ClientWebSocketResponse") -> None:
-        """Wrap an open WebSocket."""
         self._socket = socket
 
     async def send(self, frame: JSONObject) -> None:

@@ -33,7 +33,7 @@ local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 """
 
-# A server that hung may resume with a command that its publisher was told is lost.
+# A server that hung may resume with a command whose publisher already got an error.
 _CHECK = """
 if now > tonumber(ARGV[5]) then
   return -1

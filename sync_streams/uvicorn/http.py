@@ -56,7 +56,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """Every connection that is not a WebSocket."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Initialise as uvicorn does."""
         super().__init__(*args, **options)
         self._intake = Intake()
         self._rest = b""

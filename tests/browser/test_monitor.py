@@ -200,7 +200,7 @@ async def test_ended_session_is_shown_and_leads_to_the_login(
     assert page.url.endswith(f"/stream/{sid}/monitor/")
 
 
-async def test_service_monitor_says_which_streams_it_shows_and_lets_one_choose(
+async def test_service_monitor_says_which_streams_it_shows_and_offers_a_choice(
     admin: Page, embedded: DemoSite
 ) -> None:
     service = await new_service(embedded, "chess-1", "chess-2", "<b>go</b>")

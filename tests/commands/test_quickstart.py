@@ -118,12 +118,12 @@ def test_settings_may_be_a_package(folder: Path) -> None:
     assert find_additions(folder)[0].path == package / "__init__.py"
 
 
-def test_a_folder_without_a_project_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_project_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"manage\.py cannot be read: No such file"):
         find_additions(tmp_path)
 
 
-def test_a_program_without_settings_is_told(tmp_path: Path) -> None:
+def test_a_program_without_settings_is_reported(tmp_path: Path) -> None:
     (tmp_path / "manage.py").touch()
 
     with pytest.raises(SystemExit, match=r"manage\.py names no settings"):

@@ -116,7 +116,7 @@ async def test_a_message_is_published_with_the_same_response(
 )
 @pytest.mark.parametrize("end", ["", "/"])
 @pytest.mark.parametrize("authorization", [BASIC, b"Basic x"])
-async def test_every_method_is_answered_alike(
+async def test_every_method_gets_the_same_response(
     django: Application, news: Service, method: str, end: str, authorization: bytes
 ) -> None:
     request = _with((b"authorization", authorization), method=method, path=PATH + end)
@@ -151,13 +151,13 @@ async def test_every_method_is_answered_alike(
         ((b"host", b"other.example:8443"), 201),
     ],
 )
-async def test_every_header_is_read_alike(
+async def test_every_header_gets_the_same_response(
     django: Application, news: Service, header: tuple[bytes, bytes], status: int
 ) -> None:
     assert (await both(django, _with(header))).status == status
 
 
-async def test_a_header_that_comes_twice_is_read_alike(
+async def test_a_repeated_header_gets_the_same_response(
     django: Application, news: Service
 ) -> None:
     for name, value in ((b"authorization", BASIC), (b"content-type", FORM)):
@@ -188,7 +188,7 @@ async def test_a_header_that_comes_twice_is_read_alike(
     ],
     ids=lambda value: repr(value)[:40],
 )
-async def test_every_body_is_read_alike(
+async def test_every_body_gets_the_same_response(
     django: Application, news: Service, body: bytes, status: int
 ) -> None:
     assert (await both(django, publication(PATH, body))).status == status
@@ -197,7 +197,7 @@ async def test_every_body_is_read_alike(
     assert (await both(django, chunked)).status == status
 
 
-async def test_a_body_in_pieces_of_one_byte_is_read_alike(
+async def test_a_body_in_pieces_of_one_byte_gets_the_same_response(
     django: Application, news: Service
 ) -> None:
     pieces = [b"", *(BODY[at : at + 1] for at in range(len(BODY))), b""]
@@ -239,7 +239,7 @@ async def test_a_client_that_leaves_in_between_publishes_nothing(
     ],
     ids=ascii,
 )
-async def test_every_ref_is_looked_up_alike(
+async def test_every_ref_gets_the_same_response(
     django: Application, news: Service, service_ref: str, stream_ref: str, status: int
 ) -> None:
     address = f"/v1/Services/{service_ref}/Streams/{stream_ref}/Messages"
@@ -247,7 +247,7 @@ async def test_every_ref_is_looked_up_alike(
     assert (await both(django, publication(address, BODY))).status == status
 
 
-async def test_another_account_finds_nothing_alike(
+async def test_another_account_gets_the_same_404(
     django: Application, news: Service
 ) -> None:
     other = b64encode(f"{OTHER_ACCOUNT_SID}:{OTHER_AUTH_TOKEN}".encode())
@@ -302,7 +302,7 @@ AUTHORIZATIONS = strategies.sampled_from([BASIC, BASIC, BASIC, b""]) | (
 
 @each
 @given(request_=requests())
-async def test_whatever_is_asked_is_answered_alike(
+async def test_every_request_gets_the_same_response(
     django: Application, news: Service, request_: Request
 ) -> None:
     await both(django, request_)
@@ -316,7 +316,7 @@ async def test_whatever_is_asked_is_answered_alike(
     ),
     end=strategies.sampled_from(["", "/", "//", "x"]),
 )
-async def test_whatever_is_addressed_is_answered_alike(
+async def test_every_path_gets_the_same_response(
     django: Application, news: Service, refs: tuple[str, str], end: str
 ) -> None:
     address = f"/v1/Services/{refs[0]}/Streams/{refs[1]}/Messages{end}"

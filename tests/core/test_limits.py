@@ -168,7 +168,7 @@ def test_the_30th_message_passes_and_the_31st_does_not(shared: str) -> None:
     assert 0 < refused.retry_after <= 1
 
 
-def test_streams_that_have_a_name_in_turn_share_its_rate(shared: str) -> None:
+def test_successive_streams_of_one_name_share_its_rate(shared: str) -> None:
     name = new_stream_sid()
     sids = [new_named_stream_sid("IS0", name) for _ in range(3)]
     limits = {"REDIS_URL": shared, "PUBLISH_RATE": 3 / 60, "PUBLISH_WINDOW_SECONDS": 60}

@@ -166,7 +166,7 @@ def test_braces_in_texts_do_not_count_as_levels() -> None:
     assert Message.new(STREAM_SID, data).data == data
 
 
-def test_lists_and_objects_alike_count_as_levels() -> None:
+def test_both_lists_and_objects_count_as_levels() -> None:
     data: Any = []
     for _ in range(MAX_DEPTH - 2):
         data = [data]

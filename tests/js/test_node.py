@@ -235,9 +235,7 @@ async def test_what_publishes_without_a_connection_is_refused_in_time(
     assert (refusal["message"], refusal["status"]) == ("No answer in time", 0)
 
 
-def test_a_node_without_websocket_is_told_what_to_do(
-    package: Path, tmp_path: Path
-) -> None:
+def test_a_node_without_websocket_gets_advice(package: Path, tmp_path: Path) -> None:
     script = f"""
       delete globalThis.WebSocket;
       const {{ SyncStreams }} = await import("{package}/sync-streams.js");

@@ -87,7 +87,7 @@ async def test_a_refused_message_is_not_published(layer: RedisChannelLayer) -> N
     assert subscriber.numbers == [*range(30), 99]
 
 
-async def test_streams_of_one_name_share_a_rate_and_hear_but_their_own_messages(
+async def test_streams_of_one_name_share_a_rate_and_receive_only_their_own_messages(
     layer: RedisChannelLayer,
 ) -> None:
     name = new_stream_sid()

@@ -186,7 +186,7 @@ async def test_the_view_asks_the_hook_as_for_an_access_token(host: Host) -> None
     assert not await Stream.objects.filter(unique_name="adam").aexists()
 
 
-async def test_the_view_creates_nothing_where_nobody_decides(host: Host) -> None:
+async def test_the_view_creates_nothing_without_an_authorize_hook(host: Host) -> None:
     async with host.events("other") as events:
         assert (await events.answer.json())["code"] == 20404
 
@@ -224,7 +224,7 @@ def test_attributes_are_those_of_the_version() -> None:
         ('{% stream_events "a" view="nowhere" %}', "session_events"),
     ],
 )
-def test_a_view_that_is_not_there_is_told(tag: str, meant: str) -> None:
+def test_a_missing_view_is_reported(tag: str, meant: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=f'named "nowhere".*{meant}'):
         render(tag)
 
