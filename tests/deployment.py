@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import psycopg
@@ -95,6 +94,8 @@ class Deployment:
             f"/etc/ssl/{ADDRESS}.pem": "certificate.pem",
             f"/etc/ssl/{ADDRESS}.key": "key.pem",
             "/var/log/nginx/": "",
+            "/etc/sync-streams.env": "sync-streams.env",
+            "/srv/mysite/static/": "static/",
         }.items():
             block = block.replace(documented, f"{self.folder}/{name}")
         return block
@@ -139,7 +140,7 @@ def deployed(
     environ = {
         **os.environ,
         **section("SECRET_KEY")["env"],
-        **_secrets(),
+        **_secrets(folder),
         **_database(postgres_url),
         "REDIS_URL": redis_url,
         "PYTHONPATH": f"{folder}:{ROOT}",
@@ -165,10 +166,14 @@ def deployed(
         yield site
 
 
-def _secrets() -> dict[str, str]:
-    """Return secrets for the placeholders of the document."""
-    given = section("SECRET_KEY")["env"].items()
-    return {name: token_hex(32) for name, value in given if "change-me" in value}
+def _secrets(folder: Path) -> dict[str, str]:
+    """Replace the placeholders as the document does; return what the file holds."""
+    path = folder / "sync-streams.env"
+    path.write_text(code_block(DOCUMENT, "ini", "SECRET_KEY"))
+    block = code_block(DOCUMENT, "sh", "openssl rand")
+    command = ["bash", "-euc", block.replace("/etc/sync-streams.env", str(path))]
+    subprocess.run(command, check=True)
+    return dict(line.split("=", 1) for line in path.read_text().splitlines())
 
 
 def _database(url: str) -> dict[str, str]:
@@ -188,8 +193,10 @@ def _nginx(site: Deployment) -> list[str]:
     main = code_block(DOCUMENT, "nginx", "worker_processes")
     front = site.here(code_block(DOCUMENT, "nginx", "upstream workers"))
     path = site.folder / "nginx.conf"
+    # What pytest puts into its folders is for the user of the tests alone.
+    user = "user root;" if os.geteuid() == 0 else ""
     path.write_text(
-        f"daemon off; pid {site.folder}/nginx.pid; error_log stderr notice;\n"
-        f"{main}\nhttp {{\n{temporary}\n{front}\n}}\n"
+        f"daemon off; {user} pid {site.folder}/nginx.pid; error_log stderr notice;\n"
+        f"{main}\nhttp {{\ninclude /etc/nginx/mime.types;\n{temporary}\n{front}\n}}\n"
     )
     return ["nginx", "-e", "stderr", "-p", str(site.folder), "-c", str(path)]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 
+import psycopg
 import pytest
 import redis
 import requests
@@ -92,6 +93,49 @@ async def test_site_serves_rest_and_sockets_behind_tls(site: Deployment) -> None
     assert f"POST {STREAMS}/demo/Messages 201" in log
 
 
+def test_admin_has_its_style_sheet_from_nginx(site: Deployment) -> None:
+    page = site.request("GET", "/admin/login/")
+    sheets = re.findall(r'href="(/static/[^"]+\.css)"', page.text)
+
+    assert sheets
+    for sheet in sheets:
+        assert site.request("GET", sheet).headers["Content-Type"] == "text/css"
+
+
+def test_each_secret_is_one_of_its_own(site: Deployment) -> None:
+    path = site.folder / "sync-streams.env"
+    values = [line.partition("=")[2] for line in path.read_text().splitlines()]
+    secrets = [value for value in values if re.fullmatch("[0-9a-f]{64}", value)]
+
+    assert "change-me" not in path.read_text()
+    assert len(set(secrets)) == 4
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_role_and_database_are_made_as_shown(site: Deployment) -> None:
+    block = code_block(DOCUMENT, "sh", "CREATE ROLE")
+    names = ("PGHOST", "PGPORT", "PGUSER")
+    host, port, user = (site.environ[name] for name in names)
+    as_admin = f"export PGHOST={host} PGPORT={port} PGUSER={user} PGDATABASE=postgres\n"
+
+    site.shell(as_admin + block.replace("runuser -u postgres --", ""))
+    with psycopg.connect(host=host, port=port, dbname="sync", user="sync") as made:
+        owner = made.execute("SELECT current_user").fetchone()
+
+    with psycopg.connect(
+        host=host, port=port, dbname="postgres", user=user, autocommit=True
+    ) as admin:
+        admin.execute("DROP DATABASE sync")
+        admin.execute("DROP ROLE sync")
+    assert owner == ("sync",)
+
+
+def test_user_of_the_unit_is_the_one_that_is_added() -> None:
+    added = code_block(DOCUMENT, "sh", "useradd").split()[-1]
+
+    assert section("[Service]")["Service"]["User"] == added != "sync"
+
+
 def test_log_of_nginx_holds_no_query_string(site: Deployment) -> None:
     site.request("GET", "/livez?token=secret")
 
@@ -143,8 +187,13 @@ def test_daphne_serves_with_the_flags_shown(site: Deployment) -> None:
     block = code_block(DOCUMENT, "sh", "daphne ").replace("\\\n", " ")
     port = free_port()
     command = shlex.split(block.replace("8001", str(port)))
-    command[command.index("-v") + 1] = "1"  # it says when it listens
-    daphne = Program(*command, ready="Listening on TCP", environ=site.environ)
+    command[command.index("-v") + 1] = (
+        "1"  # it says when it listens, if it may log that
+    )
+    talkative = "from mysite.settings import *\nLOGGING['root']['level'] = 'INFO'\n"
+    (site.folder / "mysite/talkative.py").write_text(talkative)
+    environ = site.environ | {"DJANGO_SETTINGS_MODULE": "mysite.talkative"}
+    daphne = Program(*command, ready="Listening on TCP", environ=environ)
 
     answer = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=WAIT_SECONDS)
 
@@ -182,7 +231,9 @@ def test_times_to_stop_lie_above_one_another() -> None:
 
 def test_nginx_is_configured_as_the_tests_have_it() -> None:
     tested = directives((ROOT / "project/nginx.conf").read_text().replace("$$", "$"))
-    shown = directives(code_block(DOCUMENT, "nginx", "upstream workers"))
+    # The demo site's workers serve its static files themselves.
+    block = code_block(DOCUMENT, "nginx", "upstream workers")
+    shown = directives(re.sub(r"location /static/ {.*?}", "", block, flags=re.DOTALL))
 
     assert shown == tested
 
@@ -239,7 +290,7 @@ def test_extras_that_are_installed_exist() -> None:
 
 
 def test_all_blocks_are_executed() -> None:
-    counts = {"python": 3, "ini": 2, "sh": 4, "nginx": 2, "yaml": 2, "conf": 2}
+    counts = {"python": 3, "ini": 2, "sh": 7, "nginx": 2, "yaml": 2, "conf": 2}
     counts["haproxy"] = 1
 
     assert {name: len(code_blocks(DOCUMENT, name)) for name in counts} == counts
