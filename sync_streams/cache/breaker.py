@@ -27,6 +27,7 @@ class Breaker:
 
     def __init__(self) -> None:
         self._away_until = 0.0
+        self._failed_at: float | None = None
 
     def call(self, fetch: Callable[[], T], kept: T | None) -> T:
         """Return the result of *fetch*, or *kept* while the database is down.
@@ -41,14 +42,27 @@ class Breaker:
             try:
                 found = fetch()
             except (OperationalError, InterfaceError) as error:
-                logger.warning("database failed: %r", error)
-                self._away_until = time.monotonic() + AWAY_SECONDS
+                self._fail(error)
             except SyncError:
-                self._away_until = 0.0
+                self._recover()
                 raise
             else:
-                self._away_until = 0.0
+                self._recover()
                 return found
         if kept is None:
             raise ServiceUnavailable
         return kept
+
+    def _fail(self, error: Exception) -> None:
+        now = time.monotonic()
+        self._away_until = now + AWAY_SECONDS
+        if self._failed_at is None:  # told once, not for each caller that tries
+            self._failed_at = now
+            logger.warning("database failed: %r", error)
+
+    def _recover(self) -> None:
+        self._away_until = 0.0
+        if (failed_at := self._failed_at) is not None:
+            self._failed_at = None
+            seconds = time.monotonic() - failed_at
+            logger.warning("database responds again after %.1f s", seconds)

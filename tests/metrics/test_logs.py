@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from django.db import OperationalError
 
 from project.cluster import worker_command
+from sync_streams.cache import breaker
 from sync_streams.logs import JSONFormatter, RequestIdFilter
 from tests.documents import ROOT
 from tests.faults.worker import CREDENTIALS, provision, worker_environ
@@ -99,6 +101,26 @@ def test_record_without_a_request_is_one_line_of_json() -> None:
     assert "request_id" not in fields
     assert RequestIdFilter().filter(record)
     assert record.request_id == "-"  # type: ignore[attr-defined]
+
+
+def test_database_that_fails_is_logged_once_and_once_when_it_is_back(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "AWAY_SECONDS", 0)
+    tried = breaker.Breaker()
+
+    def fail() -> str:
+        raise OperationalError("connection refused")
+
+    for _ in range(3):
+        assert tried.call(fail, "kept") == "kept"
+    for _ in range(2):
+        assert tried.call(lambda: "found", "kept") == "found"
+
+    words = [record.getMessage() for record in caplog.records]
+    assert words[0] == "database failed: OperationalError('connection refused')"
+    assert re.fullmatch(r"database responds again after \d+\.\d s", words[1])
+    assert len(words) == 2
 
 
 def test_every_logger_is_listed() -> None:
