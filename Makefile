@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 MINUTES ?= 30
+FUZZ_SECONDS ?= 300
 HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 1
@@ -56,7 +57,8 @@ docs: $(VENV)/.dev  ## build the documentation into site/
 	@$(PY) -m docs.generate
 	@$(VENV)/bin/zensical build --clean --strict
 
-fuzz: $(VENV)/.dev  ## try the REST API with what its description allows
+fuzz: $(VENV)/.dev  ## try every input for up to FUZZ_SECONDS (300), and the REST API by its description
+	@$(PY) -m tests.fuzz $(FUZZ_SECONDS)
 	@[ -x $(VENV)-fuzz/bin/schemathesis ] || { .ci/venv $(PYTHON) $(VENV)-fuzz && \
 		$(VENV)-fuzz/bin/python -m pip install --quiet --group fuzz; } # its pytest plug-in is not for us
 	@$(PY) -m tests.rest.fuzz $(VENV)-fuzz/bin/schemathesis

@@ -18,6 +18,7 @@ StartSite = Callable[..., DemoSite]
 settings.register_profile(
     "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("fuzz", settings.get_profile("busy"), max_examples=300)
 settings.load_profile("busy")
 
 FIGURES = "figures of a fault"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.door.attacks import GET, HANDSHAKE, POST, frame, head, text
+from tests.door.spoiling import spoilt
 
 SECONDS = 20
 
@@ -29,21 +30,6 @@ FRAMES = [
     frame(8, b"\x03\xe8"),
     frame(1, b"a", is_final=False) + frame(0, b"\xff"),
 ]
-
-Cut = tuple[int, int, bytes]
-
-
-def spoilt(whole: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """Return messages in which something is replaced, left out, or put in."""
-
-    def spoil(data: bytes, cuts: list[Cut]) -> bytes:
-        for at, size, instead in cuts:
-            at %= len(data) + 1
-            data = data[:at] + instead + data[at + size :]
-        return data
-
-    cut = st.tuples(st.integers(0, 500), st.integers(0, 20), st.binary(max_size=20))
-    return st.builds(spoil, whole, st.lists(cut, max_size=4))
 
 
 def several(messages: list[bytes]) -> st.SearchStrategy[bytes]:
