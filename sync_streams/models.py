@@ -101,7 +101,7 @@ class StreamQuerySet(models.QuerySet["Stream"]):
         moment = now or utc.now()
         return self.filter(Q(date_expires=None) | Q(date_expires__gt=moment))
 
-    def lapsed(self, now: datetime | None = None) -> Self:
+    def expired(self, now: datetime | None = None) -> Self:
         """Filter for expired Streams."""
         return self.filter(date_expires__lte=now or utc.now())
 

@@ -105,7 +105,7 @@ class ResourceForm(AnyForm):
         return super().clean()
 
     def _get_validation_exclusions(self) -> set[str]:
-        # All of them: the name of a lapsed Stream is free, whatever its row says.
+        # All of them: the name of an expired Stream is free, whatever its row says.
         return {field.name for field in self._meta.model._meta.fields}
 
 

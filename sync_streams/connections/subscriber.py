@@ -39,8 +39,6 @@ logger = logging.getLogger(__name__)
 ABOUT_TO_EXPIRE_SECONDS = 180
 """How long before a token expires the client is told (Twilio: 3 minutes)."""
 
-FRAME_RATE_WINDOW_SECONDS = 2
-
 MAX_REFUSALS = 1
 """Refused tokens that a connection survives: a client may first send a cached one that
 has expired."""

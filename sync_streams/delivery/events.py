@@ -51,6 +51,8 @@ def is_readable(event: object) -> TypeGuard[dict[str, Any]]:
     """Return whether an object from the layer has the form of an event."""
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         return False
+    if event["type"] == PROBE and not isinstance(event.get("server"), int):
+        return False
     texts = _TEXTS.get(event["type"], ())
     return all(isinstance(event.get(name), str) for name in texts)
 

@@ -229,7 +229,7 @@ def _new_sid(service: Service, unique_name: str | None) -> str:
 
 def _has_expired(now: datetime | None) -> bool:
     with reading():
-        return Stream.objects.lapsed(now).exists()
+        return Stream.objects.expired(now).exists()
 
 
 def _not_found(ref: str) -> StreamNotFound | UniqueNameNotFound:
@@ -239,9 +239,9 @@ def _not_found(ref: str) -> StreamNotFound | UniqueNameNotFound:
 def _remove_expired(streams: StreamQuerySet, now: datetime | None = None) -> int:
     # The lock ensures that only one sweeper removes a row. Databases without row locks
     # (SQLite) serialise their writers anyway.
-    locked = streams.lapsed(now).select_for_update()
-    lapsed = list(locked.prefetch_related("service")[:EXPIRY_BATCH])
-    if lapsed:
-        Stream.objects.filter(sid__in=[stream.sid for stream in lapsed]).delete()
-        announce_all_removed(lapsed, EXPIRY_ACTOR)
-    return len(lapsed)
+    locked = streams.expired(now).select_for_update()
+    expired = list(locked.prefetch_related("service")[:EXPIRY_BATCH])
+    if expired:
+        Stream.objects.filter(sid__in=[stream.sid for stream in expired]).delete()
+        announce_all_removed(expired, EXPIRY_ACTOR)
+    return len(expired)

@@ -128,7 +128,7 @@ class Reachability:
     async def _connect(self, endpoint: Endpoint) -> None:
         if await self._presence.connect(endpoint):
             service = await _service(endpoint)
-            await _tell("endpoint_connected", service, _cause(endpoint))
+            await _tell("endpoint_connected", service, _actor(endpoint))
 
     async def _disconnect(self, endpoint: Endpoint) -> None:
         service = await _service(endpoint)
@@ -136,7 +136,7 @@ class Reachability:
         if service is not None and service.reachability_debouncing_enabled:
             window = service.reachability_debouncing_window / 1000
         if await self._presence.disconnect(endpoint, window):
-            await _tell("endpoint_disconnected", service, _cause(endpoint))
+            await _tell("endpoint_disconnected", service, _actor(endpoint))
         elif service is not None and window:
             look = partial(self._look, service)
             self.dispatcher.call_later(window + EARLY_SECONDS, look)
@@ -205,7 +205,7 @@ async def _ask(question: Callable[[], T]) -> T:
     return await database_sync_to_async(question, thread_sensitive=False)()
 
 
-def _cause(endpoint: Endpoint) -> Actor:
+def _actor(endpoint: Endpoint) -> Actor:
     return Actor(endpoint.identity, endpoint.connection_id)
 
 

@@ -14,7 +14,7 @@ from aiohttp.resolver import AsyncResolver
 
 from sync_streams.operations.addresses import written_address
 
-CACHE_SECONDS = 5
+LOOKUP_SECONDS = 5
 """Time limit for a lookup."""
 
 AGAIN_SECONDS = 1.5
@@ -40,11 +40,11 @@ class Resolver(AbstractResolver):
 
         Raises:
             OSError: there are none.
-            TimeoutError: there was no answer within ``CACHE_SECONDS``.
+            TimeoutError: there was no answer within ``LOOKUP_SECONDS``.
         """
         address = written_address(host)
         if address is None:
-            async with asyncio.timeout(CACHE_SECONDS):
+            async with asyncio.timeout(LOOKUP_SECONDS):
                 return await self._dns.resolve(host, port, family)
         return [
             ResolveResult(

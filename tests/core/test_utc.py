@@ -54,4 +54,4 @@ def test_a_time_is_read_from_the_database_unchanged(
     assert stored.date_created.tzinfo is UTC
     assert abs(utc.now() - stored.date_created) < timedelta(seconds=30)
     assert stored.is_live()
-    assert list(Stream.objects.lapsed(stream.date_expires)) == [stored]
+    assert list(Stream.objects.expired(stream.date_expires)) == [stored]

@@ -200,4 +200,4 @@ async def test_an_expiry_is_announced_once_though_several_sweep(
 
     removed = [sid for worker in workers for sid in worker.removed]
     assert len(removed) == len(set(removed)) == LAPSED
-    assert run_django(workers[0], "print(Stream.objects.lapsed().count())") == "0"
+    assert run_django(workers[0], "print(Stream.objects.expired().count())") == "0"
