@@ -20,7 +20,7 @@ from sync_streams.operations.validators import check_service_fields
 from sync_streams.webhooks import client, dispatcher, resolver, sender
 from sync_streams.webhooks.dispatcher import Dispatcher
 from sync_streams.webhooks.outcomes import Outcomes
-from sync_streams.webhooks.resolver import CACHE_SECONDS
+from sync_streams.webhooks.resolver import LOOKUP_SECONDS
 from sync_streams.webhooks.sender import DeliveryFailed
 from sync_streams.webhooks.shares import MAX_IN_FLIGHT, MIN_IN_FLIGHT, Flights, Queue
 from sync_streams.webhooks.webhook import Webhook
@@ -115,7 +115,7 @@ def test_unresolvable_names_delay_no_other_account(receiver: Receiver) -> None:
         url = f"http://hooks.example:{receiver.port}/found"
         own.put(webhook(url, account_sid=OTHER_ACCOUNT_SID))
 
-        found = receiver.next(CACHE_SECONDS)
+        found = receiver.next(LOOKUP_SECONDS)
         waiting = own.close()
 
     assert found["path"] == "/found"
@@ -125,7 +125,7 @@ def test_unresolvable_names_delay_no_other_account(receiver: Receiver) -> None:
 def test_unanswered_name_is_a_timeout(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolver, "CACHE_SECONDS", 0.1)
+    monkeypatch.setattr(resolver, "LOOKUP_SECONDS", 0.1)
     with Nameserver() as nameserver:
         own = Dispatcher([nameserver.address])
         with pytest.raises(DeliveryFailed) as failure:
