@@ -18,7 +18,7 @@ from twisted.internet import reactor
 from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
 
-from . import bounds, descriptors
+from . import bounds
 from .conf import get_settings
 from .connections.close_codes import CloseCode
 from .connections.inbound import (
@@ -27,6 +27,7 @@ from .connections.inbound import (
     SLICE_BYTES,
     InboundBudget,
 )
+from .processes import descriptors
 
 
 class BoundedChannel(HTTPChannel):

@@ -16,12 +16,12 @@ from django.db import connections as databases
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 
-from . import descriptors
 from .conf import get_settings
 from .connections.registry import connections
 from .databases import run, without_transaction, written_alias
 from .delivery.cluster.broadcast import acheck_rate
 from .delivery.hub import get_hub
+from .processes import descriptors
 
 last_answer: dict[str, bool] = {}
 """The last result of :func:`ready`, by part, for metrics."""

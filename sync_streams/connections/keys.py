@@ -8,7 +8,7 @@ import asyncio
 import logging
 from typing import Protocol
 
-from sync_streams.per_loop import PerLoop
+from sync_streams.processes.per_loop import PerLoop
 from sync_streams.tokens import Identity, has_key
 
 from .close_codes import CloseCode

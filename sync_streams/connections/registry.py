@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
 
-from sync_streams import descriptors
 from sync_streams.conf import get_settings
 from sync_streams.delivery.cluster import survey
 from sync_streams.delivery.cluster.commands import DisconnectCommand, DrainCommand
@@ -20,6 +19,7 @@ from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.errors import TooManyRequests
 from sync_streams.models import Service
+from sync_streams.processes import descriptors
 from sync_streams.tokens import Identity
 
 from .close_codes import CloseCode

@@ -54,6 +54,10 @@ class Termination:
         elif callable(handler):
             self._handle_first(loop, handler)
 
+    def leave_to_server(self) -> None:
+        """Do not intervene: the server drains by itself."""
+        self._is_watching = True
+
     def forget(self) -> None:
         """Restore the signal's handling in a forked child, which has no server."""
         if self._ends is not None:

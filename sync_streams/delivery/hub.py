@@ -16,7 +16,7 @@ from channels.layers import InMemoryChannelLayer
 
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
-from sync_streams.per_loop import PerLoop
+from sync_streams.processes.per_loop import PerLoop
 
 from .cluster.backpressure import backpressure
 from .cluster.broadcast import channel_layer, unavailable

@@ -16,7 +16,7 @@ from django.core.signals import request_started
 
 from sync_streams import operations
 from sync_streams.conf import get_settings
-from sync_streams.per_loop import PerLoop
+from sync_streams.processes.per_loop import PerLoop
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from channels.layers import BaseChannelLayer
 from channels_redis.serializers import registry
 from channels_redis.utils import _consistent_hash, decode_hosts
 
-from sync_streams.per_loop import PerLoop
+from sync_streams.processes.per_loop import PerLoop
 from sync_streams.sids import name_digits
 
 from .cluster import Cluster

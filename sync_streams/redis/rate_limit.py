@@ -27,7 +27,7 @@ from redis.backoff import NoBackoff
 
 from sync_streams.conf import get_settings
 from sync_streams.errors import RateLimited, ServiceUnavailable
-from sync_streams.per_loop import PerLoop
+from sync_streams.processes.per_loop import PerLoop
 from sync_streams.sids import name_digits
 from sync_streams.stream_rates import StreamRates
 

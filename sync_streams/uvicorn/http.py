@@ -17,9 +17,10 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from sync_streams import bounds, descriptors
+from sync_streams import bounds
 from sync_streams.conf import get_settings
 from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
+from sync_streams.processes import descriptors
 
 from . import event_path
 from .farewell import Farewell

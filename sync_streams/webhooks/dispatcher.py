@@ -15,8 +15,8 @@ from zlib import crc32
 
 import aiohttp
 
-from sync_streams.background import BackgroundLoop, new_lock
 from sync_streams.conf import get_settings
+from sync_streams.processes.background import BackgroundLoop, new_lock
 
 from . import client
 from .outcomes import Outcome, outcomes

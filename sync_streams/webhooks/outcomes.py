@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-from sync_streams.background import new_lock
+from sync_streams.processes.background import new_lock
 
 logger = logging.getLogger(__name__)
 

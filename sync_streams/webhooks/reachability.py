@@ -16,12 +16,12 @@ from typing import TypeVar
 from channels.db import database_sync_to_async
 
 from sync_streams import operations
-from sync_streams.background import new_lock
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceNotFound
 from sync_streams.models import Service
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange
+from sync_streams.processes.background import new_lock
 
 from .dispatcher import Dispatcher, get_dispatcher
 from .outcomes import outcomes

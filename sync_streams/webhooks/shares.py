@@ -3,8 +3,8 @@
 import asyncio
 from collections import Counter
 
-from sync_streams.background import new_lock
 from sync_streams.conf import get_settings
+from sync_streams.processes.background import new_lock
 
 MAX_IN_FLIGHT = 512
 """Webhooks of all accounts in flight at once; each may hold a socket."""

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import pytest
 
-from sync_streams.background import BackgroundLoop, run_on
-from sync_streams.per_loop import PerLoop
+from sync_streams.processes.background import BackgroundLoop, run_on
+from sync_streams.processes.per_loop import PerLoop
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def test_value_is_closed_on_its_loop_before_that_ends() -> None:
 def test_value_that_does_not_close_keeps_no_loop_from_ending(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sync_streams.per_loop.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("sync_streams.processes.per_loop.CLOSE_SECONDS", 0.05)
 
     async def hang(_: object) -> None:
         await asyncio.Event().wait()

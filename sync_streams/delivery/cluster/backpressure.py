@@ -7,7 +7,7 @@ although the publisher was answered 201.
 import asyncio
 from typing import TYPE_CHECKING
 
-from sync_streams.per_loop import PerLoop
+from sync_streams.processes.per_loop import PerLoop
 
 if TYPE_CHECKING:
     from collections.abc import Container

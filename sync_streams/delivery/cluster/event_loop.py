@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import SynchronousOnlyOperation
 
-from sync_streams.background import BackgroundLoop, new_lock, run_on
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
+from sync_streams.processes.background import BackgroundLoop, new_lock, run_on
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from sync_streams import __version__
 from sync_streams.delivery.counters import counters
 from sync_streams.delivery.hub import Hub
 from sync_streams.errors import ServiceUnavailable
-from sync_streams.per_loop import PerLoop
+from sync_streams.processes.per_loop import PerLoop
 from sync_streams.redis.rate_limit import refusals
 
 from . import survey, vitals
