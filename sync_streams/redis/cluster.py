@@ -17,6 +17,7 @@ from sync_streams.conf import get_settings
 from .endpoint import CONNECT_SECONDS, Endpoint, options_of, without
 from .health import Backoff, Health, RedisUnavailable, describe
 from .protocol import ReplyError
+from .quorum import first_answer
 from .server import Node, Rate
 from .subscription import Listener
 
@@ -176,19 +177,7 @@ class Cluster:
 
     async def _ask_all(self) -> dict[int, Address]:
         addresses = {*self._seeds, *self._nodes}
-        asking = [asyncio.create_task(self._ask(address)) for address in addresses]
-        reason = ""
-        try:
-            for answer in asyncio.as_completed(asking):
-                try:
-                    return await answer
-                except RedisUnavailable as error:
-                    reason = error.reason
-        finally:
-            for task in asking:
-                task.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
-        raise RedisUnavailable(reason)
+        return await first_answer(self._ask(address) for address in addresses)
 
     async def _ask(self, address: Address) -> dict[int, Address]:
         connection = await self._endpoint(address).open()

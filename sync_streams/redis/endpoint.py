@@ -16,6 +16,7 @@ from redis.asyncio.connection import SSLConnection as TlsOptions
 from .connection import Connection
 from .health import RedisUnavailable, describe
 from .protocol import ReplyError, Word
+from .quorum import first_answer
 
 CONNECT_SECONDS = 2
 """Default time limit for connecting."""
@@ -132,20 +133,11 @@ class Guarded:
         return await Endpoint(options, must_be_master=True).open(*preparations)
 
     async def _ask_all(self) -> tuple[str, int]:
-        # All at once, so the timeouts of unreachable ones run in parallel.
-        asking = [asyncio.create_task(self._ask(guard)) for guard in self._sentinels]
-        reason = ""
         try:
-            for answer in asyncio.as_completed(asking):
-                try:
-                    return await answer
-                except RedisUnavailable as error:
-                    reason = error.reason
-        finally:
-            for task in asking:
-                task.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
-        raise RedisUnavailable(f"no Sentinel names {self._master}: {reason}")
+            return await first_answer(self._ask(guard) for guard in self._sentinels)
+        except RedisUnavailable as error:
+            reason = f"no Sentinel names {self._master}: {error.reason}"
+            raise RedisUnavailable(reason) from error
 
     async def _ask(self, sentinel: Endpoint) -> tuple[str, int]:
         connection = await sentinel.open()

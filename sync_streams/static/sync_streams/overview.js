@@ -22,10 +22,10 @@ function show({ history, sample_seconds: seconds, totals, ...rest }) {
 }
 
 function tell({ processes, is_layer_reachable: isReachable }) {
-  const { unreachable, deaf, mixed, healthy, draining, processes: word } = root.dataset;
+  const { unreachable, unreached, mixed, healthy, draining, processes: word } = root.dataset;
   const faults = [];
   if (!isReachable) faults.push(unreachable);
-  if (processes.unreachable) faults.push(`${deaf} ${processes.unreachable}.`);
+  if (processes.unreachable) faults.push(`${unreached} ${processes.unreachable}.`);
   if (processes.versions > 1) faults.push(mixed);
   const leaving = processes.draining ? ` (${processes.draining} ${draining})` : "";
   const count = `${word}: ${processes.answered}${leaving}.`;
