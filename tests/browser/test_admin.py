@@ -275,7 +275,7 @@ async def test_disconnected_monitor_does_not_reconnect(
     sid = await new_stream(embedded)
     watcher, operator = await log_in(context, embedded), await context.new_page()
     await open_monitor(watcher, embedded, f"stream/{sid}")
-    await operator.goto(f"{embedded.base_url}{ADMIN}/service/")
+    await operator.goto(f"{embedded.base_url}{ADMIN}/service/?q=default")
     await operator.click("#result_list tbody th a >> nth=0")
     await operator.click("text=Disconnect an identity")
 

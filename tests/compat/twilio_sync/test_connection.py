@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests.compat.twilio_sync.rig import Rig, every_version, new_name
 from tests.compat.twilio_sync.sdk import SdkClient, SdkError
@@ -228,8 +230,10 @@ async def test_flood_of_acknowledgements_ends_only_its_own_connection(rig: Rig) 
     async with rig.peer() as peer:
         await peer.ask("init", token=rig.token())
 
-        for _ in range(5000):
-            await peer.send("reply", status={"code": 200, "status": "OK"})
+        # The server may have ended the connection before the last of them.
+        with suppress(ConnectionClosed):
+            for _ in range(5000):
+                await peer.send("reply", status={"code": 200, "status": "OK"})
         await peer.closed()
 
     await (await rig.client()).state("connected")
