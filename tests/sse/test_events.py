@@ -181,7 +181,7 @@ async def test_a_stopping_process_says_when_to_reconnect(site: Site) -> None:
 
 
 async def test_an_expired_token_ends_the_response(site: Site) -> None:
-    async with site.as_identity("board", ttl=1) as events:
+    async with site.as_identity("board", ttl=3) as events:
         event = await events.next()
 
     assert (event.name, event.json["code"]) == ("closing", 4003)
