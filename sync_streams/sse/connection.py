@@ -69,7 +69,7 @@ class EventStream:
         self.address = str((scope.get("client") or ("",))[0])
         extensions: Mapping[str, Any] = scope.get("extensions") or {}
         self._path: HttpPath | None = extensions.get(HTTP_EXTENSION)
-        self._is_open = True
+        self._is_open = False
         self._closed_with: CloseCode | None = None
         self._counted: list[Key] = []
         self._sent_at_last_look = 0
@@ -111,7 +111,11 @@ class EventStream:
         hub = get_hub()
         await hub.start()
         connections.add(self)
+        self._is_open = True
         meters.count("connections_opened", self.transport)
+        # A client may leave before anything reads the body, whose end nobody sees then.
+        seconds = get_settings().connect_timeout_seconds
+        self._timers.set("begin", seconds, self.end)
         if self.identity is not None and self.service is not None:
             sid = self.service.sid
             self._counted = census.enter(self.identity, sid, self.address)
@@ -127,6 +131,9 @@ class EventStream:
 
     async def body(self) -> AsyncIterator[bytes]:
         """Yield the response's body until the connection ends."""
+        if not self._is_open:
+            return
+        self._timers.cancel("begin")
         try:
             yield f"retry: {_retry()}\n\n".encode()
             self._open()

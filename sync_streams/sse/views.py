@@ -150,7 +150,7 @@ async def _begin(
     try:
         has_missed = "Last-Event-ID" in request.headers
         await connection.subscribe(streams, has_missed=has_missed)
-    except Exception:
+    except BaseException:  # also where the client leaves meanwhile
         connection.end()
         raise
     return StreamingHttpResponse(
