@@ -110,6 +110,7 @@ class Hub:
         self._receiver: asyncio.Task[None] | None = None
         self._slices = TimeSlices()
         self._queue = EventQueue(self._drop)
+        self._recovered: set[int] = set()
         self._rejected = float(-REJECTED_LOG_SECONDS)
         self.membership = Membership(
             self.layer,
@@ -245,6 +246,9 @@ class Hub:
                     logger.exception("an event failed; the hub continues")
 
     def _drop(self, event: Any) -> None:
+        if event.get("type") == RECOVERED:
+            # Topics remember that they are incomplete, until their next Message.
+            self._recovered.discard(event["server"])
         topic = self.subscriptions.topics.get(event.get("stream_sid", ""))
         if topic is not None:
             record_drop(topic, event)
@@ -254,8 +258,11 @@ class Hub:
             lost()
 
     def _recover(self, server: int) -> None:
-        # Queued in order: subscribers are told before they receive the next event.
-        self._queue.put({"type": RECOVERED, "server": server})
+        # Queued in order: subscribers are told before they receive the next event. One
+        # stands for all that is lost until then: bad events cost subscribers nothing.
+        if server not in self._recovered:
+            self._recovered.add(server)
+            self._queue.put({"type": RECOVERED, "server": server})
 
     def _give_up(self) -> None:
         logger.error("this process stays unreachable; closing its connections")
@@ -272,6 +279,7 @@ class Hub:
         elif event["type"] == PROBE:
             self.membership.probes[event["server"]].confirm()
         elif event["type"] == RECOVERED:
+            self._recovered.discard(event["server"])
             for topic in self.membership.topics_on(event["server"]):
                 await tell_gap(topic, self._slices)
         elif event["type"] in hooks.handlers:

@@ -759,6 +759,20 @@ async def test_a_slow_client_gets_all_gaps_in_one_frame(hub: Hub) -> None:
     assert client.frames.count(gap_of(stream_sid)) == 1
 
 
+async def test_many_losses_at_once_are_told_once(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+
+    for _ in range(1_000):
+        for server in range(len(hub.membership.probes)):
+            hub.membership.recover(server)
+    await publish(stream_sid, 1)
+    await until(lambda: client.numbers == [1])
+
+    assert client.frames.count(gap_of(stream_sid)) == 1
+
+
 async def test_a_protocol_without_gaps_is_counted(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
