@@ -244,6 +244,9 @@ def _given() -> Mapping[str, Any]:
     return Given(getattr(settings, "SYNC_STREAMS", {}), "SYNC_STREAMS").mapping()
 
 
+# It stays while a process runs: a settings override in a test must not part
+# publishers from the groups that subscribers have joined.
+@lru_cache(maxsize=1)
 def _derived_prefix(redis_url: str) -> str:
     # Publishing knows no numbers of databases, so the name has to tell them apart.
     database = getattr(settings, "DATABASES", {}).get("default", {}).get("NAME", "")
@@ -258,5 +261,13 @@ def _derived_prefix(redis_url: str) -> str:
 
 def on_setting_changed(*, setting: str, **_: object) -> None:
     """Read the settings anew: a test overrides them."""
-    if setting in {"SYNC_STREAMS", "SECRET_KEY", "DATABASES"}:
+    if setting in {"SECRET_KEY", "DATABASES"}:
+        forget_prefix()
+    elif setting == "SYNC_STREAMS":
         get_settings.cache_clear()
+
+
+def forget_prefix(**_: object) -> None:
+    """Derive the prefix anew: a test runner has given the database another name."""
+    _derived_prefix.cache_clear()
+    get_settings.cache_clear()

@@ -7,6 +7,7 @@ import atexit
 
 from django.core.checks import register
 from django.core.signals import request_started, setting_changed
+from django.db.models.signals import post_migrate
 
 from . import checks, conf, forks, gauges, metrics, signals
 from .cache import lookups
@@ -23,6 +24,7 @@ from .webhooks import reachability, receivers, sender
 def connect() -> None:
     """Connect everything, once the models are loaded."""
     setting_changed.connect(conf.on_setting_changed)
+    post_migrate.connect(conf.forget_prefix)
     register(checks.check_settings, checks.TAG)
     register(checks.check_deployment, checks.TAG, deploy=True)
     _connect_hub()
