@@ -1,8 +1,8 @@
 // Calls everything of the unmodified `twilio` library for Node that concerns Streams,
 // and prints what came of it as one JSON object.
-// Arguments: base URL, account SID, auth token, API key SID, API key secret.
+// TWILIO_PACKAGE says which version. Arguments: base URL, account SID, auth token, API key SID, API key secret.
 
-const twilio = require("twilio");
+const twilio = require(process.env.TWILIO_PACKAGE);
 
 const [baseUrl, accountSid, authToken, keySid, keySecret] = process.argv.slice(2);
 
@@ -10,6 +10,11 @@ function connect(...credentials) {
   const client = twilio(...credentials);
   client.sync.baseUrl = baseUrl;
   return client.sync.v1;
+}
+
+// Old versions put names into the path as they are.
+function ref(name) {
+  return process.env.TWILIO_PACKAGE === "twilio-3" ? encodeURIComponent(name) : name;
 }
 
 async function refusal(call) {
@@ -51,7 +56,7 @@ async function streams(service) {
   const first = await service.syncStreams.page({ pageSize: 3 });
   const second = await first.nextPage();
   const back = await second.previousPage();
-  const stream = service.syncStreams("é .");
+  const stream = service.syncStreams(ref("é ."));
   return {
     made,
     listed: sids(await service.syncStreams.list({ pageSize: 2 })),
@@ -66,7 +71,7 @@ async function streams(service) {
     dotted: (await refusal(service.syncStreams.create({ uniqueName: ".." }))).slice(0, 3),
     removedAbove: await Promise.all(
       [".", "..", "%2e%2e", ".. "].map((name) =>
-        refusal(service.syncStreams(name).remove()),
+        refusal(service.syncStreams(ref(name)).remove()),
       ),
     ),
     removed: await service.syncStreams(made[4]).remove(),
@@ -92,7 +97,7 @@ async function main() {
   const outcome = {
     services: await services(sync),
     streams: await streams(service),
-    messages: await messages(service.syncStreams("é .")),
+    messages: await messages(service.syncStreams(ref("é ."))),
     withKey: (await withKey.services("default").fetch()).uniqueName,
     wrong: await refusal(connect(accountSid, "wrong").services.list()),
   };

@@ -1,0 +1,46 @@
+"""CONTRIBUTING.md: commands exist, examples select tests, lists name files."""
+
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from tests.documents import ROOT, code_block
+
+CONTRIBUTING = "CONTRIBUTING.md"
+TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
+
+SETUP = code_block(CONTRIBUTING, "sh", "make check").splitlines()
+SELECTIONS = code_block(CONTRIBUTING, "sh", "-m pytest").splitlines()
+ROWS = re.findall(r"^\| (`.*?) \|", (ROOT / CONTRIBUTING).read_text(), re.MULTILINE)
+NAMED = {path for row in ROWS for path in re.findall(r"`([^`]+/[^`]*)`", row)}
+
+
+@pytest.mark.parametrize("line", SETUP)
+def test_make_knows_every_target(line: str) -> None:
+    command = shlex.split(line, comments=True)
+
+    done = subprocess.run([*command, "--dry-run"], cwd=ROOT, capture_output=True)
+
+    assert (command[0], done.returncode) == ("make", 0), done.stderr
+
+
+@pytest.mark.parametrize("line", SELECTIONS)
+def test_every_example_selects_tests(line: str) -> None:
+    command, _, path, *options = shlex.split(line, comments=True)[1:]
+    selected = ROOT / path
+    files = selected.glob("test_*.py") if selected.is_dir() else [selected]
+
+    tests = [name for file in files for name in TEST.findall(file.read_text())]
+
+    assert (command, options[:-1]) in [("-m", []), ("-m", ["-k"])]
+    assert [name for name in tests if not options or options[-1] in name]
+
+
+@pytest.mark.parametrize("path", sorted(NAMED))
+def test_every_listed_file_exists(path: str) -> None:
+    # What a contributor would name is written in angle brackets or capitals.
+    pattern = re.sub(r"<\w+>|[A-Z]{2,}", "*", path)
+
+    assert list(ROOT.glob(pattern)), path
