@@ -12,6 +12,6 @@ class SyncStreamsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import wiring  # noqa: PLC0415 - models exist only now
+        from .wiring import parts  # noqa: PLC0415 - models exist only now
 
-        wiring.connect()
+        parts.connect()

@@ -30,11 +30,11 @@ from django.utils.log import log_response
 from .delivery.hub import get_hub
 from .errors import ServiceUnavailable
 from .logs import REQUEST_ID
-from .mounts import APP_NAME
 from .rest.answers import is_unforeseen, report_unforeseen
 from .rest.bodies import MAX_BODY_BYTES
-from .rest.publishing import Answer, PublishRequest, answer, answer_now, refuse
+from .rest.publishing import PublishRequest, PublishResponse, answer, answer_now, refuse
 from .rest.site import Headers, Site
+from .values.mounts import APP_NAME
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -160,14 +160,14 @@ class PublishEndpoint:
         return None if added is None else (refs, headers, added)
 
     async def _send(
-        self, scope: Scope, send: Send, reply: Answer, added: Headers
+        self, scope: Scope, send: Send, reply: PublishResponse, added: Headers
     ) -> None:
         start = {"status": reply.status, "headers": _encoded(reply, added)}
         await send({"type": "http.response.start", **start})
         await send({"type": "http.response.body", "body": reply.body})
         self._finish(scope, reply)
 
-    def _finish(self, scope: Scope, reply: Answer) -> None:
+    def _finish(self, scope: Scope, reply: PublishResponse) -> None:
         if reply.failure is not None:
             _report(scope, reply, reply.failure)
         if self._on_answer is not None:
@@ -267,14 +267,14 @@ def _request(
     )
 
 
-def _encoded(reply: Answer, added: Headers) -> list[tuple[bytes, bytes]]:
+def _encoded(reply: PublishResponse, added: Headers) -> list[tuple[bytes, bytes]]:
     return [
         (name.lower().encode(), value.encode("latin-1"))
         for name, value in (*reply.headers.items(), *added)
     ]
 
 
-def _report(scope: Scope, reply: Answer, failure: Exception) -> None:
+def _report(scope: Scope, reply: PublishResponse, failure: Exception) -> None:
     """Log a failure to Django's logger, in Django's format."""
     is_fault = reply.status >= 500
     if not logger.isEnabledFor(logging.ERROR if is_fault else logging.WARNING):

@@ -14,14 +14,14 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import get_script_prefix, resolve
 
-from .accounts import SETTING, Account
 from .conf import Settings, get_settings, has_users, imported
 from .delivery.cluster.broadcast import channel_layer
-from .mounts import APP_NAME, namespaces, services_path
 from .processes import descriptors
 from .redis.layer import RedisChannelLayer
 from .redis.urls import hosts
-from .sids import is_sid
+from .values.accounts import SETTING, Account
+from .values.mounts import APP_NAME, namespaces, services_path
+from .values.sids import is_sid
 
 TAG = "sync_streams"
 PLACEHOLDER = "change-me"

@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from . import bounds
 from .conf import get_settings
+from .connections import bounds
 
 Event = dict[str, Any]
 Receive = Callable[[], Awaitable[Event]]

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from .accounts import SETTING, Account, Given, read_accounts
+from .values.accounts import SETTING, Account, Given, read_accounts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 ``python -m sync_streams.daphne`` takes the options of ``daphne``. Plain Daphne reads a
 request for as long as a byte arrives each second, keeps a body of any length in a file,
 and answers pings without counting them. Here each is bounded, as defined in
-:mod:`sync_streams.bounds` and :mod:`sync_streams.connections.inbound`.
+:mod:`sync_streams.connections.bounds` and :mod:`sync_streams.connections.inbound`.
 https://github.com/django/daphne
 """
 
@@ -18,8 +18,8 @@ from twisted.internet import reactor
 from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
 
-from . import bounds
 from .conf import get_settings
+from .connections import bounds
 from .connections.close_codes import CloseCode
 from .connections.inbound import (
     INBOUND_EXTENSION,

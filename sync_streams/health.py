@@ -18,9 +18,9 @@ from django.views.decorators.cache import never_cache
 
 from .conf import get_settings
 from .connections.registry import connections
-from .databases import run, without_transaction, written_alias
 from .delivery.cluster.broadcast import acheck_rate
 from .delivery.hub import get_hub
+from .operations.databases import run, without_transaction, written_alias
 from .processes import descriptors
 
 last_answer: dict[str, bool] = {}

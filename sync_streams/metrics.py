@@ -21,11 +21,11 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 
-from .databases import without_transaction
 from .delivery.cluster import survey
 from .delivery.hub import Hub
 from .delivery.meters import BUCKETS, meters
 from .errors import ServiceUnavailable
+from .operations.databases import without_transaction
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from . import utc
-from .sids import is_sid, new_service_sid, new_stream_sid
-from .utc import UTCDateTimeField
+from .values import utc
+from .values.sids import is_sid, new_service_sid, new_stream_sid
+from .values.utc import UTCDateTimeField
 
 DEFAULT_SERVICE = "default"
 """Unique name and alias of an account's first Service."""

@@ -16,7 +16,6 @@ from typing import Any
 import jwt
 from django.core.exceptions import ImproperlyConfigured
 
-from .accounts import Account, Secret
 from .conf import Settings, get_settings
 from .errors import (
     InvalidToken,
@@ -27,6 +26,7 @@ from .errors import (
     TokenExpired,
     TokenNotYetValid,
 )
+from .values.accounts import Account, Secret
 
 MAX_TOKEN_BYTES = 8192
 MAX_LIFETIME_SECONDS = 86_400

@@ -20,8 +20,8 @@ from sync_streams import operations
 from sync_streams.delivery.cluster.listing import MAX_ROWS, Connections, Row, Wanted
 from sync_streams.errors import SyncError
 from sync_streams.models import Service, Stream
-from sync_streams.sids import is_sid
 from sync_streams.tokens import MAX_IDENTITY_LENGTH
+from sync_streams.values.sids import is_sid
 
 from . import identity as identities
 from .base import MAY_MONITOR, Question, ResourceAdmin, ask, describe

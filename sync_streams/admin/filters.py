@@ -10,9 +10,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from sync_streams import utc
 from sync_streams.conf import get_settings
 from sync_streams.delivery.cluster import stats
+from sync_streams.values import utc
 
 
 class AccountFilter(admin.SimpleListFilter):

@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 from sync_streams.delivery.cluster import stats
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.models import Service, Stream
-from sync_streams.mounts import socket_path
 from sync_streams.tokens import issue_token
+from sync_streams.values.mounts import socket_path
 
 from .base import MAY_MONITOR, MAY_PUBLISH, Page, ResourceAdmin, answer_errors
 from .text import visible

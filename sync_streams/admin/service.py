@@ -14,8 +14,9 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from sync_streams import operations, utc
+from sync_streams import operations
 from sync_streams.models import Service, Stream
+from sync_streams.values import utc
 
 from . import connection, identity, message, monitor, overview, process, webhook
 from .base import ResourceAdmin, ResourceForm, label, relative_expiry

@@ -10,7 +10,7 @@ from django.templatetags.static import static
 
 from sync_streams.conf import get_settings
 from sync_streams.models import Service, Stream
-from sync_streams.mounts import services_path, socket_path
+from sync_streams.values.mounts import services_path, socket_path
 
 _PUBLISH_CURL = """\
 curl -u "{account}:$SYNC_AUTH_TOKEN" \\

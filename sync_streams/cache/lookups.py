@@ -16,7 +16,7 @@ from django.db import connections, router
 from sync_streams.conf import get_settings
 from sync_streams.models import Service, Stream
 from sync_streams.processes.background import new_lock
-from sync_streams.sids import is_sid
+from sync_streams.values.sids import is_sid
 
 from .breaker import Breaker
 

@@ -34,12 +34,14 @@ class CloseCode(IntEnum):
     DISCONNECTED = 4007
     """An operator closed the connections of this identity."""
 
-    SERVER_LEAVING = 4008
+    GOING_AWAY = 4008
     """The process is stopping or unreachable; reconnect to another one."""
 
     @property
     def reason(self) -> str:
         """English text for the wire."""
+        if self is CloseCode.GOING_AWAY:  # clients know it by this text
+            return "server leaving"
         return self.name.replace("_", " ").lower()
 
     @property

@@ -170,7 +170,7 @@ class SocketConsumer(AsyncConsumer):
         limit = get_settings().max_frames_per_second * FRAME_RATE_WINDOW_SECONDS
         return self._frames < limit or time.monotonic() >= self._window_ends
 
-    def take_answer(self, data: bytes, is_text: bool) -> bool:
+    def take_acknowledgement(self, data: bytes, is_text: bool) -> bool:
         """Process a frame by :meth:`take`, and refund it to the budget if processed."""
         is_taken = self.take(data, is_text)
         if is_taken:
@@ -230,11 +230,11 @@ class SocketConsumer(AsyncConsumer):
         if self.state is State.OPEN:
             self.state = State.CLOSING
             with suppress(Exception):
-                await self.close_with(CloseCode.SERVER_LEAVING)
+                await self.close_with(CloseCode.GOING_AWAY)
 
     def _close_for_shutdown(self) -> None:
         window = get_settings().drain_seconds
-        self.close_soon(CloseCode.SERVER_LEAVING, within=window)
+        self.close_soon(CloseCode.GOING_AWAY, within=window)
 
     def _open_outbox(self) -> Outbox:
         extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
@@ -253,7 +253,7 @@ class SocketConsumer(AsyncConsumer):
             termination.drain_first()
         else:
             path.close = self._close_for_shutdown
-            path.take = self.take_answer
+            path.take = self.take_acknowledgement
             path.take_request = self.take_request
             path.set_writable = outbox.set_writable
         return outbox

@@ -138,7 +138,7 @@ class Connections:
         """
         self.is_draining = True
         window = get_settings().drain_seconds
-        self.close_all(CloseCode.SERVER_LEAVING, within=window)
+        self.close_all(CloseCode.GOING_AWAY, within=window)
         self._last_left = asyncio.Event()
         if self._live:
             with suppress(TimeoutError):
@@ -156,7 +156,7 @@ def jitter(within: float) -> float:
 
 def close_all_unreachable() -> None:
     """Close every connection: this process stays unreachable, others may not be."""
-    connections.close_all(CloseCode.SERVER_LEAVING, within=get_settings().drain_seconds)
+    connections.close_all(CloseCode.GOING_AWAY, within=get_settings().drain_seconds)
 
 
 async def disconnect(_: Hub, command: DisconnectCommand) -> None:

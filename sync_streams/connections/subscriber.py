@@ -11,7 +11,6 @@ from typing import ClassVar
 from django.db import InterfaceError, OperationalError
 
 from sync_streams import operations
-from sync_streams.accounts import hide
 from sync_streams.conf import get_settings
 from sync_streams.delivery.hub import get_hub
 from sync_streams.delivery.meters import meters
@@ -26,6 +25,7 @@ from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange, announce_endpoint
 from sync_streams.operations.failures import read_token_from
 from sync_streams.tokens import Identity, read_token
+from sync_streams.values.accounts import hide
 
 from .census import Key, census
 from .close_codes import CloseCode

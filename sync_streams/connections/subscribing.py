@@ -3,12 +3,12 @@
 from sync_streams import operations
 from sync_streams.cache.lookups import cached_stream
 from sync_streams.conf import get_settings
-from sync_streams.databases import run
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.delivery.subscriptions import Subscriptions
 from sync_streams.errors import TooManySubscriptions
 from sync_streams.models import Stream
 from sync_streams.operations.actor import Actor
+from sync_streams.operations.databases import run
 from sync_streams.operations.permissions import aauthorize
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sync_streams.stream_rates import StreamRates
+from sync_streams.values.stream_rates import StreamRates
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-import sync_streams.sids
+import sync_streams.values.sids
 
 
 class Migration(migrations.Migration):
@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 (
                     "sid",
                     models.CharField(
-                        default=sync_streams.sids.new_service_sid,
+                        default=sync_streams.values.sids.new_service_sid,
                         editable=False,
                         max_length=34,
                         primary_key=True,
@@ -129,7 +129,7 @@ class Migration(migrations.Migration):
                 (
                     "sid",
                     models.CharField(
-                        default=sync_streams.sids.new_stream_sid,
+                        default=sync_streams.values.sids.new_stream_sid,
                         editable=False,
                         max_length=34,
                         primary_key=True,

@@ -11,7 +11,6 @@ from django.dispatch import Signal
 
 from sync_streams import signals
 from sync_streams.cache.lookups import forget_all, forget_stream
-from sync_streams.databases import on_commit
 from sync_streams.delivery.cluster.broadcast import (
     abroadcast_message,
     broadcast,
@@ -23,6 +22,7 @@ from sync_streams.delivery.events import Event, ServiceEvent
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
+from sync_streams.operations.databases import on_commit
 
 from .data import Message
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from sync_streams.errors import DataTooLarge, InvalidJSON, InvalidMessageData
-from sync_streams.sids import new_sid
+from sync_streams.values.sids import new_sid
 
 JSONObject = dict[str, Any]
 

@@ -13,10 +13,10 @@ from sync_streams.cache.lookups import (
     last_stream,
 )
 from sync_streams.conf import get_settings
-from sync_streams.databases import run
 from sync_streams.delivery.meters import meters
 from sync_streams.errors import ServiceUnavailable, UniqueNameNotFound
 from sync_streams.models import Service, Stream
+from sync_streams.operations.databases import run
 
 from .actor import SYSTEM_ACTOR, Actor
 from .services import find_service

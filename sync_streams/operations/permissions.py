@@ -16,9 +16,9 @@ from typing import Any, Literal
 from asgiref.sync import async_to_sync, iscoroutinefunction
 
 from sync_streams.conf import get_settings, imported
-from sync_streams.databases import run
 from sync_streams.errors import AccessForbidden
 from sync_streams.models import Service, Stream
+from sync_streams.operations.databases import run
 
 from .actor import Actor
 

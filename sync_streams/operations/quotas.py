@@ -10,9 +10,9 @@ from typing import Any
 from django.db.models import QuerySet
 
 from sync_streams.conf import get_settings
-from sync_streams.databases import written_alias
 from sync_streams.errors import QuotaExceeded
 from sync_streams.models import DEFAULT_SERVICE, Service, Stream
+from sync_streams.operations.databases import written_alias
 
 
 def check_services(account_sid: str) -> None:

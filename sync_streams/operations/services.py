@@ -3,11 +3,11 @@
 from functools import partial
 from typing import Unpack
 
-from sync_streams import utc
 from sync_streams.cache.lookups import look_up_service
-from sync_streams.databases import atomic, on_commit, reading, written_alias
 from sync_streams.errors import InvalidWebhookUrl, ServiceNotFound
 from sync_streams.models import DEFAULT_SERVICE, Service, ServiceQuerySet
+from sync_streams.operations.databases import atomic, on_commit, reading, written_alias
+from sync_streams.values import utc
 
 from .actor import SYSTEM_ACTOR, Actor
 from .announcements import announce_all_removed, announce_service, announce_trial

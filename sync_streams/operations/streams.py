@@ -5,9 +5,7 @@ from functools import partial
 
 from django.db import IntegrityError
 
-from sync_streams import utc
 from sync_streams.cache.lookups import look_up_stream
-from sync_streams.databases import atomic, on_commit, reading, written_alias
 from sync_streams.delivery.cluster.placement import new_sid_of_name
 from sync_streams.delivery.cluster.stats import ask
 from sync_streams.errors import (
@@ -18,7 +16,9 @@ from sync_streams.errors import (
     UniqueNameTaken,
 )
 from sync_streams.models import Service, Stream, StreamQuerySet
-from sync_streams.sids import is_sid, new_stream_sid
+from sync_streams.operations.databases import atomic, on_commit, reading, written_alias
+from sync_streams.values import utc
+from sync_streams.values.sids import is_sid, new_stream_sid
 
 from .actor import EXPIRY_ACTOR, SYSTEM_ACTOR, Actor
 from .announcements import announce_all_removed, announce_created, announce_updated

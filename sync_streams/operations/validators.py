@@ -19,7 +19,7 @@ from sync_streams.errors import (
     InvalidWebhookUrl,
 )
 from sync_streams.models import MAX_DEBOUNCING_WINDOW_MS, MIN_DEBOUNCING_WINDOW_MS
-from sync_streams.sids import is_sid
+from sync_streams.values.sids import is_sid
 
 from .addresses import is_inside
 

@@ -18,7 +18,7 @@ from channels_redis.serializers import registry
 from channels_redis.utils import _consistent_hash, decode_hosts
 
 from sync_streams.processes.per_loop import PerLoop
-from sync_streams.sids import name_digits
+from sync_streams.values.sids import name_digits
 
 from .cluster import Cluster
 from .endpoint import opener

@@ -2,7 +2,7 @@
 
 It belongs to the unique name: a Stream that is removed and created again under the same
 name continues with the remaining rate. The SID encodes the name
-(:mod:`sync_streams.sids`), so nothing has to be looked up or transferred.
+(:mod:`sync_streams.values.sids`), so nothing has to be looked up or transferred.
 
 Any window of ``publish_window_seconds`` holds at most ``publish_rate`` times its length
 in Messages. The limit uses a log of accepted Messages, not a counter, so neither the
@@ -28,8 +28,8 @@ from redis.backoff import NoBackoff
 from sync_streams.conf import get_settings
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.processes.per_loop import PerLoop
-from sync_streams.sids import name_digits
-from sync_streams.stream_rates import StreamRates
+from sync_streams.values.sids import name_digits
+from sync_streams.values.stream_rates import StreamRates
 
 from .scripts import SPEND
 from .urls import hosts

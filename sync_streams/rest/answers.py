@@ -31,7 +31,7 @@ from sync_streams.errors import (
     ServiceUnavailable,
     SyncError,
 )
-from sync_streams.sids import new_sid
+from sync_streams.values.sids import new_sid
 
 from .credentials import CHALLENGE
 

@@ -9,10 +9,10 @@ from base64 import b64decode
 from hashlib import sha256
 from hmac import compare_digest
 
-from sync_streams.accounts import Secret
 from sync_streams.conf import get_settings
 from sync_streams.errors import AuthenticationFailed
 from sync_streams.operations.failures import failures
+from sync_streams.values.accounts import Secret
 
 CHALLENGE = 'Basic realm="Twilio API"'
 """Value of ``WWW-Authenticate``."""

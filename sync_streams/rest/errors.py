@@ -24,7 +24,7 @@ from sync_streams.errors import (
     SyncError,
 )
 from sync_streams.logs import REQUEST_ID
-from sync_streams.sids import new_sid
+from sync_streams.values.sids import new_sid
 
 from .answers import (
     common_headers,

@@ -11,7 +11,7 @@ from typing import Any
 from rest_framework import serializers
 
 from sync_streams.errors import InvalidParameter, SyncError
-from sync_streams.utc import to_iso
+from sync_streams.values.utc import to_iso
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _BOOLEANS = {"true": True, "false": False}

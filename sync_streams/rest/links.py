@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sync_streams.conf import get_settings
-from sync_streams.mounts import services_path
+from sync_streams.values.mounts import services_path
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

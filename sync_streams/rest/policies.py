@@ -14,7 +14,7 @@ from rest_framework.viewsets import ViewSet
 
 from sync_streams.errors import NotFound
 from sync_streams.logs import REQUEST_ID
-from sync_streams.sids import new_sid
+from sync_streams.values.sids import new_sid
 
 from .answers import common_headers
 from .authentication import BasicAuthentication

@@ -59,7 +59,7 @@ class PublishRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PublishResponse:
     """The response to the client."""
 
     status: int
@@ -73,7 +73,7 @@ class Answer:
     """The exception, if the request failed."""
 
 
-async def answer(request: PublishRequest) -> Answer:
+async def answer(request: PublishRequest) -> PublishResponse:
     """Handle a request; a failure becomes an error response."""
     try:
         account_sid = _admit(request)
@@ -90,7 +90,7 @@ async def answer(request: PublishRequest) -> Answer:
     return _finish(request, 201, write_message(message))
 
 
-def answer_now(request: PublishRequest) -> Answer | None:
+def answer_now(request: PublishRequest) -> PublishResponse | None:
     """Do what :func:`answer` does if that needs no waiting, or else nothing.
 
     Call it on the event loop, with requests that publish.
@@ -124,7 +124,7 @@ def _read_data(request: PublishRequest) -> object:
     return read_message_data(read_parameters(request.body, request.content_type))
 
 
-def refuse(request: PublishRequest, exception: Exception) -> Answer:
+def refuse(request: PublishRequest, exception: Exception) -> PublishResponse:
     """Return the error response for an exception."""
     error = to_error(exception)
     body = write_json(describe_error(error, request.path))
@@ -133,7 +133,7 @@ def refuse(request: PublishRequest, exception: Exception) -> Answer:
     return replace(reply, failure=exception)
 
 
-def _finish(request: PublishRequest, status: int, body: bytes = b"") -> Answer:
+def _finish(request: PublishRequest, status: int, body: bytes = b"") -> PublishResponse:
     seconds = perf_counter() - request.started
     headers = {
         **({"Content-Type": JSON} if body else {}),
@@ -141,4 +141,4 @@ def _finish(request: PublishRequest, status: int, body: bytes = b"") -> Answer:
         "Allow": ALLOW,
         **common_headers(seconds),
     }
-    return Answer(status, headers, body, seconds)
+    return PublishResponse(status, headers, body, seconds)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.urls import re_path
 
-from sync_streams.databases import without_transaction
+from sync_streams.operations.databases import without_transaction
 
 from .policies import SyncViewSet
 from .reference import ReferenceViewSet

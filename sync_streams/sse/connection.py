@@ -83,7 +83,7 @@ class EventStream:
                 send=self._handoff.send,
                 close=self._handoff.close,
                 write=self._path.write if self._path else None,
-                is_clock=True,
+                has_flow_control=True,
             ),
             on_stuck=lambda: self.close_soon(CloseCode.TOO_SLOW),
             on_removed=self._end_if_empty,
@@ -192,7 +192,7 @@ class EventStream:
         self._timers.set("alive", interval, self._keep_alive)
 
     def _close_for_shutdown(self) -> None:
-        self.close_soon(CloseCode.SERVER_LEAVING, within=get_settings().drain_seconds)
+        self.close_soon(CloseCode.GOING_AWAY, within=get_settings().drain_seconds)
 
     def _keep_alive(self) -> None:
         interval = get_settings().keepalive_seconds

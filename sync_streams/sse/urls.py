@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from sync_streams.databases import without_transaction
+from sync_streams.operations.databases import without_transaction
 from sync_streams.rest.urls import END, STREAM
 
 from .views import stream_events

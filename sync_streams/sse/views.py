@@ -9,7 +9,6 @@ from django.http.response import HttpResponseBase
 
 from sync_streams import operations
 from sync_streams.conf import get_settings
-from sync_streams.databases import without_transaction
 from sync_streams.errors import (
     AccessForbidden,
     MethodNotAllowed,
@@ -18,6 +17,7 @@ from sync_streams.errors import (
 )
 from sync_streams.models import DEFAULT_SERVICE, Service, Stream
 from sync_streams.operations.actor import Actor
+from sync_streams.operations.databases import without_transaction
 from sync_streams.operations.failures import read_token_from
 from sync_streams.operations.permissions import aauthorize
 from sync_streams.publishing import first_account

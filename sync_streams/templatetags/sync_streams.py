@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from sync_streams.mounts import socket_path
+from sync_streams.values.mounts import socket_path
 
 register = template.Library()
 

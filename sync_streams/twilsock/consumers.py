@@ -53,7 +53,7 @@ class TwilsockConsumer(SubscriberConsumer):
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
         """Handle one frame; one that cannot be decoded closes the connection."""
-        if data and self.take_answer(data, is_text=False):
+        if data and self.take_acknowledgement(data, is_text=False):
             return
         try:
             frame = frames.decode(_within_limit(data))

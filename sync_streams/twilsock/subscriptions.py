@@ -16,7 +16,7 @@ from sync_streams.errors import (
     TooManySubscriptions,
 )
 from sync_streams.operations.data import JSONObject
-from sync_streams.sids import is_sid
+from sync_streams.values.sids import is_sid
 
 from . import events
 from .encoder import ENCODERS, notification

@@ -13,7 +13,6 @@ from django.urls import Resolver404, path, re_path, register_converter, resolve
 from django.urls.converters import StringConverter
 
 from sync_streams import operations
-from sync_streams.databases import run
 from sync_streams.errors import (
     InvalidParameter,
     InvalidTtl,
@@ -23,7 +22,8 @@ from sync_streams.errors import (
 )
 from sync_streams.models import Stream
 from sync_streams.operations.data import JSONObject, Message
-from sync_streams.utc import to_iso
+from sync_streams.operations.databases import run
+from sync_streams.values.utc import to_iso
 
 from .frames import to_json
 from .requests import Call, TunnelReply

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sync_streams import bounds
+from sync_streams.connections import bounds
 
 
 class Farewell:

@@ -18,7 +18,7 @@ from websockets.datastructures import Headers
 from websockets.frames import CTRL_OPCODES, Frame
 from websockets.protocol import State
 
-from sync_streams import bounds
+from sync_streams.connections import bounds
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.frame_path import FRAME_EXTENSION, FramePath
 from sync_streams.connections.inbound import (

@@ -3,7 +3,7 @@
 uvicorn's own class accepts heads of any length, waits forever for the rest of a
 request, queues every pipelined request, and drops the body of a request that offers an
 upgrade (https://github.com/Kludex/uvicorn/issues/1501). Here each has the bound defined
-in :mod:`sync_streams.bounds`.
+in :mod:`sync_streams.connections.bounds`.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from sync_streams import bounds
 from sync_streams.conf import get_settings
+from sync_streams.connections import bounds
 from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 from sync_streams.processes import descriptors
 

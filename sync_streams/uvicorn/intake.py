@@ -5,7 +5,7 @@ It decides what is refused; reading and responding are up to the protocol.
 
 from enum import Enum
 
-from sync_streams import bounds
+from sync_streams.connections import bounds
 
 from .heads import Headers, declared_bytes
 

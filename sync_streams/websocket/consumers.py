@@ -6,7 +6,6 @@ from sync_streams import operations
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.registry import jitter
 from sync_streams.connections.subscriber import SubscriberConsumer, to_error
-from sync_streams.databases import run
 from sync_streams.errors import (
     AuthenticationFailed,
     InvalidParameter,
@@ -17,6 +16,7 @@ from sync_streams.errors import (
 )
 from sync_streams.models import Service, Stream
 from sync_streams.operations.data import Message
+from sync_streams.operations.databases import run
 
 from . import protocol
 from .protocol import Request, RequestId
@@ -131,7 +131,7 @@ class JsonConsumer(SubscriberConsumer):
     async def close_with(self, code: CloseCode) -> None:
         """Tell the client why and when to reconnect, then close."""
         # A draining process already spreads its closes over the window.
-        is_spread = code is CloseCode.SERVER_LEAVING
+        is_spread = code is CloseCode.GOING_AWAY
         least = 0 if is_spread else MAX_RECONNECT_SECONDS
         pause = round(jitter(max(self.reconnect_window, least)), 1)
         closing = protocol.reply(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sync_streams.models import Service, Stream
-from sync_streams.sids import is_sid
+from sync_streams.values.sids import is_sid
 from tests.contract.transports import Refused, Transport
 from tests.overrides import sync_settings
 from tests.websocket.client import Socket

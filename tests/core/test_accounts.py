@@ -14,10 +14,10 @@ from django.views.debug import ExceptionReporter
 from pytest_django import Settings
 
 from sync_streams import tokens
-from sync_streams.accounts import Account, Secret
 from sync_streams.conf import get_settings
 from sync_streams.rest.authentication import BasicAuthentication
 from sync_streams.tokens import issue_token, read_token
+from sync_streams.values.accounts import Account, Secret
 from tests.settings import ACCOUNT_SID, API_KEY_SID
 from tests.twilsock.session import Session
 from tests.websocket.client import Socket

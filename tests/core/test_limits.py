@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.redis.rate_limit import PublishLog, aspend, rate
-from sync_streams.sids import name_digits, new_named_stream_sid, new_stream_sid
+from sync_streams.values.sids import name_digits, new_named_stream_sid, new_stream_sid
 from tests.programs import RedisServer, free_port
 
 TICK = 1 / 1024

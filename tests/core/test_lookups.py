@@ -18,7 +18,7 @@ from sync_streams.delivery.events import process_group
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.errors import StreamNotFound, UniqueNameNotFound
 from sync_streams.models import Service, Stream
-from sync_streams.sids import new_stream_sid
+from sync_streams.values.sids import new_stream_sid
 from tests.delivery.test_hub import stop, until
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID

@@ -25,7 +25,7 @@ from sync_streams.operations.data import (
     read_data,
     read_json,
 )
-from sync_streams.sids import is_sid, new_stream_sid
+from sync_streams.values.sids import is_sid, new_stream_sid
 
 STREAM_SID = new_stream_sid()
 

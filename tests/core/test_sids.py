@@ -2,7 +2,7 @@
 
 import pytest
 
-from sync_streams.sids import is_sid, new_service_sid, new_sid, new_stream_sid
+from sync_streams.values.sids import is_sid, new_service_sid, new_sid, new_stream_sid
 
 HEX = "0123456789abcdef" * 2
 

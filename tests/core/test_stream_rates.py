@@ -2,7 +2,7 @@
 
 import pytest
 
-from sync_streams.stream_rates import MAX_STREAMS, WINDOW_SECONDS, StreamRates
+from sync_streams.values.stream_rates import MAX_STREAMS, WINDOW_SECONDS, StreamRates
 
 
 class Clock:

@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from pytest_django import Settings
 
-from sync_streams import operations, utc
+from sync_streams import operations
 from sync_streams.models import Service, Stream
 from sync_streams.rest.fields import WireDate
 from sync_streams.twilsock.tunnel import describe_stream
+from sync_streams.values import utc
 from sync_streams.websocket import protocol
 
 MOMENT = datetime(2026, 7, 1, 12, 0, 5, 999999, tzinfo=UTC)

@@ -9,7 +9,7 @@ from sync_streams.delivery.events import Event
 from sync_streams.delivery.outbox.frames import Frame, Writer
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.operations.data import Message
-from sync_streams.sids import new_sid
+from sync_streams.values.sids import new_sid
 from sync_streams.websocket.protocol import JsonEncoder
 
 ENCODER = JsonEncoder()

@@ -15,7 +15,7 @@ from sync_streams.delivery.events import Event
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.operations.data import Message
-from sync_streams.sids import new_stream_sid
+from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import Client, published
 from tests.delivery.test_hub import stop
 

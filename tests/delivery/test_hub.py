@@ -20,8 +20,8 @@ from sync_streams.delivery.outbox.frames import Frame
 from sync_streams.delivery.queue import MAX_TAKEN, MAX_WAITING
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.operations.data import Message
-from sync_streams.sids import new_stream_sid
 from sync_streams.twilsock.encoder import ENCODERS
+from sync_streams.values.sids import new_stream_sid
 from sync_streams.websocket import protocol
 from sync_streams.websocket.protocol import JsonEncoder
 from tests.delivery.client import Client, published

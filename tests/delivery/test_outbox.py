@@ -11,7 +11,7 @@ from django.test import override_settings
 from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.delivery.counters import counters
 from sync_streams.delivery.outbox.outbox import LAST_FRAMES_SECONDS
-from sync_streams.sids import new_stream_sid
+from sync_streams.values.sids import new_stream_sid
 from sync_streams.websocket import protocol
 from tests.clock import Clock
 from tests.delivery.client import Client, numbered

@@ -11,8 +11,8 @@ import uvicorn
 from django.test import override_settings
 from websockets.asyncio.client import connect
 
-from sync_streams import bounds
 from sync_streams.concurrency import BoundedRequests
+from sync_streams.connections import bounds
 from sync_streams.uvicorn import BoundedHttpProtocol, FramePathProtocol
 from tests.uvicorn_server import Server
 

@@ -24,9 +24,9 @@ from sync_streams.layers import RedisChannelLayer
 from sync_streams.operations.data import Message
 from sync_streams.rest.credentials import authenticate
 from sync_streams.rest.pagination import Cursor, InvalidPageToken
-from sync_streams.sids import new_stream_sid
 from sync_streams.tokens import issue_token, read_token
 from sync_streams.twilsock import frames, requests, subscriptions, tunnel
+from sync_streams.values.sids import new_stream_sid
 from tests import settings as site
 from tests.delivery.client import Client, published
 from tests.delivery.test_hub import stop

@@ -10,7 +10,7 @@ import pytest
 import redis.asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
-from sync_streams.sids import name_digits
+from sync_streams.values.sids import name_digits
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Losses, Subscriber, new_token
 from tests.faults.scene import start_together
@@ -82,7 +82,7 @@ class Hammer:
             await self._publish()
         waiting, until = AT_ONCE, time.monotonic() + HAMMER_SECONDS
         while waiting:
-            await self._take_answer()
+            await self._take_acknowledgement()
             if time.monotonic() < until:
                 await self._publish()
             else:
@@ -93,7 +93,7 @@ class Hammer:
         frame = {"type": "publish", "id": n, "stream": self._sid, "data": {"n": n}}
         await self._connection.send(json.dumps(frame))
 
-    async def _take_answer(self) -> None:
+    async def _take_acknowledgement(self) -> None:
         while (answer := json.loads(await self._connection.recv()))["type"] == "ping":
             await self._connection.send('{"type":"pong"}')
         if answer["type"] == "published":

@@ -1,6 +1,7 @@
 """Addresses and passwords of all kinds: the layer, and what counts beside it."""
 
 import asyncio
+import importlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from sync_streams.redis import protocol
 from sync_streams.redis.health import RedisUnavailable
 from sync_streams.redis.rate_limit import aspend, async_client
 from sync_streams.redis.urls import hosts
-from sync_streams.sids import new_stream_sid
+from sync_streams.values.sids import new_stream_sid
 from tests.faults.sentinel import Guarded
 from tests.overrides import sync_settings
 from tests.programs import RedisServer
@@ -201,3 +202,10 @@ def test_without_hiredis_it_is_said_what_to_install(
 
     with pytest.raises(ImproperlyConfigured, match=r"sync-streams\[redis\]"):
         new_layer("redis://127.0.0.1:6379")
+
+
+def test_the_former_place_of_hosts_warns_and_works() -> None:
+    with pytest.warns(DeprecationWarning, match="sync_streams.redis.urls"):
+        former = importlib.import_module("sync_streams.shards")
+
+    assert former.hosts is hosts

@@ -12,7 +12,7 @@ from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.health import RedisUnavailable
 from sync_streams.redis.rate_limit import rate
 from sync_streams.redis.urls import hosts
-from sync_streams.sids import name_digits, new_named_stream_sid, new_stream_sid
+from sync_streams.values.sids import name_digits, new_named_stream_sid, new_stream_sid
 from tests.redis.conftest import NewLayer
 from tests.redis.listening import Subscriber, event, until
 from tests.redis.servers import Cluster

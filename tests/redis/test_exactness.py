@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from sync_streams.layers import RedisChannelLayer
-from sync_streams.sids import new_stream_sid
+from sync_streams.values.sids import new_stream_sid
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
 from tests.redis.listening import Subscriber, event

@@ -14,7 +14,7 @@ from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.operations.data import Message
 from sync_streams.redis import rate_limit
-from sync_streams.sids import new_stream_sid
+from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import Client, published
 from tests.delivery.test_hub import stop
 from tests.overrides import sync_settings

@@ -10,7 +10,7 @@ from sync_streams.delivery.cluster.placement import new_sid_of_name
 from sync_streams.delivery.events import stream_group
 from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.rate_limit import rate
-from sync_streams.sids import name_digits
+from sync_streams.values.sids import name_digits
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
 from tests.redis.listening import event

@@ -13,9 +13,8 @@ from django.test import override_settings
 from docs.generate.files import FILES
 from docs.generate.settings import read_entries, unexplained
 from docs.generate.site import PAGES, assemble
-from sync_streams import bounds
 from sync_streams.conf import Settings, get_settings
-from sync_streams.connections import inbound
+from sync_streams.connections import bounds, inbound
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.subscriber import MAX_REFUSALS
 from sync_streams.errors import SyncError

@@ -173,7 +173,7 @@ async def test_silence_is_broken_by_comments(site: Site) -> None:
 
 async def test_a_stopping_process_says_when_to_reconnect(site: Site) -> None:
     async with site.rest("board") as events:
-        connections.close_all(CloseCode.SERVER_LEAVING, within=0.01)
+        connections.close_all(CloseCode.GOING_AWAY, within=0.01)
         event = await events.next()
         with pytest.raises(EOFError):
             await events.next()

@@ -324,11 +324,11 @@ async def test_operator_ends_a_connection_for_good() -> None:
 async def test_leaving_server_closes_without_a_word() -> None:
     async with connected() as session:
         for connection in connections:
-            connection.close_soon(CloseCode.SERVER_LEAVING)
+            connection.close_soon(CloseCode.GOING_AWAY)
 
         event = await session.event()
 
-        assert event == {"type": "websocket.close", "code": CloseCode.SERVER_LEAVING}
+        assert event == {"type": "websocket.close", "code": CloseCode.GOING_AWAY}
 
 
 @pytest.mark.parametrize(("rate", "is_herd"), [(2, False), (1, True)])
@@ -338,12 +338,12 @@ async def test_only_clients_of_a_mass_close_are_asked_to_reconnect_later(
     async with connected() as session:
         configure(settings, MAX_CONNECTS_PER_SECOND=rate * len(connections))
 
-        connections.close_all(CloseCode.SERVER_LEAVING, within=0.5)
+        connections.close_all(CloseCode.GOING_AWAY, within=0.5)
         words = []
         while (event := await session.event())["type"] == "websocket.send":
             words.append(frames.decode(event["bytes"]))
 
-        assert event["code"] == CloseCode.SERVER_LEAVING
+        assert event["code"] == CloseCode.GOING_AWAY
         assert [word.header["status"]["code"] for word in words] == [308] * is_herd
 
 
@@ -355,7 +355,7 @@ async def test_a_mass_reconnect_is_spread_over_the_time_it_needs(
         herd = [await stack.enter_async_context(connected()) for _ in range(20)]
         configure(settings, MAX_CONNECTS_PER_SECOND=1)
 
-        connections.close_all(CloseCode.SERVER_LEAVING, within=0.01)
+        connections.close_all(CloseCode.GOING_AWAY, within=0.01)
         for session in herd:
             [policy] = body_of(await session.receive()).values()
             pauses.append(policy["reconnect_min_ms"])

@@ -7,9 +7,9 @@ import pytest
 
 from sync_streams.delivery.outbox.frames import Frame
 from sync_streams.operations.data import Message
-from sync_streams.sids import new_stream_sid
 from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import ENCODERS, MERGED_MAX_BYTES, TwilsockEncoder
+from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import published
 
 SIDS = new_stream_sid(), new_stream_sid()

@@ -9,9 +9,9 @@ from sync_streams.delivery.outbox.frames import Writer
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.delivery.topic import Topic
 from sync_streams.operations.data import Message
-from sync_streams.sids import new_sid, new_stream_sid
 from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import ENCODERS
+from sync_streams.values.sids import new_sid, new_stream_sid
 from tests.delivery.client import published
 from tests.twilsock.session import message_sids
 

@@ -95,7 +95,7 @@ class Replay:
         if line == "the server leaves":
             herd = {**site.SYNC_STREAMS, "MAX_CONNECTS_PER_SECOND": 1}
             with override_settings(SYNC_STREAMS=herd):
-                connections.close_all(CloseCode.SERVER_LEAVING, within=0.01)
+                connections.close_all(CloseCode.GOING_AWAY, within=0.01)
         elif line == f"REST removes {sid}":
             await sync_to_async(operations.remove_stream)(service, sid)
         else:

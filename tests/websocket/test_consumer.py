@@ -15,8 +15,8 @@ from sync_streams.conf import get_settings
 from sync_streams.connections.registry import connections
 from sync_streams.delivery.hub import get_hub
 from sync_streams.models import Service, Stream
-from sync_streams.sids import is_sid
 from sync_streams.tokens import issue_token
+from sync_streams.values.sids import is_sid
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID, OTHER_ACCOUNT_SID
 from tests.websocket.client import Frame, Socket

@@ -19,7 +19,7 @@ from sync_streams.errors import (
 )
 from sync_streams.models import Stream
 from sync_streams.operations.data import Message
-from sync_streams.sids import new_stream_sid
+from sync_streams.values.sids import new_stream_sid
 from sync_streams.websocket import protocol
 from tests.delivery.client import published
 from tests.overrides import sync_settings

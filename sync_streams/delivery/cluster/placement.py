@@ -8,7 +8,7 @@ from channels.layers import get_channel_layer
 
 from sync_streams.delivery.events import stream_group
 from sync_streams.redis.layer import RedisChannelLayer
-from sync_streams.sids import name_digits, new_named_stream_sid
+from sync_streams.values.sids import name_digits, new_named_stream_sid
 
 
 def new_sid_of_name(service_sid: str, unique_name: str) -> str:

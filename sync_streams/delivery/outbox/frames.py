@@ -47,7 +47,7 @@ class Writer:
     write: Callable[[bytes], object] | None = None
     """Passes a frame's ``wire`` to the server without waiting, if the server can."""
 
-    is_clock: bool = False
+    has_flow_control: bool = False
     """Whether ``send`` itself provides flow control: the server waits for slow readers,
     and the protocol has no acknowledgements."""
 

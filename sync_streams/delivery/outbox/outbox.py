@@ -182,7 +182,7 @@ class Outbox:
     def ping(self) -> None:
         """Ask the client for an acknowledgement, unless one is outstanding."""
         is_asked = self.acknowledgements.are_due or self._is_pinging
-        if is_asked or self._writer.is_clock or self._state is not State.OPEN:
+        if is_asked or self._writer.has_flow_control or self._state is not State.OPEN:
             return
         self._is_pinging = True
         frame = self.encoder.ping()
@@ -295,7 +295,7 @@ class Outbox:
     def _has_room(self) -> bool:
         in_flight = self.sent - self.acknowledgements.read
         is_room = in_flight < self._limits.in_flight_max_bytes
-        return is_room or self._writer.is_clock
+        return is_room or self._writer.has_flow_control
 
     def _count(self, frame: Frame) -> None:
         self.sent += frame.size
@@ -303,7 +303,7 @@ class Outbox:
             self.acknowledgements.expect(frame.ack_id, self.sent, frame.messages)
 
     def _set_check(self) -> None:
-        if self._writer.is_clock:
+        if self._writer.has_flow_control:
             self.check_at = sys.maxsize
             return
         in_flight = self._limits.in_flight_max_bytes

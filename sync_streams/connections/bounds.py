@@ -9,8 +9,13 @@ import json
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from .conf import get_settings
-from .errors import DataTooLarge, InvalidParameter, ServiceUnavailable, SyncError
+from sync_streams.conf import get_settings
+from sync_streams.errors import (
+    DataTooLarge,
+    InvalidParameter,
+    ServiceUnavailable,
+    SyncError,
+)
 
 MAX_HEAD_BYTES = 65_536
 """Request line and headers."""

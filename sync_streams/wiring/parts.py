@@ -1,4 +1,4 @@
-"""Wiring: the one place that connects parts that do not know each other.
+"""Parts: the one place that connects those that do not know each other.
 
 Importing a module connects nothing; ``apps.ready()`` calls :func:`connect` once.
 """
@@ -9,16 +9,18 @@ from django.core.checks import register
 from django.core.signals import request_started, setting_changed
 from django.db.models.signals import post_migrate
 
-from . import checks, conf, forks, gauges, metrics, signals
-from .cache import lookups
-from .connections import registry, report
-from .delivery.cluster import activity, commands, listing, stats
-from .delivery.cluster.event_loop import loops
-from .delivery.events import Event, ServiceEvent
-from .delivery.hub import Hub, hooks, is_receiving, receive_soon
-from .delivery.meters import meters
-from .operations import announcements, sweeper
-from .webhooks import reachability, receivers, sender
+from sync_streams import checks, conf, metrics, signals
+from sync_streams.cache import lookups
+from sync_streams.connections import registry, report
+from sync_streams.delivery.cluster import activity, commands, listing, stats
+from sync_streams.delivery.cluster.event_loop import loops
+from sync_streams.delivery.events import Event, ServiceEvent
+from sync_streams.delivery.hub import Hub, hooks, is_receiving, receive_soon
+from sync_streams.delivery.meters import meters
+from sync_streams.operations import announcements, sweeper
+from sync_streams.webhooks import reachability, receivers, sender
+
+from . import forks, gauges
 
 
 def connect() -> None:

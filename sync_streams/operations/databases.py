@@ -15,8 +15,8 @@ from asgiref.sync import AsyncToSync, sync_to_async
 from channels.db import database_sync_to_async
 from django.db import connections, router, transaction
 
-from .conf import get_settings
-from .models import Stream
+from sync_streams.conf import get_settings
+from sync_streams.models import Stream
 
 P = ParamSpec("P")
 T = TypeVar("T")

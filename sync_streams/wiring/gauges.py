@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from . import __version__, health
-from .conf import get_settings
-from .connections.registry import connections
-from .delivery.counters import counters
-from .delivery.hub import Hub, latest_hub
-from .delivery.meters import Labels
-from .redis.rate_limit import refusals
-from .webhooks.outcomes import outcomes
+from sync_streams import __version__, health
+from sync_streams.conf import get_settings
+from sync_streams.connections.registry import connections
+from sync_streams.delivery.counters import counters
+from sync_streams.delivery.hub import Hub, latest_hub
+from sync_streams.delivery.meters import Labels
+from sync_streams.redis.rate_limit import refusals
+from sync_streams.webhooks.outcomes import outcomes
 
 STARTED = time.time()
 

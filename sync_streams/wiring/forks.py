@@ -8,12 +8,12 @@ https://docs.python.org/3/library/os.html#os.register_at_fork.
 
 import os
 
-from .cache import lookups
-from .connections import consumer, registry, termination
-from .delivery import counters, hub
-from .delivery.cluster import backpressure, event_loop, vitals
-from .redis import rate_limit
-from .webhooks import dispatcher, outcomes, reachability
+from sync_streams.cache import lookups
+from sync_streams.connections import consumer, registry, termination
+from sync_streams.delivery import counters, hub
+from sync_streams.delivery.cluster import backpressure, event_loop, vitals
+from sync_streams.redis import rate_limit
+from sync_streams.webhooks import dispatcher, outcomes, reachability
 
 
 def connect() -> None:

@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .sids import Prefix, is_sid
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("sync_streams.accounts")
 
 SETTING = "SYNC_STREAMS['ACCOUNTS']"
 

@@ -1,0 +1,1 @@
+"""Values that need nothing else of this package: accounts, SIDs, paths, times."""

@@ -1,0 +1,1 @@
+"""What :mod:`sync_streams.apps` connects when Django starts."""
