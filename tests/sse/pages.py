@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from sync_streams.rest.tokens import TokenView
 from sync_streams.routing import websocket_urlpatterns
 from sync_streams.sse import event_stream, session_events
-from tests.documents import code_block
+from tests.documents import code_block, executed
 from tests.js.tools import modules
 
 NONCE = "bm9uY2U="
@@ -99,6 +99,7 @@ urlpatterns = [
     path("part", part),
     path("scripts/<path:name>", script),
     path("rendered/<str:stream>", rendered, name="rendered"),
+    path("orders/events/", executed("wire-sse", "event_stream")["orders"]),
     path("events/<path:stream>/", session_events, name="stream-events"),
     path("token/", TokenView.as_view(), name="sync-token"),
     path("", include("sync_streams.urls")),

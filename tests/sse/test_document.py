@@ -66,7 +66,7 @@ def test_every_event_is_in_the_table(module: Any) -> None:
 
 
 def test_every_block_is_executed() -> None:
-    # The one in JavaScript is EventSource, which tests/js opens in a browser.
+    # The one in JavaScript is executed by test_tags, in a browser.
     counts = {"python": 1, "sh": 1, "js": 1}
 
     assert {name: len(code_blocks(DOCUMENT, name)) for name in counts} == counts

@@ -18,6 +18,7 @@ from sync_streams.authorize import own_streams
 from sync_streams.models import Stream
 from sync_streams.publishing import apublish
 from tests.browser.conftest import CHROMIUM_FLAGS, listen
+from tests.documents import code_block
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
 from tests.sse.client import EventSource
@@ -112,6 +113,24 @@ async def test_the_guides_page_gets_a_message(
 
     async with page.expect_console_message(lambda said: "tea" in said.text) as said:
         await apublish("orders", {"item": "tea"})
+
+    assert (await said.value).type == "log"
+
+
+@pytest.mark.browser
+async def test_the_references_event_source_gets_a_message(
+    host: Host, profile: BrowserContext
+) -> None:
+    ada = await User.objects.aget()
+    await apublish(f"orders-{ada.pk}", {}, create=True)
+    page = await profile.new_page()
+    await page.goto(f"{host.origin}/part")
+    source = code_block("docs/wire-sse.md", "js", "EventSource")
+    async with page.expect_response("**/orders/events/"):
+        await page.add_script_tag(content=source)
+
+    async with page.expect_console_message(lambda said: "tea" in said.text) as said:
+        await apublish(f"orders-{ada.pk}", {"item": "tea"})
 
     assert (await said.value).type == "log"
 
