@@ -1,5 +1,6 @@
 """System checks: one test for each id, and none of them on a good site."""
 
+import re
 import resource
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from sync_streams.delivery.cluster.broadcast import broadcast
 from sync_streams.operations import drain_process
 from sync_streams.tokens import issue_token
 from tests.deployment import section
+from tests.documents import ROOT
 
 MEMORY = "channels.layers.InMemoryChannelLayer"
 CORE = "channels_redis.core.RedisChannelLayer"
@@ -81,6 +83,8 @@ def test_more_connections_than_file_descriptors_are_reported(
         ({"REDIS_URL": "sentinel://127.0.0.1:26379"}, "sync_streams.E006"),
         ({"REDIS_URL": "sentinel://127.0.0.1:many/mymaster"}, "sync_streams.E006"),
         ({"REDIS_URL": "127.0.0.1:6379"}, "sync_streams.E006"),
+        ({"PREFIX": "two sites"}, "sync_streams.E010"),
+        ({"PREFIX": "x" * 41}, "sync_streams.E010"),
     ],
 )
 def test_a_wrong_setting_is_an_error(
@@ -339,3 +343,21 @@ def test_deployment_wants_no_debug_and_a_secret_key(settings: Settings) -> None:
     messages = run_checks(include_deployment_checks=True)
 
     assert {message.id for message in messages} >= {"security.W018", "security.W009"}
+
+
+def test_the_longest_prefix_is_right(settings: Settings) -> None:
+    settings.SYNC_STREAMS = {**settings.SYNC_STREAMS, "PREFIX": "x" * 40}
+
+    assert run_checks(tags=["sync_streams"]) == []
+
+
+def test_every_check_is_explained_in_the_documents() -> None:
+    table = (ROOT / "docs/deployment.md").read_text()
+    explained = {
+        check_id
+        for row in re.findall(r"^\| `sync_streams\.(.*?) \|", table, re.MULTILINE)
+        for check_id in re.findall(r"[EW]\d{3}", row)
+    }
+    source = (ROOT / "sync_streams/checks.py").read_text()
+
+    assert explained == set(re.findall(r"sync_streams\.([EW]\d{3})", source))
