@@ -281,12 +281,16 @@ def test_every_check_is_listed() -> None:
     assert ids == set(re.findall(r"`(?:sync_streams\.)?([EW]0\d\d)`", text))
 
 
-def test_extras_that_are_installed_exist() -> None:
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/deployment.md", "docs/metrics.md"]
+)
+def test_extras_that_are_installed_exist(document: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = re.search(r"sync-streams\[(.*)\]", code_block(DOCUMENT, "sh", "pip "))
+    named = re.findall(r"sync-streams\[(.*?)\]", (ROOT / document).read_text())
 
-    assert extras
-    assert set(extras[1].split(",")) <= set(project["optional-dependencies"])
+    assert named
+    for extras in named:
+        assert set(extras.split(",")) <= set(project["optional-dependencies"])
 
 
 def test_all_blocks_are_executed() -> None:

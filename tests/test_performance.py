@@ -1,9 +1,13 @@
 """docs/performance.md shows the results that are in the repository."""
 
+import re
+
 import pytest
 
+from bench.contenders import CONTENDERS
 from bench.document import BEGIN, DOCUMENT, END, Results, render
-from tests.documents import ROOT
+from bench.scenarios import SCENARIOS
+from tests.documents import ROOT, code_block
 
 
 def test_figures_are_those_of_the_last_run() -> None:
@@ -24,3 +28,12 @@ def test_the_readme_says_what_was_measured() -> None:
     assert claim in " ".join((ROOT / "README.md").read_text().split())
     assert held["product-frames"] == pytest.approx(6_000, rel=0.05)
     assert held["product-frames"] >= 2 * held["node-ws"]
+
+
+def test_the_documented_command_names_what_exists() -> None:
+    block = code_block("docs/performance.md", "sh", "make bench")
+    command = re.search(r"python -m bench (\w+) --only (\S+)", block)
+
+    assert command
+    assert command[1] in SCENARIOS
+    assert set(command[2].split(",")) <= {each.name for each in CONTENDERS}
