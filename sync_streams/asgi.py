@@ -56,6 +56,8 @@ BODY_SECONDS = 60
 MAX_IGNORED_BYTES = 2_621_440
 """Bytes read of an oversized body before the response; the same limit as Django's."""
 
+TRACE_HEADERS = b"traceparent", b"tracestate"
+
 MAX_KEPT_PATHS = 4096
 MAX_KEPT_PATH = 512
 """Characters in a path whose resolved URL is cached."""
@@ -262,6 +264,11 @@ def _request(
         address=(scope.get("client") or ("",))[0],
         content_type=headers.get(b"content-type", b"").decode("latin-1"),
         unpublished_status=headers.get(b"x-unpublished-status", b"").decode("latin-1"),
+        trace_context={
+            name.decode(): headers[name].decode("latin-1")
+            for name in TRACE_HEADERS
+            if name in headers
+        },
         body=body,
         started=started,
     )

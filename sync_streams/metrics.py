@@ -124,7 +124,9 @@ async def metrics(request: HttpRequest) -> HttpResponse:
     try:
         prometheus = import_module("prometheus_client")
         cores = import_module("prometheus_client.core")
-    except ImportError:
+    except Exception as error:
+        if not isinstance(error, ImportError):
+            logger.exception("prometheus-client cannot be used")
         text = "Metrics need: pip install sync-streams[metrics]\n"
         return HttpResponse(text, status=501, content_type="text/plain")
     answers = {survey.process_name(): meters.samples()}

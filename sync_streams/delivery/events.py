@@ -26,6 +26,10 @@ class Event(TypedDict):
     at: NotRequired[float]
     """When it was published, in seconds since 1970."""
 
+    traceparent: NotRequired[str]
+    tracestate: NotRequired[str]
+    """The trace context of its publisher, if that records traces."""
+
     expires_at: NotRequired[float | None]
     """When the Stream expires, in seconds since 1970; ``None``: never."""
 

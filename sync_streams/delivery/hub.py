@@ -39,6 +39,7 @@ from .meters import meters
 from .queue import EventQueue
 from .subscriptions import Subscriptions
 from .tasks import Tasks
+from .tracing import delivering
 
 logger = logging.getLogger(__name__)
 
@@ -274,7 +275,8 @@ class Hub:
         if event["type"] == MESSAGE:
             topic = self.subscriptions.topics.get(event["stream_sid"])
             if topic is not None and topic.is_joined:
-                await deliver_messages(topic, batch, self._slices)
+                with delivering(batch, topic.count):
+                    await deliver_messages(topic, batch, self._slices)
                 _time_delivery(event)
         elif event["type"] == PROBE:
             self.membership.probes[event["server"]].confirm()

@@ -9,6 +9,7 @@ from types import TracebackType
 from sync_streams.cache.lookups import cached_stream
 from sync_streams.delivery.counters import counters, published_rates
 from sync_streams.delivery.meters import meters
+from sync_streams.delivery.tracing import publishing
 from sync_streams.errors import SyncError
 from sync_streams.models import Service
 from sync_streams.redis import rate_limit
@@ -99,15 +100,16 @@ def publish_now(
 
 
 class _Measured:
-    """Counts the outcome of a publish and times it."""
+    """Counts the outcome of a publish, times and traces it."""
 
-    __slots__ = ("_started", "_transport")
+    __slots__ = ("_span", "_started", "_transport")
 
     def __init__(self, actor: Actor) -> None:
         self._transport, self._started = actor.transport, perf_counter()
+        self._span = publishing(actor.transport)
 
     def __enter__(self) -> None:
-        return
+        self._span.__enter__()
 
     def __exit__(
         self,
@@ -122,3 +124,4 @@ class _Measured:
             outcome = str(error.code) if isinstance(error, SyncError) else "failed"
         meters.count("publishes", self._transport, outcome)
         meters.observe("publish_seconds", perf_counter() - self._started)
+        self._span.__exit__(kind, error, traceback)

@@ -5,12 +5,14 @@ response is the same as that of ``views.MessageViewSet``, since both parse, deci
 write with the same functions.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Final
 
 from sync_streams import operations
 from sync_streams.cache.lookups import cached_service
+from sync_streams.delivery.tracing import continuing
 from sync_streams.errors import MethodNotAllowed, NotFound
 from sync_streams.operations.actor import REST_ACTOR
 
@@ -50,6 +52,9 @@ class PublishRequest:
     unpublished_status: str = ""
     """The header ``X-Unpublished-Status``; see ``answers.error_status``."""
 
+    trace_context: Mapping[str, str] = field(default_factory=dict)
+    """The headers ``traceparent`` and ``tracestate``, if it has them."""
+
     # Neither secrets nor Message data may appear in a log or an error report.
     authorization: str = field(repr=False)
     body: bytes = field(repr=False)
@@ -82,9 +87,10 @@ async def answer(request: PublishRequest) -> PublishResponse:
         ref = request.service_ref
         service = await operations.afind_service(account_sid, ref)
         data = _read_data(request)
-        message = await operations.apublish(
-            service, request.stream_ref, data, actor=REST_ACTOR
-        )
+        with continuing(request.trace_context):
+            message = await operations.apublish(
+                service, request.stream_ref, data, actor=REST_ACTOR
+            )
     except Exception as exception:
         return refuse(request, exception)
     return _finish(request, 201, write_message(message))
@@ -101,9 +107,10 @@ def answer_now(request: PublishRequest) -> PublishResponse | None:
         if service is None or request.method == "OPTIONS":
             return None
         data = _read_data(request)
-        message = operations.publish_now(
-            service, request.stream_ref, data, actor=REST_ACTOR
-        )
+        with continuing(request.trace_context):
+            message = operations.publish_now(
+                service, request.stream_ref, data, actor=REST_ACTOR
+            )
     except Exception as exception:
         return refuse(request, exception)
     if message is None:

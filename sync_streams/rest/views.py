@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from sync_streams import operations
+from sync_streams.delivery.tracing import continuing
 from sync_streams.errors import NotFound
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import REST_ACTOR
@@ -102,7 +103,8 @@ class MessageViewSet(SyncViewSet):
     def create(self, request: Request, service_ref: str, stream_ref: str) -> Response:
         service = operations.find_service(self.account_sid, service_ref)
         data = read_message_data(self.parameters)
-        message = operations.publish(service, stream_ref, data, actor=REST_ACTOR)
+        with continuing(request.headers):
+            message = operations.publish(service, stream_ref, data, actor=REST_ACTOR)
         return Response(message, status=201)
 
 

@@ -1,5 +1,6 @@
 """Metrics: true against what clients did, in the format that Prometheus reads."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -133,11 +134,12 @@ def test_no_metric_has_a_label_of_a_stream_or_an_identity() -> None:
 
 
 @pytest.mark.usefixtures("_routed")
+@pytest.mark.parametrize("error", [ImportError, AttributeError, SyntaxError])
 async def test_without_the_library_the_view_says_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     def refuse(name: str) -> None:
-        raise ImportError(name)
+        raise error(name)
 
     monkeypatch.setattr(metrics, "import_module", refuse)
     client: Any = AsyncClient()
@@ -146,3 +148,22 @@ async def test_without_the_library_the_view_says_what_is_missing(
 
     assert answer.status_code == 501
     assert b"sync-streams[metrics]" in answer.content
+
+
+async def test_a_library_that_fails_fails_the_scrape_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    old = SimpleNamespace(CollectorRegistry=lambda **_: None)
+    client: Any = AsyncClient(raise_request_exception=False)
+    async with Socket() as socket:
+        await socket.ask("subscribe", stream="board")
+        with monkeypatch.context() as patched:
+            patched.setattr(metrics, "import_module", lambda _: old)
+            await apublish("board", {"n": 1})
+            answer = await client.get("/metrics")
+            await apublish("board", {"n": 2})
+        numbers = await socket.numbers(2)
+
+    assert answer.status_code == 500
+    assert numbers == [1, 2]
+    assert grown({}, await scrape(), "deliveries_total") >= 2

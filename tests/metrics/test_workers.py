@@ -2,11 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
+from uuid import uuid4
 
 import pytest
+import requests
 
 from tests.faults.worker import AUTH_TOKEN
-from tests.metrics.workers import MAX_TRIES, WORKERS, Client, Scrape, Workers, serving
+from tests.metrics.workers import (
+    LOGIN,
+    MAX_TRIES,
+    WAIT_SECONDS,
+    WORKERS,
+    Client,
+    Scrape,
+    Workers,
+    serving,
+)
 from tests.webhooks.conftest import Receiver
 
 pytestmark = pytest.mark.redis
@@ -131,3 +143,48 @@ def test_gaps_are_those_that_clients_received(workers: Workers) -> None:
     assert told == sum(client.gaps for client in clients) >= len(clients)
     missed = after.total("times_unreachable_total")
     assert missed > before.total("times_unreachable_total")
+
+
+def recorded(workers: Workers, trace_id: str) -> dict[int, list[dict[str, Any]]]:
+    """Ask until each process has delivered; return a trace's spans by process."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for _ in range(MAX_TRIES):
+        url = f"{workers.base_url}/spans/{trace_id}"
+        answer = requests.get(url, timeout=WAIT_SECONDS).json()
+        found[answer["process"]] = answer["spans"]
+        names = [{span["name"] for span in spans} for spans in found.values()]
+        if sum("sync_streams.deliver" in each for each in names) == WORKERS:
+            return found
+    raise AssertionError(found)
+
+
+def test_trace_of_a_publisher_goes_on_in_the_worker_that_delivers(
+    workers: Workers,
+) -> None:
+    workers.request("/default/Streams", UniqueName="traced")
+    trace_id = uuid4().hex
+    clients: list[Client] = []
+    with ExitStack() as stack:
+        while len(clients) < MAX_TRIES:
+            clients.append(stack.enter_context(Client(workers, "traced")))
+            if len(+workers.scrape().by_process("subscriptions")) == WORKERS:
+                break
+        requests.post(
+            f"{workers.base_url}/v1/Services/default/Streams/traced/Messages",
+            auth=LOGIN,
+            data={"Data": '{"n": 1}'},
+            headers={"traceparent": f"00-{trace_id}-{'1' * 16}-01"},
+            timeout=WAIT_SECONDS,
+        ).raise_for_status()
+        for client in clients:
+            client.wait_for(1)
+        found = recorded(workers, trace_id)
+
+    spans = [span for process in found.values() for span in process]
+    (sent,) = (span for span in spans if span["name"] == "sync_streams.broadcast")
+    heard = [span for span in spans if span["name"] == "sync_streams.deliver"]
+    assert len(heard) == WORKERS
+    assert {one["parent_id"] for one in heard} == {sent["context"]["span_id"]}
+    counts = [one["attributes"]["sync_streams.subscribers"] for one in heard]
+    assert sum(counts) == len(clients)
+    assert len({one["attributes"]["messaging.message.id"] for one in heard}) == 1

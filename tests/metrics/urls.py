@@ -1,13 +1,15 @@
-"""The demo site's URLs and its metrics; the view tells which process answered."""
+"""The demo site's URLs, its metrics and its traces, by the process that answered."""
 
+import json
 import os
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
 from project.urls import handler400, handler403, handler404, handler500
 from project.urls import urlpatterns as of_site
 from sync_streams.metrics import metrics
+from tests.metrics.settings import spans as exporter
 
 __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
 
@@ -19,4 +21,11 @@ async def told(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-urlpatterns = [path("metrics", told), *of_site]
+def traced(request: HttpRequest, trace_id: str) -> HttpResponse:
+    """Answer with what this process recorded of a trace."""
+    spans = [json.loads(span.to_json()) for span in exporter.get_finished_spans()]
+    found = [one for one in spans if one["context"]["trace_id"] == f"0x{trace_id}"]
+    return JsonResponse({"process": os.getpid(), "spans": found})
+
+
+urlpatterns = [path("metrics", told), path("spans/<trace_id>", traced), *of_site]

@@ -23,6 +23,7 @@ from sync_streams.delivery.events import (
     stream_group,
 )
 from sync_streams.delivery.meters import meters
+from sync_streams.delivery.tracing import broadcasting
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.redis import rate_limit
@@ -96,6 +97,11 @@ async def abroadcast_message(event: Event) -> None:
     if (serving := loops.elsewhere()) is not None:
         await _hand_over(abroadcast_message(event), serving)
         return
+    with broadcasting(event):
+        await _send_in_rate(event)
+
+
+async def _send_in_rate(event: Event) -> None:
     stream_sid = event["stream_sid"]
     group, layer = stream_group(stream_sid), channel_layer()
     await _check_reachable(stream_sid, group)
@@ -172,7 +178,8 @@ def can_broadcast_now(stream_sid: str) -> bool:
 def broadcast_now(event: Event) -> None:
     """Broadcast a Message without waiting, if :func:`can_broadcast_now` allows it."""
     layer = cast("InMemoryChannelLayer", channel_layer())
-    layer.group_send_now(stream_group(event["stream_sid"]), dict(event))
+    with broadcasting(event):
+        layer.group_send_now(stream_group(event["stream_sid"]), dict(event))
 
 
 async def _hand_over(
