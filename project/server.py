@@ -16,7 +16,7 @@ from project.asgi import application
 from project.ports import explain
 from project.provision import provision
 from sync_streams.conf import get_settings
-from sync_streams.connections.registry import connections
+from sync_streams.connections.departure import departure
 from sync_streams.connections.termination import termination
 from sync_streams.daphne import BoundedServer
 
@@ -47,7 +47,7 @@ class DemoServer(BoundedServer):
         """Drain the connections, then kill the rest; Daphne kills all at once."""
         for port in self.ports:
             port.stopListening()
-        drained = Deferred.fromFuture(asyncio.ensure_future(connections.drain()))
+        drained = Deferred.fromFuture(asyncio.ensure_future(departure.drain()))
         return drained.addCallback(lambda _: self._end_applications())
 
     def _end_applications(self) -> None:

@@ -23,9 +23,10 @@ from sync_streams.delivery.tasks import Tasks
 from sync_streams.errors import TooManyRequests
 
 from .close_codes import CloseCode
+from .departure import departure
 from .frame_path import FRAME_EXTENSION, FramePath
 from .inbound import INBOUND_EXTENSION, InboundBudget
-from .registry import LAST_CLOSES_SECONDS, connections, jitter
+from .registry import LAST_CLOSES_SECONDS, jitter
 from .termination import termination
 from .timers import Timers
 
@@ -206,10 +207,12 @@ class SocketConsumer(AsyncConsumer):
         """Close after *delay* seconds, unless the named timer is set again."""
         self.timers.set(name, delay, lambda: self.close_soon(code))
 
-    def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
+    def close_soon(
+        self, code: CloseCode, *, within: float = 0, reconnect_window: float = 0
+    ) -> None:
         """Close the connection, once, at a random time in the next *within* seconds."""
         if within:
-            self.reconnect_window = connections.reconnect_window(within)
+            self.reconnect_window = reconnect_window
             self.call_later("close", jitter(within), code)
         elif self.state in {State.CONNECTING, State.OPEN}:
             self.state, self.closed_with = State.CLOSING, code
@@ -232,10 +235,6 @@ class SocketConsumer(AsyncConsumer):
             with suppress(Exception):
                 await self.close_with(CloseCode.GOING_AWAY)
 
-    def _close_for_shutdown(self) -> None:
-        window = get_settings().drain_seconds
-        self.close_soon(CloseCode.GOING_AWAY, within=window)
-
     def _open_outbox(self) -> Outbox:
         extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
         self.inbound = extensions.get(INBOUND_EXTENSION) or InboundBudget()
@@ -252,7 +251,7 @@ class SocketConsumer(AsyncConsumer):
             # Such a server does not notify us when it stops.
             termination.drain_first()
         else:
-            path.close = self._close_for_shutdown
+            path.close = departure.begin
             path.take = self.take_acknowledgement
             path.take_request = self.take_request
             path.set_writable = outbox.set_writable

@@ -25,7 +25,7 @@ CLOSED_TOGETHER = 50
 class Holder(Protocol):
     """A connection, as seen from here."""
 
-    def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
+    def close_soon(self, code: CloseCode) -> None:
         """Close the connection."""
 
 

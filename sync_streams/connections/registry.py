@@ -1,7 +1,6 @@
 """Connections of this process: how many it accepts, and how it closes them.
 
-A process that is full or behind rejects new connections and keeps those it has. When it
-stops, it closes them over a period, so that they do not all reconnect at once.
+A process that is full or behind rejects new connections and keeps those it has.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from weakref import WeakSet
 
 from sync_streams.conf import get_settings
 from sync_streams.delivery.cluster import survey
-from sync_streams.delivery.cluster.commands import DisconnectCommand, DrainCommand
+from sync_streams.delivery.cluster.commands import DisconnectCommand
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.errors import TooManyRequests
@@ -52,8 +51,17 @@ class Connection(Protocol):
     def address(self) -> str:
         """IP address of the client or its last proxy; empty if the server has none."""
 
-    def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
-        """Close the connection, at a random time in the next *within* seconds."""
+    def close_soon(
+        self, code: CloseCode, *, within: float = 0, reconnect_window: float = 0
+    ) -> None:
+        """Close the connection, at a random time in the next *within* seconds.
+
+        Args:
+            code: why.
+            within: 0: now.
+            reconnect_window: seconds over which its client and others are to spread
+                their reconnects; 0: it may reconnect at once.
+        """
 
 
 class Connections:
@@ -102,24 +110,29 @@ class Connections:
                 ``max_lag_seconds`` behind, has few file descriptors left, or is
                 draining.
         """
-        settings = get_settings()
         second = int(time.monotonic())
         if second != self._second:
             self._second, self._arrivals = second, 0
         self._arrivals += 1
-        if (
+        is_burst = self._arrivals > get_settings().max_connects_per_second
+        if is_burst or not self.have_room_for(0):
+            raise TooManyRequests
+
+    def have_room_for(self, count: int) -> bool:
+        """Return whether the process accepts so many connections besides those here."""
+        settings = get_settings()
+        return not (
             self.is_draining
-            or len(self._live) > settings.max_connections
-            or self._arrivals > settings.max_connects_per_second
+            or len(self._live) + count > settings.max_connections
             or get_hub().lag > settings.max_lag_seconds
             or descriptors.are_scarce()
-        ):
-            raise TooManyRequests
+        )
 
     def close_all(self, code: CloseCode, *, within: float) -> None:
         """Close every connection within that many seconds."""
+        window = self.reconnect_window(within)
         for connection in self:
-            connection.close_soon(code, within=within)
+            connection.close_soon(code, within=within, reconnect_window=window)
 
     def reconnect_window(self, within: float) -> float:
         """Return the seconds over which connections closed now should reconnect.
@@ -131,18 +144,12 @@ class Connections:
         seconds = len(self._live) / get_settings().max_connects_per_second
         return seconds if seconds > within else 0.0
 
-    async def drain(self) -> None:
-        """Accept no more connections and close the existing ones.
-
-        Returns when the last one is gone, at most 2 seconds after ``drain_seconds``.
-        """
-        self.is_draining = True
-        window = get_settings().drain_seconds
-        self.close_all(CloseCode.GOING_AWAY, within=window)
+    async def until_empty(self, seconds: float) -> None:
+        """Wait until the last connection is gone, for at most so many seconds."""
         self._last_left = asyncio.Event()
         if self._live:
             with suppress(TimeoutError):
-                async with asyncio.timeout(window + LAST_CLOSES_SECONDS):
+                async with asyncio.timeout(seconds):
                     await self._last_left.wait()
 
 
@@ -165,12 +172,6 @@ async def disconnect(_: Hub, command: DisconnectCommand) -> None:
     for connection in targets:
         connection.close_soon(CloseCode.DISCONNECTED)
     await survey.reply(command, count=len(targets))
-
-
-async def drain(_: Hub, command: DrainCommand) -> None:
-    """Execute an operator's command to drain a process, if it names this one."""
-    if command["process"] == survey.process_name():
-        await connections.drain()
 
 
 def _is_meant(connection: Connection, command: DisconnectCommand) -> bool:

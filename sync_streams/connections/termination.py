@@ -21,7 +21,7 @@ from typing import Any
 
 from sync_streams.delivery.tasks import Tasks
 
-from .registry import connections
+from .departure import departure
 
 EVENT_LOOPS = {"asyncio", "uvloop", "rloop", "winloop"}
 """Packages whose event loops read signals."""
@@ -101,7 +101,7 @@ class Termination:
 
     async def _drain(self, hand_on: Callable[[], None]) -> None:
         try:
-            await connections.drain()
+            await departure.drain()
         finally:
             hand_on()
 

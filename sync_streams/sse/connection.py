@@ -10,6 +10,7 @@ from typing import Any
 from sync_streams.conf import get_settings
 from sync_streams.connections.census import Key, census
 from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.departure import departure
 from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 from sync_streams.connections.keys import keys
 from sync_streams.connections.registry import connections, jitter
@@ -157,10 +158,12 @@ class EventStream:
         self.outbox.discard()
         self._announce("disconnected")
 
-    def close_soon(self, code: CloseCode, *, within: float = 0) -> None:
+    def close_soon(
+        self, code: CloseCode, *, within: float = 0, reconnect_window: float = 0
+    ) -> None:
         """Close the connection, once, at a random time in the next *within* seconds."""
         if within:
-            self._reconnect_window = connections.reconnect_window(within)
+            self._reconnect_window = reconnect_window
             delay = jitter(within)
             self._timers.set("close", delay, lambda: self.close_soon(code))
         elif self._is_open and self._closed_with is None:
@@ -168,8 +171,10 @@ class EventStream:
             self._tasks.spawn(self._close(code))
 
     async def _close(self, code: CloseCode) -> None:
-        window = max(self._reconnect_window, RECONNECT_SECONDS)
-        pause = round(jitter(window), 1)
+        # A draining process already spreads its closes over the window.
+        is_spread = code is CloseCode.GOING_AWAY
+        least = 0 if is_spread else RECONNECT_SECONDS
+        pause = round(jitter(max(self._reconnect_window, least)), 1)
         text = (
             f'{{"code":{int(code)},"reason":"{code.reason}","reconnect_after":'
             f"{pause if code.may_reconnect else 'null'}}}"
@@ -181,7 +186,7 @@ class EventStream:
     def _open(self) -> None:
         if self._path is not None:
             self._path.set_writable = self.outbox.set_writable
-            self._path.close = self._close_for_shutdown
+            self._path.close = departure.begin
             self.outbox.set_writable(self._path.is_writable())
         if self.identity is not None:
             left = self.identity.expires_at - time.time()
@@ -190,9 +195,6 @@ class EventStream:
             )
         interval = get_settings().keepalive_seconds
         self._timers.set("alive", interval, self._keep_alive)
-
-    def _close_for_shutdown(self) -> None:
-        self.close_soon(CloseCode.GOING_AWAY, within=get_settings().drain_seconds)
 
     def _keep_alive(self) -> None:
         interval = get_settings().keepalive_seconds

@@ -9,7 +9,7 @@ https://docs.python.org/3/library/os.html#os.register_at_fork.
 import os
 
 from sync_streams.cache import lookups
-from sync_streams.connections import consumer, registry, termination
+from sync_streams.connections import consumer, departure, peers, registry, termination
 from sync_streams.delivery import counters, hub
 from sync_streams.delivery.cluster import backpressure, event_loop, vitals
 from sync_streams.redis import rate_limit
@@ -25,6 +25,8 @@ def connect() -> None:
         lookups.forget_after_fork,
         rate_limit.forget_after_fork,
         registry.connections.forget,
+        departure.departure.forget,
+        peers.forget,
         consumer.new_prefix,
         counters.published_rates.forget,
         counters.dropped_rates.forget,

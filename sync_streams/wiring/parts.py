@@ -11,7 +11,7 @@ from django.db.models.signals import post_migrate
 
 from sync_streams import checks, conf, metrics, signals
 from sync_streams.cache import lookups
-from sync_streams.connections import registry, report
+from sync_streams.connections import departure, peers, registry, report
 from sync_streams.delivery.cluster import activity, commands, listing, stats
 from sync_streams.delivery.cluster.event_loop import loops
 from sync_streams.delivery.events import Event, ServiceEvent
@@ -42,7 +42,7 @@ def connect() -> None:
 def _connect_hub() -> None:
     # A process that starts to receive has missed all earlier changes.
     hooks.started += [lookups.forget_all, stats.start_history]
-    hooks.serving.append(sweeper.start)
+    hooks.serving += [sweeper.start, peers.introduce]
     hooks.lost.append(lookups.forget_all)
     hooks.unreachable.append(registry.close_all_unreachable)
     hooks.stream_changed.append(_forget_stream)
@@ -51,9 +51,10 @@ def _connect_hub() -> None:
         stats.ASKED: stats.answer,
         activity.ASKED: activity.answer,
         listing.ASKED: report.answer,
+        peers.ASKED: peers.answer,
         metrics.ASKED: metrics.answer,
         commands.DISCONNECT: commands.authenticated(registry.disconnect),
-        commands.DRAIN: commands.authenticated(registry.drain),
+        commands.DRAIN: commands.authenticated(departure.drain_this),
     }
     lookups.keep_while(is_receiving, receive_soon)
     stats.figures |= registry.FIGURES

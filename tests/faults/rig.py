@@ -59,6 +59,9 @@ class Span:
 class Subscriber:
     """A JSON socket client that reconnects whenever it is closed or cut off."""
 
+    first = 0
+    """The first number that concerns it."""
+
     def __init__(self, base_url: str, *streams: str) -> None:
         self._url = base_url.replace("http", "ws", 1) + "/v1/websocket"
         self._streams = streams
@@ -104,9 +107,8 @@ class Subscriber:
         while True:
             pause = random.uniform(*PAUSE_SECONDS)
             try:
-                async with connect(self._url, open_timeout=5) as connection:
-                    asked = await self._serve(connection)
-                    pause = pause if asked is None else asked
+                asked = await self._connect()
+                pause = pause if asked is None else asked
             except (OSError, TimeoutError, WebSocketException):
                 pass
             if self.is_subscribed:
@@ -116,8 +118,12 @@ class Subscriber:
             await self._note(is_subscribed=False)
             await asyncio.sleep(pause)
 
+    async def _connect(self) -> float | None:
+        """Stay connected until the end; return the pause that was asked for."""
+        async with connect(self._url, open_timeout=5) as connection:
+            return await self._serve(connection)
+
     async def _serve(self, connection: ClientConnection) -> float | None:
-        """Serve until the connection ends; return the pause that was asked for."""
         pause = None
         first = {"type": "connect", "id": 1, "token": self._token}
         await connection.send(json.dumps(first))
@@ -142,19 +148,26 @@ class Subscriber:
             case "subscribed":
                 await self._take_subscribed(frame["stream"]["sid"])
             case "gap":
-                moments = self.spans[-1].gaps.setdefault(frame["stream_sid"], [])
-                moments.append(time.monotonic())
-                await self._note()
+                await self._take_gap(frame["stream_sid"])
             case "message":
-                number = frame["message"]["data"]["n"]
-                self.doubles += number in self.received
-                self.received[number] = time.monotonic()
-                await self._note()
+                await self._take_message(frame)
             case _:
                 self.frames.append(frame)
                 if frame["type"] == "error":  # too early: the server is in trouble
                     await connection.close()
                 await self._note()
+
+    async def _take_gap(self, sid: str) -> None:
+        self.spans[-1].gaps.setdefault(sid, []).append(time.monotonic())
+        await self._note()
+
+    async def _take_message(self, frame: dict[str, Any]) -> None:
+        self._take_number(frame["message"]["data"]["n"])
+        await self._note()
+
+    def _take_number(self, number: int) -> None:
+        self.doubles += number in self.received
+        self.received[number] = time.monotonic()
 
     async def _take_subscribed(self, sid: str) -> None:
         self.sids[self._streams[self._answers]] = sid
@@ -301,5 +314,8 @@ def untold(publisher: Publisher, one: Subscriber) -> list[Attempt]:
 
 
 def _due(publisher: Publisher, one: Subscriber) -> list[Attempt]:
-    accepted = (attempt for attempt in publisher.attempts if attempt.status == 201)
-    return [attempt for attempt in accepted if attempt.stream in one.sids]
+    return [
+        attempt
+        for attempt in publisher.attempts[one.first :]
+        if attempt.status == 201 and attempt.stream in one.sids
+    ]

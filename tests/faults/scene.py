@@ -120,11 +120,12 @@ def check_answers(scene: Scene, since: float, until: float) -> None:
 
 @asynccontextmanager
 async def under_load(
-    base_url: str, subscribers: int, rate: float
+    base_url: str, subscribers: int, rate: float, *others: Subscriber
 ) -> AsyncIterator[tuple[list[Subscriber], Publisher]]:
-    """Subscribe so many clients and publish to them at a rate."""
+    """Subscribe so many clients, and others, and publish to them at a rate."""
     async with AsyncExitStack() as stack:
         clients = [Subscriber(base_url, "demo") for _ in range(subscribers)]
+        clients += others
         for one in clients:
             await stack.enter_async_context(one)
         publisher = await stack.enter_async_context(Publisher(base_url, "demo"))

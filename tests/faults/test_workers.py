@@ -1,21 +1,35 @@
 """Workers killed, stopped and restarted behind nginx: their sockets find another."""
 
 import asyncio
+import json
+import shutil
 import signal
 import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 
+from tests.compat.twilio_sync.sdk import PACKAGES, run_sdk
 from tests.faults.conftest import Figures, StartFront, StartWorker
 from tests.faults.rig import Publisher, Subscriber, missed
 from tests.faults.scene import under_load
+from tests.faults.transports import EventStreamSubscriber, SdkSubscriber
 from tests.faults.worker import Worker
-from tests.programs import RedisServer
+from tests.programs import RedisServer, cannot_have
 
 pytestmark = pytest.mark.redis
 
 SUBSCRIBERS = 20
+OF_EACH = 10
+"""Subscribers over each transport."""
 RATE = 12
+ROOM, MANY = 5, 40
+"""Connections that one worker takes, and those of the other one."""
+DRAIN_SECONDS, HOLD_SECONDS = 14, 2
+"""How long a worker takes to leave, and for how long, less than half of it, another one
+has no room meanwhile."""
 MAX_RECONNECT_SECONDS = 5
 """The longest pause that ``closing`` asks for."""
 
@@ -62,30 +76,91 @@ async def test_sockets_of_a_killed_worker_go_to_the_other(
     )
 
 
+def share_missed(publisher: Publisher, clients: Sequence[Subscriber]) -> str:
+    """Return how many Messages each client missed, on average."""
+    count = sum(len(missed(publisher, one)) for one in clients)
+    return f"{count / len(clients):.1f}"
+
+
 async def test_rolling_restart_loses_no_subscriber_and_no_publish(
     workers: list[Worker], start_front: StartFront, figures: Figures
 ) -> None:
-    front = start_front(*workers)
+    if not shutil.which("node") or not (PACKAGES / "twilio-sync").exists():
+        cannot_have("the official SDK under Node")
+    url = start_front(*workers).base_url
     drains = []
-    async with under_load(front.base_url, SUBSCRIBERS, RATE) as (clients, publisher):
-        await all_hear(clients, publisher)
-        began = time.monotonic()
-        for worker in workers:
-            stopping = time.monotonic()
-            assert await asyncio.to_thread(worker.stop) == -signal.SIGTERM
-            drains.append(time.monotonic() - stopping)
-            await asyncio.to_thread(worker.start)
+    async with run_sdk() as sdk:
+        pages = [EventStreamSubscriber(url, "demo") for _ in range(OF_EACH)]
+        sdks = [SdkSubscriber(sdk, url, "demo") for _ in range(OF_EACH)]
+        async with under_load(url, OF_EACH, RATE, *pages, *sdks) as scene:
+            clients, publisher = scene
             await all_hear(clients, publisher)
-        ended = time.monotonic()
+            began = time.monotonic()
+            for worker in workers:
+                stopping = time.monotonic()
+                assert await asyncio.to_thread(worker.stop) == -signal.SIGTERM
+                drains.append(time.monotonic() - stopping)
+                await asyncio.to_thread(worker.start)
+                await all_hear(clients, publisher)
+            ended = time.monotonic()
 
     assert publisher.refused(0, ended) == []
     assert all(one.is_subscribed for one in clients)
+    shares: dict[str, Sequence[Subscriber]] = {
+        "JSON": clients[:OF_EACH],
+        "SSE": pages,
+        "SDK": sdks,
+    }
     figures(
         "rolling restart of two workers behind nginx",
         again_after="no pause",
         losses=publisher.losses,
-        sent_away=f"{sum(one.lost for one in clients)} sockets, all back",
+        sent_away=f"{sum(one.lost for one in clients)} connections, all back",
+        missed_by_each=" + ".join(
+            f"{share_missed(publisher, some)} ({name})" for name, some in shares.items()
+        ),
         took=f"{ended - began:.1f} s",
         slowest_drain=f"{max(drains):.1f} s",
         publishes_refused=f"0 of {len(publisher.attempts)}",
     )
+
+
+async def test_nobody_is_sent_away_before_another_worker_has_room(
+    redis_server: RedisServer, start_worker: StartWorker
+) -> None:
+    environ = {"REDIS_URL": redis_server.url}
+    full = json.dumps({"MAX_CONNECTIONS": ROOM})
+    slow = json.dumps({"DRAIN_SECONDS": DRAIN_SECONDS})
+    other, leaving = await asyncio.gather(
+        asyncio.to_thread(start_worker, FAULT_SETTINGS=full, **environ),
+        asyncio.to_thread(start_worker, FAULT_SETTINGS=slow, **environ),
+    )
+    clients = [Subscriber(leaving.base_url, "demo") for _ in range(MANY)]
+    async with AsyncExitStack() as stack, AsyncExitStack() as others:
+        for _ in range(ROOM):
+            await others.enter_async_context(Subscriber(other.base_url, "demo"))
+        for one in clients:
+            await stack.enter_async_context(one)
+        publisher = Publisher(other.base_url, "demo")
+        await stack.enter_async_context(publisher)
+
+        leaving.program.process.send_signal(signal.SIGTERM)
+        for _ in range(HOLD_SECONDS * RATE):
+            await publisher.publish()
+            await asyncio.sleep(1 / RATE)  # the rate, not a wait for deliveries
+        for one in clients:
+            await one.until(lambda one=one: len(one.received) == HOLD_SECONDS * RATE)  # type: ignore[misc]
+        held = [one.lost for one in clients]
+        await others.aclose()
+        leaves = [
+            asyncio.create_task(one.until(partial(has_left, one))) for one in clients
+        ]
+        await asyncio.wait(leaves, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.to_thread(leaving.stop, signal.SIGKILL)
+        await asyncio.gather(*leaves)
+
+    assert held == [0] * MANY
+
+
+def has_left(one: Subscriber) -> bool:
+    return one.lost > 0

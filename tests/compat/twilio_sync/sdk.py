@@ -35,6 +35,8 @@ class Emitter:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.listeners: list[Callable[[str, Any], None]] = []
+        """Called with each event and its arguments."""
         self._news = asyncio.Event()
 
     def emitted(self, name: str) -> list[Any]:
@@ -59,6 +61,8 @@ class Emitter:
 
     def take(self, name: str, args: Any) -> None:
         self.events.append((name, args))
+        for listener in self.listeners:
+            listener(name, args)
         self._news.set()
 
 
