@@ -43,7 +43,7 @@ soak: $(VENV)/.dev  ## load such a cluster for MINUTES (30) and look for leaks
 
 test: $(VENV)/.dev  ## install what the tests need, and run them
 	@tests/install-services.sh $(PY)
-	@$(PY) -m pytest -n 3 --dist loadfile
+	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder # tests/conftest.py orders them
 
 check: $(VENV)/.dev  ## lint, types, layers, migrations, templates
 	$(VENV)/bin/ruff check .

@@ -24,6 +24,15 @@ settings.load_profile("busy")
 FIGURES = "figures of a fault"
 """Property of a test that holds a row of the table that is printed in the end."""
 
+SLOWEST = (
+    *("tests/faults/", "tests/door/test_attacks.py", "tests/test_project.py"),
+    *("tests/compat/", "tests/js/", "tests/browser/", "tests/contract/test_servers.py"),
+    *("tests/test_deployment.py", "tests/test_readme.py", "tests/test_package.py"),
+    *("tests/test_soak.py", "tests/servers/", "tests/processes/", "tests/hosts/"),
+    *("tests/door/", "tests/metrics/", "tests/commands/", "tests/redis/", "tests/site/"),
+)
+"""What takes longest, the longest first."""
+
 HEADS = (
     *("fault", "delivers again after", "Messages lost", "of these told"),
     *("sockets lost", "otherwise"),
@@ -51,6 +60,18 @@ def _table(rows: list[tuple[str, ...]]) -> str:
     ]
     lines.insert(1, " | ".join("-" * width for width in widths))
     return "\n".join(f"| {line} |" for line in lines)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let several workers begin with what takes longest, so that all end together."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    ranks = (n for n, path in enumerate(SLOWEST) if item.nodeid.startswith(path))
+    return next(ranks, len(SLOWEST))
 
 
 def pytest_unconfigure() -> None:
