@@ -1,8 +1,11 @@
-"""An event-loop clock that tests advance, so they need not wait for deadlines."""
+"""Event-loop clocks that tests advance, so they need not wait for deadlines."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
+
+Jump = Callable[[float], None]
 
 TURNS = 20
 """Turns of the loop in which whatever is due, and what follows from it, happens."""
@@ -31,3 +34,20 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(loop)
     monkeypatch.setattr(loop, "time", clock)
     return clock
+
+
+@pytest.fixture
+async def jump(monkeypatch: pytest.MonkeyPatch) -> Jump:
+    """Move the clock of this test's loop on by some seconds; it runs in between.
+
+    Timers that are due by then ring in the next turn of the loop.
+    """
+    loop = asyncio.get_running_loop()
+    time, ahead = loop.time, 0.0
+
+    def jump(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    monkeypatch.setattr(loop, "time", lambda: time() + ahead)
+    return jump

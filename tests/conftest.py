@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.clock import clock as clock
+from tests.clock import jump as jump
 from tests.programs import DemoSite, PostgresServer, RedisServer, browser_binary
 from tests.secrecy import watching
 from tests.settings import TEST_DATABASE
@@ -29,7 +30,8 @@ SLOWEST = (
     *("tests/compat/", "tests/js/", "tests/browser/", "tests/contract/test_servers.py"),
     *("tests/test_deployment.py", "tests/test_readme.py", "tests/test_package.py"),
     *("tests/test_soak.py", "tests/servers/", "tests/processes/", "tests/hosts/"),
-    *("tests/door/", "tests/metrics/", "tests/commands/", "tests/redis/", "tests/site/"),
+    *("tests/door/", "tests/metrics/", "tests/commands/", "tests/redis/"),
+    "tests/site/",
 )
 """What takes longest, the longest first."""
 

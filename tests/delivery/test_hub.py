@@ -24,6 +24,7 @@ from sync_streams.twilsock.encoder import ENCODERS
 from sync_streams.values.sids import new_stream_sid
 from sync_streams.websocket import protocol
 from sync_streams.websocket.protocol import JsonEncoder
+from tests.clock import Jump
 from tests.delivery.client import Client, published
 from tests.overrides import sync_settings
 
@@ -154,7 +155,7 @@ async def visit(hub: Hub, publisher: Publisher) -> tuple[Client, int]:
 
 @pytest.mark.parametrize("linger", [0, topic.LINGER_SECONDS])
 async def test_a_subscription_that_was_answered_misses_nothing_and_ends_when_asked(
-    hub: Hub, linger: float, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, linger: float, jump: Jump, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topic, "LINGER_SECONDS", linger)
     publisher = Publisher(new_stream_sid())
@@ -169,6 +170,7 @@ async def test_a_subscription_that_was_answered_misses_nothing_and_ends_when_ask
     await asyncio.gather(*(come_and_go(0.002 * n) for n in range(4)))
     publisher.is_done = True
     await publishing
+    jump(linger)
     await until(lambda: not hub.subscriptions.topics)
 
     assert len(visits) == 60
@@ -215,7 +217,9 @@ async def test_quick_comings_and_goings_leave_the_last_one_subscribed(hub: Hub) 
     assert hub.subscriptions.count(stream_sid) == 1
 
 
-async def test_a_stream_without_subscribers_leaves_no_trace(hub: Hub) -> None:
+async def test_a_stream_without_subscribers_leaves_no_trace(
+    hub: Hub, jump: Jump
+) -> None:
     sids = [new_stream_sid() for _ in range(100)]
     client = Client()
     for sid in sids:
@@ -223,6 +227,7 @@ async def test_a_stream_without_subscribers_leaves_no_trace(hub: Hub) -> None:
 
     assert len(hub.subscriptions.topics) == 100
     hub.subscriptions.forget(client.outbox)
+    jump(topic.LINGER_SECONDS)
     await until(lambda: not hub.subscriptions.topics)
 
     assert client.outbox.streams == set()
@@ -265,7 +270,9 @@ async def test_many_connections_share_one_channel(hub: Hub) -> None:
     assert len(frames) == 1
 
 
-async def test_a_removal_is_announced_once_and_ends_the_subscription(hub: Hub) -> None:
+async def test_a_removal_is_announced_once_and_ends_the_subscription(
+    hub: Hub, jump: Jump
+) -> None:
     stream_sid = new_stream_sid()
     clients = [Client() for _ in range(5)]
     for client in clients:
@@ -276,6 +283,7 @@ async def test_a_removal_is_announced_once_and_ends_the_subscription(hub: Hub) -
     await publish(stream_sid, 1)
     for client in clients:
         await client.until(1)
+    jump(topic.LINGER_SECONDS)
     await until(lambda: not hub.subscriptions.topics)
 
     told = {"type": "stream_removed", "stream_sid": stream_sid}
@@ -295,10 +303,10 @@ async def test_a_stream_expires_on_time(hub: Hub) -> None:
     assert client.frames == [{"type": "stream_removed", "stream_sid": stream_sid}]
 
 
-async def test_a_longer_ttl_is_noticed(hub: Hub) -> None:
+async def test_a_longer_ttl_is_noticed(hub: Hub, jump: Jump) -> None:
     stream_sid = new_stream_sid()
     client = Client()
-    moment = time.time() + 1
+    moment = time.time() + 5
     await hub.subscriptions.subscribe(client.outbox, stream_sid, moment)
     updated: Event = {
         "type": "stream.updated",
@@ -307,11 +315,13 @@ async def test_a_longer_ttl_is_noticed(hub: Hub) -> None:
     }
 
     await abroadcast(updated)
-    await asyncio.sleep(moment + 0.1 - time.time())
     await publish(stream_sid, 1)
     await client.until(1)
+    jump(moment + 0.1 - time.time())
+    await publish(stream_sid, 2)
+    await client.until(2)
 
-    assert client.numbers == [1]
+    assert client.numbers == [1, 2]
 
 
 async def test_a_shorter_ttl_is_noticed(hub: Hub) -> None:
@@ -349,10 +359,12 @@ async def test_a_connection_is_notified_of_a_removed_stream_after_its_client(
     assert hub.subscriptions.count(stream_sid) == 0
 
 
-async def test_an_older_expiry_date_does_not_shorten_a_newer_one(hub: Hub) -> None:
+async def test_an_older_expiry_date_does_not_shorten_a_newer_one(
+    hub: Hub, jump: Jump
+) -> None:
     stream_sid = new_stream_sid()
     early, late = Client(), Client()
-    old = time.time() + 1
+    old = time.time() + 5
     await hub.subscriptions.subscribe(early.outbox, stream_sid, old)
     await abroadcast(
         {"type": "stream.updated", "stream_sid": stream_sid, "expires_at": None}
@@ -361,7 +373,7 @@ async def test_an_older_expiry_date_does_not_shorten_a_newer_one(hub: Hub) -> No
     await early.until(1)
 
     await hub.subscriptions.subscribe(late.outbox, stream_sid, old)
-    await asyncio.sleep(old + 0.1 - time.time())
+    jump(old + 0.1 - time.time())
     await publish(stream_sid, 2)
     await early.until(2)
 
@@ -565,7 +577,10 @@ async def test_who_comes_or_goes_during_a_fan_out_is_not_part_of_it(hub: Hub) ->
         assert client.numbers == [1, 2]
 
 
-async def test_a_group_is_left_a_second_after_the_last_one(hub: Hub) -> None:
+async def test_a_group_is_left_a_second_after_the_last_one(
+    hub: Hub, jump: Jump
+) -> None:
+    loop = asyncio.get_running_loop()
     stream_sid = new_stream_sid()
     one, two = Client(), Client()
     await hub.subscriptions.subscribe(one.outbox, stream_sid, None)
@@ -575,12 +590,13 @@ async def test_a_group_is_left_a_second_after_the_last_one(hub: Hub) -> None:
     await hub.subscriptions.subscribe(two.outbox, stream_sid, None)
     assert hub.subscriptions.topics == {stream_sid: joined}
     hub.subscriptions.unsubscribe(two.outbox, stream_sid)
-    left_at = time.monotonic()
+    left_at = loop.time()
     hub.subscriptions.unsubscribe(two.outbox, stream_sid)
+    jump(topic.LINGER_SECONDS - 0.05)
     assert joined.is_joined
     await until(lambda: not hub.subscriptions.topics)
 
-    assert time.monotonic() - left_at >= topic.LINGER_SECONDS
+    assert loop.time() - left_at >= topic.LINGER_SECONDS
 
 
 async def test_publishers_do_not_outpace_their_own_process() -> None:
@@ -942,7 +958,7 @@ async def test_a_thousand_connections_receive_in_order(hub: Hub) -> None:
 
 
 async def test_a_layer_that_fails_makes_subscribing_unavailable(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, jump: Jump, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream_sid = new_stream_sid()
     client = Client()
@@ -954,6 +970,7 @@ async def test_a_layer_that_fails_makes_subscribing_unavailable(
         patch.setattr(hub.layer, "group_add", fail)
         with pytest.raises(ServiceUnavailable):
             await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    jump(topic.LINGER_SECONDS)
     await until(lambda: not hub.subscriptions.topics)
     assert client.outbox.streams == set()
 

@@ -9,6 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.keys import CHECK_SECONDS
 from sync_streams.connections.registry import connections
 from sync_streams.delivery.cluster.stats import figures
 from sync_streams.delivery.counters import counters
@@ -17,6 +18,7 @@ from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import MERGED_MAX_BYTES
 from sync_streams.twilsock.subscriptions import MAX_BATCH_SIZE
 from tests import settings as site
+from tests.clock import Jump
 from tests.twilsock.session import (
     Session,
     body_of,
@@ -285,10 +287,12 @@ async def test_end_of_the_connection_ends_its_subscriptions() -> None:
     assert get_hub().subscriptions.count(sid) == 0
 
 
-async def test_removal_of_its_api_key_ends_the_connection(settings: Settings) -> None:
-    configure(settings, KEEPALIVE_SECONDS=0.05)
+async def test_removal_of_its_api_key_ends_the_connection(
+    settings: Settings, jump: Jump
+) -> None:
     async with connected() as session:
         configure(settings, ACCOUNTS={site.ACCOUNT_SID: {"API_KEYS": {}}})
+        jump(CHECK_SECONDS)
 
         assert await session.closed() == CloseCode.TOKEN_INVALID
 

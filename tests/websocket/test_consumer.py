@@ -12,11 +12,14 @@ from django.utils import timezone
 
 from sync_streams import operations
 from sync_streams.conf import get_settings
+from sync_streams.connections.keys import CHECK_SECONDS
 from sync_streams.connections.registry import connections
 from sync_streams.delivery.hub import get_hub
+from sync_streams.delivery.topic import LINGER_SECONDS
 from sync_streams.models import Service, Stream
 from sync_streams.tokens import issue_token
 from sync_streams.values.sids import is_sid
+from tests.clock import Jump
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID, OTHER_ACCOUNT_SID
 from tests.websocket.client import Frame, Socket
@@ -409,34 +412,36 @@ async def test_a_token_of_somebody_else_is_refused_and_changes_nothing(
         assert (await socket.ask("ping"))["type"] == "pong"
 
 
-async def test_an_expired_token_ends_the_connection() -> None:
+async def test_an_expired_token_ends_the_connection(jump: Jump) -> None:
     async with Socket(token=issue_token("alice", "default", ttl=2)) as socket:
         assert await socket.receive() == {"type": "token_about_to_expire"}
+        jump(2)
         closing, code = await socket.receive_close()
 
     assert (closing["code"], code) == (4003, 4003)
     assert closing["reconnect_after"] is not None
 
 
-async def test_a_renewed_token_outlives_the_first_one() -> None:
+async def test_a_renewed_token_outlives_the_first_one(jump: Jump) -> None:
     async with Socket(token=issue_token("alice", "default", ttl=2)) as socket:
         await socket.ask("token", token=issue_token("alice", "default"))
-        await asyncio.sleep(2.1)
+        jump(2.1)
 
         assert (await socket.ask("ping"))["type"] == "pong"
 
 
-async def test_a_client_is_warned_three_minutes_before() -> None:
-    async with Socket(token=issue_token("alice", "default", ttl=182)) as socket:
+async def test_a_client_is_warned_three_minutes_before(jump: Jump) -> None:
+    async with Socket(token=issue_token("alice", "default", ttl=190)) as socket:
         assert await socket.receive_nothing()
+        jump(10)
         assert await socket.receive() == {"type": "token_about_to_expire"}
 
 
-async def test_a_removed_key_ends_its_connections() -> None:
-    with sync_settings(keepalive_seconds=0.1):
-        async with Socket() as socket:
-            with sync_settings(keepalive_seconds=0.1, accounts={}):
-                closing, _ = await socket.receive_close()
+async def test_a_removed_key_ends_its_connections(jump: Jump) -> None:
+    async with Socket() as socket:
+        with sync_settings(accounts={}):
+            jump(CHECK_SECONDS)
+            closing, _ = await socket.receive_close()
 
     assert closing["code"] == 4002
 
@@ -623,12 +628,15 @@ async def _fail(*_: object) -> None:
     raise ConnectionError
 
 
-async def test_a_connection_that_ends_leaves_no_trace(stream: Stream) -> None:
+async def test_a_connection_that_ends_leaves_no_trace(
+    stream: Stream, jump: Jump
+) -> None:
     async with Socket() as socket:
         await socket.ask("subscribe", stream="news")
         assert get_hub().subscriptions.count(stream.sid) == 1
         before = len(connections)
 
+    jump(LINGER_SECONDS)
     async with asyncio.timeout(5):
         while stream.sid in get_hub().subscriptions.topics:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
