@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import requests
-import yaml
 
 from tests.documents import ROOT, code_block
 from tests.programs import Program, cannot_have, free_port
@@ -54,11 +52,6 @@ def unit_command() -> list[str]:
     at = command.index("--port")
     assert command[at + 1] == "%i"
     return [f"{BIN}/{Path(command[0]).name}", *command[1:at], *command[at + 2 :]]
-
-
-def compose() -> Any:
-    """Return the compose file."""
-    return yaml.safe_load(code_block(DOCUMENT, "yaml", "services:"))
 
 
 def lines(containing: str) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import shutil
@@ -16,7 +17,6 @@ import psycopg
 import pytest
 import redis
 import requests
-import yaml
 from twilio.jwt.access_token import AccessToken
 from twilio.jwt.access_token.grants import SyncGrant
 from websockets.asyncio.client import connect
@@ -26,7 +26,6 @@ from tests.deployment import (
     BIN,
     DOCUMENT,
     Deployment,
-    compose,
     deployed,
     lines,
     section,
@@ -35,6 +34,7 @@ from tests.deployment import (
 from tests.documents import ROOT, code_block, code_blocks
 from tests.programs import Program, cannot_have, free_port
 from tests.service.client import WAIT_SECONDS
+from tests.test_containers import instructions, kind
 
 STREAMS = "/v1/Services/default/Streams"
 
@@ -112,6 +112,17 @@ def test_each_secret_is_one_of_its_own(site: Deployment) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_containers_get_the_secrets_as_files(site: Deployment) -> None:
+    block = code_block(DOCUMENT, "sh", "pgpassword.secret")
+
+    site.shell(block.replace("10001", str(os.getuid())))
+
+    made = [site.folder / f"{name}.secret" for name in ("sync-streams", "pgpassword")]
+    assert made[0].read_text() == (site.folder / "sync-streams.env").read_text()
+    assert made[1].read_text() == f"{site.environ['PGPASSWORD']}\n"
+    assert {path.stat().st_mode & 0o077 for path in made} == {0}
+
+
 def test_role_and_database_are_made_as_shown(site: Deployment) -> None:
     block = code_block(DOCUMENT, "sh", "CREATE ROLE")
     names = ("PGHOST", "PGPORT", "PGUSER")
@@ -161,19 +172,10 @@ def test_restart_loses_no_publish(site: Deployment) -> None:
     assert set(statuses) == {201}
 
 
-def test_compose_file_starts_the_same_worker() -> None:
-    command = shlex.split(compose()["x-worker"]["command"])
-    services = compose()["services"]
-
-    assert [f"{BIN}/{command[0]}", *command[1:]] == unit_command()
-    for port in ("8001", "8002"):  # as these tests give it, too
-        assert services[f"worker-{port}"]["environment"] == {"UVICORN_PORT": port}
-
-
-def test_kubernetes_probes_use_existing_endpoints(site: Deployment) -> None:
-    probes = yaml.safe_load(code_block(DOCUMENT, "yaml", "livenessProbe"))
-    for name in ("livenessProbe", "readinessProbe"):
-        asked = probes[name]["httpGet"]
+def test_probes_of_containers_use_existing_endpoints(site: Deployment) -> None:
+    (worker,) = kind("Deployment")["spec"]["template"]["spec"]["containers"]
+    for name in ("livenessProbe", "startupProbe", "readinessProbe"):
+        asked = worker[name]["httpGet"]
         port = site.ports[str(asked["port"])]
         headers = {one["name"]: one["value"] for one in asked["httpHeaders"]}
 
@@ -181,6 +183,18 @@ def test_kubernetes_probes_use_existing_endpoints(site: Deployment) -> None:
         answer = requests.get(url, headers=headers, timeout=WAIT_SECONDS)
 
         assert answer.status_code == 200, answer.text
+
+
+def test_health_check_of_the_image_asks_the_worker(site: Deployment) -> None:
+    value = instructions("HEALTHCHECK")[0]
+    check = json.loads(value[value.index("[") :])
+    results = []
+    for port in (site.ports["8001"], free_port()):
+        environ = site.environ | {"UVICORN_PORT": str(port)}
+        done = subprocess.run(check, env=environ, capture_output=True, check=False)
+        results.append(done.returncode)
+
+    assert results == [0, 1]
 
 
 def test_daphne_serves_with_the_flags_shown(site: Deployment) -> None:
@@ -226,7 +240,6 @@ def test_times_to_stop_lie_above_one_another() -> None:
     stop = int(section("[Service]")["Service"]["TimeoutStopSec"])
 
     assert drain < graceful < stop
-    assert compose()["x-worker"]["stop_grace_period"] == f"{stop}s"
 
 
 def test_nginx_is_configured_as_the_tests_have_it() -> None:
@@ -262,9 +275,6 @@ def test_redis_takes_the_configuration(tmp_path: Path) -> None:
     assert found["appendonly"] == "no"
     assert found["maxmemory"] == str(256 * 2**20)
     assert "pubsub 33554432 8388608 60" in found["client-output-buffer-limit"]
-    assert compose()["services"]["redis"]["volumes"] == [
-        "./redis.conf:/etc/redis/redis.conf:ro"
-    ]
 
 
 def test_kernel_knows_its_settings() -> None:
@@ -294,7 +304,7 @@ def test_extras_that_are_installed_exist(document: str) -> None:
 
 
 def test_all_blocks_are_executed() -> None:
-    counts = {"python": 3, "ini": 2, "sh": 7, "nginx": 2, "yaml": 2, "conf": 2}
+    counts = {"python": 3, "ini": 2, "sh": 8, "nginx": 2, "yaml": 0, "conf": 2}
     counts["haproxy"] = 1
 
     assert {name: len(code_blocks(DOCUMENT, name)) for name in counts} == counts
