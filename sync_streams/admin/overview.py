@@ -4,6 +4,8 @@ Nothing is stored: the page's script asks, and each process answers from its mem
 """
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -13,20 +15,24 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from sync_streams import __version__
-from sync_streams.delivery.cluster import stats
+from sync_streams.delivery.cluster import ranking, stats
 from sync_streams.delivery.cluster.history import SAMPLE_SECONDS
 from sync_streams.models import Service, Stream
 
 from .base import ResourceAdmin
 from .text import visible
 
-MAY_VIEW_STREAMS = "sync_streams.view_stream"
+MAY_VIEW = "sync_streams.view_stream"
 
 BUSIEST = 10
-"""Streams and Services that the page names."""
+"""Streams and Services that each list of the page names."""
 
 MAX_STREAMS = 1000
 """Streams whose subscribers are added up for their Services."""
+
+
+Rows = dict[str, dict[str, Any]]
+"""Figures by SID, the busiest first."""
 
 
 def show_overview(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResponse:
@@ -47,17 +53,21 @@ def give_overview(model_admin: ResourceAdmin, request: HttpRequest) -> HttpRespo
     """Answer the figures; Streams and Services to those who may view them."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
-    told = stats.ask(with_history=True)
-    site = model_admin.admin_site.name
-    may_view_streams = request.user.has_perm(MAY_VIEW_STREAMS)
+    told, ranked = stats.ask(with_history=True), ranking.ask(BUSIEST)
+    subscribed = _add_by_service(told)
+    links = Links(
+        model_admin.admin_site.name, may_view_streams=request.user.has_perm(MAY_VIEW)
+    )
     return JsonResponse(
         {
             "totals": {name: told.total(name) for name in ("connections", "dropped")},
             "history": told.last_hour,
             "sample_seconds": SAMPLE_SECONDS,
             "processes": _describe_processes(told),
-            "streams": _busiest_streams(told, site) if may_view_streams else [],
-            "services": _busiest_services(told, site),
+            "busy_streams": links.to_streams(_rates(ranked["streams"])),
+            "busy_services": links.to_services(_rates(ranked["services"])),
+            "streams": links.to_streams(_counts(told.subscribers)),
+            "services": links.to_services(_counts(subscribed)),
             "is_layer_reachable": told.is_layer_reachable,
         }
     )
@@ -73,34 +83,55 @@ def _describe_processes(told: stats.Stats) -> dict[str, int]:
     }
 
 
-def _busiest_streams(told: stats.Stats, site: str) -> list[dict[str, Any]]:
-    counts = dict(Counter(told.subscribers).most_common(BUSIEST))
-    streams = Stream.objects.live().in_bulk(counts)
-    return [
-        {
-            "name": visible(str(streams[sid])),
-            "url": reverse(f"{site}:sync_streams_stream_change", args=[sid]),
-            "subscribers": count,
-        }
-        for sid, count in counts.items()
-        if sid in streams and count
-    ]
+def _rates(ranked: Iterable[ranking.Ranked]) -> Rows:
+    return {
+        one.sid: {"rate": one.rate, "last_hour": one.last_hour}
+        for one in ranked
+        if one.rate
+    }
 
 
-def _busiest_services(told: stats.Stats, site: str) -> list[dict[str, Any]]:
+def _counts(counts: Mapping[str, int]) -> Rows:
+    most = Counter(counts).most_common(BUSIEST)
+    return {sid: {"subscribers": count} for sid, count in most if count}
+
+
+def _add_by_service(told: stats.Stats) -> dict[str, int]:
     counts = dict(Counter(told.subscribers).most_common(MAX_STREAMS))
     owners = Stream.objects.filter(sid__in=counts).values_list("sid", "service_id")
     sums: Counter[str] = Counter()
     for sid, service_sid in owners:
         sums[service_sid] += counts[sid]
-    busiest = dict(sums.most_common(BUSIEST))
-    services = Service.objects.in_bulk(busiest)
-    return [
-        {
-            "name": visible(str(services[sid])),
-            "url": reverse(f"{site}:sync_streams_service_change", args=[sid]),
-            "subscribers": count,
-        }
-        for sid, count in busiest.items()
-        if sid in services and count
-    ]
+    return sums
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Names what figures belong to, with the address of its page."""
+
+    site: str
+    may_view_streams: bool
+
+    def to_streams(self, rows: Rows) -> list[dict[str, Any]]:
+        """Return the rows of live Streams, if they may be viewed."""
+        if not self.may_view_streams:
+            return []
+        return self._link(rows, Stream.objects.live().in_bulk(list(rows)), "stream")
+
+    def to_services(self, rows: Rows) -> list[dict[str, Any]]:
+        """Return the rows of Services."""
+        return self._link(rows, Service.objects.in_bulk(list(rows)), "service")
+
+    def _link(
+        self, rows: Rows, known: Mapping[str, Any], model: str
+    ) -> list[dict[str, Any]]:
+        page = f"{self.site}:sync_streams_{model}_change"
+        return [
+            {
+                **figures,
+                "name": visible(str(known[sid])),
+                "url": reverse(page, args=[sid]),
+            }
+            for sid, figures in rows.items()
+            if sid in known
+        ]

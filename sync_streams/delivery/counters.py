@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sync_streams.values.stream_rates import StreamRates
+from sync_streams.values.rates import Rates
 
 
 @dataclass(slots=True)
@@ -45,8 +45,17 @@ class Counters:
 
 counters = Counters()
 
-published_rates = StreamRates()
+published_rates = Rates()
 """Messages that this process has broadcast, by Stream."""
 
-dropped_rates = StreamRates()
+published_by_service = Rates()
+"""The same Messages, by Service."""
+
+dropped_rates = Rates()
 """Messages that connections were not sent, by Stream."""
+
+
+def count_published(stream_sid: str, service_sid: str) -> None:
+    """Count a Message that this process has broadcast, for the rates."""
+    published_rates.note(stream_sid)
+    published_by_service.note(service_sid)

@@ -7,7 +7,7 @@ from time import perf_counter
 from types import TracebackType
 
 from sync_streams.cache.lookups import cached_stream
-from sync_streams.delivery.counters import counters, published_rates
+from sync_streams.delivery.counters import count_published, counters
 from sync_streams.delivery.meters import meters
 from sync_streams.delivery.tracing import publishing
 from sync_streams.errors import SyncError
@@ -59,7 +59,7 @@ def publish(
         authorize(actor, "publish", stream)
         message = Message.new(stream.sid, data)
         announce_message(stream, message, actor)
-        published_rates.note(stream.sid)
+        count_published(stream.sid, stream.service_id)
     return message
 
 
@@ -73,7 +73,7 @@ async def apublish(
         await aauthorize(actor, "publish", stream)
         message = Message.new(stream.sid, data)
         await aannounce_message(stream, message, actor)
-        published_rates.note(stream.sid)
+        count_published(stream.sid, stream.service_id)
     return message
 
 
@@ -95,7 +95,7 @@ def publish_now(
         message = Message.new(stream.sid, data)
         rate_limit.spend(stream.sid)
         announce_message_now(stream, message, actor)
-        published_rates.note(stream.sid)
+        count_published(stream.sid, stream.service_id)
     return message
 
 

@@ -28,8 +28,8 @@ from redis.backoff import NoBackoff
 from sync_streams.conf import get_settings
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.processes.per_loop import PerLoop
+from sync_streams.values.rates import Rates
 from sync_streams.values.sids import name_digits
-from sync_streams.values.stream_rates import StreamRates
 
 from .scripts import SPEND
 from .urls import hosts
@@ -103,7 +103,7 @@ class Refusals:
 _log = PublishLog()
 refusals = Refusals()
 
-refused_rates = StreamRates()
+refused_rates = Rates()
 """Messages refused, by Stream."""
 
 

@@ -29,6 +29,7 @@ def connect() -> None:
         peers.forget,
         consumer.new_prefix,
         counters.published_rates.forget,
+        counters.published_by_service.forget,
         counters.dropped_rates.forget,
         vitals.note_start,
         termination.termination.forget,

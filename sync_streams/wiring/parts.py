@@ -12,7 +12,7 @@ from django.db.models.signals import post_migrate
 from sync_streams import checks, conf, metrics, signals
 from sync_streams.cache import lookups
 from sync_streams.connections import departure, peers, registry, report
-from sync_streams.delivery.cluster import activity, commands, listing, stats
+from sync_streams.delivery.cluster import activity, commands, listing, ranking, stats
 from sync_streams.delivery.cluster.event_loop import loops
 from sync_streams.delivery.events import Event, ServiceEvent
 from sync_streams.delivery.hub import Hub, hooks, is_receiving, receive_soon
@@ -50,6 +50,7 @@ def _connect_hub() -> None:
         "service.changed": _forget_service,
         stats.ASKED: stats.answer,
         activity.ASKED: activity.answer,
+        ranking.ASKED: ranking.answer,
         listing.ASKED: report.answer,
         peers.ASKED: peers.answer,
         metrics.ASKED: metrics.answer,

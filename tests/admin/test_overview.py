@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from sync_streams.delivery.cluster import stats
+from sync_streams.delivery.cluster import ranking, stats
 from sync_streams.delivery.cluster.history import NAMES, SAMPLES
 from sync_streams.models import Stream
 from tests.admin.conftest import StaffClient
@@ -69,17 +69,35 @@ def told(stream: Stream, subscribers: int = 3) -> stats.Stats:
     )
 
 
+def ranked(stream: Stream) -> ranking.Ranking:
+    hour = [*[0.0] * 59, 2.0]
+    removed, silent = "TO" + "0" * 32, "TO" + "1" * 32
+    return {
+        "streams": [
+            ranking.Ranked(removed, 9.0, hour),
+            ranking.Ranked(stream.sid, 2.5, hour),
+            ranking.Ranked(silent, 0.0, hour),
+        ],
+        "services": [ranking.Ranked(stream.service_id, 4.0, hour)],
+    }
+
+
 def test_busiest_streams_are_named_to_those_who_may_view_them(
     admin: Client, staff: StaffClient, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stats, "ask", lambda **_: told(stream))
+    monkeypatch.setattr(ranking, "ask", lambda _: ranked(stream))
 
     shown = admin.get(FIGURES).json()
     hidden = staff("view_service").get(FIGURES).json()
 
     assert [row["name"] for row in shown["streams"]] == ["board-1"]
     assert [row["subscribers"] for row in shown["services"]] == [3]
-    assert hidden["streams"] == []
+    assert [row["rate"] for row in shown["busy_streams"]] == [2.5]
+    assert [row["rate"] for row in shown["busy_services"]] == [4]
+    assert shown["busy_streams"][0]["last_hour"][-1] == 2
+    assert hidden["streams"] == hidden["busy_streams"] == []
+    assert len(hidden["busy_services"]) == 1
     assert shown["totals"]["connections"] == 4
     assert shown["processes"] == {
         "answered": 2,
@@ -96,8 +114,9 @@ def test_figures_cost_few_queries(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     monkeypatch.setattr(stats, "ask", lambda **_: told(stream))
+    monkeypatch.setattr(ranking, "ask", lambda _: ranked(stream))
 
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(8):
         admin.get(FIGURES)
 
 
@@ -112,10 +131,16 @@ async def test_subscribers_of_a_hostile_name_are_shown_as_text(
         await socket.ask("subscribe", stream="<b>overview</b>")
         path = "sync_streams/service/figures/"
         look = partial(figures_of, operator, path)
-        figures = await asyncio.to_thread(until, look, lambda found: found["streams"])
+        await socket.ask("publish", stream="<b>overview</b>", data={})
+        figures = await asyncio.to_thread(
+            until, look, lambda found: found["streams"] and found["busy_streams"]
+        )
 
     names = [row["name"] for row in figures["streams"]]
     assert "<b>overview</b>" in names
+    busy = {row["name"]: row for row in figures["busy_streams"]}
+    assert busy["<b>overview</b>"]["rate"] > 0
+    assert "default" in {row["name"] for row in figures["busy_services"]}
     assert figures["totals"]["connections"] >= 1
     assert figures["is_layer_reachable"]
 

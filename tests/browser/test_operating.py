@@ -32,6 +32,13 @@ async def test_overview_counts_what_happens_now(
         await expect(count).to_have_text(re.compile("[1-9]"))
         streams = admin.locator("[data-part=streams] a", has_text="overview-")
         await expect(streams).to_be_visible()
+        await publish(embedded, sid, {"n": 2})
+        await admin.reload()
+        busy = admin.locator("[data-part=busy_streams] li", has_text="overview-")
+        await expect(busy).to_contain_text(
+            re.compile(r"Highest of the last hour: [\d.]+/s")
+        )
+        await expect(busy.locator("polyline")).to_have_count(1)
         rows = admin.locator("[data-part=table] tr")
         await expect(rows).to_have_count(6)
 

@@ -13,7 +13,7 @@ from sync_streams.errors import ServiceUnavailable
 from sync_streams.processes.per_loop import PerLoop
 from sync_streams.redis.rate_limit import refusals
 
-from . import survey, vitals
+from . import ranking, survey, vitals
 from .event_loop import run_on_loop
 from .history import SAMPLE_SECONDS, History, Report, merge
 
@@ -160,6 +160,7 @@ async def _sample_for_ever() -> None:
     while True:
         await asyncio.sleep(SAMPLE_SECONDS - time.time() % SAMPLE_SECONDS)
         history.take({name: count() for name, count in figures.items()})
+        ranking.take()
 
 
 _samplers = PerLoop(lambda: asyncio.create_task(_sample_for_ever()))

@@ -6,6 +6,7 @@ const root = document.querySelector("[data-figures].sync-overview");
 const { Chart } = await import(root.dataset.chart);
 const part = (name) => root.querySelector(`[data-part="${name}"]`);
 const GAUGE = "connections";
+const SVG = "http://www.w3.org/2000/svg";
 
 const cards = [...root.querySelectorAll(".sync-card")];
 const charts = cards.map((card) => [card.dataset.chart, new Chart(card, part("table"))]);
@@ -17,7 +18,7 @@ function show({ history, sample_seconds: seconds, totals, ...rest }) {
     const values = history[name].map((value) => (name === GAUGE ? value : round(value / seconds)));
     chart.show(values, name === GAUGE ? totals.connections : values.at(-1));
   }
-  for (const name of ["streams", "services"]) if (part(name)) list(part(name), rest[name]);
+  for (const place of root.querySelectorAll("ol[data-part]")) list(place, rest[place.dataset.part]);
   tell(rest);
 }
 
@@ -37,16 +38,39 @@ function say(text, state) {
   if (part("state").textContent !== text) part("state").textContent = text;
 }
 
+const make = (tag, facts) => Object.assign(document.createElement(tag), facts);
+
 function list(place, rows) {
-  const items = rows.map(({ name, url, subscribers }) => {
-    const [item, link, count] = ["li", "a", "span"].map((tag) => document.createElement(tag));
-    Object.assign(link, { href: url, textContent: name, dir: "auto" });
-    count.textContent = subscribers.toLocaleString();
-    item.append(link, count);
+  const { nobody, nothing } = root.dataset;
+  const items = rows.map(({ name, url, ...figures }) => {
+    const item = make("li", {});
+    item.append(make("a", { href: url, textContent: name, dir: "auto" }), ...toFigures(figures));
     return item;
   });
-  if (!items.length) items.push(Object.assign(document.createElement("li"), { textContent: root.dataset.nobody }));
-  place.replaceChildren(...items);
+  const none = place.dataset.part.startsWith("busy") ? nothing : nobody;
+  place.replaceChildren(...(items.length ? items : [make("li", { textContent: none })]));
+}
+
+/** A number; for Messages also a line of the last hour and, in words, its highest minute. */
+function toFigures({ subscribers, rate, last_hour: values }) {
+  if (rate === undefined) return [make("span", { textContent: subscribers.toLocaleString() })];
+  const highest = `${root.dataset.highest} ${round(Math.max(rate, ...values)).toLocaleString()}/s`;
+  const line = toLine([...values, rate]);
+  const said = make("span", { className: "visually-hidden", textContent: highest });
+  return [line, said, make("span", { textContent: `${round(rate).toLocaleString()}/s`, title: highest })];
+}
+
+function toLine(values) {
+  const [width, height, top] = [values.length - 1, 16, Math.max(...values)];
+  const svg = document.createElementNS(SVG, "svg");
+  const line = document.createElementNS(SVG, "polyline");
+  const points = values.map((value, at) => `${at},${height - 1 - (value / top) * (height - 2)}`);
+  line.setAttribute("points", points.join(" "));
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(line);
+  return svg;
 }
 
 async function refresh() {

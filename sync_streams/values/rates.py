@@ -1,4 +1,4 @@
-"""Stream rates: how often something happened to each Stream in the last seconds.
+"""Rates: how often something happened to each Stream or Service in the last seconds.
 
 For operators, not for limits: the table is bounded, and the rates are estimates over a
 sliding window.
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from threading import Lock
 
 WINDOW_SECONDS = 5.0
-MAX_STREAMS = 10_000
-"""Streams counted in one window; further ones are not."""
+MAX_COUNTED = 10_000
+"""SIDs counted in one window; further ones are not."""
 
 
-class StreamRates:
-    """Counts events by Stream over a sliding window."""
+class Rates:
+    """Counts events by SID over a sliding window."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -26,19 +26,21 @@ class StreamRates:
         self._since = self._clock()
         self._previous: dict[str, int] = {}
         self._current: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
 
-    def note(self, stream_sid: str) -> None:
+    def note(self, sid: str) -> None:
         """Count an event."""
         with self._lock:
             self._turn()
             counts = self._current
-            if stream_sid in counts:
-                counts[stream_sid] += 1
-            elif len(counts) < MAX_STREAMS:
-                counts[stream_sid] = 1
+            if sid in counts:
+                counts[sid] += 1
+            elif len(counts) < MAX_COUNTED:
+                counts[sid] = 1
 
     def per_second(self) -> dict[str, float]:
-        """Return the rates of all Streams with events.
+        """Return the rates of all SIDs with events.
 
         The previous window counts in proportion to its overlap with the last
         :data:`WINDOW_SECONDS`, as if its events were evenly spread.
@@ -47,13 +49,31 @@ class StreamRates:
             self._turn()
             left = 1 - (self._clock() - self._since) / WINDOW_SECONDS
             sums: dict[str, float] = dict(self._current)
-            for stream_sid, count in self._previous.items():
-                sums[stream_sid] = sums.get(stream_sid, 0) + left * count
+            for sid, count in self._previous.items():
+                sums[sid] = sums.get(sid, 0) + left * count
         return {sid: total / WINDOW_SECONDS for sid, total in sums.items() if total}
+
+    def take(self) -> dict[str, int]:
+        """Return the exact counts since the last call, for a history."""
+        with self._lock:
+            self._turn()
+            self._add_to_ended()
+            counts, self._ended = self._ended, {}
+            self._taken = dict(self._current)
+        return counts
+
+    def _add_to_ended(self) -> None:
+        ended = self._ended
+        for sid, count in self._current.items():
+            new = count - self._taken.get(sid, 0)
+            if new and (sid in ended or len(ended) < MAX_COUNTED):
+                ended[sid] = ended.get(sid, 0) + new
 
     def _turn(self) -> None:
         windows = int((self._clock() - self._since) / WINDOW_SECONDS)
         if windows:
+            self._add_to_ended()
+            self._taken = {}
             self._previous = self._current if windows == 1 else {}
             self._current = {}
             self._since += windows * WINDOW_SECONDS
