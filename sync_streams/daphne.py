@@ -69,6 +69,9 @@ class BoundedChannel(HTTPChannel):
         """Release everything."""
         self._leave()
         super().connectionLost(reason)
+        for request in self.requests:
+            _release(request)
+        self.requests.clear()
 
     def dataReceived(self, data: bytes) -> None:
         """Read data within the limits."""
@@ -121,9 +124,18 @@ class BoundedChannel(HTTPChannel):
         if request.transport is None:
             # The connection has become a WebSocket, which now owns the transport.
             self._leave()
+            self._forget(request)
+
+    def _forget(self, request: Any) -> None:
+        """Release a request that nobody will call done."""
+        self.requests.remove(request)
+        request.channel = None
+        request.content.close()
+        _release(request)
 
     def requestDone(self, request: Any) -> None:
         """Wait for the next request."""
+        _release(request)
         self._has_sent = False
         self._savedTimeOut = None
         if self.persistent:
@@ -152,10 +164,9 @@ class BoundedChannel(HTTPChannel):
         self._leave()
         self.clearLineBuffer()
         self.setTimeout(None)
-        # Daphne keeps requests for a second or two: release what these hold.
         self._transferDecoder = None
         for request in self.requests:
-            request.requestHeaders = Headers()
+            _release(request)
         if self._handlingRequest:
             # The client would take this for the response to its previous request.
             self.transport.abortConnection()
@@ -196,6 +207,13 @@ class BoundedChannel(HTTPChannel):
         self.owing.pop(self, None)
 
 
+def _release(request: WebRequest) -> None:
+    """Free what a request that is over holds; Daphne keeps it for a second or two."""
+    request.requestHeaders, request.clean_headers = Headers(), []
+    # Set by BoundedServer.protocol_connected, it refers to the request itself.
+    request.__dict__.pop("handleContentChunk", None)
+
+
 class BoundedWebSocket(WebSocketProtocol):
     """Daphne's WebSocket, which closes when a client exceeds its budget."""
 
@@ -204,6 +222,7 @@ class BoundedWebSocket(WebSocketProtocol):
         self.inbound = InboundBudget()
         self._is_over = False
         self._fragments = 0
+        self._abortion: Any = None
 
     def dataReceived(self, data: bytes) -> None:
         """Read slice by slice while the client's budget lasts."""
@@ -233,6 +252,17 @@ class BoundedWebSocket(WebSocketProtocol):
         self._fragments = 0
         super().onMessageEnd()
 
+    def connectionLost(self, reason: Any) -> None:
+        """Release everything."""
+        super().connectionLost(reason)
+        if self._abortion is not None and self._abortion.active():
+            self._abortion.cancel()
+        self._release()
+        self.request = self.http_headers = self.http_request_data = None
+        self.clean_headers: list[tuple[bytes, bytes]] = []
+        # Its result is this socket.
+        self.is_closed = None
+
     def _end_flood(self) -> None:
         if not self._is_over:
             self._is_over = True
@@ -240,7 +270,14 @@ class BoundedWebSocket(WebSocketProtocol):
                 code = CloseCode.TOO_MANY_FRAMES
                 self.sendCloseFrame(int(code), code.reason.encode())
             self.dropConnection()
-            reactor.callLater(bounds.LINGER_SECONDS, self.transport.abortConnection)
+            self._release()
+            abort = self.transport.abortConnection
+            self._abortion = reactor.callLater(bounds.LINGER_SECONDS, abort)
+
+    def _release(self) -> None:
+        """Free what was received, which Autobahn keeps until garbage is collected."""
+        self.data = b""
+        self.frame_data = self.message_data = self.control_frame_data = None
 
 
 class BoundedServer(Server):

@@ -94,6 +94,7 @@ class SocketConsumer(AsyncConsumer):
         self._frames, self._window_ends, self._heard = 0, 0.0, 0.0
         self.state = State.CONNECTING
         self.closed_with: CloseCode | None = None
+        self._path: FramePath | None = None
         self.outbox = self._open_outbox()
 
     def end(self) -> None:
@@ -101,6 +102,8 @@ class SocketConsumer(AsyncConsumer):
         self.state = State.CLOSED
         self.timers.clear()
         self.outbox.discard()
+        if self._path is not None:
+            self._path.release()
 
     async def dispatch(self, message: Any) -> None:
         """Call the method that the ASGI event's type names.
@@ -238,7 +241,7 @@ class SocketConsumer(AsyncConsumer):
     def _open_outbox(self) -> Outbox:
         extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
         self.inbound = extensions.get(INBOUND_EXTENSION) or InboundBudget()
-        path: FramePath | None = extensions.get(FRAME_EXTENSION)
+        self._path = path = extensions.get(FRAME_EXTENSION)
         self._abort = path.abort if path else None
         write = path.write if path else None
         outbox = Outbox(

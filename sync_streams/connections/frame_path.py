@@ -64,3 +64,8 @@ class FramePath:
     close: Callable[[], None] | None = None
     """Called when the server stops: say so to the client and close the connection. If
     not set, the server closes the connection itself."""
+
+    def release(self) -> None:
+        """Stop calling the application, whose connection is closed."""
+        self.set_writable, self.take, self.take_request = _ignore, _decline, _decline
+        self.close = None

@@ -21,6 +21,7 @@ from .answers import (
     describe_error,
     error_headers,
     error_status,
+    is_unforeseen,
     to_error,
 )
 from .bodies import JSON, read_parameters, write_json
@@ -137,6 +138,11 @@ def refuse(request: PublishRequest, exception: Exception) -> PublishResponse:
     body = write_json(describe_error(error, request.path))
     reply = _finish(request, error_status(error, request.unpublished_status), body)
     reply.headers.update(error_headers(error))
+    if not is_unforeseen(exception):
+        # Its frames refer to the caller's, and so to this reply and to the body, all of
+        # which would stay in memory until garbage is collected.
+        exception.__traceback__ = None
+        exception.__cause__ = exception.__context__ = None
     return replace(reply, failure=exception)
 
 

@@ -213,6 +213,8 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         """Close the path: the transport is gone."""
         self._tell(is_writable=False)
         super().connection_lost(exc)
+        # It refers to itself, and would keep what was read until garbage is collected.
+        self.conn.parser.close()
 
     def shutdown(self) -> None:
         """Leave closing the connection to the application, if it supports that."""

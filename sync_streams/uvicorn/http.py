@@ -94,6 +94,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._unread.cancel()
         self._end_cycles()
         super().connection_lost(exc)
+        self._break_cycles()
 
     def data_received(self, data: bytes) -> None:
         """Read incoming data, within the bounds."""
@@ -341,6 +342,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         protocol.connection_made(self.transport)
         protocol.data_received(write_head(self.parser, self.url, headers))
         self.transport.set_protocol(protocol)
+        self._break_cycles()
 
     # Ends
 
@@ -414,6 +416,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         self._deadline = self._idle = None
+
+    def _break_cycles(self) -> None:
+        """Free what was read now, not when garbage is collected."""
+        self.parser = self._publish_path = None  # type: ignore[assignment]
+        self._rest = b""
 
     def _abort_unless_read(self) -> None:
         if self._unread is None and self.transport.get_write_buffer_size():

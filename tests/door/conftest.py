@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -49,11 +50,25 @@ handshake or a Host header has been spoilt:
 https://docs.djangoproject.com/en/stable/topics/logging/#django-security."""
 
 
-@pytest.fixture(scope="module", params=SERVERS)
-def port(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[int]:
+@dataclass(frozen=True)
+class Served:
+    """A test site and the process that serves it."""
+
+    port: int
+    pid: int
+
+
+@pytest.fixture(scope="session")
+def port(served: Served) -> int:
     """Port of a test site, served by each server class."""
+    return served.port
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """Serve a test site by each server class."""
     folder = tmp_path_factory.mktemp("door")
     environ = {
         **os.environ,
@@ -66,7 +81,7 @@ def port(
     command = [*SERVERS[request.param], str(number), "tests.asgi:application"]
     ready = "istening on TCP" if request.param == "daphne" else "running on"
     with Program(sys.executable, "-m", *command, ready=ready, environ=environ) as site:
-        yield number
+        yield Served(number, site.process.pid)
     _, *traces = site.output.split("Traceback")
     faults = [t[:3000] for t in traces if not any(text in t for text in REFUSALS)]
     assert not faults, faults[0]

@@ -52,6 +52,14 @@ class Writer:
     and the protocol has no acknowledgements."""
 
 
+async def _discard(_: Any) -> None:
+    return
+
+
+NOWHERE = Writer(send=_discard, close=_discard)
+"""The writer of a connection that is closed."""
+
+
 class Encoder(Protocol):
     """Encodes events on Streams for a protocol."""
 

@@ -22,7 +22,7 @@ from sync_streams.delivery.counters import counters
 
 from .acknowledgements import Acknowledgements
 from .backlog import Backlog
-from .frames import Encoder, Frame, Writer
+from .frames import NOWHERE, Encoder, Frame, Writer
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,10 @@ class State(Enum):
     CLOSING = auto()
     """The last frames are being sent, without waiting for acknowledgements."""
     CLOSED = auto()
+
+
+def _ignore() -> None:
+    return
 
 
 class Outbox:
@@ -228,18 +232,24 @@ class Outbox:
     async def close(self, *last: Frame, code: int = 1000) -> None:
         """Send the backlog, the *last* frames and a close, within one second."""
         self._state, self.direct = State.CLOSING, None
+        close_transport = self._writer.close
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(LAST_FRAMES_SECONDS):
                 for frame in last:
                     self._add(frame)
                 await self.flush()
                 self.discard()
-                await self._writer.close(int(code))
+                await close_transport(int(code))
         self.discard()
 
     def discard(self) -> None:
-        """Drop the backlog and accept nothing more."""
+        """Drop the backlog, accept nothing more, and release the transport.
+
+        The transport's connection refers to its outbox, so whatever a client has sent
+        would otherwise stay in memory until a garbage collection.
+        """
         self._stop(State.CLOSED)
+        self._writer, self._on_stuck, self.on_removed = NOWHERE, _ignore, None
         if self._timer is not None:
             self._timer.cancel()
         if self._sender is not None:

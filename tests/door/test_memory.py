@@ -1,0 +1,103 @@
+"""What a client has sent is freed with its connection, not by a garbage collection.
+
+The servers here collect no garbage: whatever is in a reference cycle stays.
+"""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from sync_streams.connections.inbound import BYTES_BEFORE_TOKEN
+from sync_streams.rest.publishing import PublishRequest, answer_now
+from tests.door.attacks import HANDSHAKE, frame, head
+from tests.door.conftest import Served
+from tests.door.healthy import usage
+
+SECONDS = 20
+AT_ONCE = 8
+ROUNDS = 20
+LARGE = "x: " + "x" * 7_000, "y: " + "y" * 7_000
+
+MAX_BYTES = 4_000_000
+"""Far more than a few connections hold, far less than what was sent."""
+
+
+async def socket(port: int) -> None:
+    """Open a socket with a large head; send most of a frame, and vanish."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(head(HANDSHAKE, *LARGE))
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SECONDS)
+        writer.write(frame(9, b"there?") + frame(1, b"x" * BYTES_BEFORE_TOKEN)[:-100])
+        await asyncio.wait_for(reader.readuntil(b"there?"), SECONDS)
+    finally:
+        writer.transport.abort()
+
+
+async def flood(port: int) -> None:
+    """Send more than a socket may that nobody has authenticated."""
+    excess = frame(1, b"x" * (2 * BYTES_BEFORE_TOKEN - 1))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(head(HANDSHAKE))
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SECONDS)
+        writer.write(excess)
+        await asyncio.wait_for(reader.read(), SECONDS)
+    except ConnectionError:
+        pass
+    finally:
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("end", [socket, flood])
+async def test_what_a_client_sent_is_freed_with_its_connection(
+    served: Served, end: Callable[[int], Awaitable[None]]
+) -> None:
+    async def some(rounds: int) -> None:
+        for _ in range(rounds):
+            await asyncio.gather(*(end(served.port) for _ in range(AT_ONCE)))
+
+    await some(ROUNDS // 4)
+    before, _ = usage(served.pid)
+    await some(ROUNDS)
+    after, _ = usage(served.pid)
+
+    assert after - before < MAX_BYTES
+
+
+class Header(str):
+    """Text that can be watched."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_a_publish_that_is_refused_is_freed_with_its_reply() -> None:
+    header = Header("Basic none")
+    watched = weakref.ref(header)
+
+    def refuse(header: str) -> None:
+        reply = answer_now(
+            PublishRequest(
+                method="POST",
+                path="/v1/Services/default/Streams/demo/Messages",
+                service_ref="default",
+                stream_ref="demo",
+                content_type="application/x-www-form-urlencoded",
+                address="192.0.2.1",
+                authorization=header,
+                body=b"Data={}",
+            )
+        )
+        assert reply is not None
+        assert reply.status == 401
+
+    gc.disable()
+    try:
+        refuse(header)
+        del header
+        assert watched() is None
+    finally:
+        gc.enable()
