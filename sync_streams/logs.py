@@ -5,7 +5,16 @@
 
 import json
 import logging
+import os
+import sys
 import time
+from contextlib import suppress
+from logging.handlers import QueueHandler
+from queue import Full, Queue
+from threading import Thread
+
+CLOSE_SECONDS = 1
+"""Time at exit for the lines that wait."""
 
 REQUEST_ID = "sync_streams.request_id"
 """Key in a request's ``META`` of the id in the response's ``Twilio-Request-Id``."""
@@ -44,6 +53,72 @@ class JSONFormatter(logging.Formatter):
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
         return json.dumps(fields, ensure_ascii=False, default=str)
+
+
+class BackgroundHandler(QueueHandler):
+    """Writes to standard error in a thread of its own.
+
+    A terminal, a pipe or a disk that takes nothing more would otherwise stop the event
+    loop at its next log line. Up to *capacity* lines wait; those beyond are dropped and
+    counted, and a line says how many as soon as one can be written again.
+    """
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        """Write the lines as they come, and at exit for up to a second."""
+        self._waiting: Queue[logging.LogRecord | None] = Queue(capacity)
+        super().__init__(self._waiting)
+        self._process = 0
+        self.dropped = 0
+        """Lines dropped so far."""
+        self._told = 0
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Hand a record to the thread, or drop it."""
+        if self._process != os.getpid():  # the first one, or a forked child's
+            self._start()
+        try:
+            self._waiting.put_nowait(record)
+        except Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Write what waits, if that takes at most a second."""
+        if self._process == os.getpid():
+            with suppress(Full):
+                self._waiting.put(None, timeout=CLOSE_SECONDS)
+                self._thread.join(CLOSE_SECONDS)
+        super().close()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
+        # The parent of a fork may have held the lock of its own.
+        self._waiting = Queue(self._waiting.maxsize)
+        arguments = self._waiting, _standard_error()
+        self._thread = Thread(target=self._write, args=arguments, daemon=True)
+        self._thread.start()
+
+    def _write(
+        self, waiting: "Queue[logging.LogRecord | None]", sink: logging.Handler
+    ) -> None:
+        while (record := waiting.get()) is not None:
+            sink.handle(record)
+            if (dropped := self.dropped - self._told) > 0:
+                self._told += dropped
+                sink.handle(_note_of(dropped))
+
+
+def _standard_error() -> logging.Handler:
+    # A stream of its own: Python's is locked while it blocks, also for the exit.
+    try:
+        number = sys.stderr.fileno()
+    except (AttributeError, OSError):  # replaced, as in tests
+        return logging.StreamHandler()
+    return logging.StreamHandler(open(number, "w", closefd=False))
+
+
+def _note_of(dropped: int) -> logging.LogRecord:
+    text = f"{dropped} log lines were dropped, since they were not taken in time"
+    return logging.LogRecord(__name__, logging.WARNING, "", 0, text, None, None)
 
 
 def _request_id(record: logging.LogRecord) -> str:

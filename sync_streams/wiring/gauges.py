@@ -4,7 +4,6 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 from sync_streams import __version__, health
 from sync_streams.conf import get_settings
@@ -12,6 +11,7 @@ from sync_streams.connections.registry import connections
 from sync_streams.delivery.counters import counters
 from sync_streams.delivery.hub import Hub, latest_hub
 from sync_streams.delivery.meters import Labels
+from sync_streams.processes import descriptors
 from sync_streams.redis.rate_limit import refusals
 from sync_streams.webhooks.outcomes import outcomes
 
@@ -24,13 +24,6 @@ def _of_hub(read: Callable[[Hub], float]) -> Callable[[], float]:
         return 0 if hub is None else read(hub)
 
     return gauge
-
-
-def _descriptors() -> float:
-    try:
-        return len(list(Path("/proc/self/fd").iterdir()))
-    except OSError:
-        return 0
 
 
 def _by_transport() -> dict[Labels, float]:
@@ -54,7 +47,7 @@ GAUGES: dict[str, Callable[[], float]] = {
     "draining": lambda: connections.is_draining,
     "max_connections": lambda: get_settings().max_connections,
     "max_lag_seconds": lambda: get_settings().max_lag_seconds,
-    "open_descriptors": _descriptors,
+    "open_descriptors": descriptors.count,
     "max_descriptors": lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0],
     "start_time_seconds": lambda: STARTED,
 }

@@ -1,5 +1,6 @@
 """Metrics: true against what clients did, in the format that Prometheus reads."""
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -167,3 +168,13 @@ async def test_a_library_that_fails_fails_the_scrape_and_nothing_else(
     assert answer.status_code == 500
     assert numbers == [1, 2]
     assert grown({}, await scrape(), "deliveries_total") >= 2
+
+
+async def test_descriptors_are_those_that_are_open(stream: str) -> None:
+    before = await scrape()
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(100)]
+    after = await scrape()
+    for number in opened:
+        os.close(number)
+
+    assert grown(before, after, "open_descriptors") == pytest.approx(100, abs=20)
