@@ -12,6 +12,8 @@ export HOST PORT
 VENV := .venv
 PY := $(VENV)/bin/python
 LOCK := requirements-dev.lock
+# A shell allows fewer files, and thus connections, than it may.
+FILES := ulimit -Sn "$$(ulimit -Hn)" 2>/dev/null || echo "At most $$(ulimit -n) connections: ulimit -n" >&2
 INSTALL := .ci/install $(PY) -c $(LOCK)
 
 # A .venv whose Python is gone, or that was built elsewhere and copied, is none.
@@ -25,12 +27,12 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 run: $(VENV)/.run  ## start the demo site on HOST:PORT (127.0.0.1:8000)
-	@exec $(PY) -m project
+	@$(FILES); exec $(PY) -m project
 
 serve: $(VENV)/.run  ## start it for production: uvicorn, WORKERS processes
 	@[ $(WORKERS) = 1 ] || [ "$$REDIS_URL" ] || { echo "WORKERS=$(WORKERS) needs REDIS_URL." >&2; exit 1; }
 	@$(PY) -m project provision
-	@exec $(VENV)/bin/uvicorn project.asgi:application --host $(HOST) --port $(PORT) \
+	@$(FILES); exec $(VENV)/bin/uvicorn project.asgi:application --host $(HOST) --port $(PORT) \
 		--workers $(WORKERS) --http sync_streams.uvicorn:BoundedHttpProtocol \
 		--ws sync_streams.uvicorn:FramePathProtocol \
 		--ws-max-size 262144 --ws-per-message-deflate false --lifespan on --no-access-log

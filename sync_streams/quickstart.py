@@ -57,13 +57,13 @@ urlpatterns += [
 ASGI = """\
 from channels.routing import ProtocolTypeRouter, URLRouter
 from sync_streams.asgi import PublishEndpoint, lifespan
-from sync_streams.routing import websocket_urlpatterns
+from sync_streams.routing import elsewhere, websocket_urlpatterns
 
 application = ProtocolTypeRouter(
     {
         "http": PublishEndpoint(application),  # answers publishes before Django does
         "lifespan": lifespan,
-        "websocket": URLRouter(websocket_urlpatterns),
+        "websocket": URLRouter([*websocket_urlpatterns, elsewhere]),
     }
 )
 """

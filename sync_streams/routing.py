@@ -6,7 +6,7 @@ identifies the client, and clients other than browsers send no origin.
 
 from typing import Any, cast
 
-from django.urls import path
+from django.urls import path, re_path
 
 from .twilsock.consumers import TwilsockConsumer
 from .websocket.consumers import JsonConsumer
@@ -16,3 +16,16 @@ websocket_urlpatterns = [
     path("v1/websocket", cast("Any", JsonConsumer.as_asgi())),
     path("v3/wsconnect", cast("Any", TwilsockConsumer.as_asgi())),
 ]
+
+
+async def _reject(_scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+elsewhere = re_path("", cast("Any", _reject))
+"""Rejects a handshake on any other path with 403; put it after all routes.
+
+Without it, ``URLRouter`` raises ``ValueError``, so that anybody can fill the log with
+tracebacks.
+"""

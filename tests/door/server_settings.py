@@ -11,4 +11,11 @@ DATABASES["default"]["NAME"] = os.environ["DATABASE_FILE"]
 # Whatever stays in memory although nothing needs it shall stay for good, and be seen.
 gc.disable()
 
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {"django.security.DisallowedHost": {"level": "CRITICAL"}},
+}
+"""As in docs/deployment.md."""
+
 SYNC_STREAMS |= {"MAX_LAG_SECONDS": 60}  # a busy machine is not what is tested

@@ -43,7 +43,7 @@ def serve_command() -> list[str]:
     values = {"VENV": Path(sys.executable).parent.parent, "HOST": "127.0.0.1"}
     for name, value in {**values, "PORT": "{port}", "WORKERS": 1}.items():
         line = line.replace(f"$({name})", str(value))
-    return shlex.split(line.strip().removeprefix("@exec"))
+    return shlex.split(line.partition("exec ")[2])
 
 
 SERVERS = {

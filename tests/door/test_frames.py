@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from django.test import override_settings
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.inbound import (
@@ -133,6 +133,13 @@ async def test_who_floods_reads_why(port: int) -> None:
         with pytest.raises(ConnectionClosed):
             await asyncio.wait_for(client.recv(), SECONDS)
     assert client.close_code == CloseCode.TOO_MANY_FRAMES
+
+
+async def test_a_handshake_on_an_unknown_path_is_refused(port: int) -> None:
+    # That it leaves no traceback in the log is asserted where the server ends.
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(f"ws://127.0.0.1:{port}/elsewhere")
+    assert refused.value.response.status_code == 403
 
 
 async def test_a_message_has_so_many_fragments(port: int) -> None:
