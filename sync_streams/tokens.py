@@ -164,6 +164,12 @@ def has_key(identity: Identity) -> bool:
     return identity.key_sid in known.keys
 
 
+def signing_secret(identity: Identity) -> Secret | None:
+    """Return the secret of the API key that signed the identity's token, if any."""
+    account = get_settings().accounts.get(identity.account_sid)
+    return account.api_keys.get(identity.key_sid) if account else None
+
+
 @dataclass(frozen=True, slots=True)
 class _KnownKeys:
     settings: Settings

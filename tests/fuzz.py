@@ -23,6 +23,7 @@ TARGETS = [
     "tests/twilsock/test_frames.py",
     "tests/twilsock/test_tunnel.py",
     "tests/websocket/test_protocol.py",
+    "tests/websocket/test_small_frames.py",
     "tests/contract/test_publish_path.py",
 ]
 """HTTP and frames, credentials, page tokens, the tunnel, events from Redis."""

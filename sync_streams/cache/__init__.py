@@ -1,1 +1,1 @@
-"""Cache of Services and Streams, and the breaker in front of the database."""
+"""Caches of Services, Streams and access tokens; the breaker before the database."""

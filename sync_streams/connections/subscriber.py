@@ -6,11 +6,14 @@ calls the methods here or an operation, and puts the replies into its outbox.
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 from django.db import InterfaceError, OperationalError
 
 from sync_streams import operations
+from sync_streams.cache.lookups import cached_service
 from sync_streams.conf import get_settings
 from sync_streams.delivery.hub import get_hub
 from sync_streams.delivery.meters import meters
@@ -32,7 +35,7 @@ from .close_codes import CloseCode
 from .consumer import SocketConsumer, State
 from .keys import keys
 from .registry import connections
-from .subscribing import subscribe
+from .subscribing import subscribe, subscribe_now
 
 logger = logging.getLogger(__name__)
 
@@ -119,22 +122,47 @@ class SubscriberConsumer(SocketConsumer):
             ServiceUnavailable: 20503, the channel layer does not respond.
         """
         token = hide(token)  # error reports show variables
+        with self._counting_refusals():
+            identity = read_token_from(self.address, token)
+            # Count only clients with a valid token: otherwise sockets without one could
+            # use up the rate and lock everybody out.
+            connections.accept_newcomer()
+            account_sid, ref = identity.account_sid, identity.service_ref
+            service = await operations.afind_service(account_sid, ref)
+            await self.hub.start()
+            self._enter(identity, service)
+        return identity
+
+    def authenticate_now(self, token: object) -> Identity | None:
+        """Authenticate the connection, if that is possible without waiting.
+
+        Returns:
+            The identity, or ``None`` if nothing was done: call :meth:`authenticate`.
+
+        Raises:
+            SyncError: as :meth:`authenticate`.
+        """
+        token = hide(token)
+        with self._counting_refusals():
+            identity = read_token_from(self.address, token)
+            service = cached_service(identity.account_sid, identity.service_ref)
+            if service is None or not self.hub.is_started:
+                return None
+            connections.accept_newcomer()
+            self._enter(identity, service)
+        return identity
+
+    @contextmanager
+    def _counting_refusals(self) -> Iterator[None]:
         try:
-            return await self._authenticate(token)
+            yield
         except SyncError as error:
             self._refusals += 1
             if self._refusals > MAX_REFUSALS:
                 self.close_soon(refusal_code(error))
             raise
 
-    async def _authenticate(self, token: object) -> Identity:
-        identity = read_token_from(self.address, token)
-        # Count only clients with a valid token: otherwise sockets without one could use
-        # up the rate and lock everybody out.
-        connections.accept_newcomer()
-        account_sid, ref = identity.account_sid, identity.service_ref
-        service = await operations.afind_service(account_sid, ref)
-        await self.hub.start()
+    def _enter(self, identity: Identity, service: Service) -> None:
         self._counted = census.enter(identity, service.sid, self.address)
         self.identity, self.service = identity, service
         if self.state is State.CONNECTING:
@@ -147,7 +175,6 @@ class SubscriberConsumer(SocketConsumer):
         keys().hold(self, identity)
         self._keep_alive()
         self._announce("connected")
-        return identity
 
     async def renew(self, token: object) -> Identity:
         """Replace the token with a new one for the same identity and Service.
@@ -179,6 +206,17 @@ class SubscriberConsumer(SocketConsumer):
             ServiceUnavailable: 20503, the channel layer does not respond.
         """
         await subscribe(self.hub.subscriptions, self.outbox, stream, self.actor)
+
+    def subscribe_now(self, stream: Stream) -> bool:
+        """Subscribe to a Stream that this process already receives, without waiting.
+
+        Returns:
+            Whether that was possible; if not, nothing was done.
+
+        Raises:
+            TooManySubscriptions: 54419.
+        """
+        return subscribe_now(self.hub.subscriptions, self.outbox, stream, self.actor)
 
     def unsubscribe(self, stream_sid: str) -> None:
         """Stop delivering a Stream's Messages to this connection."""

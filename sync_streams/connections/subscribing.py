@@ -9,7 +9,7 @@ from sync_streams.errors import TooManySubscriptions
 from sync_streams.models import Stream
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.databases import run
-from sync_streams.operations.permissions import aauthorize
+from sync_streams.operations.permissions import aauthorize, is_asked
 
 
 async def subscribe(
@@ -23,10 +23,7 @@ async def subscribe(
         StreamNotFound: 54250, it was removed meanwhile.
         ServiceUnavailable: 20503, the channel layer does not respond.
     """
-    streams = outbox.streams
-    is_full = len(streams) >= get_settings().max_subscriptions
-    if is_full and stream.sid not in streams:
-        raise TooManySubscriptions
+    _check_room(outbox, stream)
     await aauthorize(actor, "subscribe", stream)
     expires_at = _expiry(stream)
     await subscriptions.subscribe(outbox, stream.sid, expires_at)
@@ -40,6 +37,30 @@ async def subscribe(
             raise
     if _expiry(current) != expires_at:
         subscriptions.expire_at(stream.sid, _expiry(current))
+
+
+def subscribe_now(
+    subscriptions: Subscriptions, outbox: Outbox, stream: Stream, actor: Actor
+) -> bool:
+    """Subscribe to a cached Stream, if nobody has to be asked or waited for.
+
+    Returns:
+        Whether the connection is subscribed; if not, nothing was done.
+
+    Raises:
+        TooManySubscriptions: 54419.
+    """
+    _check_room(outbox, stream)
+    if is_asked(actor):
+        return False
+    return subscriptions.subscribe_now(outbox, stream.sid, _expiry(stream))
+
+
+def _check_room(outbox: Outbox, stream: Stream) -> None:
+    streams = outbox.streams
+    is_full = len(streams) >= get_settings().max_subscriptions
+    if is_full and stream.sid not in streams:
+        raise TooManySubscriptions
 
 
 def _expiry(stream: Stream) -> float | None:

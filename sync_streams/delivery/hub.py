@@ -128,6 +128,11 @@ class Hub:
         return is_alive and not self._loop.is_closed()
 
     @property
+    def is_started(self) -> bool:
+        """Whether :meth:`start` has nothing left to do."""
+        return self.is_serving and self.is_receiving
+
+    @property
     def is_unreachable(self) -> bool:
         """Whether nothing arrives from one of the layer's servers."""
         return self.membership.is_unreachable

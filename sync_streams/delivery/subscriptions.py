@@ -57,22 +57,40 @@ class Subscriptions:
             ServiceUnavailable: 20503, the layer does not respond, or its events do not
                 reach this process.
         """
-        if (
-            server_of(self._layer, stream_group(stream_sid))
-            in backpressure().unreachable
-        ):
+        if not self._is_reachable(stream_sid):
             raise ServiceUnavailable
         # Topic first, group second: a leave in between sees a member and keeps the
         # topic, and nothing published after the confirmation can be missed.
         topic = self.topics.setdefault(stream_sid, Topic(stream_sid))
-        topic.add(outbox)
-        outbox.streams.add(stream_sid)
-        self.expire_at(stream_sid, expires_at)
+        self._add(topic, outbox, expires_at)
         try:
             await topic.join(self._layer, self.channel)
         except Exception as error:
             self.unsubscribe(outbox, stream_sid)
             raise unavailable(error) from error
+
+    def subscribe_now(
+        self, outbox: Outbox, stream_sid: str, expires_at: float | None
+    ) -> bool:
+        """Deliver a Stream to a connection, if this process is already in its group.
+
+        Returns:
+            Whether it is; if not, nothing was done.
+        """
+        topic = self.topics.get(stream_sid)
+        if topic is None or not topic.is_settled or not self._is_reachable(stream_sid):
+            return False
+        self._add(topic, outbox, expires_at)
+        return True
+
+    def _add(self, topic: Topic, outbox: Outbox, expires_at: float | None) -> None:
+        topic.add(outbox)
+        outbox.streams.add(topic.stream_sid)
+        self.expire_at(topic.stream_sid, expires_at)
+
+    def _is_reachable(self, stream_sid: str) -> bool:
+        server = server_of(self._layer, stream_group(stream_sid))
+        return server not in backpressure().unreachable
 
     def expire_at(
         self, stream_sid: str, moment: float | None, *, is_news: bool = False

@@ -55,6 +55,11 @@ class Topic:
         """Number of subscribed connections, not counting observers."""
         return sum(map(len, self.members.values())) - self._observers
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether this process is in the group and is neither joining nor leaving."""
+        return self.is_joined and not self._lock.locked()
+
     def add(self, outbox: Outbox) -> None:
         """Add a connection."""
         members = self.members.setdefault(outbox.encoder, {})

@@ -9,9 +9,10 @@ import time
 from collections import Counter
 from ipaddress import IPv6Address, ip_network
 
+from sync_streams.cache.tokens import verify_token
 from sync_streams.conf import get_settings
 from sync_streams.errors import InvalidToken, TooManyRequests
-from sync_streams.tokens import Identity, read_token
+from sync_streams.tokens import Identity
 
 WINDOW_SECONDS = 60
 MAX_ADDRESSES = 10_000
@@ -63,7 +64,7 @@ def read_token_from(address: str, token: object) -> Identity:
     """
     failures.check(address)
     try:
-        return read_token(token)
+        return verify_token(token)
     except InvalidToken:
         failures.add(address)
         raise

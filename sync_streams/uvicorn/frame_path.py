@@ -8,14 +8,19 @@ uvicorn's own protocol still implements RFC 6455: the handshake, pings, fragment
 the close. See https://www.uvicorn.org/settings/#implementation.
 """
 
-import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
+from uvicorn.protocols.utils import (
+    ClientDisconnected,
+    get_client_addr,
+    get_path_with_query_string,
+)
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
-from websockets.datastructures import Headers
-from websockets.frames import CTRL_OPCODES, Frame
+from websockets.datastructures import Headers as WebSocketHeaders
+from websockets.frames import CTRL_OPCODES, Frame, Opcode
 from websockets.protocol import State
 
 from sync_streams.connections import bounds
@@ -28,49 +33,23 @@ from sync_streams.connections.inbound import (
     InboundBudget,
 )
 
+from .handshake import (
+    HANDSHAKE_HEADERS,
+    Handshake,
+    read_handshake,
+    write_response,
+    write_scope,
+)
+from .heads import Headers
+from .inbox import Inbox
+from .small_frames import FrameReader, SmallFrame
+
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+    from uvicorn._types import (
+        ASGISendEvent,
+        WebSocketAcceptEvent,
+    )
     from websockets.http11 import Request
-
-
-HANDSHAKE_HEADERS = {
-    *(b"host", b"upgrade", b"connection", b"origin"),
-    *(b"sec-websocket-key", b"sec-websocket-version"),
-    *(b"sec-websocket-protocol", b"sec-websocket-extensions"),
-}
-"""Headers that the handshake itself reads: RFC 6455, section 4.2.1."""
-
-
-class _Inbox:
-    """Inbound events for one reader, in a tenth of an :class:`asyncio.Queue`'s memory.
-
-    It needs no bound: uvicorn stops reading while an event waits here.
-    """
-
-    __slots__ = ("_events", "_reader")
-
-    def __init__(self) -> None:
-        self._events: list[ASGIReceiveEvent] = []
-        self._reader: asyncio.Future[None] | None = None
-
-    def empty(self) -> bool:
-        return not self._events
-
-    def is_awaited(self) -> bool:
-        """Tell whether the reader is idle and waits here."""
-        reader = self._reader
-        return reader is not None and not reader.done()
-
-    def put_nowait(self, event: "ASGIReceiveEvent") -> None:
-        self._events.append(event)
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
-    async def get(self) -> "ASGIReceiveEvent":
-        while not self._events:
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
-        return self._events.pop(0)
 
 
 class FramePathProtocol(WebSocketsSansIOProtocol):
@@ -81,18 +60,18 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
 
     frame_path: FramePath | None = None
     inbound: InboundBudget | None = None
-    headers: list[tuple[bytes, bytes]] | None = None
+    headers: Headers | None = None
+    handshake: Handshake | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Initialise as uvicorn does, using less memory."""
         super().__init__(*args, **options)
-        self.queue: Any = _Inbox()
+        self.queue: Any = Inbox()
+        self._reader = FrameReader(self.conn)
         # The application pings its clients itself, and allows for slow answers.
         self.ping_interval = None
 
-    def take_headers(
-        self, headers: list[tuple[bytes, bytes]]
-    ) -> list[tuple[bytes, bytes]]:
+    def take_headers(self, headers: Headers) -> Headers:
         """Keep the headers that the HTTP protocol has read; return the handshake's.
 
         The WebSocket parser accepts at most 128 headers of 8 KiB each, and a site's
@@ -110,8 +89,34 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             if self.inbound is not None and not self.inbound.spend(size=len(part)):
                 self._end_flood()
                 return
-            super().data_received(part)
-            self._answer_bad_handshake()
+            self._read(part)
+
+    def _read(self, data: bytes) -> None:
+        at = 0
+        while at < len(data) and not self.transport.is_closing():
+            frame = self._reader.read(data, at)
+            if frame is None:
+                end = self._end_for_parser(data, at)
+                super().data_received(data[at:end])
+                self._answer_bad_handshake()
+            elif self.inbound is None or self.inbound.spend(frames=1):
+                end = frame.end
+                self._take_small(frame)
+            else:
+                self._end_flood()
+                return
+            at = end
+
+    def _end_for_parser(self, data: bytes, at: int) -> int:
+        is_handshake = not self.handshake_initiated
+        return len(data) if is_handshake else self._reader.end_of_frame(data, at)
+
+    def _take_small(self, frame: SmallFrame) -> None:
+        is_text = frame.opcode is Opcode.TEXT
+        if not self._is_taken(frame.content, is_text=is_text):
+            event = Frame(frame.opcode, frame.content)
+            handle = super().handle_text if is_text else super().handle_bytes
+            handle(event)
 
     def _answer_bad_handshake(self) -> None:
         # uvicorn would not respond to this.
@@ -145,43 +150,92 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         if len(self.frames) > MAX_FRAGMENTS:
             self._end_flood()
 
+    def take_handshake(self, target: bytes, headers: Headers) -> bool:
+        """Begin a connection by the headers of its handshake, if that is a plain one.
+
+        Returns:
+            Whether it was; otherwise the parser has to read it.
+        """
+        # Only the parser negotiates extensions.
+        is_usual = not self.config.ws_per_message_deflate
+        handshake = read_handshake(headers) if is_usual else None
+        if handshake is None or not target.isascii():
+            return False
+        self.handshake, self.handshake_initiated = handshake, True
+        # From here on the parser reads frames.
+        self.conn.state = State.OPEN
+        self.conn.parser = self.conn.parse()
+        next(self.conn.parser)
+        self.scope = write_scope(self, handshake, target.decode(), headers)
+        self._add_extensions()
+        self._start()
+        return True
+
     def handle_connect(self, event: "Request") -> None:
-        """Add the extension before the application sees the scope."""
+        """Add the extensions before the application sees the scope."""
         if self.headers is not None:
-            event.headers = Headers(
+            event.headers = WebSocketHeaders(
                 (name.decode("latin-1"), value.decode("latin-1"))
                 for name, value in self.headers
             )
             self.headers = None
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.frame_path = FramePath(
-                write=self.transport.write, abort=self.transport.abort
-            )
-            extensions: dict[str, Any] = self.scope["extensions"]
-            extensions[FRAME_EXTENSION] = self.frame_path
-            self.inbound = extensions[INBOUND_EXTENSION] = InboundBudget()
+            self._add_extensions()
+
+    def _add_extensions(self) -> None:
+        self.frame_path = FramePath(
+            write=self.transport.write, abort=self.transport.abort
+        )
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[FRAME_EXTENSION] = self.frame_path
+        self.inbound = extensions[INBOUND_EXTENSION] = InboundBudget()
+
+    def _start(self) -> None:
+        self.queue.put_nowait({"type": "websocket.connect"})
+        task = self.loop.create_task(self.run_asgi())
+        task.add_done_callback(self.on_task_complete)
+        self.tasks.add(task)
 
     def handle_bytes(self, event: Frame) -> None:
         """Offer a frame directly to the application."""
-        if not self._is_taken(event, is_text=False):
+        if not self._is_taken_whole(event, is_text=False):
             super().handle_bytes(event)
 
     def handle_text(self, event: Frame) -> None:
         """Offer a frame directly to the application."""
-        if not self._is_taken(event, is_text=True):
+        if not self._is_taken_whole(event, is_text=True):
             super().handle_text(event)
 
     async def send(self, message: "ASGISendEvent") -> None:
         """Send; once the socket is open, free the handshake's headers."""
         if message["type"] == "websocket.close":
             self._tell(is_writable=False)
+        if message["type"] == "websocket.accept" and self.handshake is not None:
+            self._accept(message, self.handshake)
+            return
         await super().send(message)
         if message["type"] == "websocket.accept":
             # They are a third of a connection's memory and no longer needed.
             self.request.headers.clear()
             del self.request, self.response
             self._tell(is_writable=self.writable.is_set())
+
+    def _accept(self, message: "WebSocketAcceptEvent", handshake: Handshake) -> None:
+        self.handshake = None
+        if self.disconnected:
+            raise ClientDisconnected
+        if self.logger.isEnabledFor(logging.INFO):
+            target = get_path_with_query_string(self.scope)
+            client = get_client_addr(self.scope)
+            self.logger.info('%s - "WebSocket %s" [accepted]', client, target)
+        if self.transport.is_closing():
+            return
+        headers = [*self.default_headers, *message.get("headers", ())]
+        subprotocol = message.get("subprotocol") or ""
+        self.transport.write(write_response(handshake, headers, subprotocol))
+        self.handshake_complete = True
+        self._tell(is_writable=self.writable.is_set())
 
     def pause_writing(self) -> None:
         """Close the path: the transport's buffer is full."""
@@ -239,13 +293,15 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         self.close_sent = self.disconnected = True
         self.transport.close()
 
-    def _is_taken(self, event: Frame, *, is_text: bool) -> bool:
+    def _is_taken_whole(self, event: Frame, *, is_text: bool) -> bool:
+        return event.fin and self._is_taken(bytes(event.data), is_text=is_text)
+
+    def _is_taken(self, data: bytes, *, is_text: bool) -> bool:
         # Otherwise each frame costs a loop iteration, and two system calls because
         # uvicorn pauses reading for it: too much for one that requests nothing.
         path = self.frame_path
-        if path is None or self.close_sent or not event.fin:
+        if path is None or self.close_sent:
             return False
-        data = bytes(event.data)
         if path.take(data, is_text):
             return True
         return self.queue.is_awaited() and path.take_request(data, is_text)
@@ -255,4 +311,5 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         # never lands between two fragments or after a close.
         if self.frame_path is not None:
             is_open = self.conn.state is State.OPEN and not self.transport.is_closing()
+            is_open = is_open and self.handshake_complete
             self.frame_path.set_writable(is_writable and is_open)

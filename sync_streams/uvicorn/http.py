@@ -336,13 +336,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             server_state=self.server_state,
             app_state=self.app_state,
         )
-        headers = self.headers
-        if isinstance(protocol, FramePathProtocol):
-            headers = protocol.take_headers(headers)
         protocol.connection_made(self.transport)
-        protocol.data_received(write_head(self.parser, self.url, headers))
+        self._hand_over(protocol)
         self.transport.set_protocol(protocol)
         self._break_cycles()
+
+    def _hand_over(self, protocol: Any) -> None:
+        headers = self.headers
+        if isinstance(protocol, FramePathProtocol):
+            is_usual = self.scope["method"] == "GET"
+            is_usual = is_usual and self.parser.get_http_version() == "1.1"
+            if is_usual and protocol.take_handshake(self.url, headers):
+                return
+            headers = protocol.take_headers(headers)
+        protocol.data_received(write_head(self.parser, self.url, headers))
 
     # Ends
 

@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from sync_streams import operations
+from sync_streams.cache.lookups import cached_stream
 from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.consumer import State
 from sync_streams.connections.registry import jitter
 from sync_streams.connections.subscriber import SubscriberConsumer, to_error
 from sync_streams.errors import (
@@ -17,6 +19,7 @@ from sync_streams.errors import (
 from sync_streams.models import Service, Stream
 from sync_streams.operations.data import Message
 from sync_streams.operations.databases import run
+from sync_streams.tokens import Identity
 
 from . import protocol
 from .protocol import Request, RequestId
@@ -57,20 +60,33 @@ class JsonConsumer(SubscriberConsumer):
         return is_due
 
     def take_request(self, data: bytes, is_text: bool) -> bool:
-        """Publish in the same time slice in which the frame arrives."""
-        if not is_text or b'"publish"' not in data or not self.has_frames_left():
+        """Answer in the same time slice in which the frame arrives."""
+        if not is_text or self.state is State.CLOSING or not self.has_frames_left():
             return False
         try:
             request = protocol.parse(data.decode())
         except (SyncError, ValueError):
             return False
-        return request.type == "publish" and self._publish_now(request)
+        answer = AT_ONCE.get(request.type)
+        return answer is not None and self._answer_now(answer, request)
 
     async def connect(self, request: Request) -> None:
         """Authenticate the connection with an access token."""
         if self.identity is not None:
             raise InvalidParameter("Already connected")
         identity = await self.authenticate(request.fields.get("token"))
+        self._tell_connected(request, identity)
+
+    def connect_now(self, request: Request) -> bool:
+        """Authenticate the connection, if nothing has to be waited for."""
+        if self.identity is not None:
+            return False
+        identity = self.authenticate_now(request.fields.get("token"))
+        if identity is not None:
+            self._tell_connected(request, identity)
+        return identity is not None
+
+    def _tell_connected(self, request: Request, identity: Identity) -> None:
         headers = dict(self.scope["headers"])
         self.call_client(headers.get(b"user-agent", b"").decode("latin-1"))
         self._reply(
@@ -93,8 +109,17 @@ class JsonConsumer(SubscriberConsumer):
         may_create = request.fields.get("mode") == "open_or_create"
         stream = await self._open(request.text("stream"), may_create=may_create)
         await self.subscribe(stream)
-        described = protocol.describe_stream(stream)
-        self._reply(request, "subscribed", stream=described)
+        self._tell_subscribed(request, stream)
+
+    def subscribe_stream_now(self, request: Request) -> bool:
+        """Subscribe to a Stream that this process already receives."""
+        if self.service is None:
+            return False
+        stream = cached_stream(self.service.sid, request.text("stream"))
+        if stream is None or not self.subscribe_now(stream):
+            return False
+        self._tell_subscribed(request, stream)
+        return True
 
     async def unsubscribe_stream(self, request: Request) -> None:
         """Unsubscribe from a Stream."""
@@ -142,23 +167,34 @@ class JsonConsumer(SubscriberConsumer):
         )
         await self.outbox.close(closing, code=code)
 
-    def _publish_now(self, request: Request) -> bool:
+    def publish_now(self, request: Request) -> bool:
+        """Publish a Message, if nothing has to be waited for."""
+        message = operations.publish_now(
+            self._service(),
+            request.text("stream"),
+            request.fields.get("data"),
+            actor=self.actor,
+        )
+        if message is not None:
+            self._tell_published(request, message)
+        return message is not None
+
+    def _answer_now(
+        self, answer: "Callable[[JsonConsumer, Request], bool]", request: Request
+    ) -> bool:
+        self.mark_alive()
         try:
-            message = operations.publish_now(
-                self._service(),
-                request.text("stream"),
-                request.fields.get("data"),
-                actor=self.actor,
-            )
+            is_answered = answer(self, request)
         except Exception as exception:
             self._refuse(to_error(exception), request.id)
-        else:
-            if message is None:
-                return False
-            self._tell_published(request, message)
-        self.mark_alive()
-        self.count_frame()
-        return True
+            is_answered = True
+        if is_answered:
+            self.count_frame()
+        return is_answered
+
+    def _tell_subscribed(self, request: Request, stream: Stream) -> None:
+        described = protocol.describe_stream(stream)
+        self._reply(request, "subscribed", stream=described)
 
     def _tell_published(self, request: Request, message: Message) -> None:
         self._reply(
@@ -218,3 +254,10 @@ HANDLERS: dict[str, Handler] = {
     "ping": JsonConsumer.ping,
     "pong": JsonConsumer.pong,
 }
+
+AT_ONCE: dict[str, Callable[[JsonConsumer, Request], bool]] = {
+    "connect": JsonConsumer.connect_now,
+    "subscribe": JsonConsumer.subscribe_stream_now,
+    "publish": JsonConsumer.publish_now,
+}
+"""Requests that need no waiting as a rule; each returns whether it was answered."""

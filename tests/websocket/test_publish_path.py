@@ -1,4 +1,4 @@
-"""Publishing where the frame arrives: on uvicorn's frame path, and in what order."""
+"""Requests answered where their frame arrives, on uvicorn's frame path, in order."""
 
 import asyncio
 import json
@@ -106,6 +106,64 @@ async def test_a_publish_to_a_known_stream_is_answered_where_it_arrives(
     assert (answer["type"], answer["id"]) == ("published", 7)
     assert (refused["code"], refused["id"]) == (54008, 8)
     assert [json.loads(frame)["id"] for frame in recorder.frames] == [9]
+
+
+async def test_clients_connect_and_subscribe_where_their_frames_arrive(
+    port: int, recorder: Recorder
+) -> None:
+    token = issue_token("alice", "default")
+    url = f"ws://127.0.0.1:{port}/v1/websocket"
+    async with (
+        json_socket(port) as first,
+        json_socket(port),
+        connect(url, compression=None) as second,
+    ):
+        await ask(first, type="subscribe", stream="news")
+        recorder.frames.clear()
+
+        connected = await ask(second, type="connect", id=1, token=token)
+        subscribed = await ask(second, type="subscribe", id=2, stream="news")
+        with sync_settings(max_subscriptions=1):
+            again = await ask(second, type="subscribe", id=3, stream="news")
+        assert recorder.frames == []
+        await ask(first, type="publish", stream="news", data={"n": 1})
+        message = await receive(second)
+
+    assert (connected["type"], connected["identity"]) == ("connected", "alice")
+    assert [answer["id"] for answer in (subscribed, again)] == [2, 3]
+    assert subscribed["stream"]["unique_name"] == "news"
+    assert message["message"]["data"] == {"n": 1}
+
+
+async def test_a_token_refused_where_it_arrives_is_refused_as_ever(
+    port: int, recorder: Recorder
+) -> None:
+    url = f"ws://127.0.0.1:{port}/v1/websocket"
+    async with json_socket(port), connect(url, compression=None) as connection:
+        recorder.frames.clear()
+        error = await ask(connection, type="connect", id=1, token="no.token.at.all")
+        closing = await receive(connection)
+
+    assert (error["type"], error["code"], error["id"]) == ("error", 20101, 1)
+    assert (closing["type"], closing["code"]) == ("closing", 4002)
+    assert recorder.frames == []
+
+
+async def test_a_hook_is_asked_before_anybody_subscribes(
+    port: int, recorder: Recorder
+) -> None:
+    hook = "tests.websocket.test_publish_path.nobody"
+    async with json_socket(port) as first, json_socket(port) as second:
+        await ask(first, type="subscribe", stream="news")
+        with sync_settings(authorize=hook):
+            answer = await ask(second, type="subscribe", stream="news")
+
+    assert answer["code"] == 54007
+
+
+def nobody(_identity: str, _action: str, _target: object) -> bool:
+    """Deny everything."""
+    return False
 
 
 async def test_a_publish_does_not_overtake_a_frame_that_takes_its_time(

