@@ -49,11 +49,11 @@ class InMemoryChannelLayer(ChannelsInMemoryLayer):
 
         A caller that often sends without waiting leaves receivers no time to run.
         """
-        queues = (self.channels.get(name) for name in self.groups.get(group, ()))
-        return all(
-            queue is None or queue.qsize() < min(MAX_AHEAD, queue.maxsize)
-            for queue in queues
-        )
+        for name in self.groups.get(group, ()):
+            queue = self.channels.get(name)
+            if queue is not None and queue.qsize() >= min(MAX_AHEAD, queue.maxsize):
+                return False
+        return True
 
     def group_send_now(self, group: str, message: dict[str, Any]) -> None:
         """Send to a group's channels without waiting; do not change *message* later."""

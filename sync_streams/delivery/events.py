@@ -57,8 +57,10 @@ def is_readable(event: object) -> TypeGuard[dict[str, Any]]:
         return False
     if event["type"] == PROBE and not isinstance(event.get("server"), int):
         return False
-    texts = _TEXTS.get(event["type"], ())
-    return all(isinstance(event.get(name), str) for name in texts)
+    for name in _TEXTS.get(event["type"], ()):
+        if not isinstance(event.get(name), str):
+            return False
+    return True
 
 
 def stream_group(stream_sid: str) -> str:

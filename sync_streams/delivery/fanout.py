@@ -143,14 +143,15 @@ class Batch:
     """Messages of one Stream, encoded for all connections of one protocol."""
 
     def __init__(self, encoder: Encoder, events: Sequence[Event]) -> None:
-        frames = (_written(encoder.message_published, event) for event in events)
+        frames = [_written(encoder.message_published, event) for event in events]
         self.frames = [frame for frame in frames if frame is not None]
         """One for each Message, for outboxes that must queue them."""
-        self.merged = _merge(encoder, self.frames)
+        is_one = len(self.frames) == 1
+        self.merged = self.frames if is_one else _merge(encoder, self.frames)
         """The same Messages merged, for outboxes that can write directly."""
-        self.wire = b"".join(frame.wire for frame in self.merged)
-        self.size = sum(frame.size for frame in self.merged)
-        self.is_plain = all(frame.ack_id is None for frame in self.merged)
+        self.wire = b"".join([frame.wire for frame in self.merged])
+        self.size = sum([frame.size for frame in self.merged])
+        self.is_plain = not any(frame.ack_id for frame in self.merged)
 
 
 def _merge(encoder: Encoder, frames: Sequence[Frame]) -> list[Frame]:

@@ -356,7 +356,7 @@ def get_hub() -> Hub:
 def is_receiving() -> bool:
     """Return whether the latest hub of this process is receiving changes."""
     hub = _latest.hub
-    return hub is not None and hub.is_receiving and not hub.is_unreachable
+    return hub is not None and hub.is_receiving and not hub.membership.is_unreachable
 
 
 def latest_hub() -> Hub | None:

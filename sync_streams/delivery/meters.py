@@ -5,7 +5,7 @@ kinds, never a Stream, a Service or an identity: their number must stay small.
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 BUCKETS = (
@@ -29,18 +29,13 @@ class Histogram:
         self.counts = [0] * (len(BUCKETS) + 1)
         self.sum = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Record a duration."""
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
-        self.sum += seconds
-
 
 class Meters:
     """Counts, histograms and gauges of one process."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, Labels]] = Counter()
-        self._histograms: dict[str, Histogram] = {}
+        self._histograms: defaultdict[str, Histogram] = defaultdict(Histogram)
         self.gauges: dict[str, Callable[[], float]] = {}
         """Read at each scrape, by name; filled in by ``wiring``."""
         self.tables: dict[str, Callable[[], dict[Labels, float]]] = {}
@@ -52,10 +47,9 @@ class Meters:
 
     def observe(self, name: str, seconds: float) -> None:
         """Record a duration."""
-        histogram = self._histograms.get(name)
-        if histogram is None:
-            histogram = self._histograms[name] = Histogram()
-        histogram.observe(seconds)
+        histogram = self._histograms[name]
+        histogram.counts[bisect_left(BUCKETS, seconds)] += 1
+        histogram.sum += seconds
 
     def samples(self) -> list[Sample]:
         """Return everything, in a form that can be sent over a channel layer."""

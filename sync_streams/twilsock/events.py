@@ -60,9 +60,11 @@ def subscription_changed(
 
 
 def _join(event_type: str, version: int, events: str, **fields: int) -> bytes:
-    head = {"event_type": event_type, "event_protocol_version": version, **fields}
+    head = f'{{"event_type":"{event_type}","event_protocol_version":{version}'
+    for name, number in fields.items():
+        head += f',"{name}":{number}'
     tail = f'"events":[{events}]' if version >= NEWEST_VERSION else f'"event":{events}'
-    return f"{_text(head)[:-1]},{tail}}}".encode()
+    return f"{head},{tail}}}".encode()
 
 
 def _text(value: JSONObject) -> str:

@@ -48,9 +48,8 @@ class Backpressure:
 _by_loop = PerLoop(Backpressure)
 
 
-def backpressure() -> Backpressure:
-    """Return the backpressure of the running loop's hub."""
-    return _by_loop.get()
+backpressure = _by_loop.get
+"""Returns the backpressure of the running loop's hub."""
 
 
 def forget() -> None:
