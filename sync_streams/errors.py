@@ -85,6 +85,11 @@ class InvalidParameter(SyncError):
 
     code, status, message = 20001, 400, "Invalid parameter"
 
+    def __init__(self, message: str = "", *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+        """Name of the model's field that it is about, if it is about one."""
+
 
 class AuthenticationFailed(SyncError):
     """REST credentials are missing or wrong."""

@@ -66,13 +66,13 @@ FAULT = "sync_streams.fault"
 
 FIELDS: dict[type[SyncError], str] = {
     InvalidFriendlyName: "friendly_name",
-    InvalidParameter: "reachability_debouncing_window",
     InvalidTtl: "ttl",
     InvalidUniqueName: "unique_name",
     InvalidWebhookUrl: "webhook_url",
     UniqueNameTaken: "unique_name",
 }
-"""The form's field that an error speaks of; any other speaks of the whole form."""
+"""The form's field that an error speaks of. ``InvalidParameter`` names its own, and any
+other error speaks of the whole form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class ResourceForm(AnyForm):
     def clean(self) -> dict[str, Any] | None:
         """Show the operation's error where it belongs."""
         if self.fault is not None:
-            field = FIELDS.get(type(self.fault))
+            field = _field_of(self.fault)
             self.add_error(
                 field if field in self.fields else None, describe(self.fault)
             )
@@ -308,6 +308,12 @@ def answer_errors(view: View) -> View:
             return JsonResponse(_body_of(error), status=error.status)
 
     return wrapper
+
+
+def _field_of(error: SyncError) -> str | None:
+    if isinstance(error, InvalidParameter):
+        return error.field or None
+    return FIELDS.get(type(error))
 
 
 def _body_of(error: SyncError) -> dict[str, Any]:

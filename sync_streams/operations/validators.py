@@ -92,7 +92,10 @@ def check_service_fields(fields: ServiceFields) -> None:
         _check_webhook_url(url)
     window = fields.get("reachability_debouncing_window", MIN_DEBOUNCING_WINDOW_MS)
     if not MIN_DEBOUNCING_WINDOW_MS <= window <= MAX_DEBOUNCING_WINDOW_MS:
-        raise InvalidParameter("Invalid ReachabilityDebouncingWindow")
+        raise InvalidParameter(
+            "Invalid ReachabilityDebouncingWindow",
+            field="reachability_debouncing_window",
+        )
 
 
 def check_unique_name(name: str | None) -> None:

@@ -11,6 +11,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from sync_streams import operations
+from sync_streams.admin.service import ServiceForm
+from sync_streams.errors import InvalidParameter, QuotaExceeded, SyncError
 from sync_streams.models import Service, Stream
 from sync_streams.signals import stream_removed
 from tests.admin.conftest import StaffClient
@@ -108,6 +110,24 @@ def test_operations_error_stands_at_its_field(
     assert answer.status_code == 200
     assert answer.context["adminform"].form.errors == {field: [message]}
     assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "place"),
+    [
+        (InvalidParameter("Invalid Thing"), "__all__"),
+        (InvalidParameter("Invalid Acl", field="acl_enabled"), "acl_enabled"),
+        (InvalidParameter("Invalid Etag", field="etag"), "__all__"),
+        (QuotaExceeded("Too many"), "__all__"),
+    ],
+    ids=str,
+)
+def test_error_stands_at_the_field_that_it_names(
+    error: SyncError, place: str, db: None
+) -> None:
+    form = type("Form", (ServiceForm,), {"fault": error})({})
+
+    assert [f"{error.text} ({error.code})"] == form.errors[place]
 
 
 @pytest.mark.django_db(transaction=True)

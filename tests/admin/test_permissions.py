@@ -1,0 +1,150 @@
+"""What it takes to open each page of the admin and to press each of its buttons.
+
+A page that is not in the table makes the first test fail.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib import admin as django_admin
+from django.test import Client
+
+from sync_streams.models import Service, Stream
+from tests.admin.conftest import StaffClient
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ALL = {
+    *(f"{verb}_service" for verb in ("add", "change", "delete", "view")),
+    *(f"{verb}_stream" for verb in ("add", "change", "delete", "view")),
+    *("monitor_stream", "publish_message"),
+}
+
+
+@dataclass(frozen=True)
+class Door:
+    """A page, or what a form of it is sent to."""
+
+    path: str
+    """``{sid}`` is that of a Service or a Stream."""
+
+    needs: tuple[str, ...]
+    posts: bool = False
+
+
+SERVICE = {
+    "overview": Door("overview/", ("view_service",)),
+    "figures of all": Door("figures/", ("view_service",)),
+    "connections": Door("connections/", ("view_service", "monitor_stream")),
+    "processes": Door("processes/", ("view_service",)),
+    "monitor": Door("{sid}/monitor/", ("view_service", "monitor_stream")),
+    "token": Door("{sid}/token/", ("view_service", "monitor_stream"), posts=True),
+    "figures": Door("{sid}/figures/", ("view_service", "monitor_stream")),
+    "publish": Door("{sid}/publish/", ("view_service", "publish_message"), posts=True),
+    "disconnect": Door("{sid}/disconnect/", ("change_service",)),
+    "webhook": Door("{sid}/webhook/", ("change_service",), posts=True),
+    "changelist": Door("", ("view_service",)),
+    "add": Door("add/", ("add_service",)),
+    "change": Door("{sid}/change/", ("view_service",)),
+    "history": Door("{sid}/history/", ("view_service",)),
+    "delete": Door("{sid}/delete/", ("delete_service",)),
+}
+STREAM = {
+    "occupancy": Door("occupancy/", ("view_stream",)),
+    "monitor": Door("{sid}/monitor/", ("view_stream", "monitor_stream")),
+    "token": Door("{sid}/token/", ("view_stream", "monitor_stream"), posts=True),
+    "figures": Door("{sid}/figures/", ("view_stream", "monitor_stream")),
+    "publish": Door("{sid}/publish/", ("view_stream", "publish_message"), posts=True),
+    "changelist": Door("", ("view_stream",)),
+    "add": Door("add/", ("add_stream",)),
+    "change": Door("{sid}/change/", ("view_stream",)),
+    "history": Door("{sid}/history/", ("view_stream",)),
+    "delete": Door("{sid}/delete/", ("delete_stream",)),
+}
+ALL_DOORS = [
+    (f"{model._meta.model_name} {name}", model, door)
+    for model, doors in ((Service, SERVICE), (Stream, STREAM))
+    for name, door in doors.items()
+]
+DOORS = [pytest.param(model, door, id=name) for name, model, door in ALL_DOORS]
+
+
+def knock(client: Client, model: type[Service | Stream], door: Door, sid: str) -> Any:
+    url = f"/admin/sync_streams/{model._meta.model_name}/{door.path.format(sid=sid)}"
+    return (client.post if door.posts else client.get)(url)
+
+
+@pytest.fixture
+def sids(stream: Stream) -> dict[type, str]:
+    return {Service: stream.service_id, Stream: stream.sid}
+
+
+@pytest.mark.parametrize(("model", "doors"), [(Service, SERVICE), (Stream, STREAM)])
+def test_table_names_every_page(
+    model: type[Service | Stream], doors: dict[str, Door]
+) -> None:
+    routes = {
+        str(pattern.pattern).replace("<path:object_id>", "{sid}")
+        for pattern in django_admin.site.get_model_admin(model).get_urls()
+    }
+
+    # The last one is Django's redirect from addresses of long ago.
+    assert routes - {"{sid}/"} == {door.path for door in doors.values()}
+
+
+@pytest.mark.parametrize(("model", "door"), DOORS)
+def test_page_opens_with_just_what_it_takes(
+    staff: StaffClient,
+    sids: dict[type, str],
+    model: type[Service | Stream],
+    door: Door,
+) -> None:
+    answer = knock(staff(*door.needs), model, door, sids[model])
+
+    assert answer.status_code in {200, 302, 400}
+    assert "login" not in answer.get("Location", "")
+
+
+@pytest.mark.parametrize(
+    ("model", "door", "missing"),
+    [
+        pytest.param(model, door, missing, id=f"{name} without {missing}")
+        for name, model, door in ALL_DOORS
+        for missing in door.needs
+    ],
+)
+def test_page_stays_closed_to_whom_one_permission_is_missing(
+    staff: StaffClient,
+    sids: dict[type, str],
+    model: type[Service | Stream],
+    door: Door,
+    missing: str,
+) -> None:
+    verb, _, name = missing.partition("_")
+    # Who may change something may view it.
+    same = {f"change_{name}"} if verb == "view" else set()
+
+    answer = knock(staff(*ALL - {missing} - same), model, door, sids[model])
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(("model", "door"), DOORS)
+def test_strangers_are_sent_to_the_login_from_every_page(
+    sids: dict[type, str], model: type[Service | Stream], door: Door
+) -> None:
+    answer = knock(Client(), model, door, sids[model])
+
+    assert "/admin/login/" in answer["Location"]
+
+
+def test_service_is_deleted_by_those_only_who_may_delete_its_streams(
+    staff: StaffClient, stream: Stream
+) -> None:
+    url = f"/admin/sync_streams/service/{stream.service_id}/delete/"
+
+    answer = staff(*ALL - {"delete_stream"}).post(url, {"post": "yes"})
+
+    assert answer.status_code == 403
+    assert Service.objects.filter(sid=stream.service_id).exists()
