@@ -16,7 +16,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
 from time import perf_counter
@@ -57,6 +56,9 @@ MAX_IGNORED_BYTES = 2_621_440
 """Bytes read of an oversized body before the response; the same limit as Django's."""
 
 TRACE_HEADERS = b"traceparent", b"tracestate"
+
+MAX_HEADER_NAMES = 64
+"""Names of headers that are kept as bytes."""
 
 MAX_KEPT_PATHS = 4096
 MAX_KEPT_PATH = 512
@@ -131,7 +133,7 @@ class PublishEndpoint:
         known = _request(scope, refs, headers)
 
         def answer_at_once(body: bytes) -> Reply | None:
-            reply = answer_now(replace(known, body=body, started=perf_counter()))
+            reply = answer_now(known.again(body))
             if reply is None:
                 return None
             self._finish(scope, reply)
@@ -276,9 +278,14 @@ def _request(
 
 def _encoded(reply: PublishResponse, added: Headers) -> list[tuple[bytes, bytes]]:
     return [
-        (name.lower().encode(), value.encode("latin-1"))
+        (_encoded_name(name), value.encode("latin-1"))
         for name, value in (*reply.headers.items(), *added)
     ]
+
+
+@lru_cache(MAX_HEADER_NAMES)
+def _encoded_name(name: str) -> bytes:
+    return name.lower().encode()
 
 
 def _report(scope: Scope, reply: PublishResponse, failure: Exception) -> None:

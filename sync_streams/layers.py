@@ -9,8 +9,9 @@ https://channels.readthedocs.io/en/stable/topics/channel_layers.html#in-memory-c
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from channels.exceptions import ChannelFull
 from channels.layers import InMemoryChannelLayer as ChannelsInMemoryLayer
@@ -64,6 +65,25 @@ class InMemoryChannelLayer(ChannelsInMemoryLayer):
                 size = self.get_capacity(channel)
                 self.channels[channel] = asyncio.Queue(maxsize=size)
             self.channels[channel].put_nowait((expires, message))
+
+    async def listen(self, channel: str, put: Callable[[Any], None]) -> NoReturn:
+        """Pass on each message of a channel, until cancelled.
+
+        :meth:`receive` would make a queue for each message.
+
+        Args:
+            channel: a channel of this process.
+            put: called with each message, in order; it must not block.
+        """
+        size = self.get_capacity(channel)
+        queue = self.channels.setdefault(channel, asyncio.Queue(maxsize=size))
+        try:
+            while True:
+                _, message = await queue.get()
+                put(message)
+        finally:
+            if queue.empty() and self.channels.get(channel) is queue:
+                del self.channels[channel]
 
     def _clean_expired(self) -> None:
         now = time.monotonic()

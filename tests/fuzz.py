@@ -20,6 +20,7 @@ TARGETS = [
     "tests/delivery/test_frames.py",
     "tests/rest/test_pagination.py",
     "tests/rest/test_messages.py",
+    "tests/rest/test_parsers.py",
     "tests/twilsock/test_frames.py",
     "tests/twilsock/test_tunnel.py",
     "tests/websocket/test_protocol.py",

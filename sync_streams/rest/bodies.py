@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from django.utils.http import parse_header_parameters
@@ -81,6 +81,11 @@ def _read_form(body: bytes) -> Parameters:
     if body.count(b"&") >= MAX_PARAMETERS:
         raise InvalidParameter("Invalid request body: too many parameters")
     try:
+        name, _, value = body.partition(b"=")
+        if name.isalpha() and body.isascii() and b"&" not in value:
+            # One parameter, as every publish has: a third of the general way's time.
+            text = unquote_to_bytes(value.replace(b"+", b" ")).decode()
+            return {name.decode(): text}
         pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
     except ValueError as error:
         raise InvalidParameter("Invalid request body: not UTF-8") from error

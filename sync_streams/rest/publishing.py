@@ -63,6 +63,22 @@ class PublishRequest:
 
     started: float = field(default_factory=perf_counter)
 
+    def again(self, body: bytes) -> "PublishRequest":
+        """Return the same request, made now, with another body."""
+        # A third of the time of dataclasses.replace.
+        return PublishRequest(
+            method=self.method,
+            path=self.path,
+            service_ref=self.service_ref,
+            stream_ref=self.stream_ref,
+            content_type=self.content_type,
+            address=self.address,
+            unpublished_status=self.unpublished_status,
+            trace_context=self.trace_context,
+            authorization=self.authorization,
+            body=body,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PublishResponse:

@@ -117,3 +117,22 @@ async def test_as_much_is_sent_without_waiting_as_can_be_received(
 async def test_names_are_checked() -> None:
     with pytest.raises(TypeError):
         await InMemoryChannelLayer().group_send("no spaces", {"type": "test"})
+
+
+async def test_a_listener_gets_each_message_in_order_and_leaves_nothing() -> None:
+    layer = InMemoryChannelLayer()
+    channel = await joined(layer, "news")
+    heard: asyncio.Queue[int] = asyncio.Queue()
+    await layer.group_send("news", {"type": "test", "n": 0})
+    listener = asyncio.create_task(
+        layer.listen(channel, lambda event: heard.put_nowait(event["n"]))
+    )
+
+    layer.group_send_now("news", {"type": "test", "n": 1})
+    await layer.group_send("news", {"type": "test", "n": 2})
+
+    assert [await heard.get() for _ in range(3)] == [0, 1, 2]
+    listener.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listener
+    assert layer.channels == {}

@@ -1,5 +1,6 @@
+import re
 from io import BytesIO
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from django.http import HttpResponse
@@ -219,3 +220,23 @@ def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> None:
     except (InvalidParameter, InvalidJSON):
         return
     assert isinstance(parameters, dict)
+
+
+FORM_TEXT = strategies.text(alphabet="Data=&+%;2Ce9a0 ", max_size=30).map(str.encode)
+
+
+@given(body=strategies.one_of(FORM_TEXT, FORM_TEXT.map(lambda text: b"Data=" + text)))
+def test_any_form_is_read_as_by_the_standard_library(body: bytes) -> None:
+    try:
+        parameters: object = _parse(body)
+    except InvalidParameter:
+        parameters = None
+
+    try:
+        expected: object = dict(
+            parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+        )
+    except UnicodeDecodeError:
+        expected = None
+    is_broken = re.search(rb"%(?![0-9A-Fa-f]{2})", body) is not None
+    assert parameters == (None if is_broken else expected)

@@ -11,6 +11,7 @@ from typing import Any
 from channels_redis.core import RedisChannelLayer as CoreLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
+from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.redis.layer import RedisChannelLayer
 
 
@@ -69,6 +70,8 @@ async def receive(
     if isinstance(layer, RedisChannelLayer):
         # Straight from the socket, without a queue or another loop iteration.
         await layer.listen(channel, put, reject)
+    if isinstance(layer, InMemoryChannelLayer):
+        await layer.listen(channel, put)
     while True:
         put(await layer.receive(channel))
 
