@@ -7,6 +7,8 @@ FUZZ_SECONDS ?= 300
 HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 1
+# Much of the suite waits for servers: more than one for each core.
+TEST_PROCESSES ?= 3
 export HOST PORT
 
 VENV := .venv
@@ -45,7 +47,7 @@ soak: $(VENV)/.dev  ## load such a cluster for MINUTES (30) and look for leaks
 
 test: $(VENV)/.dev  ## install what the tests need, and run them
 	@tests/install-services.sh $(PY)
-	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder # tests/conftest.py orders them
+	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev  ## lint, types, layers, migrations, templates
 	$(VENV)/bin/ruff check .

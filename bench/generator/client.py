@@ -12,7 +12,6 @@ import select
 import subprocess
 import time
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from bench import machine, wire
@@ -73,12 +72,7 @@ class Generator:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._end()
 
     def tell(self, order: str) -> None:

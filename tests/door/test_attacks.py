@@ -16,24 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twilio.jwt.access_token import AccessToken
-from twilio.jwt.access_token.grants import SyncGrant
 
 from tests.door.attacks import ATTACKS
 from tests.door.conftest import FIGURES
 from tests.door.healthy import Figures, Healthy
+from tests.faults.rig import new_token
+from tests.faults.worker import CREDENTIALS
 from tests.programs import ROOT, Program, free_port, site_environ
 
 SECONDS = os.environ.get("DOOR_SECONDS", "2")
 MAX_GROWTH_BYTES = 50_000_000
 MAX_MORE_THREADS = 64
-
-CREDENTIALS = {
-    "SYNC_ACCOUNT_SID": "AC" + "a" * 32,
-    "SYNC_AUTH_TOKEN": "auth-token-of-the-site-under-attack",
-    "SYNC_API_KEY_SID": "SK" + "c" * 32,
-    "SYNC_API_KEY_SECRET": "secret-of-the-key-of-the-site-under-attack",
-}
 
 
 def serve_command() -> list[str]:
@@ -62,18 +55,9 @@ class Site:
 
     def healthy(self) -> Healthy:
         login = CREDENTIALS["SYNC_ACCOUNT_SID"], CREDENTIALS["SYNC_AUTH_TOKEN"]
-        return Healthy(f"http://127.0.0.1:{self.port}", login=login, token=token())
-
-
-def token() -> str:
-    made = AccessToken(
-        CREDENTIALS["SYNC_ACCOUNT_SID"],
-        CREDENTIALS["SYNC_API_KEY_SID"],
-        CREDENTIALS["SYNC_API_KEY_SECRET"],
-        identity="alice",
-    )
-    made.add_grant(SyncGrant(service_sid="default"))
-    return str(made.to_jwt())
+        return Healthy(
+            f"http://127.0.0.1:{self.port}", login=login, token=new_token("alice")
+        )
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -95,7 +79,7 @@ async def attack(name: str, site: Site) -> dict[str, Any]:
     """Run an attack in a process of its own and return its report."""
     program = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.door.attacks", name),
-        *(str(site.port), SECONDS, token()),
+        *(str(site.port), SECONDS, new_token("alice")),
         cwd=ROOT,
         stdout=subprocess.PIPE,
     )

@@ -4,7 +4,6 @@ import asyncio
 import json
 from contextlib import suppress
 from itertools import count
-from types import TracebackType
 from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -33,12 +32,7 @@ class Session:
         assert reply.header["status"]["code"] == 200, reply.header
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
         await self._task
 

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twilio.jwt.access_token import AccessToken
-from twilio.jwt.access_token.grants import SyncGrant
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from tests.documents import code_block
-from tests.faults.worker import CREDENTIALS
+from tests.faults.rig import new_token
 from tests.servers import worker
 from tests.servers.commands import COMMANDS, WAIT_SECONDS, serving
 
@@ -34,23 +32,12 @@ def receive(socket: ClientConnection) -> dict[str, Any]:
             return frame
 
 
-def token() -> str:
-    made = AccessToken(
-        CREDENTIALS["SYNC_ACCOUNT_SID"],
-        CREDENTIALS["SYNC_API_KEY_SID"],
-        CREDENTIALS["SYNC_API_KEY_SECRET"],
-        identity="alice",
-    )
-    made.add_grant(SyncGrant(service_sid="default"))
-    return str(made.to_jwt())
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_server_delivers_and_tells_its_clients_when_to_reconnect(
     name: str, tmp_path: Path
 ) -> None:
     with serving(name, tmp_path) as server, server.connect() as socket:
-        assert ask(socket, "connect", token=token())["type"] == "connected"
+        assert ask(socket, "connect", token=new_token("alice"))["type"] == "connected"
         assert ask(socket, "subscribe", stream="demo")["type"] == "subscribed"
         sid = server.publish({"n": 1})
         assert receive(socket)["message"]["sid"] == sid
@@ -72,7 +59,9 @@ def test_server_delivers_and_tells_its_clients_when_to_reconnect(
 def test_second_signal_is_for_the_server_at_once(name: str, tmp_path: Path) -> None:
     with serving(name, tmp_path, drain_seconds="3600") as server:
         with server.connect() as socket:
-            assert ask(socket, "connect", token=token())["type"] == "connected"
+            assert (
+                ask(socket, "connect", token=new_token("alice"))["type"] == "connected"
+            )
             server.terminate()
             # It continues to serve connections that it has not closed yet.
             assert ask(socket, "subscribe", stream="demo")["type"] == "subscribed"

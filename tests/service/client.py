@@ -1,7 +1,6 @@
 """A REST caller and a JSON socket for tests against a demo site."""
 
 import json
-from types import TracebackType
 from typing import Any, Self
 
 import requests
@@ -55,12 +54,7 @@ class Socket:
         await self.ask("connect", token=self._token)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
 
     async def ask(self, type_: str, **fields: object) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from base64 import b64encode
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -54,12 +53,7 @@ class EventSource:
             assert first.retry.isdecimal()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.answer.close()
         await self._session.close()
 

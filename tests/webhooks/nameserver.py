@@ -3,7 +3,6 @@
 import socket
 import struct
 from threading import Thread
-from types import TracebackType
 from typing import Self
 
 SILENT = b"\x06silent"
@@ -33,12 +32,7 @@ class Nameserver:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._socket.sendto(b"", self._socket.getsockname())
         self._thread.join()
         self._socket.close()

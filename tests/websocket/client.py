@@ -3,7 +3,6 @@
 import asyncio
 import json
 from itertools import count
-from types import TracebackType
 from typing import Any, Self
 
 from channels.testing import WebsocketCommunicator
@@ -44,12 +43,7 @@ class Socket:
         self.connected = await self.ask("connect", token=self.token)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.leave()
 
     async def open(self) -> bool:
