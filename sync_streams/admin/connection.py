@@ -25,7 +25,7 @@ from sync_streams.values.sids import is_sid
 
 from . import identity as identities
 from .base import MAY_MONITOR, Question, ResourceAdmin, ask, describe
-from .text import visible
+from .text import NOBODY, visible
 
 PER_PAGE = 50
 
@@ -95,7 +95,7 @@ class DisconnectForm(forms.Form):
     """The connection to end, or the identity whose connections all end."""
 
     service = forms.CharField(widget=forms.HiddenInput)
-    identity = forms.CharField(widget=forms.HiddenInput, strip=False)
+    identity = forms.CharField(widget=forms.HiddenInput, strip=False, required=False)
     connection = forms.CharField(widget=forms.HiddenInput, required=False)
 
 
@@ -169,7 +169,7 @@ def _describe_all(model_admin: ResourceAdmin, rows: list[Row]) -> list[dict[str,
         described.append(
             {
                 **row,
-                "shown": visible(row["identity"]),
+                "shown": visible(row["identity"]) or NOBODY,
                 "client": visible(row["client"]),
                 "service_name": visible(str(service)) if service else sid,
                 "service_url": reverse(name, args=[sid]) if service else "",
@@ -190,6 +190,8 @@ def _disconnect(model_admin: ResourceAdmin, request: HttpRequest) -> HttpRespons
     identity, connection = (
         form.cleaned_data[name] for name in ("identity", "connection")
     )
+    if not (identity or connection):
+        return redirect(here)
     if "confirmed" in request.POST:
         try:
             identities.end(
@@ -202,7 +204,7 @@ def _disconnect(model_admin: ResourceAdmin, request: HttpRequest) -> HttpRespons
 
 
 def _question(form: DisconnectForm, service: Service, here: str) -> Question:
-    shown = visible(form.cleaned_data["identity"])
+    shown = visible(form.cleaned_data["identity"]) or NOBODY
     title = _("Disconnect “%(identity)s”") % {"identity": shown}
     text = identities.explain(service)
     if form.cleaned_data["connection"]:

@@ -13,7 +13,7 @@ from sync_streams.models import Service
 from sync_streams.tokens import MAX_IDENTITY_LENGTH
 
 from .base import Page, Question, ResourceAdmin, ask, describe
-from .text import visible
+from .text import NOBODY, visible
 
 MAY_DISCONNECT = "sync_streams.change_service"
 
@@ -78,7 +78,7 @@ def end(
     count = operations.disconnect_identity(
         service, identity, connection_id=connection_id
     )
-    shown = {"identity": visible(identity), "count": count}
+    shown = {"identity": visible(identity) or NOBODY, "count": count}
     note = _("Disconnected “%(identity)s”.") % shown
     model_admin.log_change(request, service, note)
     if not count:

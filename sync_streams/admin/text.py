@@ -5,6 +5,9 @@ import unicodedata
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories of what cannot be seen, or turns the text beside it around."""
 
+NOBODY = "–"
+"""Shown in place of the identity of an event stream that has none."""
+
 
 def visible(text: str) -> str:
     """Return the text with what a reader could not see written out, as JSON does."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sync_streams.conf import get_settings
 from sync_streams.errors import TooManyRequests
-from sync_streams.tokens import Identity
+from sync_streams.models import Service
 
 Key = tuple[str, ...]
 """The kind of limit, and whose connections it counts."""
@@ -21,14 +21,19 @@ class Census:
     def __init__(self) -> None:
         self._counts: Counter[Key] = Counter()
 
-    def enter(self, identity: Identity, service_sid: str, address: str) -> list[Key]:
+    def enter(self, identity: str, service: Service, address: str) -> list[Key]:
         """Count an authenticated connection; return the argument for :meth:`leave`.
+
+        Args:
+            identity: its identity; without one only the other limits apply.
+            service: the Service that it is connected to.
+            address: the client's IP address; empty if the server has none.
 
         Raises:
             TooManyRequests: 20429, one of the limits is reached.
         """
         keys = []
-        for key, limit in _bounds(identity, service_sid, address):
+        for key, limit in _bounds(identity, service, address):
             if self._counts.get(key, 0) >= limit:
                 raise TooManyRequests(f"Too many connections of this {key[0]}")
             keys.append(key)
@@ -46,13 +51,11 @@ class Census:
 census = Census()
 
 
-def _bounds(
-    identity: Identity, service_sid: str, address: str
-) -> Iterator[tuple[Key, int]]:
+def _bounds(identity: str, service: Service, address: str) -> Iterator[tuple[Key, int]]:
     settings = get_settings()
-    if limit := settings.max_connections_per_identity:
-        yield ("identity", service_sid, identity.name), limit
+    if (limit := settings.max_connections_per_identity) and identity:
+        yield ("identity", service.sid, identity), limit
     if limit := settings.max_connections_per_account:
-        yield ("account", identity.account_sid), limit
+        yield ("account", service.account_sid), limit
     if (limit := settings.max_connections_per_address) and address:
         yield ("address", address), limit

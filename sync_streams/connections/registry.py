@@ -19,7 +19,6 @@ from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.errors import TooManyRequests
 from sync_streams.models import Service
 from sync_streams.processes import descriptors
-from sync_streams.tokens import Identity
 
 from .close_codes import CloseCode
 
@@ -30,14 +29,20 @@ LAST_CLOSES_SECONDS = 2
 class Connection(Protocol):
     """A connection, as the process's registry sees it."""
 
-    identity: Identity | None
-    service: Service | None
     outbox: Outbox
     since: float
     """When it began, in seconds since 1970."""
 
     client: str
     """The client's own name for itself, at most 80 characters, unverified."""
+
+    @property
+    def service(self) -> Service | None:
+        """The Service of its Streams; None until the client has authenticated."""
+
+    @property
+    def identity_name(self) -> str:
+        """The recipient: from an access token or the host project; may be empty."""
 
     @property
     def transport(self) -> str:
@@ -175,13 +180,13 @@ async def disconnect(_: Hub, command: DisconnectCommand) -> None:
 
 
 def _is_meant(connection: Connection, command: DisconnectCommand) -> bool:
-    identity, service = connection.identity, connection.service
-    if identity is None or service is None:
+    service = connection.service
+    if service is None:
         return False
     target = command["service_sid"], command["identity"]
     only = command.get("connection_id", connection.outbox.connection_id)
     is_it = only == connection.outbox.connection_id
-    return is_it and (service.sid, identity.name) == target
+    return is_it and (service.sid, connection.identity_name) == target
 
 
 FIGURES: dict[str, Callable[[], int]] = {

@@ -32,31 +32,27 @@ async def answer(_: Hub, question: Mapping[str, Any]) -> None:
 
 
 def _is_wanted(connection: Connection, wanted: Wanted) -> bool:
-    identity, service = connection.identity, connection.service
-    if identity is None or service is None:
+    service, identity = connection.service, connection.identity_name
+    if service is None:
         return False
     streams = connection.outbox.streams
     return (
         wanted.get("service_sid", "") in {"", service.sid}
         and (not wanted.get("stream_sid") or wanted["stream_sid"] in streams)
-        and wanted.get("identity", "").casefold() in identity.name.casefold()
+        and wanted.get("identity", "").casefold() in identity.casefold()
         and connection.address.startswith(wanted.get("address", ""))
     )
 
 
 def _describe(connection: Connection, process: str) -> Row:
-    identity, service, outbox = (
-        connection.identity,
-        connection.service,
-        connection.outbox,
-    )
+    service, outbox = connection.service, connection.outbox
     acknowledgements = outbox.acknowledgements
     seconds = acknowledgements.seconds
     return {
         "id": outbox.connection_id,
         "process": process,
         "service_sid": service.sid if service else "",
-        "identity": identity.name if identity else "",
+        "identity": connection.identity_name,
         "address": connection.address,
         "protocol": connection.protocol_name,
         "client": connection.client,

@@ -90,6 +90,11 @@ class SubscriberConsumer(SocketConsumer):
         raise NotImplementedError
 
     @property
+    def identity_name(self) -> str:
+        """The access token's identity; empty until the client has authenticated."""
+        return self.identity.name if self.identity else ""
+
+    @property
     def address(self) -> str:
         """The client's IP address, or the server's best knowledge of it."""
         return str((self.scope.get("client") or [""])[0])
@@ -163,7 +168,7 @@ class SubscriberConsumer(SocketConsumer):
             raise
 
     def _enter(self, identity: Identity, service: Service) -> None:
-        self._counted = census.enter(identity, service.sid, self.address)
+        self._counted = census.enter(identity.name, service, self.address)
         self.identity, self.service = identity, service
         if self.state is State.CONNECTING:
             self.state = State.OPEN

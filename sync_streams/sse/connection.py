@@ -26,10 +26,14 @@ from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange, announce_endpoint
 from sync_streams.tokens import Identity
 
-from .encoder import SseEncoder, SseFrame, write
+from .encoder import SseEncoder, tell
 
 RECONNECT_SECONDS = 2
 """Seconds over which reconnecting clients are spread."""
+
+AWAY_SECONDS = 86_400
+"""``retry`` for a client that must not come back: EventSource cannot be told to stay
+away, and would return in seconds to what an operator has disconnected."""
 
 MAX_CLIENT_LENGTH = 80
 
@@ -59,11 +63,11 @@ class EventStream:
             encoder: encodes its events.
             service: the Service of its Streams.
             identity: its recipient, from an access token.
-            name: its recipient, from the host project; empty if anonymous.
+            name: its recipient, from the host project; empty if unknown.
         """
         self.identity = identity
-        self.service: Service | None = service
-        self._name = identity.name if identity else name
+        self.service = service
+        self.identity_name = identity.name if identity else name
         self.since = time.time()
         agent: bytes = dict(scope["headers"]).get(b"user-agent", b"")
         self.client = agent[:MAX_CLIENT_LENGTH].decode("latin-1")
@@ -93,9 +97,16 @@ class EventStream:
     @property
     def actor(self) -> Actor:
         """This connection as the actor of its requests."""
-        if self.identity is None:
-            return Actor(self._name) if self._name else Actor()
-        return Actor(self.identity.name, self.outbox.connection_id, is_read_only=True)
+        if self.identity is None:  # the host project or the account may do anything
+            return Actor(self.identity_name) if self.identity_name else Actor()
+        return self._endpoint
+
+    @property
+    def _endpoint(self) -> Actor:
+        connection_id = self.outbox.connection_id
+        return Actor(
+            self.identity_name, connection_id, is_read_only=True, transport="sse"
+        )
 
     async def subscribe(self, streams: Sequence[Stream], *, has_missed: bool) -> None:
         """Subscribe to Streams.
@@ -117,9 +128,8 @@ class EventStream:
         # A client may leave before anything reads the body, whose end nobody sees then.
         seconds = get_settings().connect_timeout_seconds
         self._timers.set("begin", seconds, self.end)
-        if self.identity is not None and self.service is not None:
-            sid = self.service.sid
-            self._counted = census.enter(self.identity, sid, self.address)
+        self._counted = census.enter(self.identity_name, self.service, self.address)
+        if self.identity is not None:
             keys().hold(self, self.identity)
         self._announce("connected")
         for stream in streams:
@@ -173,13 +183,11 @@ class EventStream:
     async def _close(self, code: CloseCode) -> None:
         # A draining process already spreads its closes over the window.
         is_spread = code is CloseCode.GOING_AWAY
-        least = 0 if is_spread else RECONNECT_SECONDS
-        pause = round(jitter(max(self._reconnect_window, least)), 1)
-        text = (
-            f'{{"code":{int(code)},"reason":"{code.reason}","reconnect_after":'
-            f"{pause if code.may_reconnect else 'null'}}}"
-        )
-        last = SseFrame(write("closing", text, retry=round(pause * 1000)))
+        window = max(self._reconnect_window, 0 if is_spread else RECONNECT_SECONDS)
+        pause = round(jitter(window), 1) if code.may_reconnect else None
+        said = {"code": int(code), "reason": code.reason, "reconnect_after": pause}
+        retry = round((AWAY_SECONDS if pause is None else pause) * 1000)
+        last = tell("closing", said, retry=retry)
         await self.outbox.close(last, code=code)
         self._handoff.end()
 
@@ -212,8 +220,8 @@ class EventStream:
         self._handoff.end()
 
     def _announce(self, change: EndpointChange) -> None:
-        if self.identity is not None and self.service is not None:
-            announce_endpoint(change, self.service, self.actor)
+        if self.identity_name:
+            announce_endpoint(change, self.service, self._endpoint)
 
 
 class _Handoff:

@@ -80,9 +80,12 @@ class SseEncoder:
         return SseFrame(HEARTBEAT)
 
 
-def tell(name: str, fields: Mapping[str, object]) -> SseFrame:
+def tell(
+    name: str, fields: Mapping[str, object], *, retry: int | None = None
+) -> SseFrame:
     """Encode an event other than a Message."""
-    return SseFrame(write(name, json.dumps(fields, separators=(",", ":"))))
+    text = json.dumps(fields, separators=(",", ":"))
+    return SseFrame(write(name, text, retry=retry))
 
 
 def write(

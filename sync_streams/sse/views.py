@@ -42,6 +42,7 @@ async def event_stream(  # noqa: PLR0913 - options of a host project's, by keywo
     *,
     service: str = DEFAULT_SERVICE,
     account_sid: str = "",
+    identity: str = "",
     render: Render | None = None,
     is_public: bool = False,
     create: bool = False,
@@ -49,7 +50,7 @@ async def event_stream(  # noqa: PLR0913 - options of a host project's, by keywo
     """Return a response with a Stream's events, for the host project's own async view.
 
     Your view decides who may receive them. Users who are not logged in are refused,
-    unless *is_public*. Example::
+    unless *is_public* or the view names an *identity*. Example::
 
         async def orders(request):
             return await event_stream(request, f"orders-{(await request.auser()).pk}")
@@ -59,6 +60,9 @@ async def event_stream(  # noqa: PLR0913 - options of a host project's, by keywo
         stream: SID or unique name of the Stream, or several.
         service: SID or unique name of the Streams' Service.
         account_sid: the account; by default the first one in the settings.
+        identity: who receives them, if not ``request.user``; a view that knows
+            people in another way passes it. By it operators find and disconnect the
+            connection, and ``MAX_CONNECTIONS_PER_IDENTITY`` counts it.
         render: turns a Message's data into the text of its event, such as HTML; by
             default it is JSON.
         is_public: also serve users who are not logged in.
@@ -70,13 +74,13 @@ async def event_stream(  # noqa: PLR0913 - options of a host project's, by keywo
     """
     names = dict.fromkeys([stream] if isinstance(stream, str) else stream)
     try:
-        user = await _user_name(request)
-        if not (user or is_public):
+        who = identity or await _user_name(request)
+        if not (who or is_public):
             raise AccessForbidden
         found = await operations.afind_service(account_sid or first_account(), service)
         find = operations.aobtain_stream if create else operations.afind_stream
         streams = [await find(found, name) for name in names]
-        connection = EventStream(_scope(request), encoder_for(render), found, name=user)
+        connection = EventStream(_scope(request), encoder_for(render), found, name=who)
         return await _begin(request, connection, streams)
     except SyncError as error:
         return _refuse(request, error)

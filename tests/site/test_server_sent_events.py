@@ -11,6 +11,8 @@ from tests.site.project import ORDERS, Project, names_file
 from tests.site.steps import log_in, with_users
 
 GUIDE = "docs/server-sent-events.md"
+LISTEN = """() => { window.closing = new Promise((resolve) =>
+  events.addEventListener("closing", ({ data }) => resolve(JSON.parse(data)))) }"""
 
 
 @pytest.fixture
@@ -50,6 +52,11 @@ async def test_pages_without_a_client_library_follow_an_order(
                 await expect(page.locator("#status")).to_have_text("paid")
             await expect(htmx.locator("li")).to_have_text(["paid"])
             reading.wait_for('"data":{"status":"paid"}')
+
+        await plain.evaluate(LISTEN)
+        await first.goto(f"http://{followed.origin}/admin/")
+        await first.get_by_role("button", name="Log out").click()
+        assert (await plain.evaluate("closing"))["reason"] == "disconnected"
 
 
 async def test_orders_of_others_stay_closed(

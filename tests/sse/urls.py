@@ -19,6 +19,10 @@ async def mine(request: HttpRequest) -> HttpResponseBase:
     return await event_stream(request, "board")
 
 
+async def named(request: HttpRequest, name: str) -> HttpResponseBase:
+    return await event_stream(request, "board", identity=name)
+
+
 async def public(request: HttpRequest) -> HttpResponseBase:
     return await event_stream(request, ["board", "news"], is_public=True)
 
@@ -33,6 +37,7 @@ async def missing(request: HttpRequest) -> HttpResponseBase:
 
 urlpatterns = [
     path("mine", mine),
+    path("named/<str:name>", named),
     path("public", public),
     path("rendered", rendered),
     path("missing", missing),
