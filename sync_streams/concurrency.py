@@ -216,7 +216,7 @@ def _watched(send: Send, give_back: Callable[[], None]) -> Send:
 
     async def send_on(event: Event) -> None:
         nonlocal timer
-        if (b"content-type", b"text/event-stream") in event.get("headers", ()):
+        if _begins_event_stream(event):
             give_back()
         if timer is None and event.get("more_body"):
             loop = asyncio.get_running_loop()
@@ -224,6 +224,14 @@ def _watched(send: Send, give_back: Callable[[], None]) -> Send:
         await send(event)
 
     return send_on
+
+
+def _begins_event_stream(event: Event) -> bool:
+    # Django keeps the capitals of header names, although ASGI asks for small letters.
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in event.get("headers", ())
+    )
 
 
 async def _answer(refusal: bounds.Refusal, send: Send) -> None:

@@ -1,6 +1,7 @@
 """uvicorn in the test's own event loop."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,8 +24,16 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(application: Any, **options: Any) -> AsyncIterator[int]:
-    """Serve an application without a lifespan; yields the port."""
+async def serving(
+    application: Any, *, send_buffer: int = 0, **options: Any
+) -> AsyncIterator[int]:
+    """Serve an application without a lifespan; yields the port.
+
+    Args:
+        application: the ASGI application.
+        send_buffer: bytes that the kernel may hold for each connection; 0: as usual.
+        options: of uvicorn.
+    """
     config = uvicorn.Config(
         application,
         port=0,
@@ -36,6 +45,9 @@ async def serving(application: Any, **options: Any) -> AsyncIterator[int]:
     server = Server(config)
     task = asyncio.create_task(server.serve())
     await asyncio.wait_for(server.listens.wait(), SECONDS)
-    yield server.servers[0].sockets[0].getsockname()[1]
+    listening = server.servers[0].sockets[0]
+    if send_buffer:  # what it accepts inherits this
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    yield listening.getsockname()[1]
     server.should_exit = True
     await asyncio.wait_for(task, SECONDS)

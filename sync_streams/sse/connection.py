@@ -26,7 +26,7 @@ from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange, announce_endpoint
 from sync_streams.tokens import Identity
 
-from .encoder import SseEncoder, tell
+from .encoder import SseEncoder, SseFrame, tell
 
 RECONNECT_SECONDS = 2
 """Seconds over which reconnecting clients are spread."""
@@ -142,7 +142,8 @@ class EventStream:
 
     async def body(self) -> AsyncIterator[bytes]:
         """Yield the response's body until the connection ends."""
-        if not self._is_open:
+        if not self._is_open:  # the server took too long to begin: say so
+            yield self._closing(CloseCode.SERVER_BUSY).event
             return
         self._timers.cancel("begin")
         try:
@@ -181,15 +182,17 @@ class EventStream:
             self._tasks.spawn(self._close(code))
 
     async def _close(self, code: CloseCode) -> None:
+        await self.outbox.close(self._closing(code), code=code)
+        self._handoff.end()
+
+    def _closing(self, code: CloseCode) -> SseFrame:
         # A draining process already spreads its closes over the window.
         is_spread = code is CloseCode.GOING_AWAY
         window = max(self._reconnect_window, 0 if is_spread else RECONNECT_SECONDS)
         pause = round(jitter(window), 1) if code.may_reconnect else None
         said = {"code": int(code), "reason": code.reason, "reconnect_after": pause}
         retry = round((AWAY_SECONDS if pause is None else pause) * 1000)
-        last = tell("closing", said, retry=retry)
-        await self.outbox.close(last, code=code)
-        self._handoff.end()
+        return tell("closing", said, retry=retry)
 
     def _open(self) -> None:
         if self._path is not None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIHandler
 from django.test import AsyncClient, AsyncRequestFactory
 
 from sync_streams import operations
+from sync_streams.concurrency import BoundedRequests
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.registry import connections
 from sync_streams.delivery.hub import get_hub
@@ -18,7 +21,8 @@ from sync_streams.tokens import issue_token
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 from tests.sse.client import basic
-from tests.sse.conftest import Site
+from tests.sse.conftest import CLASSES, Site
+from tests.uvicorn_server import serving
 
 if TYPE_CHECKING:
     from tests.sse.client import Event
@@ -235,6 +239,33 @@ async def test_a_stalled_reader_loses_only_its_own_messages_and_gets_a_gap(
     messages = [event for event in got if event.name == "message"]
     assert gaps
     assert sum(gaps) + len(messages) == 6_000
+
+
+async def test_a_response_that_begins_too_late_says_when_to_come_back(
+    site: Site,
+) -> None:
+    headers = basic(ACCOUNT_SID, AUTH_TOKEN)
+    request = AsyncRequestFactory().get("/", headers=headers)
+    with sync_settings(connect_timeout_seconds=0):
+        response: Any = await stream_events(request, "default", "board")
+    deadline = time.monotonic() + 5
+    while len(connections):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0)
+    [text] = [data async for data in response.streaming_content]
+
+    assert text.startswith(b"event: closing\nretry: ")
+    assert b'"code":4006,"reason":"server busy","reconnect_after":' in text
+
+
+async def test_event_streams_hold_no_place_of_other_requests(site: Site) -> None:
+    bounded = BoundedRequests(ASGIHandler())
+    with sync_settings(max_requests=1):
+        async with serving(bounded, http=CLASSES["past-asgi"]) as port:
+            other = replace(site, origin=f"http://127.0.0.1:{port}")
+            async with other.open("/public"), other.open("/public") as last:
+                await apublish("board", {"n": 1})
+                assert (await last.next()).name == "message"
 
 
 async def test_a_process_that_is_full_refuses(site: Site) -> None:

@@ -1,0 +1,115 @@
+"""One of 200 readers stops reading: what it loses, and what the others get."""
+
+import asyncio
+import json
+import re
+import socket
+from contextlib import AsyncExitStack
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIHandler
+
+from sync_streams import operations
+from sync_streams.connections.registry import connections
+from sync_streams.publishing import apublish
+from tests.overrides import sync_settings
+from tests.settings import ACCOUNT_SID, AUTH_TOKEN
+from tests.sse.client import SECONDS, basic
+from tests.sse.conftest import CLASSES
+from tests.uvicorn_server import serving
+
+READERS = 199
+BUFFER_BYTES = 65_536
+BURST = 8
+"""Messages after which the others are waited for."""
+
+PAD = "x" * 3_800
+FEW = 40
+"""Messages that the stalled reader must have lost before it reads again."""
+
+MOST = 2_000
+NUMBER = re.compile(rb'"n":(\d+)')
+LOST = re.compile(rb"event: gap\ndata: (.*)\n")
+
+
+class Reader:
+    """A client that keeps the bytes which it has received."""
+
+    def __init__(self, port: int, *, buffer: int = 0) -> None:
+        self._port, self._buffer = port, buffer
+        self.text = b""
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Connect, and read the beginning of the response."""
+        connection = socket.create_connection(("127.0.0.1", self._port))
+        if self._buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
+        limit = self._buffer or 2**16
+        self._reader, writer = await asyncio.open_connection(
+            sock=connection, limit=limit
+        )
+        stack.callback(writer.close)
+        [credentials] = basic(ACCOUNT_SID, AUTH_TOKEN).values()
+        path = "/v1/Services/default/Streams/board/Events"
+        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {credentials}\r\n\r\n"
+        writer.write(head.encode())
+        await self._reader.readuntil(b"retry:")
+
+    async def read_until(self, text: bytes) -> None:
+        """Read until a text has been received."""
+        while text not in self.text[-10_000:]:
+            self.text += await self._reader.read(2**16)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the Messages received."""
+        return [int(number) for number in NUMBER.findall(self.text)]
+
+    @property
+    def lost(self) -> int:
+        """The Messages of which gaps have told."""
+        return sum(json.loads(data)["dropped"] for data in LOST.findall(self.text))
+
+
+def dropped() -> int:
+    return sum(connection.outbox.dropped for connection in connections)
+
+
+async def test_one_of_200_stalled_readers_is_told_its_gap_and_others_lose_nothing(
+    transactional_db: None,
+) -> None:
+    find = sync_to_async(operations.get_service)
+    create = sync_to_async(operations.create_stream)
+    await create(await find(ACCOUNT_SID, "default"), unique_name="board")
+    bounds = sync_settings(
+        publish_rate=100_000,
+        max_connects_per_second=1_000,
+        outbox_max_messages=16,
+        stuck_timeout_seconds=60,
+    )
+    serve = serving(ASGIHandler(), http=CLASSES["past-asgi"], send_buffer=BUFFER_BYTES)
+    async with serve as port, AsyncExitStack() as stack:
+        stack.enter_context(bounds)
+        stalled = Reader(port, buffer=BUFFER_BYTES)
+        others = [Reader(port) for _ in range(READERS)]
+        await stalled.open(stack)
+        for reader in others:
+            await reader.open(stack)
+
+        count = 0
+        while dropped() < FEW:
+            assert count < MOST
+            for _ in range(BURST):
+                await apublish("board", {"n": count, "pad": PAD})
+                last = b'"n":%d,' % count
+                count += 1
+            async with asyncio.timeout(SECONDS):
+                await asyncio.gather(*(reader.read_until(last) for reader in others))
+        async with asyncio.timeout(SECONDS):
+            await stalled.read_until(last)
+
+    for reader in others:
+        assert (reader.numbers, reader.lost) == (list(range(count)), 0)
+    assert stalled.lost >= FEW
+    assert stalled.lost + len(stalled.numbers) == count
+    assert stalled.numbers == sorted(stalled.numbers)
