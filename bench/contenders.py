@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from . import accounts, dialects, machine
-from .baselines import peers
+from . import accounts, dialects, event_dialects, machine
+from .baselines import hubs, peers
 from .dialects import Dialect
 from .process import ROOT, Server, python, run
 
@@ -24,6 +24,9 @@ EVENTSTREAM = "bench.baselines.eventstream:application"
 Make = Callable[[int, dict[str, str]], Server]
 """Creates a server for a port and an environment."""
 
+MakeDialect = Callable[[int, int], Dialect]
+"""Creates a dialect for a number of Streams and a size of data."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
@@ -31,14 +34,14 @@ class Contender:
 
     name: str
     group: str
-    """``product``, ``twilsock``, ``tutorial``, ``layer`` (the tutorial over Redis) or
-    ``peer``."""
+    """``product``, ``twilsock``, ``tutorial``, ``layer`` (the tutorial over Redis),
+    ``peer``, or ``sse`` for those that only this transport compares."""
 
     make: Make
-    dialect: Callable[[int, int], Dialect]
+    dialect: MakeDialect
     """Creates the dialect for a number of Streams and a size of data."""
 
-    http: Callable[[int, int], Dialect] | None = None
+    http: MakeDialect | None = None
     """Creates the dialect that publishes over HTTP, if the server supports that."""
 
     env: Callable[[], dict[str, str]] = dict
@@ -134,8 +137,8 @@ def _twilsock(server: str, make: Make) -> Contender:
 def _node(
     name: str,
     script: str,
-    dialect: Callable[[int, int], Dialect],
-    http: Callable[[int, int], Dialect] | None = None,
+    dialect: MakeDialect,
+    http: MakeDialect | None = None,
 ) -> Contender:
     return Contender(
         name=name,
@@ -147,6 +150,16 @@ def _node(
     )
 
 
+def _sse(server: str, make: Make) -> Contender:
+    return Contender(
+        name=f"sse-{server}",
+        group="sse",
+        make=make,
+        dialect=event_dialects.product,
+        env=product_environment,
+    )
+
+
 LAYERS = ("memory", "core", "pubsub")
 CONTENDERS = [
     *(_tutorial("daphne", daphne(TUTORIAL), layer) for layer in LAYERS),
@@ -155,7 +168,7 @@ CONTENDERS = [
         name="eventstream-uvicorn",
         group="peer",
         make=uvicorn(EVENTSTREAM),
-        dialect=dialects.event_stream,
+        dialect=event_dialects.django_eventstream,
         env=lambda: {"PYTHONPATH": f"{ROOT}{os.pathsep}{peers.CACHE / 'eventstream'}"},
         missing=peers.eventstream_missing,
     ),
@@ -176,5 +189,29 @@ CONTENDERS = [
         http=dialects.nchan,
         missing=peers.nchan_missing,
     ),
+    Contender(
+        name="centrifugo",
+        group="peer",
+        make=lambda port, env: hubs.centrifugo(port),
+        dialect=dialects.centrifugo,
+        http=dialects.centrifugo_http,
+        missing=lambda: hubs.missing("centrifugo"),
+    ),
+    Contender(
+        name="sse-centrifugo",
+        group="sse",
+        make=lambda port, env: hubs.centrifugo(port),
+        dialect=event_dialects.centrifugo,
+        missing=lambda: hubs.missing("centrifugo"),
+    ),
+    Contender(
+        name="sse-mercure",
+        group="sse",
+        make=lambda port, env: hubs.mercure(port),
+        dialect=event_dialects.mercure,
+        missing=lambda: hubs.missing("mercure"),
+    ),
+    _sse("uvicorn", uvicorn(PRODUCT)),
+    _sse("frames", uvicorn(PRODUCT, *PROTOCOLS)),
 ]
 BASELINE = CONTENDERS[0].name

@@ -3,6 +3,7 @@
 A dialect is only data; the load generator itself knows no protocol.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -80,7 +81,7 @@ def tutorial_http(streams: int, size: int) -> Dialect:
     bodies = {n: wire.compact({"stream": str(n), "data": data}) for n in range(streams)}
     return Dialect(
         subscribe=tutorial(streams, size).subscribe,
-        templates={n: _post("/publish/", body) for n, body in bodies.items()},
+        templates={n: post("/publish/", body) for n, body in bodies.items()},
         publisher_framing="raw",
     )
 
@@ -180,14 +181,11 @@ def _twilsock(
 
 def rest(streams: int, size: int) -> Dialect:
     """Subscribe over the product's JSON socket, publish over REST."""
-    data = wire.compact(wire.stamped_data(size)).decode()
-    # The stamp must not be percent-encoded: it is filled in later.
-    body = urlencode({"Data": data}, safe=wire.STAMP.decode().replace("#", "")).encode()
-    body = body.replace(wire.STAMP.replace(b"#", b"%23"), wire.STAMP)
+    body = stamped_form("Data", wire.stamped_data(size))
     return Dialect(
         subscribe=product(streams, size).subscribe,
         templates={
-            n: _post(f"/v1/Services/default/Streams/bench-{n}/Messages", body)
+            n: post(f"/v1/Services/default/Streams/bench-{n}/Messages", body)
             for n in range(streams)
         },
         publisher_framing="raw",
@@ -200,16 +198,25 @@ def empty(_streams: int, size: int) -> Dialect:
     (publication,) = rest(1, size).templates.values()
     _, _, body = publication.partition(HEAD)
     return Dialect(
-        subscribe={}, templates={0: _post("/empty", body)}, publisher_framing="raw"
+        subscribe={}, templates={0: post("/empty", body)}, publisher_framing="raw"
     )
 
 
-def _post(path: str, body: bytes) -> bytes:
-    headers = {
+def stamped_form(field: str, data: object) -> bytes:
+    """Return a form with a Message's data in one field."""
+    text = wire.compact(data).decode()
+    # The stamp must not be percent-encoded: it is filled in later.
+    form = urlencode({field: text}, safe=wire.STAMP.decode().replace("#", "")).encode()
+    return form.replace(wire.STAMP.replace(b"#", b"%23"), wire.STAMP)
+
+
+def post(path: str, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
+    """Return a POST, with the account's credentials unless *headers* replace them."""
+    usual = {
         "Authorization": wire.basic(accounts.ACCOUNT_SID, accounts.AUTH_TOKEN),
         "Content-Type": "application/x-www-form-urlencoded",
     }
-    return wire.request("POST", path, headers | KEEP_ALIVE, body)
+    return wire.request("POST", path, {**usual, **(headers or {}), **KEEP_ALIVE}, body)
 
 
 def socket_io(streams: int, size: int) -> Dialect:
@@ -238,24 +245,56 @@ def nchan(streams: int, size: int) -> Dialect:
     body = wire.compact({"data": wire.stamped_data(size)})
     return Dialect(
         subscribe={n: [(wire.upgrade(f"/sub/{n}"), HEAD)] for n in range(streams)},
-        templates={n: _post(f"/pub/{n}", body) for n in range(streams)},
+        templates={n: post(f"/pub/{n}", body) for n in range(streams)},
         publisher_framing="raw",
     )
 
 
-def event_stream(streams: int, size: int) -> Dialect:
-    """Subscribe to server-sent events, publish over HTTP."""
-    body = wire.compact(wire.stamped_data(size))
-    accept = {"Accept": "text/event-stream"} | KEEP_ALIVE
+def centrifugo(streams: int, size: int) -> Dialect:
+    """Use Centrifugo's JSON protocol over a WebSocket."""
+    connect: list[Step] = [
+        (wire.upgrade("/connection/websocket"), HEAD),
+        (
+            wire.json_frame({"id": 1, "connect": {"token": accounts.hub_token()}}),
+            b'"connect"',
+        ),
+    ]
+    data = wire.stamped_data(size)
+    channels = {n: {"channel": f"stream-{n}"} for n in range(streams)}
     return Dialect(
         subscribe={
-            n: [(wire.request("GET", f"/events/{n}/", accept), HEAD)]
-            for n in range(streams)
+            n: [
+                *connect,
+                (wire.json_frame({"id": 2, "subscribe": channel}), b'"subscribe"'),
+            ]
+            for n, channel in channels.items()
         },
-        templates={n: _post(f"/publish/{n}/", body) for n in range(streams)},
-        subscriber_framing="raw",
+        publisher=connect,
+        templates={
+            n: wire.json_frame({"id": 3, "publish": {**channel, "data": data}})
+            for n, channel in channels.items()
+        },
+        reply=b'"publish"',
+    )
+
+
+def centrifugo_http(streams: int, size: int) -> Dialect:
+    """Subscribe as :func:`centrifugo` does, but publish with its HTTP API."""
+    return Dialect(
+        subscribe=centrifugo(streams, size).subscribe,
+        templates=centrifugo_publications(streams, size),
         publisher_framing="raw",
     )
+
+
+def centrifugo_publications(streams: int, size: int) -> dict[int, bytes]:
+    """Return requests to Centrifugo's HTTP API."""
+    data, key = wire.stamped_data(size), {"X-API-Key": accounts.AUTH_TOKEN}
+    bodies = {
+        n: wire.compact({"channel": f"stream-{n}", "data": data})
+        for n in range(streams)
+    }
+    return {n: post("/api/publish", body, key) for n, body in bodies.items()}
 
 
 def listener(streams: int, _size: int) -> Dialect:

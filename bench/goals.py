@@ -16,14 +16,19 @@ RATIOS = [
     ("product-frames", "node-ws", 1.0),
     ("product-frames", "node-socket.io", 1.0),
     ("product-frames", "nchan", 0.6),
+    ("sse-frames", "eventstream-uvicorn", 3.0),
+    ("sse-frames", "sse-mercure", 1.5),
 ]
 """Contender, baseline, and minimum ratio of deliveries per CPU second."""
 
 MAX_FLATNESS = 1.5
 MAX_CONNECTION_KB = 20
 MAX_REST_COST = 1.25
-MIN_HTTP_RATIO = 1.0
-"""Publishes over HTTP, relative to Node with ``ws``."""
+MIN_HTTP_RATIOS = {"node-ws": 1.0, "centrifugo": 0.4}
+"""Publishes over HTTP, relative to peers."""
+
+MIN_HELD_RATIO = 1.2
+"""Subscribers held at the full rate over HTTP, relative to Centrifugo."""
 
 MIN_SCALING = 1.8
 
@@ -36,10 +41,7 @@ def judge(rows: Sequence[Row]) -> Iterator[str]:
     for name in ("frames", "uvicorn", "daphne"):
         for publishers in ("1 publisher", "8 publishers"):
             yield from _rest(rows, name, f"REST, {publishers}")
-    for case in ("REST, 8 publishers", "REST, 64 publishers"):
-        ratio = _ratio(rows, (case, "product-frames"), (case, "node-ws"))
-        if ratio is not None:
-            yield _line(f"{case}: product-frames / node-ws", ratio, MIN_HTTP_RATIO)
+    yield from _against_peers_over_http(rows)
     yield from _scaling(rows)
     memory = _find(rows, "5000 connections: memory", "product-frames")
     if memory is not None:
@@ -52,6 +54,18 @@ def _deliveries(rows: Sequence[Row]) -> Iterator[str]:
             ratio = _ratio(rows, (case, who), (case, whom))
             if ratio is not None:
                 yield _line(f"{case}: {who} / {whom}", ratio, least)
+
+
+def _against_peers_over_http(rows: Sequence[Row]) -> Iterator[str]:
+    for case in ("REST, 8 publishers", "REST, 64 publishers"):
+        for peer, least in MIN_HTTP_RATIOS.items():
+            ratio = _ratio(rows, (case, "product-frames"), (case, peer))
+            if ratio is not None:
+                yield _line(f"{case}: product-frames / {peer}", ratio, least)
+    held = "1 Stream, over REST"
+    ratio = _ratio(rows, (held, "product-frames"), (held, "centrifugo"))
+    if ratio is not None:
+        yield _line(f"{held}: product-frames / centrifugo", ratio, MIN_HELD_RATIO)
 
 
 def _scaling(rows: Sequence[Row]) -> Iterator[str]:

@@ -5,6 +5,8 @@ import platform
 import resource
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -30,6 +32,17 @@ def cores() -> tuple[set[int], set[int]]:
     """Return the server's cores and the load generator's; separate if possible."""
     available = sorted(os.sched_getaffinity(0))
     return {available[0]}, {available[-1]}
+
+
+@contextmanager
+def running_on(cores: set[int]) -> Iterator[None]:
+    """Restrict this thread, and the processes that it starts, to some cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def free_port() -> int:

@@ -1,16 +1,13 @@
 """Plan: how thoroughly to measure, which contenders, and how to run one trial."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from . import machine
-from .contenders import CONTENDERS, Contender
-from .dialects import Dialect
+from .contenders import CONTENDERS, Contender, MakeDialect
 from .generator import Generator, GeneratorFailed, Load, Measurement, measure
 from .process import Server, ServerFailed
-
-MakeDialect = Callable[[int, int], Dialect]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,16 +53,17 @@ class Server:
 
     def __enter__(self) -> Self:
         environment = os.environ | {"PYTHONPATH": str(ROOT)} | self.env
-        self.process = subprocess.Popen(
-            self.command,
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=self.log,
-            start_new_session=True,
-        )
-        os.sched_setaffinity(self.process.pid, self.cores)
+        # Inherited: Go counts its cores before a caller could restrict them.
+        with machine.running_on(self.cores):
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self.log,
+                stderr=self.log,
+                start_new_session=True,
+            )
         try:
             self._wait_until_listening()
         except BaseException:

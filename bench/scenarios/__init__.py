@@ -13,6 +13,7 @@ from . import (
     layers,
     publish,
     redis,
+    sse,
     stalled,
     workers,
 )
@@ -25,6 +26,7 @@ SCENARIOS: dict[str, Scenario] = {
     "fanout": fanout.run,
     "publish": publish.run,
     "idle": idle.run,
+    "sse": sse.run,
     "stalled": stalled.run,
     "workers": workers.run,
     "redis": redis.run,

@@ -8,9 +8,9 @@ same with publishes over HTTP, from 8 connections and from 64.
 
 from collections.abc import Callable, Iterator
 
-from bench.contenders import Contender
+from bench.contenders import Contender, MakeDialect
 from bench.generator import Load, Measurement
-from bench.plan import MakeDialect, Plan
+from bench.plan import Plan
 from bench.rows import Row
 
 PUBLISH_RATE = 30
@@ -22,13 +22,15 @@ HTTP_PUBLISHERS = {1: 8, 100: 64}
 """The same for HTTP publishers, each sending one request after the other."""
 
 FIRST = 100
+LEAST = 10
 MOST = 14_000
 ATTEMPTS = 3
 DISTURBED = 0.05
 """If other processes use more of the server's core, a failed trial is repeated."""
 
 STEP = 1.08
-"""Factor between two tried sizes: the resolution of the search."""
+QUICK_STEP = 1.3
+"""Factors between two tried sizes: the resolution of the search."""
 
 Trial = Callable[[int], Measurement | None]
 """Measures with N subscribers; returns nothing if the conditions were not met."""
@@ -38,16 +40,17 @@ def run(plan: Plan) -> Iterator[Row]:
     """Yield the largest N for each contender."""
     for streams in PUBLISHERS:
         for contender in plan.contenders("product", "twilsock", "tutorial", "peer"):
-            yield _measure(plan, contender, streams)
+            yield measure(plan, contender, streams)
     for streams in HTTP_PUBLISHERS:
         for contender in plan.contenders("product", "peer"):
             if contender.http is not None:
-                yield _measure(plan, contender, streams, contender.http)
+                yield measure(plan, contender, streams, contender.http)
 
 
-def _measure(
+def measure(
     plan: Plan, contender: Contender, streams: int, http: MakeDialect | None = None
 ) -> Row:
+    """Return the largest N of one contender, published over HTTP if that is given."""
     passed: dict[int, list[Measurement]] = {}
     publishers = HTTP_PUBLISHERS[streams] if http else PUBLISHERS[streams]
     order = f"rate {PUBLISH_RATE * streams}"
@@ -63,7 +66,7 @@ def _measure(
                 return None
         return None
 
-    found = [_bracket(trial)]
+    found = [_bracket(trial, QUICK_STEP if plan.quick else STEP)]
     for _ in range(plan.repeats - 1):
         found.append(_walk(trial, found[-1]))
     best = [run for size in set(found) for run in passed.get(size, [])]
@@ -87,14 +90,19 @@ def _holds(run: Measurement, size: int) -> bool:
     return is_whole and is_at_rate and run.p99 < MAX_P99_MS
 
 
-def _bracket(trial: Trial) -> int:
-    """Double until a trial fails, then bisect down to one step."""
+def _bracket(trial: Trial, step: float) -> int:
+    """Double until a trial fails, or halve until one passes; then bisect to a step."""
     low, high = 0, FIRST
     while high <= MOST and trial(high):
         low, high = high, high * 2
-    if low == 0:
-        return 0
-    while high / low > STEP:
+    while low == 0:
+        if high // 2 < LEAST:
+            return 0
+        if trial(high // 2):
+            low = high // 2
+        else:
+            high //= 2
+    while high / low > step:
         middle = round((low * high) ** 0.5)
         if trial(middle):
             low = middle
@@ -106,12 +114,12 @@ def _bracket(trial: Trial) -> int:
 def _walk(trial: Trial, size: int) -> int:
     """Find the limit again from its last value: go up while trials pass, else down."""
     if size == 0:
-        return FIRST if trial(FIRST) else 0
+        return LEAST if trial(LEAST) else 0
     if trial(size):
         while size * STEP <= MOST and trial(round(size * STEP)):
             size = round(size * STEP)
         return size
-    while size >= FIRST:
+    while size >= LEAST:
         size = round(size / STEP)
         if trial(size):
             return size

@@ -7,9 +7,9 @@ Stream at its full rate, where the response time counts.
 from collections.abc import Iterator
 
 from bench import dialects
-from bench.contenders import Contender
+from bench.contenders import Contender, MakeDialect
 from bench.generator import Load
-from bench.plan import MakeDialect, Plan
+from bench.plan import Plan
 from bench.rows import Row, of_publishes
 
 PUBLISHERS = (1, 8)

@@ -18,7 +18,7 @@ QUICK_SECONDS = 10.0
 
 def run(plan: Plan) -> Iterator[Row]:
     """Yield the others' p99 and memory growth, without and with a stalled one."""
-    for contender in plan.contenders("product", "peer"):
+    for contender in plan.contenders("product", "peer", "sse"):
         # Alternate, so that noise on the machine affects both equally.
         runs: dict[int, list[tuple[Measurement, float]]] = {0: [], 1: []}
         try:
