@@ -25,7 +25,7 @@ class Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    application: Any, *, send_buffer: int = 0, **options: Any
+    application: Any, *, send_buffer: Any = 0, **options: Any
 ) -> AsyncIterator[int]:
     """Serve an application without a lifespan; yields the port.
 

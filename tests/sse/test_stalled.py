@@ -96,7 +96,7 @@ async def test_one_of_200_stalled_readers_is_told_its_gap_and_others_lose_nothin
         for reader in others:
             await reader.open(stack)
 
-        count = 0
+        count, last = 0, b""
         while dropped() < FEW:
             assert count < MOST
             for _ in range(BURST):
