@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from .values.accounts import SETTING, Account, Given, read_accounts
+from .values.accounts import SETTING, Account, Given, hide_passwords, read_accounts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,11 +222,12 @@ def get_settings() -> Settings:
     # A value under its new name comes last, and counts.
     keys = sorted(_given(), key=lambda key: key not in RENAMED)
     accounts = Given(imported(_given().get("ACCOUNTS", {})), SETTING)
-    redis_url = str(_given().get("REDIS_URL", ""))
+    redis_url = hide_passwords(str(_given().get("REDIS_URL") or ""))
     prefix = _given().get("PREFIX") or _derived_prefix(redis_url)
     return Settings(
         **{known[RENAMED.get(key, key)]: _given()[key] for key in keys}
         | {"accounts": read_accounts(accounts), "prefix": prefix}
+        | {"redis_url": redis_url}
     )
 
 
@@ -257,6 +258,18 @@ def _derived_prefix(redis_url: str) -> str:
         secret = ""
     parts = "\n".join((str(secret), str(database), number))
     return f"sync_streams.{sha256(parts.encode()).hexdigest()[:12]}"
+
+
+def hide_settings() -> None:
+    """Have debug pages and error mails show no password of a Redis.
+
+    They show all settings, and Django hides only what has a telling name, which neither
+    ``REDIS_URL`` nor the channel layer's ``hosts`` is. Their values stay equal.
+    """
+    for name in ("SYNC_STREAMS", "CHANNEL_LAYERS"):
+        given = getattr(settings, name, None)
+        if type(given) is dict:
+            given.update(hide_passwords(given))
 
 
 def on_setting_changed(*, setting: str, **_: object) -> None:

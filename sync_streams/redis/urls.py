@@ -20,6 +20,8 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from redis.asyncio.connection import parse_url
 
+from sync_streams.values.accounts import hide_passwords
+
 SENTINEL_PORT, REDIS_PORT, MAX_PORT = 26379, 6379, 65_535
 SAME_AS = {"valkey": "redis", "valkeys": "rediss"}
 SCHEMES = {"redis", "rediss", "unix"}
@@ -38,7 +40,8 @@ def hosts(url: str) -> list[dict[str, Any]]:
         ValueError: an address is invalid. The message does not quote it, since it
             may contain a password.
     """
-    return [_host(part) for part in re.split(r"[,\s]+(?=\w+://)", url.strip())]
+    parts = hide_passwords(re.split(r"[,\s]+(?=\w+://)", url.strip()))
+    return [hide_passwords(_host(part)) for part in parts]
 
 
 def connection_options() -> dict[str, Any]:
@@ -72,7 +75,7 @@ def _host(url: str) -> dict[str, Any]:
     if scheme == "cluster":
         return _cluster(url) | connection_options()
     if scheme in SAME_AS:
-        url = url.replace(scheme, SAME_AS[scheme], 1)
+        url = hide_passwords(url.replace(scheme, SAME_AS[scheme], 1))
     elif scheme not in SCHEMES:
         schemes = "redis, rediss, valkey, valkeys, unix, sentinel, cluster"
         raise ValueError(f"it begins with none of {schemes}")
@@ -120,7 +123,8 @@ def _cluster(url: str) -> dict[str, Any]:
 
 
 def _query(url: str) -> dict[str, str]:
-    return dict(parse_qsl(urlsplit(url).query))
+    query: dict[str, str] = hide_passwords(dict(parse_qsl(urlsplit(url).query)))
+    return query
 
 
 def _options(query: dict[str, str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ traceback, debug page or error report. :class:`Given` hides values not yet read.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,9 @@ SETTING = "SYNC_STREAMS['ACCOUNTS']"
 MIN_SECRET_LENGTH = 32
 """Characters in a secret: HS256 needs a key of 32 bytes (RFC 7518, section 3.2)."""
 
+_WITH_PASSWORD = re.compile(r"://\S*@|password=")
+"""What a URL with a password contains, before its host or behind its ``?``."""
+
 
 class Secret(str):
     """Text whose ``repr`` does not show it."""
@@ -36,6 +40,23 @@ class Secret(str):
 def hide(value: object) -> object:
     """Return text as a :class:`Secret`, and anything else unchanged."""
     return Secret(value) if isinstance(value, str) else value
+
+
+def hide_passwords(value: Any, name: object = "") -> Any:
+    """Return a setting with each password, and each URL with one, as a :class:`Secret`.
+
+    Args:
+        value: text, or lists, tuples and dicts of it.
+        name: the key that it stands under.
+    """
+    if type(value) is str:
+        is_password = "password" in str(name).lower()
+        return hide(value) if is_password or _WITH_PASSWORD.search(value) else value
+    if type(value) is dict:
+        return {key: hide_passwords(one, key) for key, one in value.items()}
+    if type(value) in {list, tuple}:
+        return type(value)(hide_passwords(one) for one in value)
+    return value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,6 +25,7 @@ from . import forks, gauges
 
 def connect() -> None:
     """Connect everything, once the models are loaded."""
+    conf.hide_settings()
     setting_changed.connect(conf.on_setting_changed)
     post_migrate.connect(conf.forget_prefix)
     register(checks.check_settings, checks.TAG)

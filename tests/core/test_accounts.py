@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory
+from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 from pytest_django import Settings
 
-from sync_streams import tokens
+from sync_streams import conf, tokens
 from sync_streams.conf import get_settings
+from sync_streams.redis import urls as redis_urls
 from sync_streams.rest.authentication import BasicAuthentication
 from sync_streams.tokens import issue_token, read_token
-from sync_streams.values.accounts import Account, Secret
+from sync_streams.values.accounts import Account, Secret, hide_passwords
 from tests.settings import ACCOUNT_SID, API_KEY_SID
 from tests.twilsock.session import Session
 from tests.websocket.client import Socket
@@ -68,6 +70,20 @@ FAILURES: dict[str, tuple[dict[str, Any], Callable[[], object]]] = {
     ),
     "password": ({"ACCOUNTS": failing}, log_in),
     "access token": ({"ACCOUNTS": failing}, open_session),
+    "address of Redis": (
+        {"REDIS_URL": f"redis://:{HIDDEN}@127.0.0.1:99999/0"},
+        lambda: redis_urls.hosts(get_settings().redis_url),
+    ),
+    "accounts beside Redis": (
+        {"REDIS_URL": f"redis://:{HIDDEN}@127.0.0.1/0", "ACCOUNTS": [ACCOUNT]},
+        get_settings,
+    ),
+    "option of Redis": (
+        {
+            "REDIS_URL": f"sentinel://:{HIDDEN}@one/master?sentinel_password={HIDDEN}&x=1"
+        },
+        lambda: redis_urls.hosts(get_settings().redis_url),
+    ),
     "Redis": (
         {"REDIS_URL": f"redis://:{HIDDEN}@127.0.0.1/0", "NO_SUCH_KEY": 1},
         get_settings,
@@ -92,20 +108,106 @@ def test_debug_pages_and_error_reports_show_no_secret(
 
     # The first frame is this test's own.
     shown = str([frame["vars"] for frame in page["frames"][1:]])
-    assert "accounts" in shown or "header" in shown or "token" in shown
+    assert any(word in shown for word in ("accounts", "header", "token", "url"))
     assert "confidential" not in shown
 
 
-@pytest.mark.parametrize("debug", [False, True])
+URLS = [
+    f"redis://:{HIDDEN}@127.0.0.1/0",
+    f"rediss://user:{HIDDEN}@one:6379/0 rediss://user:{HIDDEN}@two:6379/0",
+    f"sentinel://:{HIDDEN}@one,two/mymaster?sentinel_password={HIDDEN}",
+    f"unix:///run/redis.sock?password={HIDDEN}",
+]
+
+
+@pytest.fixture(params=[False, True], ids=["mail", "debug page"])
+def settings_with_secrets(request: pytest.FixtureRequest, settings: Settings) -> None:
+    settings.DEBUG = request.param
+    settings.SYNC_STREAMS = {"ACCOUNTS": GOOD, "REDIS_URL": URLS[0]}
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "sync_streams.layers.RedisChannelLayer",
+            "CONFIG": {
+                "hosts": [
+                    *URLS,
+                    {"address": ("one", 6379), "password": HIDDEN},
+                    {"sentinels": [], "sentinel_kwargs": {"password": HIDDEN}},
+                ],
+                "symmetric_encryption_keys": (HIDDEN,),
+            },
+        }
+    }
+    conf.hide_settings()  # as at the start of a process
+
+
 def test_debug_pages_show_no_secret_among_the_settings(
-    settings: Settings, debug: bool
+    settings_with_secrets: None,
 ) -> None:
-    settings.DEBUG, settings.SYNC_STREAMS = debug, {"ACCOUNTS": GOOD}
+    reporter = ExceptionReporter(RequestFactory().get("/"), None, None, None)
+    reporter.is_email = True
 
-    page = ExceptionReporter(None, None, None, None).get_traceback_data()
+    shown = str(reporter.get_traceback_data()["settings"])
+    pages = reporter.get_traceback_html() + reporter.get_traceback_text()
 
-    assert ACCOUNT_SID in str(page["settings"]["SYNC_STREAMS"])
-    assert "confidential" not in str(page["settings"])
+    assert ACCOUNT_SID in shown
+    assert "RedisChannelLayer" in pages
+    assert "confidential" not in shown + pages
+
+
+class Mails(AdminEmailHandler):
+    """Keeps the mails to the admins, in both their forms."""
+
+    def __init__(self) -> None:
+        super().__init__(include_html=True)
+        self.sent: list[str] = []
+
+    def send_mail(
+        self, subject: object, message: object, *args: Any, **kwargs: Any
+    ) -> None:
+        self.sent += [str(message), kwargs["html_message"]]
+
+
+def test_mails_to_the_admins_show_no_secret_among_the_settings(
+    settings_with_secrets: None,
+) -> None:
+    mails = Mails()
+
+    mails.emit(logging.makeLogRecord({"levelno": logging.ERROR, "msg": "broken"}))
+
+    for text in mails.sent:
+        assert "RedisChannelLayer" in text
+        assert "confidential" not in text
+    assert len(mails.sent) == 2
+
+
+def test_settings_without_a_password_stay_as_they_are(settings: Settings) -> None:
+    hosts = ["redis://127.0.0.1:6379/0", ("127.0.0.1", 6379), {"address": "unix:///x"}]
+    layers = {"default": {"BACKEND": "x", "CONFIG": {"hosts": hosts}}}
+    settings.CHANNEL_LAYERS = layers
+
+    conf.hide_settings()
+
+    assert settings.CHANNEL_LAYERS is layers
+    assert repr(layers["default"]["CONFIG"]) == repr({"hosts": hosts})
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_hidden_url_is_read_like_any_other(url: str) -> None:
+    hosts = redis_urls.hosts(hide_passwords(url))
+
+    assert hosts == redis_urls.hosts(url)
+    assert "confidential" in "".join(str(value) for value in _texts(hosts))
+    assert "confidential" not in repr(hosts)
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for one in value for t in _texts(one)] if _is_many(value) else [value]
+
+
+def _is_many(value: object) -> bool:
+    return isinstance(value, (list, tuple))
 
 
 def test_repr_of_accounts_shows_no_secret(settings: Settings) -> None:
