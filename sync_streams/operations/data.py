@@ -113,10 +113,11 @@ def _to_text(data: JSONObject) -> str:
         size = len(text.encode())  # a lone surrogate fails here, before any subscriber
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidJSON from error
-    if size > MAX_DATA_BYTES:
-        raise DataTooLarge
+    # First, since newer Pythons parse what is nested too deeply for older ones.
     if text.count("{") + text.count("[") > MAX_DEPTH and _is_too_deep(data):
         raise InvalidJSON
+    if size > MAX_DATA_BYTES:
+        raise DataTooLarge
     return text
 
 

@@ -100,6 +100,7 @@ def test_empty_body_is_no_data(api: Api, messages_path: str, content_type: str) 
         '{"\\udfff": 1}',
         '{"x": "\x00"}',
         '{"x": ' + "9" * 5000 + "}",
+        '{"x": ' + "[" * 500 + "]" * 500 + "}",
         '{"x": ' + "[" * 3000 + "]" * 3000 + "}",
         "[" * 60_000,
         '{"x":' * 9_000,
