@@ -9,6 +9,8 @@ PORT ?= 8000
 WORKERS ?= 1
 # Much of the suite waits for servers: more than one for each core.
 TEST_PROCESSES ?= 3
+DJANGO ?= 6.1
+TESTS ?= tests
 export HOST PORT
 
 VENV := .venv
@@ -23,7 +25,7 @@ ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version
 STALE := stale
 endif
 
-.PHONY: help run serve run-cluster soak test check docs fuzz oldest languages bench lock clean stale
+.PHONY: help run serve run-cluster soak test check docs fuzz oldest newest hosts languages bench lock clean stale
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -75,6 +77,18 @@ oldest:  ## run the tests of the core with the oldest dependencies that are allo
 	@$(VENV)-oldest/bin/python -m pytest tests/core tests/rest tests/contract tests/websocket \
 		tests/twilsock tests/service tests/webhooks tests/hosts tests/test_checks.py
 
+newest:  ## run TESTS (tests) with DJANGO (6.1); it may need PYTHON=python3.12 or later
+	@[ -x $(VENV)-$(DJANGO)/bin/pytest ] || { .ci/venv $(PYTHON) $(VENV)-$(DJANGO) && \
+		grep -vi '^django==' $(LOCK) > $(VENV)-$(DJANGO)/lock.txt && \
+		.ci/install $(VENV)-$(DJANGO)/bin/python -c $(VENV)-$(DJANGO)/lock.txt \
+			-e '.[postgres,uvicorn]' 'Django~=$(DJANGO).0' --group dev; }
+	@tests/install-services.sh $(VENV)-$(DJANGO)/bin/python
+	@$(VENV)-$(DJANGO)/bin/python -m pytest $(TESTS)
+
+hosts:  ## run odd host projects with Django 5.2, 6.0 and 6.1; needs PYTHON=python3.12 or later
+	@set -e; for django in 5.2 6.0 6.1; do \
+		$(MAKE) --no-print-directory newest DJANGO=$$django TESTS=tests/hosts; done
+
 languages: $(VENV)/.dev  ## run the examples of migrating in Go and Java
 	@$(PY) -m pytest tests/compat/languages.py
 
@@ -89,7 +103,7 @@ lock:  ## resolve every dependency anew and write down the versions
 	@mv $(LOCK).new $(LOCK)
 
 clean:  ## remove what was built; the demo site's .data stays
-	rm -rf $(VENV) $(VENV)-fuzz $(VENV)-oldest build dist site .coverage htmlcov .*_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-[a-z0-9]* build dist site .coverage htmlcov .*_cache .hypothesis
 
 $(PY): $(STALE)
 	@rm -rf $(VENV)

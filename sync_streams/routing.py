@@ -2,19 +2,31 @@
 
 Do not wrap them in session or origin middleware: the access token in the first frame
 identifies the client, and clients other than browsers send no origin.
+
+Channels takes a server's ``root_path`` off the path, but does not know of Django's
+``FORCE_SCRIPT_NAME``; so each route is there with it, too, as Django's handler has it.
 """
 
-from typing import Any, cast
+from typing import Any
 
 from django.urls import path, re_path
 
+from .conf import django_setting
 from .twilsock.consumers import TwilsockConsumer
+from .values.mounts import SOCKET_PATH
 from .websocket.consumers import JsonConsumer
 
+# Django's type stubs allow only views; Channels' URLRouter takes ASGI applications.
+_consumers: dict[str, Any] = {
+    SOCKET_PATH: JsonConsumer.as_asgi(),
+    "v3/wsconnect": TwilsockConsumer.as_asgi(),
+}
+_script_name = (django_setting("FORCE_SCRIPT_NAME") or "").strip("/")
+
 websocket_urlpatterns = [
-    # Django's type stubs allow only views; Channels' URLRouter takes ASGI applications.
-    path("v1/websocket", cast("Any", JsonConsumer.as_asgi())),
-    path("v3/wsconnect", cast("Any", TwilsockConsumer.as_asgi())),
+    path(f"{prefix}{route}", consumer)
+    for prefix in dict.fromkeys(["", f"{_script_name}/".lstrip("/")])
+    for route, consumer in _consumers.items()
 ]
 
 

@@ -154,7 +154,7 @@ def test_a_django_project_takes_the_app_in(tmp_path: Path) -> None:
     run(*manage, "check", "--fail-level", "WARNING", code="", **environ)
     run(*manage, "migrate", code="", **environ)
     port = free_port()
-    daphne = (sys.executable, "-m", "daphne", "-p", str(port))
+    daphne = (sys.executable, "-m", "sync_streams.daphne", "-p", str(port))
 
     with Program(
         *daphne, "mysite.asgi:application", ready="Listening on TCP", environ=environ

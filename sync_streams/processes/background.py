@@ -76,7 +76,7 @@ def run_on(
     if loop.is_closed():
         coroutine.close()
         raise CancelledError
-    if _gevent() or _eventlet():
+    if has_greenlets():
         return _run_cooperatively(loop, coroutine, seconds)
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
@@ -84,6 +84,11 @@ def run_on(
     except TimeoutError:
         future.cancel()
         raise
+
+
+def has_greenlets() -> bool:
+    """Tell whether gevent or eventlet has replaced Python's threads."""
+    return bool(_gevent() or _eventlet())
 
 
 def new_lock() -> threading.Lock:

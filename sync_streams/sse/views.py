@@ -74,13 +74,14 @@ async def event_stream(  # noqa: PLR0913 - options of a host project's, by keywo
     """
     names = dict.fromkeys([stream] if isinstance(stream, str) else stream)
     try:
+        scope = _scope(request)
         who = identity or await _user_name(request)
         if not (who or is_public):
             raise AccessForbidden
         found = await operations.afind_service(account_sid or first_account(), service)
         find = operations.aobtain_stream if create else operations.afind_stream
         streams = [await find(found, name) for name in names]
-        connection = EventStream(_scope(request), encoder_for(render), found, name=who)
+        connection = EventStream(scope, encoder_for(render), found, name=who)
         return await _begin(request, connection, streams)
     except SyncError as error:
         return _refuse(request, error)
@@ -100,12 +101,13 @@ async def session_events(request: HttpRequest, stream: str) -> HttpResponseBase:
     :func:`event_stream`, and 403/54007 if the function denies access.
     """
     try:
+        scope = _scope(request)
         user = await _user_name(request)
         if not user:
             raise AccessForbidden
         service = await operations.afind_service(first_account(), DEFAULT_SERVICE)
         found = await _find_for(user, service, stream)
-        connection = EventStream(_scope(request), encoder_for(None), service, name=user)
+        connection = EventStream(scope, encoder_for(None), service, name=user)
         return await _begin(request, connection, [found])
     except SyncError as error:
         return _refuse(request, error)
@@ -122,14 +124,14 @@ async def stream_events(
     try:
         if request.method != "GET":
             raise MethodNotAllowed
+        scope = _scope(request)
         header = request.META.get("HTTP_AUTHORIZATION", "")
         identity, account_sid = _identify(header, request.META.get("REMOTE_ADDR", ""))
         service = await operations.afind_service(account_sid, service_ref)
         if identity is not None:
             await _check_service(identity, service)
-        connection = EventStream(
-            _scope(request), encoder_for(None), service, identity=identity
-        )
+        encoder = encoder_for(None)
+        connection = EventStream(scope, encoder, service, identity=identity)
         names = dict.fromkeys([stream_ref, *request.GET.getlist("stream")])
         streams = [await operations.afind_stream(service, name) for name in names]
         return await _begin(request, connection, streams)

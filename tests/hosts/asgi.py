@@ -1,4 +1,4 @@
-"""ASGI application of the host project."""
+"""ASGI application of the host project, as the documentation has it."""
 
 import os
 
@@ -8,8 +8,13 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.hosts.settings")
 http_application = get_asgi_application()
 
+from sync_streams.asgi import PublishEndpoint, lifespan  # noqa: E402 (needs the apps)
 from sync_streams.routing import websocket_urlpatterns  # noqa: E402 (needs the apps)
 
 application = ProtocolTypeRouter(
-    {"http": http_application, "websocket": URLRouter(websocket_urlpatterns)}
+    {
+        "http": PublishEndpoint(http_application),
+        "lifespan": lifespan,
+        "websocket": URLRouter(websocket_urlpatterns),
+    }
 )

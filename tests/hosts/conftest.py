@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.hosts.host import Host
+from tests.hosts.host import UVICORN, Host
 
 StartHost = Callable[..., Host]
 
@@ -16,12 +16,14 @@ def start_host(tmp_path: Path) -> Iterator[StartHost]:
     """Migrate and serve a host project: ``start_host("router", HOST_POSTGRES="…")``."""
     hosts: list[Host] = []
 
-    def start(variant: str, *databases: str, **environ: str) -> Host:
+    def start(
+        variant: str, *databases: str, server: str = UVICORN, **environ: str
+    ) -> Host:
         host = Host(tmp_path, variant, **environ)
         hosts.append(host)
         for database in databases or ("default",):
             host.manage("migrate", "--verbosity", "0", "--database", database)
-        host.serve()
+        host.serve(server)
         return host
 
     yield start

@@ -17,6 +17,8 @@ from tests import settings as site
 from tests.programs import ROOT, Program, free_port, site_environ
 
 WAIT_SECONDS = 20
+UVICORN = "uvicorn tests.hosts.asgi:application --port {port} --lifespan on"
+GEVENT = "gunicorn tests.hosts.wsgi:application --bind 127.0.0.1:{port} -k gevent"
 AUTH = (site.ACCOUNT_SID, site.AUTH_TOKEN)
 
 
@@ -41,18 +43,17 @@ class Host:
         """Run lines of Python in the project and return what they print, JSON."""
         return json.loads(self._run("-c", f"import django; django.setup()\n{code}"))
 
-    def serve(self) -> None:
-        """Start the server."""
+    def serve(self, server: str = UVICORN) -> None:
+        """Start a server."""
         port = free_port()
-        command = [sys.executable, "-m", "uvicorn", "tests.hosts.asgi:application"]
-        command += ["--port", str(port), "--lifespan", "off"]
-        ready = "Uvicorn running on"
-        self._program = Program(*command, ready=ready, environ=self.environ)
         self.base_url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", *server.format(port=port).split()]
+        # uvicorn and gunicorn both say at which address they listen.
+        self._program = Program(*command, ready=self.base_url, environ=self.environ)
 
     def stop(self) -> None:
         """End the server, if it runs."""
-        if self.base_url:
+        if hasattr(self, "_program"):
             self._program.stop()
 
     @property
@@ -60,13 +61,20 @@ class Host:
         """What the server printed."""
         return self._program.output
 
-    def call(self, method: str, path: str, **fields: object) -> requests.Response:
+    def call(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str] | None = None,
+        **fields: object,
+    ) -> requests.Response:
         """Send a request with the account's credentials."""
         return requests.request(
             method,
             self.base_url + path,
             auth=AUTH,
             data=fields,
+            headers=headers,
             timeout=WAIT_SECONDS,
             allow_redirects=False,
         )
@@ -106,14 +114,16 @@ class Subscriber:
 
 
 @asynccontextmanager
-async def subscribed(host: Host, stream: str) -> AsyncIterator[tuple[Subscriber, Any]]:
+async def subscribed(
+    host: Host, stream: str, prefix: str = ""
+) -> AsyncIterator[tuple[Subscriber, Any]]:
     """Connect and subscribe; give the connection and the answer."""
     token = AccessToken(
         site.ACCOUNT_SID, site.API_KEY_SID, site.API_KEY_SECRET, identity="alice"
     )
     token.add_grant(SyncGrant(service_sid="default"))
     address = host.base_url.replace("http", "ws", 1)
-    async with connect(f"{address}/v1/websocket") as connection:
+    async with connect(f"{address}{prefix}/v1/websocket") as connection:
         subscriber = Subscriber(connection)
         connected = await subscriber.ask("connect", token=token.to_jwt())
         assert connected["type"] == "connected"

@@ -60,6 +60,36 @@ def sub_path() -> dict[str, Any]:
     return {"ROOT_URLCONF": "tests.hosts.sub_urls"}
 
 
+def script_name() -> dict[str, Any]:
+    """Serve the whole site below a path."""
+    return {"FORCE_SCRIPT_NAME": "/sync"}
+
+
+def root_path() -> dict[str, Any]:
+    """Leave it to the server to say below which path the site is."""
+    return {}
+
+
+def redis() -> dict[str, Any]:
+    """Have several processes, joined by Redis."""
+    url = os.environ["HOST_REDIS"]
+    layer = "sync_streams.layers.RedisChannelLayer"
+    return {
+        "CHANNEL_LAYERS": {"default": {"BACKEND": layer, "CONFIG": {"hosts": [url]}}},
+        "SYNC_STREAMS": {**COMMON["SYNC_STREAMS"], "REDIS_URL": url},
+    }
+
+
+def spectacular() -> dict[str, Any]:
+    """Have a schema generated of all views."""
+    return {
+        "INSTALLED_APPS": [*base.INSTALLED_APPS, "drf_spectacular"],
+        "REST_FRAMEWORK": {
+            "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"
+        },
+    }
+
+
 def site_cache() -> dict[str, Any]:
     """Cache the whole site."""
     return {
@@ -108,7 +138,8 @@ VARIANTS = {
     variant.__name__: variant
     for variant in (
         *(atomic_requests, router, local_time, local_time_in_postgres),
-        *(sub_path, site_cache, login_required, manifest, without_users),
+        *(sub_path, script_name, root_path, redis, spectacular),
+        *(site_cache, login_required, manifest, without_users),
     )
 }
 

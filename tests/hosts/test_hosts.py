@@ -1,9 +1,13 @@
-"""The app in host projects with unusual settings, each on its own server."""
+"""The app in host projects with unusual settings, each on its own server.
+
+`make hosts` runs all of them on each supported release of Django.
+"""
 
 import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,39 +17,90 @@ import pytest
 import requests
 
 from tests.hosts.conftest import StartHost
-from tests.hosts.host import WAIT_SECONDS, Host, subscribed
+from tests.hosts.host import GEVENT, WAIT_SECONDS, Host, subscribed
 
 STREAMS = "/v1/Services/default/Streams"
 LOCK_SECONDS = 6
+BY_ENDPOINT: dict[str, str] = {}
+BY_VIEW = {"Origin": "https://app.example"}
+"""The publish endpoint passes this on, through all middleware."""
 
 
-async def ask(host: Host, method: str, path: str, **fields: object) -> Any:
+async def ask(host: Host, method: str, path: str, **fields: Any) -> Any:
     """Send a request; return its status and what it says."""
     answer = await asyncio.to_thread(host.call, method, path, **fields)
     return answer.status_code, answer.json() if answer.content else None
 
 
-async def assert_serves(host: Host, prefix: str = "") -> None:
-    """Create a Stream, let a Message arrive, remove the Stream, ask for the health."""
-    streams = prefix + STREAMS
+@dataclass(frozen=True)
+class Mount:
+    """Where a host project has what."""
+
+    rest: str = ""
+    sockets: str = ""
+    site: str = ""
+    shown: str | None = None
+    """Prefix in the URLs of responses, where it is not that of ``rest``."""
+
+
+async def assert_serves(
+    host: Host, mount: Mount = Mount(), *, sockets: Host | None = None
+) -> None:
+    """Create a Stream, let Messages arrive, remove the Stream, ask for the health."""
+    streams = mount.rest + STREAMS
     status, created = await ask(host, "POST", streams, UniqueName="news", Ttl=3600)
     assert status == 201
-    assert created["url"].startswith(f"{host.base_url}{prefix}/v1/Services/IS")
+    shown = mount.rest if mount.shown is None else mount.shown
+    assert created["url"].startswith(f"{host.base_url}{shown}/v1/Services/IS")
     path = f"{streams}/news/Messages"
-    async with subscribed(host, "news") as (subscriber, answer):
+    async with subscribed(sockets or host, "news", mount.sockets) as (
+        subscriber,
+        answer,
+    ):
         assert answer["stream"]["date_expires"] == created["date_expires"]
 
-        status, published = await ask(host, "POST", path, Data='{"n":1}')
+        for headers in BY_ENDPOINT, BY_VIEW:
+            status, published = await ask(
+                host, "POST", path, headers=headers, Data='{"n":1}'
+            )
 
-        assert status == 201
-        assert (await subscriber.receive())["message"] == published
+            assert status == 201
+            assert (await subscriber.receive())["message"] == published
         assert await ask(host, "DELETE", f"{streams}/news") == (204, None)
         assert (await subscriber.receive())["type"] == "stream_removed"
     status, error = await ask(host, "POST", path, Data='{"n":1}')
     assert (status, error["code"]) == (404, 20404)
     for health in ("/livez", "/readyz"):
-        assert (await ask(host, "GET", health))[0] == 200
+        assert (await ask(host, "GET", mount.site + health))[0] == 200
     assert "Traceback" not in host.output
+
+
+async def assert_opens_below(host: Host, prefix: str, pages: str = "") -> None:
+    """Look at the monitor of a Stream and at the snippets, as an admin."""
+    _, stream = await ask(host, "POST", f"{pages}{STREAMS}", UniqueName="shown")
+    path = f"{pages}/admin/sync_streams/stream/{stream['sid']}"
+    cookies = {"Cookie": f"sessionid={await asyncio.to_thread(host.run, LOGIN)}"}
+
+    monitor, change = [
+        (await asyncio.to_thread(host.call, "GET", f"{path}/{page}/", cookies)).text
+        for page in ("monitor", "change")
+    ]
+
+    assert f'data-socket="{prefix}/v1/websocket"' in monitor
+    assert f'src="{prefix}/static/sync_streams/' in monitor
+    assert f"{host.base_url}{prefix}/v1/Services/" in change
+    assert f"{host.base_url.replace('http', 'ws', 1)}{prefix}/v1/websocket" in change
+    assert f'href="{prefix}/admin/' in change
+
+
+LOGIN = """
+import json
+from django.contrib.auth.models import User
+from django.test import Client
+client = Client()
+client.force_login(User.objects.create_superuser("root"))
+print(json.dumps(client.session.session_key))
+"""
 
 
 async def test_a_transaction_for_each_request(start_host: StartHost) -> None:
@@ -156,7 +211,52 @@ print(json.dumps([moment.isoformat() for moment in ends]))
 
 
 async def test_below_a_path(start_host: StartHost) -> None:
-    await assert_serves(start_host("sub_path"), "/realtime")
+    await assert_serves(start_host("sub_path"), Mount(rest="/realtime"))
+
+
+async def test_below_a_script_name(start_host: StartHost) -> None:
+    host = start_host("script_name")
+
+    await assert_serves(host, Mount(rest="/sync", sockets="/sync", site="/sync"))
+    await assert_serves(host, Mount(shown="/sync"))  # the proxy has taken it off
+
+    await assert_opens_below(host, "/sync", "/sync")
+
+
+async def test_below_a_servers_root_path(start_host: StartHost) -> None:
+    host = start_host("root_path", UVICORN_ROOT_PATH="/sync")
+
+    await assert_serves(host, Mount(shown="/sync"))
+
+    await assert_opens_below(host, "/sync")
+
+
+async def test_gevent_workers_beside_a_server_of_sockets(
+    start_host: StartHost, redis_url: str
+) -> None:
+    host = start_host("redis", HOST_REDIS=redis_url)
+    worker = start_host("redis", server=GEVENT, HOST_REDIS=redis_url)
+
+    await assert_serves(worker, sockets=host)
+    await assert_serves(host)
+
+    taken = {"UniqueName": "taken"}
+    statuses = [(await ask(worker, "POST", STREAMS, **taken))[0] for _ in range(2)]
+    assert statuses == [201, 409]
+    # None of these may have Django refuse the database to the others.
+    paths = ["/readyz", "/livez", f"{STREAMS}/taken"] * 5
+    answers = await asyncio.gather(*(ask(worker, "GET", path) for path in paths))
+    assert [status for status, _ in answers] == [200] * len(paths)
+    status, error = await ask(worker, "GET", f"{STREAMS}/taken/Events")
+    assert (status, error["code"]) == (503, 20503)
+
+
+async def test_a_schema_of_the_projects_views(start_host: StartHost) -> None:
+    host = start_host("spectacular")
+
+    await assert_serves(host)
+
+    assert "/v1/" not in host.manage("spectacular", "--fail-on-warn")
 
 
 async def test_a_cache_for_the_whole_site(start_host: StartHost) -> None:
