@@ -7,7 +7,7 @@ Channels takes a server's ``root_path`` off the path, but does not know of Djang
 ``FORCE_SCRIPT_NAME``; so each route is there with it, too, as Django's handler has it.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from django.urls import path, re_path
 

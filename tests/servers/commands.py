@@ -33,6 +33,7 @@ COMMANDS = {
     " -k tests.servers.worker.Worker",
     "gunicorn's asgi worker": f"gunicorn {APPLICATION} -b 127.0.0.1:{{port}} -k asgi",
     "hypercorn": f"hypercorn {APPLICATION} -b 127.0.0.1:{{port}}",
+    "hypercorn in one process": f"hypercorn {APPLICATION} -b 127.0.0.1:{{port}} -w 0",
     "granian": f"granian --interface asgi --port {{port}} {APPLICATION}",
 }
 
