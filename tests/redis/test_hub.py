@@ -119,6 +119,7 @@ async def test_a_survey_leaves_no_channel_behind_whether_it_was_sent_or_not(
     hub: Hub, server: RedisServer
 ) -> None:
     admin: Any = redis.Redis(port=server.port)
+    await until(lambda: len(hub.tasks) == 2)  # it has asked for its peers, too
     before = set(admin.pubsub_channels())
 
     await survey.aask({"type": "stats.asked", "stream_sids": []})

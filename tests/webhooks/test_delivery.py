@@ -187,7 +187,7 @@ def test_endless_answer_is_not_read_to_its_end(receiver: Receiver) -> None:
 def test_answer_that_does_not_end_in_time_is_a_timeout(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(client, "TOTAL_SECONDS", 0.3)
+    monkeypatch.setattr(client, "TOTAL_SECONDS", 0.8)
 
     assert failure_of(receiver.url(kind)).outcome == "timeout"
     assert receiver.next()["path"] == f"/{kind}"
