@@ -43,13 +43,13 @@ FIRST_VERSIONS = {
 }
 
 
-@pytest.fixture(params=CLASSES.values(), ids=CLASSES)
+@pytest.fixture(params=CLASSES)
 async def upstream(
     request: pytest.FixtureRequest, transactional_db: None
 ) -> AsyncIterator[int]:
     """The port of a server that has a Stream."""
     await provide()
-    async with serving(ASGIHandler(), http=request.param) as port:
+    async with serving(ASGIHandler(), http=CLASSES[request.param]) as port:
         yield port
 
 
