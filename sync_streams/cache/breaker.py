@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+REMIND_SECONDS = 10
+"""Time after which a database that is slow again is logged again."""
+
 AWAY_SECONDS = 1
 """Time for which a database that did not respond is not queried."""
 
@@ -28,6 +31,7 @@ class Breaker:
     def __init__(self) -> None:
         self._away_until = 0.0
         self._failed_at: float | None = None
+        self._slow_at = -float(REMIND_SECONDS)
 
     def call(self, fetch: Callable[[], T], kept: T | None) -> T:
         """Return the result of *fetch*, or *kept* while the database is down.
@@ -53,12 +57,24 @@ class Breaker:
             raise ServiceUnavailable
         return kept
 
+    def note_slow(self, seconds: float) -> None:
+        """Log that a caller gave up waiting, at most every ``REMIND_SECONDS``.
+
+        The database may work for others: a table may be locked, or the pool empty. So
+        it is asked again, and each answer is taken for its return.
+        """
+        if time.monotonic() - self._slow_at > REMIND_SECONDS:
+            self._slow_at = time.monotonic()
+            self._note_failure(f"no answer within {seconds:g} s")
+
     def _fail(self, error: Exception) -> None:
-        now = time.monotonic()
-        self._away_until = now + AWAY_SECONDS
+        self._away_until = time.monotonic() + AWAY_SECONDS
+        self._note_failure(repr(error))
+
+    def _note_failure(self, reason: str) -> None:
         if self._failed_at is None:  # told once, not for each caller that tries
-            self._failed_at = now
-            logger.warning("database failed: %r", error)
+            self._failed_at = time.monotonic()
+            logger.warning("database failed: %s", reason)
 
     def _recover(self) -> None:
         self._away_until = 0.0

@@ -179,6 +179,11 @@ def _may_keep(changes: int) -> bool:
     return not connections[router.db_for_read(Stream)].in_atomic_block
 
 
+def note_slow_database(seconds: float) -> None:
+    """Record that the database did not answer a caller within that time."""
+    _breaker.note_slow(seconds)
+
+
 def forget_stream(stream_sid: str) -> None:
     """Forget a Stream that was changed or removed."""
     _state.changes += 1

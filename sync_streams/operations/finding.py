@@ -11,6 +11,7 @@ from sync_streams.cache.lookups import (
     cached_stream,
     last_service,
     last_stream,
+    note_slow_database,
 )
 from sync_streams.conf import get_settings
 from sync_streams.delivery.meters import meters
@@ -74,11 +75,12 @@ async def aobtain_stream(
 async def _find_in_time(
     kept: T | None, find: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    started = perf_counter()
+    started, seconds = perf_counter(), get_settings().broadcast_timeout_seconds
     try:
-        async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+        async with asyncio.timeout(seconds):
             return await run(find, *args, **kwargs)
     except TimeoutError as error:
+        note_slow_database(seconds)
         # It may still be waiting for a database connection: use the cached object.
         if kept is None:
             raise ServiceUnavailable from error

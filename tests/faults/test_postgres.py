@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 
 import aiohttp
+import psycopg
 import pytest
 from django.utils import timezone
 
@@ -144,6 +145,27 @@ async def test_publishers_that_wait_for_redis_hold_no_database_connection(
         reads_meanwhile=f"{AT_ONCE} of {AT_ONCE}, in {took:.1f} s",
         slowest_refusal=f"{max(one.took for one in attempts):.1f} s",
     )
+
+
+async def test_a_locked_table_is_named_in_the_log(
+    start: StartOne, lasting_url: str
+) -> None:
+    worker = await start()
+    unknown, path = (
+        await asyncio.to_thread(create_streams, worker, 2),
+        "/default/Streams",
+    )
+    with psycopg.connect(lasting_url) as operator:
+        operator.execute("LOCK TABLE sync_streams_stream IN ACCESS EXCLUSIVE MODE")
+        status, took = await post(worker, f"{path}/{unknown[0]}/Messages", Data="{}")
+        await asyncio.to_thread(worker.program.wait_for, "due to lock timeout")
+    again = 503
+    while again == 503:  # for a second after the failure, nobody asks the database
+        again, _ = await post(worker, f"{path}/{unknown[1]}/Messages", Data="{}")
+
+    assert (status, again) == (503, 201)
+    assert took < BOUND_SECONDS
+    assert "database failed: OperationalError" in worker.program.output
 
 
 async def test_many_who_create_one_name_get_one_201_and_409s(start: StartOne) -> None:

@@ -123,6 +123,23 @@ def test_database_that_fails_is_logged_once_and_once_when_it_is_back(
     assert len(words) == 2
 
 
+def test_slow_database_is_logged_once_in_ten_seconds(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = breaker.Breaker()
+    for _ in range(3):
+        tried.note_slow(2)
+        assert tried.call(lambda: "found", None) == "found"
+    monkeypatch.setattr(breaker, "REMIND_SECONDS", 0)
+    tried.note_slow(2)
+
+    slow = "database failed: no answer within 2 s"
+    words = [record.getMessage() for record in caplog.records]
+    assert [words[0], words[2]] == [slow, slow]
+    assert words[1].startswith("database responds again")
+    assert len(words) == 3
+
+
 def test_every_logger_is_listed() -> None:
     page = (ROOT / "docs/monitoring.md").read_text()
     listed = set(re.findall(r"^\| `(sync_streams[\w.]*)` \|", page, re.MULTILINE))

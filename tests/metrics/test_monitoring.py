@@ -7,11 +7,13 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import requests
 import yaml
 
@@ -234,10 +236,14 @@ def prometheus(
     """Run a Prometheus that scrapes the workers; return its API's address."""
     binary = shutil.which("prometheus") or cannot_have("Prometheus")
     folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
+    group = yaml.safe_load(ALERTS.read_text())["groups"][0]
+    at_once = [{**rule, "for": "0s"} for rule in group["rules"]]
+    groups = {"groups": [{"name": "at once", "rules": at_once}]}
+    (folder / "alerts.yml").write_text(yaml.safe_dump(groups))
     target = {"targets": [workers.base_url.removeprefix("http://")]}
     settings = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(ALERTS)],
+        "rule_files": ["alerts.yml"],
         "scrape_configs": [{"job_name": "sync", "static_configs": [target]}],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(settings))
@@ -279,3 +285,87 @@ def test_prometheus_has_data_for_every_panel(workers: Workers, prometheus: str) 
                 break
 
     assert empty == set()
+
+
+ACL = "ACL", "SETUSER", "default"
+REFUSALS: dict[str, Callable[[Any], object]] = {
+    "READONLY": lambda admin: admin.replicaof("127.0.0.1", free_port()),
+    "OOM": lambda admin: admin.config_set("maxmemory", 1),
+    "NOPERM": lambda admin: admin.execute_command(*ACL, "-evalsha"),
+}
+
+
+def mend(admin: Any) -> None:
+    admin.execute_command(*ACL, "+@all")
+    admin.config_set("maxmemory", 0)
+    admin.replicaof("no", "one")
+
+
+def publish_until(workers: Workers, status: int) -> None:
+    for _ in range(MAX_TRIES):
+        if workers.publish("paged") == status:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no {status}")
+
+
+def failed_parts(workers: Workers) -> set[str]:
+    """Return the parts of readyz that do not hold in one of the processes."""
+    answer = requests.get(f"{workers.base_url}/readyz", timeout=WAIT_SECONDS)
+    return {part for part, holds in answer.json().items() if not holds}
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("reason", REFUSALS)
+def test_log_and_readyz_name_why_redis_refuses(workers: Workers, reason: str) -> None:
+    workers.request("/default/Streams", UniqueName="paged")
+    publish_until(workers, 201)
+    line = rf"Redis 127\.0\.0\.1:{workers.redis.port} refuses to publish for .* s: "
+    with redis.Redis.from_url(workers.redis.url) as admin:
+        REFUSALS[reason](admin)
+        try:
+            publish_until(workers, 503)
+            parts = failed_parts(workers)
+        finally:
+            mend(admin)
+    publish_until(workers, 201)
+
+    assert parts == {"publish_rate"}
+    assert re.search(line + reason, workers.program.output)
+
+
+def ask_until_firing(workers: Workers, prometheus: str, names: set[str]) -> set[str]:
+    """Ask readyz and publish, as load balancers and publishers do, until all fire."""
+    fired: set[str] = set()
+    for _ in range(MAX_TRIES):
+        workers.publish("paged")
+        if "SyncStreamsNotReady" not in fired:
+            failed_parts(workers)
+        alerts = ask(prometheus, 'ALERTS{alertstate="firing"}')
+        fired |= {one["metric"]["alertname"] for one in alerts}
+        if names <= fired:
+            break
+    return fired
+
+
+@pytest.mark.redis
+def test_redis_that_hangs_fires_the_alerts_that_name_it(
+    workers: Workers, prometheus: str
+) -> None:
+    workers.request("/default/Streams", UniqueName="paged")
+    publish_until(workers, 201)
+    names = {"SyncStreamsNotReady", "SyncStreamsUnreachable"}
+    names.add("SyncStreamsPublishesUnavailable")
+    with Client(workers, "paged") as client:
+        workers.redis.freeze()
+        try:
+            fired = ask_until_firing(workers, prometheus, names)
+        finally:
+            workers.redis.thaw()
+        publish_until(workers, 201)
+        client.wait_for(0)
+        fired |= ask_until_firing(workers, prometheus, {"SyncStreamsGaps"})
+
+    assert names | {"SyncStreamsGaps"} <= fired
+    assert client.gaps
+    assert f"Redis 127.0.0.1:{workers.redis.port} unreachable" in workers.program.output

@@ -63,6 +63,7 @@ class Workers:
 
     base_url: str
     redis: RedisServer
+    program: Program
     environ: dict[str, str]
     """The environment that commands of the site run in."""
 
@@ -144,8 +145,9 @@ def serving(folder: Path, **settings: object) -> Iterator[Workers]:
     environ["DJANGO_SETTINGS_MODULE"] = "tests.metrics.settings"
     command = [*worker_command(port), "--workers", str(WORKERS), "--log-level", "info"]
     try:
-        with Program(*command, ready="startup complete", environ=environ):
-            workers = Workers(f"http://127.0.0.1:{port}", redis, environ)
+        with Program(*command, ready="startup complete", environ=environ) as program:
+            url = f"http://127.0.0.1:{port}"
+            workers = Workers(url, redis, program, environ)
             _wait_for_all(workers)
             yield workers
     finally:
