@@ -21,7 +21,9 @@ from twisted.web.http_headers import Headers
 from .conf import get_settings
 from .connections import bounds
 from .connections.close_codes import CloseCode
+from .connections.fairness import Crowd, turns
 from .connections.inbound import (
+    BYTES_BEFORE_TOKEN,
     INBOUND_EXTENSION,
     MAX_FRAGMENTS,
     SLICE_BYTES,
@@ -42,10 +44,7 @@ class BoundedChannel(HTTPChannel):
     maxHeaders = bounds.MAX_HEADERS
     abortTimeout = bounds.UNREAD_SECONDS
 
-    owing: ClassVar[dict["BoundedChannel", None]] = {}
-    """Connections that wait for their client to send something, oldest first."""
-
-    total: ClassVar[set["BoundedChannel"]] = set()
+    crowd: ClassVar[Crowd["BoundedChannel"]] = Crowd()
     """Every connection that is not a WebSocket."""
 
     def __init__(self) -> None:
@@ -54,19 +53,28 @@ class BoundedChannel(HTTPChannel):
         self._lingered = 0
         self._body_bytes = self._wire_bytes = self._max_body_bytes = 0
         self._deadline: Any = None
+        self._is_lost = False
 
     def connectionMade(self) -> None:
         """Accept a connection; when full, close the one idle for longest."""
         super().connectionMade()
         self.setTimeout(None)
-        self.total.add(self)
+        self.address = str(self.transport.getPeer().host)
+        self._turns = turns()
+        self.crowd.add(self)
         self._owe(bounds.HEAD_SECONDS)
-        is_full = len(self.total) > get_settings().max_http_connections
+        is_full = len(self.crowd) > get_settings().max_http_connections
         if is_full or descriptors.is_last(self.transport.fileno()):
-            next(iter(self.owing)).end(bounds.NO_PLACE)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        connection = self.crowd.expendable()
+        if connection is not None:
+            connection.end(bounds.NO_PLACE)
 
     def connectionLost(self, reason: Any) -> None:
         """Release everything."""
+        self._is_lost = True
         self._leave()
         super().connectionLost(reason)
         for request in self.requests:
@@ -81,6 +89,18 @@ class BoundedChannel(HTTPChannel):
                 self.transport.abortConnection()
             return
         self._has_sent = True
+        self.transport.stopReading()
+        if not self._turns.run(self.address, partial(self._read, data)):
+            # It does not wait for its client now.
+            self.crowd.answer(self)
+
+    def _read(self, data: bytes) -> None:
+        if self._is_lost or self._is_refused:
+            return
+        if not self._handlingRequest:
+            self.crowd.wait(self)
+        # The request may stop it again.
+        self.transport.startReading()
         super().dataReceived(data)
 
     def lineReceived(self, line: bytes) -> None:
@@ -118,7 +138,7 @@ class BoundedChannel(HTTPChannel):
         if self._is_refused:
             return
         self._cancel_deadline()
-        self.owing.pop(self, None)
+        self.crowd.answer(self)
         request = self.requests[-1]
         super().allContentReceived()
         if request.transport is None:
@@ -192,7 +212,7 @@ class BoundedChannel(HTTPChannel):
 
     def _owe(self, seconds: float) -> None:
         self._cancel_deadline()
-        self.owing[self] = None
+        self.crowd.wait(self)
         end = partial(self.end, bounds.TIMED_OUT)
         self._deadline = reactor.callLater(seconds, end)
 
@@ -203,8 +223,7 @@ class BoundedChannel(HTTPChannel):
     def _leave(self) -> None:
         """Stop counting this connection and end its deadline."""
         self._cancel_deadline()
-        self.total.discard(self)
-        self.owing.pop(self, None)
+        self.crowd.discard(self)
 
 
 def _release(request: WebRequest) -> None:
@@ -223,8 +242,32 @@ class BoundedWebSocket(WebSocketProtocol):
         self._is_over = False
         self._fragments = 0
         self._abortion: Any = None
+        self._is_waiting = False
+
+    def connectionMade(self) -> None:
+        """Take over the connection."""
+        super().connectionMade()
+        self._address, self._turns = str(self.transport.getPeer().host), turns()
 
     def dataReceived(self, data: bytes) -> None:
+        """Read at once from a client whose token was accepted, from others in turn."""
+        is_known = self.inbound.is_authenticated and not self._is_waiting
+        if is_known or self.state == self.STATE_CONNECTING:
+            self._read(data)
+            return
+        self._is_waiting = True
+        self.transport.stopReading()
+        # One byte too many is enough to end it.
+        data = data[: BYTES_BEFORE_TOKEN + 1]
+        self._turns.run(self._address, partial(self._read_in_turn, data))
+
+    def _read_in_turn(self, data: bytes) -> None:
+        self._is_waiting = False
+        if not self._is_over:
+            self.transport.startReading()
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
         """Read slice by slice while the client's budget lasts."""
         is_open = self.state != self.STATE_CONNECTING
         for start in range(0, len(data), SLICE_BYTES):
@@ -254,6 +297,7 @@ class BoundedWebSocket(WebSocketProtocol):
 
     def connectionLost(self, reason: Any) -> None:
         """Release everything."""
+        self._is_over = True
         super().connectionLost(reason)
         if self._abortion is not None and self._abortion.active():
             self._abortion.cancel()

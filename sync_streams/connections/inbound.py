@@ -76,6 +76,11 @@ class InboundBudget:
             and self._bytes <= max_bytes
         )
 
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether the client's token was accepted."""
+        return self._is_authenticated
+
     def refund(self) -> None:
         """Uncount a frame that answers one of ours, whose number we control."""
         self._frames -= 1

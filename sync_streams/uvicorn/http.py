@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from sync_streams.conf import get_settings
 from sync_streams.connections import bounds
+from sync_streams.connections.fairness import Crowd, turns
 from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 from sync_streams.processes import descriptors
 
@@ -28,6 +29,9 @@ from .frame_path import FramePathProtocol
 from .heads import declared_bytes, write_head
 from .intake import Intake, Phase
 from .publish_path import PublishPath, find_endpoint
+
+MAX_WAITING_BYTES = 65_536
+"""Bytes that a connection may send before it has its turn."""
 
 
 class _Flow(FlowControl):
@@ -50,16 +54,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     flow: _Flow
 
-    owing: ClassVar[dict["BoundedHttpProtocol", None]] = {}
-    """Connections that wait for their client, the longest waiting first."""
-
-    total: ClassVar[set["BoundedHttpProtocol"]] = set()
+    crowd: ClassVar[Crowd["BoundedHttpProtocol"]] = Crowd()
     """Every connection that is not a WebSocket."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._intake = Intake()
-        self._rest = b""
+        self._rest = self._arrived = b""
         self._has_cycle = self._has_left = self._is_refused = False
         self._farewell: Farewell | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -77,12 +78,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         self.flow = _Flow(transport)
-        self.total.add(self)
-        self.owing[self] = None
+        self.address = self.client[0] if self.client else ""
+        self._turns = turns()
+        self.crowd.add(self)
         self._watch()
-        is_full = len(self.total) > get_settings().max_http_connections
+        is_full = len(self.crowd) > get_settings().max_http_connections
         if is_full or descriptors.is_last(transport.get_extra_info("socket").fileno()):
-            next(iter(self.owing))._end(bounds.NO_PLACE)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        connection = self.crowd.expendable()
+        if connection is not None:
+            connection._end(bounds.NO_PLACE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Release everything."""
@@ -103,7 +110,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self._farewell.take(len(data))
             return
         self._unset_keepalive_if_required()
+        self._arrived += data
+        if len(self._arrived) > MAX_WAITING_BYTES:
+            self.flow.pause_reading()
+        if len(self._arrived) > len(data):
+            return  # it has a turn already
+        if not self._turns.run(self.address, self._take):
+            # It does not wait for its client now.
+            self.crowd.answer(self)
+
+    def _take(self) -> None:
+        data, self._arrived = self._arrived, b""
+        if self._has_left:
+            return
+        if not self._is_busy():
+            self.crowd.wait(self)
         if self._is_idle() and self._answer_at_once(data):
+            self.flow.resume_reading()
             return
         self._rest += data
         self._read()
@@ -115,7 +138,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self._abort_unless_read()
         elif not self._is_busy():
-            self.owing[self] = None
+            self.crowd.wait(self)
             if self._rest:
                 self._unset_keepalive_if_required()
                 # Not now: this runs inside the call that writes the response.
@@ -199,7 +222,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         self._intake.end()
         self._has_cycle = False
-        self.owing.pop(self, None)
+        self.crowd.answer(self)
         super().on_message_complete()
 
     # Publishing
@@ -226,8 +249,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Do what :meth:`on_response_complete` does, without timers per request."""
         self._intake.requests += 1
         self.server_state.total_requests += 1
-        self.owing.pop(self, None)
-        self.owing[self] = None
+        self.crowd.answer(self)
+        self.crowd.wait(self)
         self._answered = self.loop.time()
         if self._deadline is not None:
             self._deadline.cancel()
@@ -417,8 +440,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Remove this connection from the counts and timers."""
         self._has_left = True
         self._unset_keepalive_if_required()
-        self.total.discard(self)
-        self.owing.pop(self, None)
+        self.crowd.discard(self)
         for timer in (self._deadline, self._idle):
             if timer is not None:
                 timer.cancel()
@@ -427,7 +449,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _break_cycles(self) -> None:
         """Free what was read now, not when garbage is collected."""
         self.parser = self._publish_path = None  # type: ignore[assignment]
-        self._rest = b""
+        self._rest = self._arrived = b""
 
     def _abort_unless_read(self) -> None:
         if self._unread is None and self.transport.get_write_buffer_size():

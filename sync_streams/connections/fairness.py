@@ -1,0 +1,141 @@
+"""Fairness between addresses, before anybody knows who their clients are.
+
+An event loop processes everything that has arrived before it does anything else, so a
+thousand requests at once would stop delivery for a second. Here they are processed in
+time slices, one address after the other, and a client of another address hardly waits.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Generic, Protocol, TypeVar
+
+from sync_streams.processes.per_loop import PerLoop
+
+SLICE_SECONDS = 0.005
+"""Work in one iteration of the event loop; in between it delivers."""
+
+Work = Callable[[], None]
+
+
+class Turns:
+    """Runs work at once while there is little of it, and otherwise in turn."""
+
+    __slots__ = ("_is_next", "_lines", "_loop", "_spent")
+
+    def __init__(self) -> None:
+        """Create it for the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._lines: dict[str, deque[Work]] = {}
+        self._spent = 0.0
+        self._is_next = False
+
+    def run(self, address: str, work: Work) -> bool:
+        """Run work now, or in a later iteration of the loop, and return whether now.
+
+        Work of the same address is run in order.
+        """
+        if self._lines or self._spent > SLICE_SECONDS:
+            self._lines.setdefault(address, deque()).append(work)
+            self._continue_soon()
+            return False
+        self._run(work)
+        return True
+
+    def _run(self, work: Work) -> None:
+        began = perf_counter()
+        try:
+            work()
+        finally:
+            self._spent += perf_counter() - began
+            # The next iteration starts a new slice.
+            if self._lines or self._spent > SLICE_SECONDS / 2:
+                self._continue_soon()
+
+    def _continue_soon(self) -> None:
+        if not self._is_next:
+            self._is_next = True
+            self._loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        self._is_next, self._spent = False, 0.0
+        while self._lines and self._spent <= SLICE_SECONDS:
+            address = next(iter(self._lines))
+            line = self._lines.pop(address)
+            work = line.popleft()
+            if line:
+                self._lines[address] = line
+            self._run(work)
+
+
+_turns = PerLoop(Turns)
+
+
+def turns() -> Turns:
+    """Return the turns of the running event loop."""
+    return _turns.get()
+
+
+class Connection(Protocol):
+    """A connection of a server."""
+
+    address: str
+
+
+C = TypeVar("C", bound=Connection)
+
+
+class Crowd(Generic[C]):
+    """The connections of a server, and who is closed when there are too many."""
+
+    __slots__ = ("_all", "_counts", "_waiting")
+
+    def __init__(self) -> None:
+        """Create it without connections."""
+        self._all: set[C] = set()
+        self._counts: Counter[str] = Counter()
+        self._waiting: dict[C, None] = {}
+
+    def __len__(self) -> int:
+        """Return the number of connections."""
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[C]:
+        """Return an iterator over the connections."""
+        return iter(tuple(self._all))
+
+    def add(self, connection: C) -> None:
+        """Add a connection, which waits for its client."""
+        self._all.add(connection)
+        self._counts[connection.address] += 1
+        self._waiting[connection] = None
+
+    def discard(self, connection: C) -> None:
+        """Remove a connection, unless it has left already."""
+        self.answer(connection)
+        if connection not in self._all:
+            return
+        self._all.remove(connection)
+        self._counts[connection.address] -= 1
+        if not self._counts[connection.address]:
+            del self._counts[connection.address]
+
+    def wait(self, connection: C) -> None:
+        """Note that a connection waits for its client, if it did not before."""
+        if connection in self._all:
+            self._waiting.setdefault(connection)
+
+    def answer(self, connection: C) -> None:
+        """Note that a client waits for the server."""
+        self._waiting.pop(connection, None)
+
+    def expendable(self) -> C | None:
+        """Return the connection to close for a new one.
+
+        It is the one that waits longest of the address with the most connections:
+        otherwise whoever opens many would have those of everybody else closed.
+        """
+        address = max(self._counts, key=self._counts.__getitem__, default="")
+        of_address = (c for c in self._waiting if c.address == address)
+        return next(of_address, None) or next(iter(self._waiting), None)
