@@ -20,7 +20,7 @@ from sync_streams.connections.departure import departure
 from sync_streams.connections.termination import termination
 from sync_streams.daphne import BoundedServer
 
-BACKLOG = 1024  # sockets that may wait for accept, as in a mass reconnect
+BACKLOG = 4096  # sockets that may wait for accept: a mass reconnect, or an attack
 REQUEST_TIMEOUT_SECONDS = 30
 ROOM_FOR_ANSWERS = 4
 HANDSHAKE_TIMEOUT_SECONDS = 5

@@ -102,7 +102,8 @@ class Settings:
 
     max_http_connections: int = 1024
     """HTTP connections of one process, served by ``sync_streams.uvicorn``. Above it,
-    the one that has gone longest without a complete request is closed."""
+    the address with most of them loses the one that has gone longest without a complete
+    request."""
 
     max_requests: int = 32
     """Requests that Django handles at the same time in one process."""

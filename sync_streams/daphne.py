@@ -15,6 +15,7 @@ from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
+from twisted.internet.tcp import Port
 from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
 
@@ -30,6 +31,9 @@ from .connections.inbound import (
     InboundBudget,
 )
 from .processes import descriptors
+
+ACCEPTS = 16
+"""Connections accepted at a time; more wait in the kernel."""
 
 
 class BoundedChannel(HTTPChannel):
@@ -324,6 +328,22 @@ class BoundedWebSocket(WebSocketProtocol):
         self.frame_data = self.message_data = self.control_frame_data = None
 
 
+class CalmPort(Port):
+    """Accepts few connections in an iteration of the reactor: it has more to do.
+
+    Twisted's own accepts 100, and more with each iteration in which that many came.
+    """
+
+    @property
+    def numberAccepts(self) -> int:
+        """Connections to accept at a time."""
+        return ACCEPTS
+
+    @numberAccepts.setter
+    def numberAccepts(self, _value: int) -> None:
+        return
+
+
 class BoundedServer(Server):
     """Daphne's server, with the connections above."""
 
@@ -347,6 +367,13 @@ class BoundedServer(Server):
     def ws_factory(self, factory: Any) -> None:
         factory.protocol = BoundedWebSocket
         self._ws_factory = factory
+
+    def listen_success(self, port: Any) -> None:
+        """Make a port that was opened accept few connections at a time."""
+        super().listen_success(port)
+        if type(port) is Port:
+            # The reactor creates it, and asks for no class.
+            port.__class__ = CalmPort
 
     def protocol_connected(self, protocol: Any) -> None:
         """Bound the body that a request keeps."""

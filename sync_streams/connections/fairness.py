@@ -80,7 +80,9 @@ def turns() -> Turns:
 class Connection(Protocol):
     """A connection of a server."""
 
-    address: str
+    @property
+    def address(self) -> str:
+        """The client's IP address, or empty."""
 
 
 C = TypeVar("C", bound=Connection)

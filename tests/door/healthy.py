@@ -120,11 +120,14 @@ class Healthy:
             await self._socket.send(frame)
             return
         url = f"{self._origin}/v1/Services/default/Streams/{name}/Messages"
-        async with self._http.post(url, data={"Data": json.dumps(data)}) as answer:
-            if answer.status == 201:
-                self.figures.accepted[number] = began
-            else:
-                self.figures.refused.append(await answer.text())
+        try:
+            async with self._http.post(url, data={"Data": json.dumps(data)}) as answer:
+                if answer.status == 201:
+                    self.figures.accepted[number] = began
+                else:
+                    self.figures.refused.append(await answer.text())
+        except aiohttp.ClientError as error:
+            self.figures.refused.append(repr(error))
 
     async def _listen(self, socket: ClientConnection) -> None:
         async for text in socket:
