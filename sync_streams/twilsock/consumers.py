@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from sync_streams.conf import get_settings
 from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.consumer import State
 from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.connections.subscriber import (
     SubscriberConsumer,
@@ -75,26 +76,31 @@ class TwilsockConsumer(SubscriberConsumer):
         return True
 
     def take_request(self, data: bytes, is_text: bool) -> bool:
-        """Publish in the same time slice in which the frame arrives."""
-        is_publish = not is_text and b"/Messages" in data
-        if not is_publish or self.service is None or not self.has_frames_left():
+        """Answer in the same time slice in which the frame arrives."""
+        if is_text or self.state is State.CLOSING or not self.has_frames_left():
             return False
         try:
             frame = frames.decode(_within_limit(data))
-            request = requests.read_request(frame)
-        except (FrameError, SyncError):
+        except FrameError:
             return False
-        if frame.method != "message":
-            return False
-        return self._publish_now(frame, Call(request, self, self.service))
+        answer = AT_ONCE.get(frame.method)
+        return answer is not None and self._answer_now(answer, frame)
 
     async def init(self, frame: frames.Frame) -> None:
         """Authenticate the connection with an access token."""
         if self.identity is not None:
             raise InvalidParameter("Already initialised")
         await self.authenticate(frame.header.get("token"))
-        self.call_client(sessions.client_of(frame))
-        self._send_data(sessions.welcome(frame))
+        self._welcome(frame)
+
+    def init_now(self, frame: frames.Frame) -> bool:
+        """Authenticate the connection, if nothing has to be waited for."""
+        if self.identity is not None:
+            return False
+        identity = self.authenticate_now(frame.header.get("token"))
+        if identity is not None:
+            self._welcome(frame)
+        return identity is not None
 
     async def update(self, frame: frames.Frame) -> None:
         """Renew the access token in place."""
@@ -108,6 +114,16 @@ class TwilsockConsumer(SubscriberConsumer):
         call = Call(requests.read_request(frame), self, self.service)
         answer = await tunnel.answer(call)
         self._send_data(requests.write_reply(frame, answer))
+
+    def message_now(self, frame: frames.Frame) -> bool:
+        """Handle a tunnelled request, if nothing has to be waited for."""
+        if self.service is None:
+            return False
+        call = Call(requests.read_request(frame), self, self.service)
+        answer = tunnel.answer_now(call)
+        if answer is not None:
+            self._send_data(requests.write_reply(frame, answer))
+        return answer is not None
 
     async def acknowledge(self, frame: frames.Frame) -> None:
         """Take an acknowledgement that is unexpected or not in the usual form."""
@@ -147,18 +163,24 @@ class TwilsockConsumer(SubscriberConsumer):
         except Exception as exception:
             self._refuse(frame, to_error(exception))
 
-    def _publish_now(self, frame: frames.Frame, call: Call) -> bool:
+    def _answer_now(
+        self,
+        answer: "Callable[[TwilsockConsumer, frames.Frame], bool]",
+        frame: frames.Frame,
+    ) -> bool:
+        self.mark_alive()
         try:
-            answer = tunnel.answer_now(call)
+            is_answered = answer(self, frame)
         except Exception as exception:
             self._refuse(frame, to_error(exception))
-        else:
-            if answer is None:
-                return False
-            self._send_data(requests.write_reply(frame, answer))
-        self.mark_alive()
-        self.count_frame()
-        return True
+            is_answered = True
+        if is_answered:
+            self.count_frame()
+        return is_answered
+
+    def _welcome(self, frame: frames.Frame) -> None:
+        self.call_client(sessions.client_of(frame))
+        self._send_data(sessions.welcome(frame))
 
     def _refuse(self, frame: frames.Frame, error: SyncError) -> None:
         if frame.method == "message" and self.identity is not None:
@@ -185,6 +207,12 @@ HANDLERS: dict[str, Handler] = {
     "put_notification_ctx": TwilsockConsumer.accept,
     "delete_notification_ctx": TwilsockConsumer.accept,
 }
+
+AT_ONCE: dict[str, Callable[[TwilsockConsumer, frames.Frame], bool]] = {
+    "init": TwilsockConsumer.init_now,
+    "message": TwilsockConsumer.message_now,
+}
+"""Frames that need no waiting as a rule; each returns whether it was answered."""
 
 
 def _handler(frame: frames.Frame) -> Handler:

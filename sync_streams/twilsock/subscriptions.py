@@ -7,6 +7,7 @@ the outcome of each, so requests are idempotent. See ``docs/wire-twilsock.md``.
 from dataclasses import dataclass
 
 from sync_streams import operations
+from sync_streams.cache.lookups import cached_stream
 from sync_streams.errors import (
     AccessForbidden,
     InvalidParameter,
@@ -62,15 +63,51 @@ async def change_subscriptions(call: Call) -> TunnelReply:
             repeats the request.
     """
     batch = read_batch(call.request.fields)
-    outbox = call.connection.outbox
-    if not outbox.streams:
-        # Existing subscriptions keep the encoder under which delivery knows them.
-        outbox.encoder = ENCODERS[batch.version]
+    _choose_encoder(batch, call)
     if batch.action == "establish":
         await _establish(batch, call)
     else:
         _cancel(batch, call)
     return _ACCEPTED
+
+
+def establish_now(call: Call) -> TunnelReply | None:
+    """Establish subscriptions to Streams that this process already receives.
+
+    Returns:
+        The reply, or ``None`` if one of them needs waiting or cannot be established:
+        then call :func:`change_subscriptions`, which repeats those that were.
+
+    Raises:
+        InvalidParameter: 20001, the request is malformed.
+    """
+    batch = read_batch(call.request.fields)
+    if batch.action != "establish":
+        return None
+    _choose_encoder(batch, call)
+    if not all(_is_subscribed_now(item, call) for item in batch.objects):
+        return None
+    _notify(
+        batch, call, subscription_established=list(map(_established, batch.objects))
+    )
+    return _ACCEPTED
+
+
+def _choose_encoder(batch: Batch, call: Call) -> None:
+    outbox = call.connection.outbox
+    if not outbox.streams:
+        # Existing subscriptions keep the encoder under which delivery knows them.
+        outbox.encoder = ENCODERS[batch.version]
+
+
+def _is_subscribed_now(item: JSONObject, call: Call) -> bool:
+    sid, kind = item["object_sid"], item["object_type"]
+    is_stream = kind == "stream" and is_sid(sid, "TO")
+    stream = cached_stream(call.service.sid, sid) if is_stream else None
+    try:
+        return stream is not None and call.connection.subscribe_now(stream)
+    except TooManySubscriptions:
+        return False
 
 
 def read_batch(fields: JSONObject) -> Batch:
@@ -118,15 +155,17 @@ async def _establish(batch: Batch, call: Call) -> None:
                 break
             failed.append({**item, "error": _describe(error)})
         else:
-            established.append(
-                {**item, "replay_status": "completed", "last_event_id": -1}
-            )
+            established.append(_established(item))
     # Delivery has already started for each of them, so nothing published after this
     # notification can be missed.
     _notify(batch, call, subscription_established=established)
     _notify(batch, call, subscription_failed=failed)
     if unknown > MAX_BATCH_SIZE:
         raise InvalidParameter("Too many unknown Streams in one request")
+
+
+def _established(item: JSONObject) -> JSONObject:
+    return {**item, "replay_status": "completed", "last_event_id": -1}
 
 
 async def _subscribe(item: JSONObject, call: Call) -> None:

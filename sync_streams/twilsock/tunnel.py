@@ -27,7 +27,7 @@ from sync_streams.values.utc import to_iso
 
 from .frames import to_json
 from .requests import Call, TunnelReply
-from .subscriptions import change_subscriptions
+from .subscriptions import change_subscriptions, establish_now
 
 Handler = Callable[..., Awaitable[TunnelReply]]
 
@@ -48,7 +48,7 @@ async def answer(call: Call) -> TunnelReply:
 
 
 def answer_now(call: Call) -> TunnelReply | None:
-    """Handle a request to publish, if that needs no waiting.
+    """Handle a request to publish or subscribe, if that needs no waiting.
 
     Returns:
         The reply, or ``None`` if nothing was done: then call :func:`answer`.
@@ -57,7 +57,11 @@ def answer_now(call: Call) -> TunnelReply | None:
         match = resolve(call.request.path, urlconf=__name__)
     except Resolver404:
         return None
-    if match.url_name != "messages" or call.request.method != "POST":
+    if call.request.method != "POST":
+        return None
+    if match.url_name == "subscriptions":
+        return establish_now(call)
+    if match.url_name != "messages":
         return None
     data = call.request.fields.get("data")
     actor, ref = call.connection.actor, match.kwargs["ref"]
@@ -194,6 +198,6 @@ urlpatterns = [
         _methods(GET=fetch_stream, POST=update_stream, DELETE=remove_stream),
     ),
     path(f"{_STREAM}/Messages", _methods(POST=publish), name="messages"),
-    path("v4/Subscriptions", _methods(POST=change_subscriptions)),
+    path("v4/Subscriptions", _methods(POST=change_subscriptions), name="subscriptions"),
     re_path("^v3/(?:Documents|Lists|Maps|Insights)", cast("Any", refuse_object)),
 ]

@@ -267,3 +267,37 @@ async def test_an_sdk_publishes_where_its_frame_arrives(
     assert b"54008" in refused
     assert b"54300" in missing
     assert len(recorder.frames) == 1
+
+
+async def test_sdks_connect_and_subscribe_where_their_frames_arrive(
+    port: int, recorder: Recorder, news: Stream
+) -> None:
+    url = f"ws://127.0.0.1:{port}/v3/wsconnect"
+    token = issue_token("alice", "default")
+    objects = [{"object_sid": news.sid, "object_type": "stream"}]
+    batch = {"event_protocol_version": 4, "action": "establish", "correlation_id": 7}
+    payload = json.dumps({**batch, "requests": objects}).encode()
+    request = {"host": "x", "method": "POST", "path": "/v4/Subscriptions"}
+    establish = twilsock("message", "TM2", payload, http_request=request)
+    async with (
+        json_socket(port) as first,
+        json_socket(port),
+        connect(url, compression=None) as sdk,
+    ):
+        await ask(first, type="subscribe", stream="news")
+        await ask(first, type="publish", stream="news", data={})
+        await receive(first)
+        recorder.frames.clear()
+
+        await sdk.send(twilsock("init", "TM1", token=token))
+        welcome = bytes(await sdk.recv(decode=False))
+        await sdk.send(establish)
+        answers = [bytes(await sdk.recv(decode=False)) for _ in range(2)]
+        assert recorder.frames == []
+        await ask(first, type="publish", stream="news", data={"n": 1})
+        message = bytes(await sdk.recv(decode=False))
+
+    assert b'"init_registrations"' in welcome
+    assert b'"subscription_established"' in b"".join(answers)
+    assert b'"correlation_id":7' in b"".join(answers)
+    assert b'"message_data":{"n":1}' in message
