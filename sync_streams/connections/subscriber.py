@@ -16,7 +16,6 @@ from sync_streams import operations
 from sync_streams.cache.lookups import cached_service
 from sync_streams.conf import get_settings
 from sync_streams.delivery.hub import get_hub
-from sync_streams.delivery.meters import meters
 from sync_streams.errors import (
     InternalError,
     ServiceUnavailable,
@@ -30,7 +29,12 @@ from sync_streams.operations.failures import read_token_from
 from sync_streams.tokens import Identity, read_token
 from sync_streams.values.accounts import hide
 
-from .census import Key, census
+from .bookkeeping import (
+    MAX_CLIENT_LENGTH,
+    note_closed,
+    note_opened,
+    note_recipient,
+)
 from .close_codes import CloseCode
 from .consumer import SocketConsumer, State
 from .keys import keys
@@ -48,9 +52,6 @@ has expired."""
 
 BUSY_STATUSES = frozenset({429, 503})
 """Statuses of errors after which the same token may be accepted later."""
-
-MAX_CLIENT_LENGTH = 80
-"""Characters kept of a client's name for itself."""
 
 
 class SubscriberConsumer(SocketConsumer):
@@ -70,18 +71,12 @@ class SubscriberConsumer(SocketConsumer):
         self.service: Service | None = None
         self.since, self.client = time.time(), ""
         self._refusals = 0
-        self._counted: list[Key] = []
-        connections.add(self)
-        meters.count("connections_opened", self.transport)
+        self._counted: list[tuple[str, ...]] = []
+        note_opened(self)
 
     def end(self) -> None:
         """Also end the subscriptions, and announce that the identity disconnected."""
-        connections.discard(self)
-        code = "client" if self.closed_with is None else str(int(self.closed_with))
-        meters.count("connections_closed", self.transport, code)
-        keys().drop(self)
-        census.leave(self._counted)
-        self.hub.subscriptions.forget(self.outbox)
+        note_closed(self, self.hub.subscriptions, self._counted, self.closed_with)
         super().end()
         self._announce("disconnected")
 
@@ -168,7 +163,7 @@ class SubscriberConsumer(SocketConsumer):
             raise
 
     def _enter(self, identity: Identity, service: Service) -> None:
-        self._counted = census.enter(identity.name, service, self.address)
+        self._counted = note_recipient(self, service, identity.name, identity)
         self.identity, self.service = identity, service
         if self.state is State.CONNECTING:
             self.state = State.OPEN
@@ -177,7 +172,6 @@ class SubscriberConsumer(SocketConsumer):
         self.timers.cancel("connect")
         self.timers.cancel("refused")
         self._watch_token(identity)
-        keys().hold(self, identity)
         self._keep_alive()
         self._announce("connected")
 

@@ -8,16 +8,19 @@ from secrets import token_hex
 from typing import Any
 
 from sync_streams.conf import get_settings
-from sync_streams.connections.census import Key, census
+from sync_streams.connections.bookkeeping import (
+    MAX_CLIENT_LENGTH,
+    note_closed,
+    note_opened,
+    note_recipient,
+)
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.departure import departure
 from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
-from sync_streams.connections.keys import keys
 from sync_streams.connections.registry import connections, jitter
 from sync_streams.connections.subscribing import subscribe
 from sync_streams.connections.timers import Timers
 from sync_streams.delivery.hub import get_hub
-from sync_streams.delivery.meters import meters
 from sync_streams.delivery.outbox.frames import Writer
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.delivery.tasks import Tasks
@@ -34,8 +37,6 @@ RECONNECT_SECONDS = 2
 AWAY_SECONDS = 86_400
 """``retry`` for a client that must not come back: EventSource cannot be told to stay
 away, and would return in seconds to what an operator has disconnected."""
-
-MAX_CLIENT_LENGTH = 80
 
 _PROCESS = token_hex(8)
 _numbers = count()
@@ -76,7 +77,7 @@ class EventStream:
         self._path: HttpPath | None = extensions.get(HTTP_EXTENSION)
         self._is_open = False
         self._closed_with: CloseCode | None = None
-        self._counted: list[Key] = []
+        self._counted: list[tuple[str, ...]] = []
         self._sent_at_last_look = 0
         self._handoff = _Handoff()
         self._timers, self._tasks = Timers(), Tasks()
@@ -122,15 +123,13 @@ class EventStream:
         connections.accept_newcomer()
         hub = get_hub()
         await hub.start()
-        connections.add(self)
+        note_opened(self)
         self._is_open = True
-        meters.count("connections_opened", self.transport)
         # A client may leave before anything reads the body, whose end nobody sees then.
         seconds = get_settings().connect_timeout_seconds
         self._timers.set("begin", seconds, self.end)
-        self._counted = census.enter(self.identity_name, self.service, self.address)
-        if self.identity is not None:
-            keys().hold(self, self.identity)
+        name, identity = self.identity_name, self.identity
+        self._counted = note_recipient(self, self.service, name, identity)
         self._announce("connected")
         for stream in streams:
             await subscribe(hub.subscriptions, self.outbox, stream, self.actor)
@@ -159,12 +158,8 @@ class EventStream:
         if not self._is_open:
             return
         self._is_open = False
-        connections.discard(self)
-        code = "client" if self._closed_with is None else str(int(self._closed_with))
-        meters.count("connections_closed", self.transport, code)
-        keys().drop(self)
-        census.leave(self._counted)
-        get_hub().subscriptions.forget(self.outbox)
+        subscriptions = get_hub().subscriptions
+        note_closed(self, subscriptions, self._counted, self._closed_with)
         self._timers.clear()
         self.outbox.discard()
         self._announce("disconnected")
