@@ -207,6 +207,7 @@ class ResourceAdmin(AnyAdmin):
     def get_change_context(self, request: HttpRequest, resource: Any) -> dict[str, Any]:
         """Return what the change form shows beside the form."""
         return {
+            "subtitle": visible(str(resource)),
             "pages": self.page_urls(request, resource),
             "snippets": snippets(request, resource),
             "connections_url": self.connections_url(request, resource),

@@ -172,7 +172,7 @@ class ServiceAdmin(ResourceAdmin):
             Service._meta.verbose_name_plural: len(services),
             Stream._meta.verbose_name_plural: count,
         }
-        return [str(service) for service in services], counts, lacking, []
+        return [label(service) for service in services], counts, lacking, []
 
     @admin.display(description=_("name"), ordering="unique_name")
     def name(self, service: Service) -> str:

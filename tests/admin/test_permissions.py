@@ -1,4 +1,4 @@
-"""What it takes to open each page of the admin and to press each of its buttons.
+"""What each page of the admin takes: permissions, and queries.
 
 A page that is not in the table makes the first test fail.
 """
@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from django.contrib import admin as django_admin
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
 from sync_streams.models import Service, Stream
 from tests.admin.conftest import StaffClient
+from tests.settings import ACCOUNT_SID
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -148,3 +150,23 @@ def test_service_is_deleted_by_those_only_who_may_delete_its_streams(
 
     assert answer.status_code == 403
     assert Service.objects.filter(sid=stream.service_id).exists()
+
+
+@pytest.mark.parametrize(("model", "door"), DOORS)
+def test_page_asks_the_database_less_than_ten_times_however_much_it_holds(
+    admin: Client,
+    sids: dict[type, str],
+    model: type[Service | Stream],
+    door: Door,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    services = Service.objects.bulk_create(
+        Service(account_sid=ACCOUNT_SID) for _ in range(20)
+    )
+    Stream.objects.bulk_create(
+        Stream(service=services[number % 20], unique_name=f"s-{number}")
+        for number in range(100)
+    )
+
+    with django_assert_max_num_queries(9):
+        knock(admin, model, door, sids[model])

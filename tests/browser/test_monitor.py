@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
+from sync_streams.operations.data import MAX_DEPTH
 from tests.browser.test_admin import (
     ADMIN,
     HOSTILE,
@@ -164,6 +165,32 @@ async def test_export_holds_what_is_on_screen_a_line_each(
     assert row["data"] == hostile
     assert row["stream_sid"] == sid
     assert row["sid"].startswith("TZ")
+
+
+async def test_deeply_nested_message_is_opened_pinned_filtered_and_exported(
+    admin: Page, embedded: DemoSite
+) -> None:
+    nested: Any = [1] * 1900  # close to 4 KiB, indented to a hundred times that
+    for _ in range(MAX_DEPTH - 2):
+        nested = [nested]
+    hostile = {"__proto__": {"polluted": 1}, "constructor": nested}
+    sid = await new_stream(embedded)
+    await open_monitor(admin, embedded, f"stream/{sid}")
+    await is_subscribed(admin)
+    await publish(embedded, sid, hostile)
+    await admin.locator("[data-part=rows] summary").first.click()
+    await expect(admin.locator("[data-part=rows] pre")).to_contain_text("polluted")
+    await admin.get_by_role("button", name="Pin").click()
+    await admin.fill("[data-part=filter]", "$.__proto__.polluted = 1")
+    async with admin.expect_download() as downloading:
+        await admin.click("[data-part=export]")
+    path = await (await downloading.value).path()
+
+    (line,) = path.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["data"] == hostile
+    assert await admin.evaluate("({}).polluted === undefined")
+    width = await admin.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert width <= 0
 
 
 async def test_interrupted_connection_leaves_a_gap_on_screen(

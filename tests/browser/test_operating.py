@@ -1,5 +1,6 @@
 """Overview, connections and lists in a real browser, by keyboard and on a phone."""
 
+import asyncio
 import re
 
 import pytest
@@ -7,7 +8,7 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.test_admin import ADMIN, admin, log_in, new_stream, publish
 from tests.programs import DemoSite
-from tests.service.client import Socket
+from tests.service.client import Socket, rest
 
 __all__ = ["admin"]
 
@@ -96,6 +97,36 @@ async def test_nothing_is_cut_off_at_any_width(
             )
             assert max(wide) <= 1, (path, wide)
     await context.close()
+
+
+async def test_hostile_names_and_identities_are_text_on_every_page(
+    admin: Page, embedded: DemoSite
+) -> None:
+    markup = "<img src=x onerror=\"document.title='owned'\">"
+    named = {"FriendlyName": f"{markup}\u202e{'W' * 200}"}
+    service = (await asyncio.to_thread(rest, embedded, "", **named))["sid"]
+    stream = f"{markup}\u0644{'W' * 278}"[:320]
+    path = f"/{service}/Streams"
+    sid = (await asyncio.to_thread(rest, embedded, path, UniqueName=stream))["sid"]
+    identity = f"{markup}\u202e\u200b{'W' * 200}"
+    names = ("change", "monitor", "disconnect")
+    pages = ["overview/", "connections/", "processes/"]
+    pages += [f"{service}/{name}/" for name in names]
+    await admin.set_viewport_size({"width": 390, "height": 800})
+    async with Socket(embedded, identity, service) as socket:
+        await socket.ask("subscribe", stream=sid)
+        await socket.ask("publish", stream=sid, data={})
+        for page in pages:
+            await admin.goto(f"{embedded.base_url}{ADMIN}/service/{page}")
+            if page == "overview/":
+                busy = admin.locator("[data-part=busy_streams] li", has_text="onerror")
+                await expect(busy).to_be_visible()
+            text = await admin.inner_text("#content")
+            wide = await admin.evaluate("document.body.scrollWidth - innerWidth")
+            assert not (await admin.title()).startswith("owned")
+            assert await admin.locator("#content img[src=x]").count() == 0
+            assert not set("\u202e\u200b") & set(text), page
+            assert wide <= 0, page
 
 
 async def test_list_on_a_phone_says_what_each_cell_is(
