@@ -18,6 +18,26 @@ from tests.service.client import Socket, rest, token_for
 
 GUIDE = "docs/browser-client.md"
 
+TWO_VERSIONS = """
+<title>start</title><ul></ul>
+<script type="module">
+  import { SyncStreams } from "/static/sync_streams/sync-streams.js";
+  import { SyncStreams as Other } from "/static/sync_streams/sync-streams.min.js";
+
+  const { token } = await (await fetch("/token", { method: "POST" })).json();
+  const show = ({ detail }) => {
+    const item = document.createElement("li");
+    item.textContent = detail.data.id;
+    document.querySelector("ul").append(item);
+  };
+  for (const each of [SyncStreams, Other]) {
+    const client = new each({ token });
+    const stream = client.subscribe("versions", { mode: "open_or_create" });
+    stream.addEventListener("message", show);
+  }
+</script>
+"""
+
 in_chromium = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
@@ -60,6 +80,18 @@ class TestInChromium:
         place = f"{embedded.websocket_url}/nowhere"
         assert text.startswith(f"sync-streams: Cannot connect to {place}: ")
         assert "wrong path" in text
+
+    async def test_two_versions_in_one_page_do_not_disturb_each_other(
+        self, stage: Stage, embedded: DemoSite, complaints: list[str]
+    ) -> None:
+        await stage.open(embedded, TWO_VERSIONS, STATIC)
+        await stage.sees(lambda: stage.received.count("subscribed") == 2)
+
+        rest(embedded, "/default/Streams/versions/Messages", Data='{"id": 1}')
+
+        await expect(stage.page.locator("li")).to_have_text(["1", "1"])
+        assert len(stage.sockets) == 2
+        assert complaints == []
 
     async def test_the_worker_connects(self, stage: Stage, embedded: DemoSite) -> None:
         script = code_block(GUIDE, "js", "// worker.js")

@@ -3,14 +3,18 @@
 import asyncio
 import json
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from twilio.jwt.access_token import AccessToken
+from twilio.jwt.access_token.grants import SyncGrant
 
 from sync_streams.errors import TokenExpired
 from tests.conftest import StartSite
+from tests.documents import ROOT
 from tests.js.tools import (
     FOLDER,
     PATIENCE_SECONDS,
@@ -22,6 +26,7 @@ from tests.js.tools import (
 )
 from tests.programs import DemoSite, free_port
 from tests.service.client import rest, token_for
+from tests.sse.test_proxies import nginx
 
 SOCKET = "/v1/websocket"
 ORDERS = "/default/Streams/orders"
@@ -163,6 +168,22 @@ async def test_two_expired_tokens_close_the_client_with_the_servers_reason(
     assert client.count("token") == 2
 
 
+async def test_a_token_from_a_clock_that_is_ahead_is_refused_with_that_reason(
+    start: StartClient, embedded: DemoSite
+) -> None:
+    account = embedded.account_sid, embedded.api_key_sid, embedded.api_key_secret
+    early = AccessToken(*account, identity="alice", nbf=int(time.time()) + 600)
+    early.add_grant(SyncGrant(service_sid="default"))
+    client = await start(f"{embedded.base_url}{SOCKET}", lambda: str(early.to_jwt()))
+
+    assert (await client.hears("closed"))["reason"] == "token invalid"
+
+    told = await client.hears("error")
+    assert (told["message"], told["code"]) == ("Access Token not yet valid", 20105)
+    guide = (ROOT / "docs/browser-client.md").read_text()
+    assert f"| `{told['message']}` |" in guide
+
+
 async def test_a_token_that_ends_while_connected_is_renewed(
     start: StartClient, embedded: DemoSite
 ) -> None:
@@ -217,6 +238,22 @@ async def test_a_wrong_path_is_reported_once(
     for _ in range(3):
         await client.hears("reconnecting")
 
+    assert client.count("error") == 1
+
+
+async def test_a_proxy_without_upgrade_is_reported_once(
+    start: StartClient, embedded: DemoSite, tmp_path: Path
+) -> None:
+    upstream = int(embedded.base_url.rpartition(":")[2])
+    conf = {"listen": "", "location": "proxy_http_version 1.1;"}
+    async with nginx(tmp_path, upstream, **conf) as port:
+        address = f"ws://127.0.0.1:{port}{SOCKET}"
+        client = await start(address, lambda: "")
+        told = (await client.hears("error"))["message"]
+        await client.hears("reconnecting")
+        await client.hears("reconnecting")
+
+    assert told.startswith(f"Cannot connect to {address}: ")
     assert client.count("error") == 1
 
 
