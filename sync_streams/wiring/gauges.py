@@ -27,7 +27,8 @@ def _of_hub(read: Callable[[Hub], float]) -> Callable[[], float]:
 
 
 def _by_transport() -> dict[Labels, float]:
-    return dict(Counter((connection.transport,) for connection in connections))
+    counts = Counter([connection.transport for connection in connections])
+    return {(transport,): count for transport, count in counts.items()}
 
 
 GAUGES: dict[str, Callable[[], float]] = {
