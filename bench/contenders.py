@@ -16,8 +16,9 @@ PRODUCT = "project.asgi:application"
 PROTOCOLS = (
     *("--http", "sync_streams.uvicorn:BoundedHttpProtocol"),
     *("--ws", "sync_streams.uvicorn:FramePathProtocol"),
+    *("--lifespan", "on"),
 )
-"""uvicorn options for the product's own protocol classes."""
+"""uvicorn options for the product's own protocol classes, those of ``make serve``."""
 
 EVENTSTREAM = "bench.baselines.eventstream:application"
 

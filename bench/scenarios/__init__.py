@@ -15,6 +15,7 @@ from . import (
     redis,
     sse,
     stalled,
+    start,
     workers,
 )
 
@@ -28,6 +29,7 @@ SCENARIOS: dict[str, Scenario] = {
     "idle": idle.run,
     "sse": sse.run,
     "stalled": stalled.run,
+    "start": start.run,
     "workers": workers.run,
     "redis": redis.run,
     "layers": layers.run,
