@@ -51,6 +51,17 @@ def on_commit(function: Callable[[], object]) -> None:
     transaction.on_commit(function, using=written_alias())
 
 
+def release() -> None:
+    """Return this thread's pooled connections, which others may be waiting for.
+
+    For a view of our own that is about to wait for Redis. Connections in a transaction
+    are kept, as are those without a pool, which would have to be opened again.
+    """
+    for connection in connections.all(initialized_only=True):
+        if getattr(connection, "pool", None) and not connection.in_atomic_block:
+            connection.close()
+
+
 def without_transaction(view: View) -> View:
     """Exempt a view from ``ATOMIC_REQUESTS`` of every database.
 

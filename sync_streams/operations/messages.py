@@ -3,6 +3,7 @@
 See https://www.twilio.com/docs/sync/api/stream-message-resource.
 """
 
+from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
 
@@ -28,7 +29,12 @@ from .streams import find_stream
 
 
 def publish(
-    service: Service, stream_ref: str, data: object, *, actor: Actor = SYSTEM_ACTOR
+    service: Service,
+    stream_ref: str,
+    data: object,
+    *,
+    actor: Actor = SYSTEM_ACTOR,
+    before_broadcast: Callable[[], object] | None = None,
 ) -> Message:
     """Publish *data* to a Stream's current subscribers, at most once to each.
 
@@ -37,6 +43,8 @@ def publish(
         stream_ref: SID (``TO…``) or unique name of the Stream.
         data: a JSON object of at most 4,096 bytes as compact UTF-8 JSON.
         actor: who publishes.
+        before_broadcast: called when the database is no longer needed, and Redis is
+            about to be waited for.
 
     Returns:
         The Message with its new SID (``TZ…``). It is not stored.
@@ -58,6 +66,8 @@ def publish(
         stream = find_stream(service, stream_ref)
         authorize(actor, "publish", stream)
         message = Message.new(stream.sid, data)
+        if before_broadcast is not None:
+            before_broadcast()
         announce_message(stream, message, actor)
         count_published(stream.sid, stream.service_id)
     return message

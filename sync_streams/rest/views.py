@@ -13,6 +13,7 @@ from sync_streams.delivery.tracing import continuing
 from sync_streams.errors import NotFound
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import REST_ACTOR
+from sync_streams.operations.databases import release
 
 from .links import root_url, services_url, streams_url
 from .messages import read_message_data
@@ -104,7 +105,9 @@ class MessageViewSet(SyncViewSet):
         service = operations.find_service(self.account_sid, service_ref)
         data = read_message_data(self.parameters)
         with continuing(request.headers):
-            message = operations.publish(service, stream_ref, data, actor=REST_ACTOR)
+            message = operations.publish(
+            service, stream_ref, data, actor=REST_ACTOR, before_broadcast=release
+        )
         return Response(message, status=201)
 
 

@@ -4,7 +4,7 @@ import json
 import os
 
 from project.settings import *  # noqa: F403 - whatever the site has
-from project.settings import CHANNEL_LAYERS, REDIS_URL, SYNC_STREAMS
+from project.settings import CHANNEL_LAYERS, DATABASES, REDIS_URL, SYNC_STREAMS
 from sync_streams.redis import urls
 
 SYNC_STREAMS |= json.loads(os.environ.get("FAULT_SETTINGS", "{}"))
@@ -24,3 +24,5 @@ LAYERS = {
 }
 if layer := os.environ.get("FAULT_LAYER"):
     CHANNEL_LAYERS["default"] = LAYERS.get(layer, CHANNEL_LAYERS["default"])
+if size := os.environ.get("FAULT_POOL"):
+    DATABASES["default"]["OPTIONS"]["pool"] |= {"min_size": 1, "max_size": int(size)}
