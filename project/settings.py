@@ -147,6 +147,9 @@ _SQLITE: dj_database_url.DBConfig = {
 POOL_SECONDS = 2
 """How long a request waits for a PostgreSQL connection before it fails."""
 
+PG_OPTIONS = "-c lock_timeout=2s -c statement_timeout=10s"
+"""What bounds each query of PostgreSQL; a migration may need more."""
+
 POOL_CONNECTIONS = 8
 """PostgreSQL connections of one process; its event loop has 6 threads on 2 cores."""
 
@@ -167,6 +170,7 @@ def _database(url: str) -> dj_database_url.DBConfig:
             },
             "connect_timeout": POOL_SECONDS,
             "tcp_user_timeout": 1000 * urls.SILENCE_SECONDS,
+            "options": os.environ.get("PGOPTIONS", PG_OPTIONS),
         }
         # Replaces connections that PostgreSQL has closed before they are used.
         database["CONN_HEALTH_CHECKS"] = True

@@ -27,7 +27,7 @@ from .delivery.cluster.broadcast import acheck_rate
 from .delivery.cluster.event_loop import run_on_loop
 from .delivery.hub import get_hub
 from .errors import SyncError
-from .operations.databases import run, without_transaction, written_alias
+from .operations.databases import run, without_transaction, writes, written_alias
 from .processes import descriptors
 from .processes.background import has_greenlets
 
@@ -79,7 +79,8 @@ async def ready(request: HttpRequest) -> HttpResponse:
     The channel layer is healthy while the hub's probes return. The publish rate is
     checked as well, because a Redis that takes no writes still passes probes on. A
     process that rejects new connections, because it is behind or short of file
-    descriptors, is not ready either.
+    descriptors, is not ready either. ``database_writes`` does not make it unready:
+    publishing goes on, and all processes have the same database.
     """
     database = await _holds(run(_ask_database))
     return _answer({"database": database, **await _messaging()})
@@ -96,8 +97,10 @@ async def _messaging() -> dict[str, bool]:
 
 
 def _answer(parts: Mapping[str, bool]) -> HttpResponse:
+    status = 200 if all(parts.values()) else 503
+    parts = {**parts, "database_writes": not writes.are_refused}
     last_answer.update(parts)
-    return JsonResponse(parts, status=200 if all(parts.values()) else 503)
+    return JsonResponse(parts, status=status)
 
 
 async def _holds(attempt: Awaitable[None]) -> bool:

@@ -73,7 +73,7 @@ FAMILIES = {
     "dropped": Family("counter", "Messages dropped because a reader was too slow."),
     "gaps": Family(
         "counter",
-        "Gaps in delivery, by whether the connection was told (SDKs cannot be).",
+        "Gaps in delivery, by whether a gap frame told them (SDKs know none).",
         ("told",),
     ),
     "events_rejected": Family("counter", "Unreadable events from the channel layer."),

@@ -86,7 +86,9 @@ async def test_site_serves_rest_and_sockets_behind_tls(site: Deployment) -> None
     stream = (await asyncio.to_thread(site.request, "GET", f"{STREAMS}/demo")).json()
     log = (site.folder / "sync_streams.log").read_text()
     parts = "database", "channel_layer", "publish_rate", "accepting", "event_loop"
-    assert ready.json() == dict.fromkeys([*parts, "descriptors"], True)
+    assert ready.json() == dict.fromkeys(
+        [*parts, "descriptors", "database_writes"], True
+    )
     assert found.status_code == 201
     assert heard["message"]["data"] == {"n": 1}
     assert stream["url"].startswith("https://sync.example.com/v1/")

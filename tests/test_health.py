@@ -26,6 +26,7 @@ def test_a_running_site_lives_and_is_ready(embedded: DemoSite) -> None:
         "accepting": True,
         "event_loop": True,
         "descriptors": True,
+        "database_writes": True,
     }
 
 

@@ -26,7 +26,7 @@ from .close_codes import CloseCode
 from .departure import departure
 from .frame_path import FRAME_EXTENSION, FramePath
 from .inbound import INBOUND_EXTENSION, InboundBudget
-from .registry import LAST_CLOSES_SECONDS, jitter
+from .registry import LAST_CLOSES_SECONDS, connections, jitter
 from .termination import termination
 from .timers import Timers
 
@@ -95,6 +95,7 @@ class SocketConsumer(AsyncConsumer):
         self.state = State.CONNECTING
         self.closed_with: CloseCode | None = None
         self._path: FramePath | None = None
+        self._is_renewing = False
         self.outbox = self._open_outbox()
 
     def end(self) -> None:
@@ -221,6 +222,15 @@ class SocketConsumer(AsyncConsumer):
             self.state, self.closed_with = State.CLOSING, code
             self._tasks.spawn(self._close(code))
 
+    def _renew(self) -> None:
+        # Its application learns only from a new connection that it missed something.
+        if not self._is_renewing:
+            self._is_renewing = True
+            within = get_settings().drain_seconds
+            window = connections.reconnect_window(within)
+            code = CloseCode.GOING_AWAY
+            self.close_soon(code, within=within, reconnect_window=window)
+
     async def _close(self, code: CloseCode) -> None:
         await self.close_with(code)
         # Otherwise a client that reads nothing would block the server here for ever,
@@ -249,6 +259,7 @@ class SocketConsumer(AsyncConsumer):
             self.encoder,
             Writer(send=self._send, close=self._send_close, write=write),
             on_stuck=lambda: self.close_soon(CloseCode.TOO_SLOW),
+            on_untold=self._renew,
         )
         if path is None:
             # Such a server does not notify us when it stops.

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-from django.db import InterfaceError, OperationalError
-
 from sync_streams import operations
 from sync_streams.cache.lookups import cached_service
 from sync_streams.conf import get_settings
@@ -25,6 +23,7 @@ from sync_streams.errors import (
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange, announce_endpoint
+from sync_streams.operations.databases import is_away
 from sync_streams.operations.failures import read_token_from
 from sync_streams.tokens import Identity, read_token
 from sync_streams.values.accounts import hide
@@ -249,5 +248,4 @@ def to_error(exception: Exception) -> SyncError:
     if isinstance(exception, SyncError):
         return exception
     logger.error("a frame failed", exc_info=exception)
-    is_database_away = isinstance(exception, (OperationalError, InterfaceError))
-    return ServiceUnavailable() if is_database_away else InternalError()
+    return ServiceUnavailable() if is_away(exception) else InternalError()

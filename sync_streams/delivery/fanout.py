@@ -108,14 +108,15 @@ async def tell_gap(topic: Topic, slices: TimeSlices) -> None:
     for encoder, members in tuple(topic.members.items()):
         outboxes = tuple(members.values())
         frame = encoder.gap(topic.stream_sid, None)
-        if frame is None:
-            counters.gaps_untold += len(outboxes)
-            continue
         for start in range(0, len(outboxes), SLICE_CONNECTIONS):
             part = outboxes[start : start + SLICE_CONNECTIONS]
             await slices.spend(len(part))
             for outbox in part:
-                if outbox.connection_id in members:
+                if outbox.connection_id not in members:
+                    continue
+                if frame is None:
+                    outbox.note_untold_gap()
+                else:
                     outbox.tell_gap(topic.stream_sid, frame)
 
 

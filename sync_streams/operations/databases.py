@@ -13,10 +13,21 @@ from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import AsyncToSync, sync_to_async
 from channels.db import database_sync_to_async
-from django.db import connections, router, transaction
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    router,
+    transaction,
+)
 
 from sync_streams.conf import get_settings
 from sync_streams.models import Stream
+
+READ_ONLY = "25006"
+"""SQLSTATE ``read_only_sql_transaction``.
+https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,11 +39,37 @@ def written_alias() -> str:
     return router.db_for_write(Stream)
 
 
+class Writes:
+    """Whether the database took this process's latest change."""
+
+    are_refused = False
+
+
+writes = Writes()
+
+
 @contextmanager
 def atomic() -> Iterator[None]:
     """Change our tables in one transaction, or within the caller's."""
-    with _bounded(written_alias()):
-        yield
+    try:
+        with _bounded(written_alias()):
+            yield
+    except DatabaseError as error:
+        # A duplicate, for example, is no refusal.
+        writes.are_refused = isinstance(error, OperationalError) or _is_read_only(error)
+        raise
+    writes.are_refused = False
+
+
+def is_away(exception: Exception) -> bool:
+    """Return whether the database cannot do now what it was asked, but may later."""
+    away = OperationalError, InterfaceError
+    return isinstance(exception, away) or _is_read_only(exception)
+
+
+def _is_read_only(exception: BaseException) -> bool:
+    # PostgreSQL that became a standby, or is switched to reading; Django has no class.
+    return getattr(exception.__cause__, "sqlstate", "") == READ_ONLY
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from django.core.exceptions import (
     SuspiciousOperation,
 )
 from django.core.signals import got_request_exception
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.utils.encoding import escape_uri_path
 from django.utils.log import log_response
@@ -31,6 +30,7 @@ from sync_streams.errors import (
     ServiceUnavailable,
     SyncError,
 )
+from sync_streams.operations.databases import is_away
 from sync_streams.values.sids import new_sid
 
 from .credentials import CHALLENGE
@@ -46,8 +46,6 @@ _FOREIGN: tuple[tuple[type[Exception], Callable[[], SyncError]], ...] = (
     (BadRequest, _InvalidRequest),
     (UnreadablePostError, _InvalidRequest),
     (RecursionError, InvalidJSON),
-    (OperationalError, ServiceUnavailable),
-    (InterfaceError, ServiceUnavailable),
     (Exception, InternalError),
 )
 
@@ -56,6 +54,8 @@ def to_error(exception: Exception) -> SyncError:
     """Return the error to report for an exception."""
     if isinstance(exception, SyncError):
         return exception
+    if is_away(exception):
+        return ServiceUnavailable()
     return next(error for kind, error in _FOREIGN if isinstance(exception, kind))()
 
 

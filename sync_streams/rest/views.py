@@ -106,8 +106,8 @@ class MessageViewSet(SyncViewSet):
         data = read_message_data(self.parameters)
         with continuing(request.headers):
             message = operations.publish(
-            service, stream_ref, data, actor=REST_ACTOR, before_broadcast=release
-        )
+                service, stream_ref, data, actor=REST_ACTOR, before_broadcast=release
+            )
         return Response(message, status=201)
 
 

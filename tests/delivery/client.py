@@ -47,6 +47,8 @@ class Client:
         """Every ASGI event, closes included."""
         self.stuck = 0
         """How often the server gave up."""
+        self.untold = 0
+        """How often Messages may have been lost and the protocol could not say so."""
         self.is_gone = False
         """Whether sending raises, as uvicorn's does once the client has left."""
         self.is_broken = False
@@ -63,6 +65,7 @@ class Client:
                 write=self._write if frame_path else None,
             ),
             on_stuck=self._note_stuck,
+            on_untold=self._note_untold,
         )
         if reads:
             self.reading.set()
@@ -114,6 +117,9 @@ class Client:
         else:
             self.frames.append(frame)
             self.arrived.set()
+
+    def _note_untold(self) -> None:
+        self.untold += 1
 
     def _note_stuck(self) -> None:
         self.stuck += 1

@@ -819,6 +819,7 @@ async def test_a_protocol_without_gaps_is_counted(hub: Hub) -> None:
     await until(lambda: counters.gaps_untold > before)
 
     assert counters.gaps_untold == before + 1
+    assert client.untold == 1
     assert client.events == []
 
 

@@ -198,6 +198,8 @@ class Publisher:
     stream: str
     headers: dict[str, str] = field(default_factory=dict)
     """What it says besides its login."""
+    padding: str = ""
+    """What makes its Messages longer."""
     attempts: list[Attempt] = field(default_factory=list)
     losses: "Losses | None" = None
     """What became of its Messages, once they were accounted for."""
@@ -221,7 +223,10 @@ class Publisher:
         attempt = Attempt(len(self.attempts), stream, time.monotonic(), 0, 0)
         self.attempts.append(attempt)
         path = f"/v1/Services/default/Streams/{stream}/Messages"
-        data = {"Data": json.dumps({"n": attempt.number})}
+        content: dict[str, object] = {"n": attempt.number}
+        if self.padding:
+            content |= {"padding": self.padding}
+        data = {"Data": json.dumps(content)}
         try:
             async with self._session.post(self.base_url + path, data=data) as answer:
                 attempt.status = answer.status

@@ -1,5 +1,6 @@
 """A Redis with a replica, and three Sentinels that promote it when necessary."""
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,8 +41,19 @@ class Guarded:
         addresses = ",".join(f"127.0.0.1:{port}" for port in self._ports)
         self.url = f"sentinel://{addresses}/{MASTER}/0"
 
+    def freeze_sentinels(self) -> None:
+        """Stop them from responding; the kernel still accepts data."""
+        for program in self._programs:
+            program.process.send_signal(signal.SIGSTOP)
+
+    def thaw_sentinels(self) -> None:
+        """Let them continue."""
+        for program in self._programs:
+            program.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """End them all."""
+        self.thaw_sentinels()
         for program in self._programs:
             program.stop()
         self.replica.stop()

@@ -6,10 +6,12 @@ import time
 import pytest
 import redis.asyncio
 
+from sync_streams.connections.close_codes import CloseCode
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.gate import Gate
 from tests.faults.scene import report, two_workers
+from tests.faults.twilsock import Session
 from tests.programs import RedisServer
+from tests.proxy import Proxy
 
 pytestmark = pytest.mark.redis
 
@@ -22,15 +24,21 @@ async def test_a_worker_is_cut_off_from_redis(
     layer: str, redis_server: RedisServer, start_worker: StartWorker, figures: Figures
 ) -> None:
     environ = {"REDIS_URL": redis_server.url, "FAULT_LAYER": layer}
-    async with Gate(redis_server.url) as gate:
-        second = {"REDIS_URL": f"redis://127.0.0.1:{gate.port}/0"}
-        async with two_workers(start_worker, second, **environ) as scene:
+    async with Proxy(redis_server.port) as gate:
+        second = {"REDIS_URL": gate.url}
+        async with (
+            two_workers(start_worker, second, **environ) as scene,
+            Session(scene.workers[1].base_url) as session,
+        ):
+            await session.subscribe(scene.subscribers[1].sids["demo"])
             began = time.monotonic()
             gate.is_silent = True
             await asyncio.sleep(CUT_OFF_SECONDS)  # the fault lasts, nothing is awaited
             gate.is_silent = False
             back = time.monotonic()
             first = await scene.until_delivered(back)
+            # An SDK, which knows no gap, is told by the end of its connection.
+            assert await session.until_closed() == CloseCode.GOING_AWAY
 
     assert scene.publisher.losses is not None
     assert scene.publisher.losses.lost > 0

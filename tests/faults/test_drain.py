@@ -15,11 +15,11 @@ from websockets.exceptions import ConnectionClosed
 from sync_streams.connections.close_codes import CloseCode
 from tests.conftest import StartSite
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.gate import Gate
 from tests.faults.rig import new_token
 from tests.faults.twilsock import Session
 from tests.faults.worker import CREDENTIALS, Worker
 from tests.programs import DemoSite
+from tests.proxy import Proxy
 
 CLIENTS = 30
 """Of each protocol."""
@@ -97,7 +97,7 @@ async def test_all_connections_are_closed_in_time(
     url = server.base_url
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        gate = await enter(Gate(url))
+        gate = await enter(Proxy(int(url.rpartition(":")[2])))
         await enter(listening(gate.base_url))
         stack.callback(gate.close)
         gate.is_silent = True  # one client has vanished and never answers

@@ -6,7 +6,6 @@ import aiohttp
 import pytest
 
 from tests.faults.conftest import Figures, StartFront, StartWorker
-from tests.faults.gate import Gate
 from tests.faults.rig import (
     WAIT_SECONDS,
     Publisher,
@@ -16,6 +15,7 @@ from tests.faults.rig import (
 )
 from tests.faults.worker import Front, HAProxy, Worker, create_streams
 from tests.programs import RedisServer
+from tests.proxy import Proxy
 
 pytestmark = pytest.mark.redis
 
@@ -65,9 +65,9 @@ async def test_publishes_go_to_the_worker_that_redis_reaches(
     figures: Figures,
 ) -> None:
     environ = {"REDIS_URL": redis_server.url}
-    async with Gate(redis_server.url) as gate:
+    async with Proxy(redis_server.port) as gate:
         well = await asyncio.to_thread(start_worker, **environ)
-        environ["REDIS_URL"] = f"redis://127.0.0.1:{gate.port}/0"
+        environ["REDIS_URL"] = gate.url
         cut_off = await asyncio.to_thread(start_worker, **environ)
         front = await asyncio.to_thread(start_front, well, cut_off, kind=kind)
         sids = await asyncio.to_thread(create_streams, well, STREAMS)

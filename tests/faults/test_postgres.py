@@ -4,16 +4,19 @@ import asyncio
 import collections
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import aiohttp
 import psycopg
 import pytest
 from django.utils import timezone
 
+from tests.documents import code_block
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Publisher, Subscriber, account_for, authorization
-from tests.faults.worker import Worker, create_streams, run_django
+from tests.faults.worker import Worker, create_streams, provision, run_django
 from tests.programs import PostgresServer, RedisServer
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
@@ -37,6 +40,19 @@ def lasting_url() -> Iterator[str]:
     server = PostgresServer()
     yield server.url
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def lasting(
+    redis_url: str, lasting_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Worker]:
+    """Return a worker that the tests share."""
+    urls = {"REDIS_URL": redis_url, "DATABASE_URL": lasting_url}
+    folder = tmp_path_factory.mktemp("lasting")
+    provision(folder, **urls)
+    worker = Worker(folder, **urls)
+    yield worker
+    worker.stop()
 
 
 @pytest.fixture
@@ -177,6 +193,104 @@ async def test_a_locked_table_is_named_in_the_log(
     assert (status, again) == (503, 201)
     assert took < BOUND_SECONDS
     assert "database failed: OperationalError" in worker.program.output
+
+
+FULL = """\
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100';
+END $$;
+CREATE TRIGGER disk_full BEFORE INSERT OR UPDATE OR DELETE ON sync_streams_stream
+FOR EACH ROW EXECUTE FUNCTION fail();
+"""
+FREED = "DROP TRIGGER disk_full ON sync_streams_stream; DROP FUNCTION fail();"
+
+
+@contextmanager
+def no_writes(url: str, fault: str) -> Iterator[None]:
+    """Let a database refuse changes as it does with that fault."""
+    with psycopg.connect(url, autocommit=True) as operator:
+        if fault == "full":
+            operator.execute(FULL)
+        else:
+            operator.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        operator.execute("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            operator.execute("SET default_transaction_read_only = off")
+            operator.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            operator.execute("SELECT pg_reload_conf()")
+            if fault == "full":
+                operator.execute(FREED)
+
+
+async def health(worker: Worker) -> tuple[int, dict[str, bool]]:
+    """Return the status and the parts of readyz."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{worker.base_url}/readyz") as answer,
+    ):
+        return answer.status, await answer.json()
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+async def test_a_database_that_takes_no_writes_stops_no_publisher(
+    fault: str, lasting_url: str, lasting: Worker, figures: Figures
+) -> None:
+    worker, url = lasting, lasting.base_url
+    (sid,) = await asyncio.to_thread(create_streams, worker, 1)
+    async with Subscriber(url, sid) as known, Publisher(url, sid) as publisher:
+        await publisher.publish()
+        with no_writes(lasting_url, fault):
+            refused = await post_until(worker, 503)
+            told = await health(worker)
+            for _ in range(RATE):
+                await publisher.publish()
+        await post_until(worker, 201)
+        losses = await account_for(publisher, known)
+
+    assert refused["code"] == 20503
+    assert told[0] == 200
+    assert [part for part, holds in told[1].items() if not holds] == ["database_writes"]
+    assert (await health(worker))[1]["database_writes"]
+    assert len(publisher.accepted) == len(publisher.attempts)
+    figures(
+        f"PostgreSQL takes no writes: {fault}",
+        again_after="no pause",
+        losses=losses,
+        creates="503/20503",
+        readyz="200, database_writes false",
+    )
+
+
+async def post_until(worker: Worker, status: int) -> Any:
+    """Create Streams until one is answered so; return the body."""
+    url = f"{worker.base_url}/v1/Services/default/Streams"
+    async with (
+        asyncio.timeout(BOUND_SECONDS),
+        aiohttp.ClientSession(headers=authorization()) as session,
+    ):
+        while True:
+            async with session.post(url) as answer:
+                if answer.status == status:
+                    return await answer.json()
+
+
+def test_queries_and_locks_are_bounded_as_documented(lasting: Worker) -> None:
+    documented = code_block("docs/deployment.md", "python", '"pool": {')
+    code = (
+        "from django.db import OperationalError, connection\n"
+        "cursor = connection.cursor()\n"
+        "for name in ('lock_timeout', 'statement_timeout'):\n"
+        "    cursor.execute(f'SHOW {name}')\n"
+        "    print(name + '=' + cursor.fetchone()[0])\n"
+        "cursor.execute(\"SET statement_timeout = '10ms'\")\n"
+        "try:\n    cursor.execute('SELECT pg_sleep(60)')\n"
+        "except OperationalError:\n    print('ended')"
+    )
+    *options, end = run_django(lasting, code).split()
+    assert end == "ended"
+    assert " ".join(f"-c {option}" for option in options) in documented
 
 
 async def test_many_who_create_one_name_get_one_201_and_409s(start: StartOne) -> None:

@@ -7,10 +7,13 @@ import pytest
 import redis
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.scene import check_answers, report, two_workers
-from tests.faults.sentinel import Guarded
+from tests.faults.rig import WAIT_SECONDS, Publisher
+from tests.faults.scene import BOUND_SECONDS, check_answers, report, two_workers
+from tests.faults.sentinel import MASTER, Guarded
 
 pytestmark = pytest.mark.redis
+
+REFUSALS = 3
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
@@ -37,4 +40,38 @@ async def test_publishing_and_delivery_go_to_the_new_master(
         began=began,
         back=began,
         first=first,
+    )
+
+
+async def test_sentinels_that_are_away_are_named_once_and_delay_nobody(
+    guarded: Guarded, start_worker: StartWorker, figures: Figures
+) -> None:
+    guarded.freeze_sentinels()
+    worker = await asyncio.to_thread(start_worker, REDIS_URL=guarded.url)
+    async with Publisher(worker.base_url, "demo") as publisher:
+        refused = [await publisher.publish() for _ in range(REFUSALS)]
+        await asyncio.to_thread(worker.program.wait_for, "no Sentinel names")
+        guarded.thaw_sentinels()
+        back = time.monotonic()
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (await publisher.publish()).status != 201:
+                continue
+        again = time.monotonic() - back
+
+    slowest = max(one.took for one in refused)
+    assert {(one.status, one.code) for one in refused} == {(503, 20503)}
+    assert slowest < BOUND_SECONDS
+    lines = worker.program.output.splitlines()
+    told = [line for line in lines if " unreachable for " in line]
+    reasons = [
+        line.partition(" unreachable for ")[2].partition(": ")[2] for line in told
+    ]
+    assert f"Redis {MASTER} of 127.0.0.1:" in told[0]
+    assert any(reason.startswith(f"no Sentinel names {MASTER}") for reason in reasons)
+    assert len(reasons) == len(set(reasons)), reasons
+    figures(
+        "Sentinels frozen when a worker starts",
+        again_after=f"{again:.1f} s",
+        slowest_refusal=f"{slowest:.1f} s",
+        logged="each reason once, with the host",
     )

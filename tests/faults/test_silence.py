@@ -9,11 +9,11 @@ import pytest
 import redis.asyncio
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.gate import Gate
 from tests.faults.rig import Publisher, Subscriber
 from tests.faults.twilsock import Session
 from tests.faults.worker import create_streams
 from tests.programs import RedisServer
+from tests.proxy import Proxy
 
 pytestmark = pytest.mark.redis
 
@@ -39,7 +39,7 @@ async def test_silent_peers_are_dropped_and_leave_nothing(
     (sid,) = await asyncio.to_thread(create_streams, worker, 1)
     async with (
         redis.asyncio.Redis(port=redis_server.port) as client,
-        Gate(worker.base_url) as gate,
+        Proxy(worker.port) as gate,
         Subscriber(worker.base_url, "demo") as healthy,
         Publisher(worker.base_url, "demo") as publisher,
         AsyncExitStack() as peers,

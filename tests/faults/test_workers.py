@@ -5,7 +5,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -14,10 +14,11 @@ import pytest
 from tests.compat.twilio_sync.sdk import PACKAGES, run_sdk
 from tests.faults.conftest import Figures, StartFront, StartWorker
 from tests.faults.rig import Publisher, Subscriber, missed
-from tests.faults.scene import under_load
+from tests.faults.scene import start_together, under_load
 from tests.faults.transports import EventStreamSubscriber, SdkSubscriber
-from tests.faults.worker import Worker
+from tests.faults.worker import Front, HAProxy, Worker
 from tests.programs import RedisServer, cannot_have
+from tests.proxy import Proxy
 
 pytestmark = pytest.mark.redis
 
@@ -35,8 +36,8 @@ MAX_RECONNECT_SECONDS = 5
 
 
 @pytest.fixture
-def workers(redis_server: RedisServer, start_worker: StartWorker) -> list[Worker]:
-    return [start_worker(REDIS_URL=redis_server.url) for _ in range(2)]
+async def workers(redis_server: RedisServer, start_worker: StartWorker) -> list[Worker]:
+    return await start_together(start_worker, 2, REDIS_URL=redis_server.url)
 
 
 async def all_hear(clients: list[Subscriber], publisher: Publisher) -> float:
@@ -47,10 +48,30 @@ async def all_hear(clients: list[Subscriber], publisher: Publisher) -> float:
     return time.monotonic()
 
 
+@pytest.mark.parametrize("redis_delay", [0, 0.2])
 async def test_sockets_of_a_killed_worker_go_to_the_other(
-    workers: list[Worker], start_front: StartFront, figures: Figures
+    redis_delay: float,
+    redis_server: RedisServer,
+    start_worker: StartWorker,
+    start_front: StartFront,
+    figures: Figures,
 ) -> None:
-    front = start_front(*workers)
+    async with Proxy(redis_server.port, delay=redis_delay) as proxy:
+        workers = await start_together(start_worker, 2, REDIS_URL=proxy.url)
+        front = await asyncio.to_thread(start_front, *workers)
+        note = partial(figures, fault_of(redis_delay))
+        await kill_one(workers, front, note)
+
+
+def fault_of(redis_delay: float) -> str:
+    """Return the words of the fault table."""
+    slow = f", Redis {2 * redis_delay:.1f} s away" if redis_delay else ""
+    return f"one of two workers killed behind nginx{slow}"
+
+
+async def kill_one(
+    workers: list[Worker], front: Front | HAProxy, note: Callable[..., None]
+) -> None:
     async with under_load(front.base_url, SUBSCRIBERS, RATE) as (clients, publisher):
         await all_hear(clients, publisher)
 
@@ -66,8 +87,7 @@ async def test_sockets_of_a_killed_worker_go_to_the_other(
     assert back - killed < MAX_RECONNECT_SECONDS
     refused = publisher.refused(0, back)
     assert len(refused) <= 1, refused
-    figures(
-        "one of two workers killed behind nginx",
+    note(
         again_after=f"{back - killed:.1f} s",
         losses=publisher.losses,
         sockets_lost=f"{sum(one.lost for one in clients)} of {len(clients)}",

@@ -9,9 +9,9 @@ import pytest
 from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.health import RedisUnavailable
 from tests.programs import RedisServer
+from tests.proxy import Proxy
 from tests.redis.conftest import NewLayer
 from tests.redis.listening import GROUP, Subscriber, publish, until
-from tests.redis.proxy import Proxy
 
 pytestmark = pytest.mark.redis
 

@@ -57,6 +57,7 @@ class Outbox:
         "_is_writable",
         "_limits",
         "_on_stuck",
+        "_on_untold",
         "_seen",
         "_sender",
         "_state",
@@ -81,6 +82,7 @@ class Outbox:
         *,
         on_stuck: Callable[[], None],
         on_removed: Callable[[str], None] | None = None,
+        on_untold: Callable[[], None] | None = None,
     ) -> None:
         """Create an empty outbox.
 
@@ -93,6 +95,7 @@ class Outbox:
                 ``stuck_timeout_seconds``, or does not read replies to its requests.
             on_removed: called with the SID of each subscribed Stream that is removed,
                 after the client has been told.
+            on_untold: called if Messages may be lost and the protocol cannot say so.
         """
         self.on_removed = on_removed
         self.connection_id = connection_id
@@ -102,7 +105,7 @@ class Outbox:
         self.is_observer = False
         """Whether the connection is not counted as a subscriber."""
         self._limits = get_settings()
-        self._writer, self._on_stuck = writer, on_stuck
+        self._writer, self._on_stuck, self._on_untold = writer, on_stuck, on_untold
         self._backlog = Backlog(self._limits)
         self._sender: asyncio.Task[None] | None = None
         self._state, self._is_writable = State.OPEN, False
@@ -156,6 +159,12 @@ class Outbox:
         self._backlog.forget_gap(stream_sid)
         self._set_direct()
         self.put(frame)
+
+    def note_untold_gap(self) -> None:
+        """Handle a gap of unknown length for which the protocol has no frame."""
+        counters.gaps_untold += 1
+        if self._on_untold is not None:
+            self._on_untold()
 
     def forget(self, stream_sid: str) -> None:
         """Discard a Stream's gap: the client has unsubscribed."""
