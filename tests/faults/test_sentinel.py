@@ -51,6 +51,7 @@ async def test_sentinels_that_are_away_are_named_once_and_delay_nobody(
     async with Publisher(worker.base_url, "demo") as publisher:
         refused = [await publisher.publish() for _ in range(REFUSALS)]
         await asyncio.to_thread(worker.program.wait_for, "no Sentinel names")
+        lines = worker.program.output.splitlines()
         guarded.thaw_sentinels()
         back = time.monotonic()
         async with asyncio.timeout(WAIT_SECONDS):
@@ -61,17 +62,14 @@ async def test_sentinels_that_are_away_are_named_once_and_delay_nobody(
     slowest = max(one.took for one in refused)
     assert {(one.status, one.code) for one in refused} == {(503, 20503)}
     assert slowest < BOUND_SECONDS
-    lines = worker.program.output.splitlines()
     told = [line for line in lines if " unreachable for " in line]
-    reasons = [
-        line.partition(" unreachable for ")[2].partition(": ")[2] for line in told
-    ]
-    assert f"Redis {MASTER} of 127.0.0.1:" in told[0]
-    assert any(reason.startswith(f"no Sentinel names {MASTER}") for reason in reasons)
-    assert len(reasons) == len(set(reasons)), reasons
+    # Once for each event loop of the process that uses Redis, not for each attempt.
+    assert len(told) <= 2, told
+    assert all(f"Redis {MASTER} of 127.0.0.1:" in line for line in told)
+    assert all(line.endswith(f"{MASTER}: no answer") for line in told)
     figures(
         "Sentinels frozen when a worker starts",
         again_after=f"{again:.1f} s",
         slowest_refusal=f"{slowest:.1f} s",
-        logged="each reason once, with the host",
+        logged="once, with host and reason",
     )
