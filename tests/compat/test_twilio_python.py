@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -80,6 +81,22 @@ def test_api_key_publishes(embedded: DemoSite) -> None:
 
     client.http_client.session.close()
     assert message.data == {}
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b"])
+def test_names_that_the_library_does_not_encode_are_encoded_first(
+    service: Any, name: str
+) -> None:
+    for unique_name in ("a", name):
+        service.sync_streams.create(unique_name=unique_name)
+    encoded = service.sync_streams(quote(name, safe=""))
+
+    assert service.sync_streams(name).fetch().unique_name == "a"  # as documented
+    assert encoded.fetch().unique_name == name
+    assert encoded.update(ttl=60).unique_name == name
+    assert encoded.stream_messages.create(data={"n": 1}).data == {"n": 1}
+    assert encoded.delete()
+    assert [one.unique_name for one in service.sync_streams.list()] == ["a"]
 
 
 @pytest.mark.parametrize("name", ["account", "key", "unknown"])
