@@ -19,7 +19,14 @@ import yaml
 
 from sync_streams.metrics import FAMILIES, PREFIX
 from tests.documents import ROOT
-from tests.metrics.workers import MAX_TRIES, WAIT_SECONDS, Client, Workers, serving
+from tests.metrics.workers import (
+    MAX_TRIES,
+    WAIT_SECONDS,
+    WORKERS,
+    Client,
+    Workers,
+    serving,
+)
 from tests.programs import Program, cannot_have, free_port
 
 ALERTS = ROOT / "docs/monitoring/alerts.yml"
@@ -348,6 +355,15 @@ def ask_until_firing(workers: Workers, prometheus: str, names: set[str]) -> set[
     return fired
 
 
+def wait_for_each(workers: Workers, text: str, before: int) -> None:
+    """Wait until each process has logged a text once more."""
+    for _ in range(MAX_TRIES):
+        if workers.program.output.count(text) >= before + WORKERS:
+            return
+        time.sleep(0.05)
+    raise AssertionError(workers.program.output)
+
+
 @pytest.mark.redis
 def test_redis_that_hangs_fires_the_alerts_that_name_it(
     workers: Workers, prometheus: str
@@ -356,12 +372,16 @@ def test_redis_that_hangs_fires_the_alerts_that_name_it(
     publish_until(workers, 201)
     names = {"SyncStreamsNotReady", "SyncStreamsUnreachable"}
     names.add("SyncStreamsPublishesUnavailable")
+    lost, back = "does not reach this process", "reaches this process again"
+    before = [workers.program.output.count(text) for text in (lost, back)]
     with Client(workers, "paged") as client:
         workers.redis.freeze()
         try:
             fired = ask_until_firing(workers, prometheus, names)
+            wait_for_each(workers, lost, before[0])
         finally:
             workers.redis.thaw()
+        wait_for_each(workers, back, before[1])
         publish_until(workers, 201)
         client.wait_for(0)
         fired |= ask_until_firing(workers, prometheus, {"SyncStreamsGaps"})
