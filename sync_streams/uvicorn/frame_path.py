@@ -21,6 +21,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
 )
 from websockets.datastructures import Headers as WebSocketHeaders
 from websockets.frames import CTRL_OPCODES, Frame, Opcode
+from websockets.frames import CloseCode as WebSocketCloseCode
 from websockets.protocol import State
 
 from sync_streams.connections import bounds
@@ -149,6 +150,19 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         super().handle_cont(event)
         if len(self.frames) > MAX_FRAGMENTS:
             self._end_flood()
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on, unless it should be text and is not."""
+        # uvicorn logs a traceback for each.
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(WebSocketCloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def take_handshake(self, target: bytes, headers: Headers) -> bool:
         """Begin a connection by the headers of its handshake, if that is a plain one.
