@@ -4,7 +4,9 @@ https://github.com/django/daphne; its reactor ends on SIGINT and SIGTERM.
 """
 
 import asyncio
+import os
 from functools import partial
+from threading import Timer
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -24,6 +26,7 @@ BACKLOG = 4096  # sockets that may wait for accept: a mass reconnect, or an atta
 REQUEST_TIMEOUT_SECONDS = 30
 ROOM_FOR_ANSWERS = 4
 HANDSHAKE_TIMEOUT_SECONDS = 5
+EXIT_SECONDS = 2
 
 
 class DemoServer(BoundedServer):
@@ -68,9 +71,20 @@ def serve() -> None:
     server.ready_callable = partial(_announce, server, admin)
     termination.leave_to_server()
     server.run()
+    _end_within(EXIT_SECONDS)
     if server.failure:
         number = server.failure.value.socketError.errno
         raise explain(settings.HOST, int(settings.PORT), number)
+
+
+def _end_within(seconds: float) -> None:
+    """End this process, even if a request's thread waits for the loop that has ended.
+
+    Python joins such threads at its exit, and asgiref waits in them without a limit.
+    """
+    timer = Timer(seconds, os._exit, [0])
+    timer.daemon = True
+    timer.start()
 
 
 def _server() -> DemoServer:
