@@ -300,6 +300,21 @@ async def test_a_client_that_reads_and_pongs_loses_nothing(frame_path: bool) -> 
     assert client.pings > 10
 
 
+@WAYS
+@pytest.mark.parametrize("room", [1, 99, 100, 101, 150])
+async def test_a_message_larger_than_flow_control_allows_keeps_nobody_waiting(
+    frame_path: bool, room: int
+) -> None:
+    size = numbered(STREAM_SID, 0, 100).size
+    with limits(in_flight_max_bytes=room * size // 100):
+        client = Client(frame_path=frame_path)
+
+    publish(client, *range(20), size=100)
+    await client.until(20)
+
+    assert client.numbers == list(range(20))
+
+
 async def test_an_unsolicited_pong_does_not_open_the_flow_control_window() -> None:
     with limits(in_flight_max_bytes=10_000):
         client = Client(pongs=False)

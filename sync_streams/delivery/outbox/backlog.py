@@ -37,6 +37,12 @@ class Backlog:
         """Whether it is too large even without Messages: the client does not read."""
         return self._bytes > self._limits.outbox_max_bytes
 
+    @property
+    def is_ping_first(self) -> bool:
+        """Whether the next frame carries no Message and asks for an acknowledgement."""
+        first = self._frames[0] if self._frames else None
+        return bool(first and first.stream_sid is None and first.ack_id is not None)
+
     def append(self, frame: Frame) -> None:
         """Add a frame, dropping the oldest Messages to make room for it."""
         self._frames.append(frame)

@@ -204,7 +204,7 @@ class Outbox:
             self.direct(frame.wire)
             self.note_sent(frame)
             return
-        # In front of the backlog: behind it, flow control might never let it through.
+        # In front of the backlog and past flow control, which waits for the answer.
         self._backlog.put_first(frame)
         self._wake()
 
@@ -307,7 +307,8 @@ class Outbox:
     @property
     def _may_send(self) -> bool:
         # The last frames need no flow control: nothing comes after them.
-        is_allowed = self._state is State.CLOSING or self._has_room
+        is_last = self._state is State.CLOSING
+        is_allowed = is_last or self._has_room or self._backlog.is_ping_first
         return bool(self._backlog) and is_allowed
 
     @property
