@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from django.test import Client
 from django.urls import get_script_prefix, set_script_prefix
+from django.utils.translation import get_language, override
 from pytest_django import Settings
 
 from sync_streams.models import Stream
@@ -28,7 +29,9 @@ def _host(settings: Settings) -> Iterator[None]:
     # Django's handlers do this for each request, the test client's does not.
     before = get_script_prefix()
     set_script_prefix(f"{SUB_PATH}/")
-    yield
+    # A request's language stays active in its thread.
+    with override(get_language()):
+        yield
     set_script_prefix(before)
 
 
