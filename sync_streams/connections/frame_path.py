@@ -15,6 +15,10 @@ def _ignore(_: bool) -> None:
     return
 
 
+def _nothing() -> None:
+    return
+
+
 def _decline(_data: bytes, _is_text: bool) -> bool:
     return False
 
@@ -32,6 +36,10 @@ class HttpPath:
 
     is_writable: Callable[[], bool]
     """Returns whether ``write`` may be called now."""
+
+    count: Callable[[], object] = _nothing
+    """Tells the server that the application counts this connection from now on, which
+    is therefore none of its ``max_http_connections`` until the response ends."""
 
     set_writable: Callable[[bool], None] = _ignore
     """Called by the server when the path opens and when it closes."""

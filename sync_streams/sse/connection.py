@@ -191,6 +191,7 @@ class EventStream:
 
     def _open(self) -> None:
         if self._path is not None:
+            self._path.count()
             self._path.set_writable = self.outbox.set_writable
             self._path.close = departure.begin
             self.outbox.set_writable(self._path.is_writable())

@@ -72,6 +72,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._idle: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
         self._event_path: HttpPath | None = None
+        self._is_counted_elsewhere = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept a connection; at the limit, close the one that is idle longest."""
@@ -135,6 +136,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Continue with the next request, or close."""
         super().on_response_complete()
         self._answered = self.loop.time()
+        if self._is_counted_elsewhere:
+            self._is_counted_elsewhere = False
+            self.crowd.add(self)
         if self.transport.is_closing():
             self._abort_unless_read()
         elif not self._is_busy():
@@ -203,9 +207,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _open_event_path(self) -> None:
         path = event_path.open_path(self.transport, self.flow, self.cycle)
+        path.count = self._count_elsewhere
         self._event_path = path
         extensions: dict[str, Any] = {HTTP_EXTENSION: path}
         self.scope["extensions"] = cast("Any", extensions)
+
+    def _count_elsewhere(self) -> None:
+        if not self._has_left:
+            self.crowd.discard(self)
+            self._is_counted_elsewhere = True
 
     def on_body(self, body: bytes) -> None:
         """Pass a part of the body to the application."""
@@ -438,7 +448,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _leave(self) -> None:
         """Remove this connection from the counts and timers."""
-        self._has_left = True
+        self._has_left, self._is_counted_elsewhere = True, False
         self._unset_keepalive_if_required()
         self.crowd.discard(self)
         for timer in (self._deadline, self._idle):

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from sync_streams.delivery.hub import get_hub
 from sync_streams.publishing import apublish
 from sync_streams.sse.views import stream_events
 from sync_streams.tokens import issue_token
+from sync_streams.uvicorn import BoundedHttpProtocol
 from tests.clock import Jump
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
@@ -270,6 +272,27 @@ async def test_event_streams_hold_no_place_of_other_requests(site: Site) -> None
             async with other.open("/public"), other.open("/public") as last:
                 await apublish("board", {"n": 1})
                 assert (await last.next()).name == "message"
+
+
+async def test_event_streams_are_none_of_the_http_connections(site: Site) -> None:
+    crowd = BoundedHttpProtocol.crowd
+    with sync_settings(max_http_connections=1):
+        async with AsyncExitStack() as stack:
+            opened = [site.open("/public") for _ in range(4)]
+            for events in opened:
+                await stack.enter_async_context(events)
+            await apublish("board", {"n": 1})
+            for events in opened:
+                assert (await events.next()).name == "message"
+            assert len(crowd) == 0
+
+            await remove(site.service, "board")
+            await remove(site.service, "news")
+            for events in opened:
+                assert [(await events.next()).name for _ in range(2)] == ["removed"] * 2
+                with pytest.raises(EOFError):
+                    await events.next()
+    assert len(crowd) <= 4
 
 
 async def test_a_process_that_is_full_refuses(site: Site) -> None:
