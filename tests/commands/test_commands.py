@@ -6,13 +6,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from io import StringIO
 
 import jwt
 import pytest
-import requests
 from django.core.management import CommandError, call_command, get_commands
+from twilio.rest import Client
 
 from sync_streams.management.commands.sync_bench import histogram
 from sync_streams.management.commands.sync_tail import Command as Tail
@@ -21,7 +22,7 @@ from sync_streams.tokens import MAX_LIFETIME_SECONDS
 from tests.commands.manage import environ_of, manage, running
 from tests.conftest import StartSite
 from tests.programs import ROOT, DemoSite
-from tests.service.client import Socket, rest
+from tests.service.client import WAIT_SECONDS, Socket, rest
 
 
 @pytest.fixture
@@ -403,21 +404,19 @@ async def test_bench_keeps_its_figures_when_it_is_interrupted(
 
 
 def first_stream_of_a_bench(site: DemoSite) -> str:
+    ends = time.monotonic() + WAIT_SECONDS
     while not (found := streams_of_benches(site)):
-        continue
+        assert time.monotonic() < ends
     return found[0]
 
 
 def streams_of_benches(site: DemoSite) -> list[str]:
-    answer = requests.get(
-        f"{site.base_url}/v1/Services/default/Streams?PageSize=1000",
-        auth=(site.account_sid, site.auth_token),
-        timeout=10,
-    )
+    client = Client(site.account_sid, site.auth_token)
+    client.sync.base_url = site.base_url
     return [
-        stream["sid"]
-        for stream in answer.json()["streams"]
-        if (stream["unique_name"] or "").startswith("sync-bench-")
+        str(stream.sid)
+        for stream in client.sync.v1.services("default").sync_streams.stream()
+        if (stream.unique_name or "").startswith("sync-bench-")
     ]
 
 
