@@ -259,6 +259,7 @@ class Outbox:
         """
         self._stop(State.CLOSED)
         self._writer, self._on_stuck, self.on_removed = NOWHERE, _ignore, None
+        self._on_untold = None
         if self._timer is not None:
             self._timer.cancel()
         if self._sender is not None:
