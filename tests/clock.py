@@ -1,4 +1,4 @@
-"""Event-loop clocks that tests advance, so they need not wait for deadlines."""
+"""Clocks that tests advance, so they need not wait for deadlines."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,6 +9,16 @@ Jump = Callable[[float], None]
 
 TURNS = 20
 """Turns of the loop in which whatever is due, and what follows from it, happens."""
+
+
+class ManualClock:
+    """A clock that stands still until a test sets :attr:`now`."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class Clock:

@@ -1,7 +1,6 @@
 """Connections: who is connected now, found among all processes, and disconnected."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
@@ -22,6 +21,7 @@ from sync_streams.errors import SyncError
 from sync_streams.models import Service, Stream
 from sync_streams.tokens import MAX_IDENTITY_LENGTH
 from sync_streams.values.sids import is_sid
+from sync_streams.values.utc import from_timestamp
 
 from . import identity as identities
 from .base import MAY_MONITOR, Question, ResourceAdmin, ask, describe
@@ -173,7 +173,7 @@ def _describe_all(model_admin: ResourceAdmin, rows: list[Row]) -> list[dict[str,
                 "client": visible(row["client"]),
                 "service_name": visible(str(service)) if service else sid,
                 "service_url": reverse(name, args=[sid]) if service else "",
-                "age": timesince(datetime.fromtimestamp(row["since"], UTC), depth=1),
+                "age": timesince(from_timestamp(row["since"]), depth=1),
             }
         )
     return described

@@ -11,7 +11,6 @@ import logging
 from typing import Any, ClassVar, cast
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     HttpToolsProtocol,
     RequestResponseCycle,
@@ -24,7 +23,9 @@ from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 from sync_streams.processes import descriptors
 
 from . import event_path
+from .deadlines import Deadlines
 from .farewell import Farewell
+from .flow import Flow
 from .frame_path import FramePathProtocol
 from .heads import declared_bytes, write_head
 from .intake import Intake, Phase
@@ -34,17 +35,6 @@ MAX_WAITING_BYTES = 65_536
 """Bytes that a connection may send before it has its turn."""
 
 
-class _Flow(FlowControl):
-    """uvicorn's flow control, which resumes reading at each response and receive."""
-
-    is_held = False
-    """Whether data that was already read has to wait."""
-
-    def resume_reading(self) -> None:
-        if not self.is_held:
-            super().resume_reading()
-
-
 class BoundedHttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, bounded in bytes, time and connections.
 
@@ -52,7 +42,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     ``Connection: close``. A connection that has sent nothing gets no response.
     """
 
-    flow: _Flow
+    flow: Flow
 
     crowd: ClassVar[Crowd["BoundedHttpProtocol"]] = Crowd()
     """Every connection that is not a WebSocket."""
@@ -63,13 +53,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._rest = self._arrived = b""
         self._has_cycle = self._has_left = self._is_refused = False
         self._farewell: Farewell | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        self._watched: object = None
-        self._unread: asyncio.TimerHandle | None = None
         find = find_endpoint(self.config)
         self._publish_path = PublishPath(find, self) if find is not None else None
-        self._answered = 0.0
-        self._idle: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
         self._event_path: HttpPath | None = None
         self._is_counted_elsewhere = False
@@ -78,7 +63,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Accept a connection; at the limit, close the one that is idle longest."""
         transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
-        self.flow = _Flow(transport)
+        self.flow = Flow(transport)
+        self._deadlines = Deadlines(self.loop, transport)
         self.address = self.client[0] if self.client else ""
         self._turns = turns()
         self.crowd.add(self)
@@ -98,8 +84,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._leave()
         if self._farewell is not None:
             self._farewell.cancel()
-        if self._unread is not None:
-            self._unread.cancel()
+        self._deadlines.note_read()
         self._end_cycles()
         super().connection_lost(exc)
         self._break_cycles()
@@ -135,12 +120,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Continue with the next request, or close."""
         super().on_response_complete()
-        self._answered = self.loop.time()
+        self._deadlines.note_answer()
         if self._is_counted_elsewhere:
             self._is_counted_elsewhere = False
             self.crowd.add(self)
         if self.transport.is_closing():
-            self._abort_unless_read()
+            self._deadlines.limit_reading()
         elif not self._is_busy():
             self.crowd.wait(self)
             if self._rest:
@@ -152,20 +137,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Start the time limit for the client to read."""
         super().pause_writing()
         event_path.tell(self._event_path, is_writable=False)
-        self._abort_unless_read()
+        self._deadlines.limit_reading()
 
     def resume_writing(self) -> None:
         """Stop the time limit: the client reads again."""
         super().resume_writing()
         event_path.tell(self._event_path, is_writable=True)
-        if self._unread is not None and not self.transport.is_closing():
-            self._unread.cancel()
-            self._unread = None
+        if not self.transport.is_closing():
+            self._deadlines.note_read()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection."""
         super().timeout_keep_alive_handler()
-        self._abort_unless_read()
+        self._deadlines.limit_reading()
 
     def shutdown(self) -> None:
         """Close; a long-running response ends itself if it supports that."""
@@ -261,24 +245,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self.crowd.answer(self)
         self.crowd.wait(self)
-        self._answered = self.loop.time()
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = self._watched = None
-        if self._idle is None:
-            seconds = self.timeout_keep_alive
-            self._idle = self.loop.call_later(seconds, self._end_if_idle)
-
-    def _end_if_idle(self) -> None:
-        self._idle = None
-        left = self._answered + self.timeout_keep_alive - self.loop.time()
-        # Requests on the normal path have their own timers.
-        if not self._is_idle() or self._deadline is not None:
-            return
-        if left > 0:
-            self._idle = self.loop.call_later(left, self._end_if_idle)
-        else:
-            self.timeout_keep_alive_handler()
+        self._deadlines.note_answer()
+        self._deadlines.owe_nothing()
+        self._deadlines.limit_idleness(
+            self.timeout_keep_alive, self._is_idle, self.timeout_keep_alive_handler
+        )
 
     # Reading
 
@@ -388,22 +359,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _watch(self) -> None:
         """Start the time limit for what the client must do now."""
-        owed = self._intake.owed
-        if owed == self._watched:
-            return
-        self._watched = owed
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        if self._is_busy():
-            return
-        seconds = self._intake.seconds
-        self._deadline = self.loop.call_later(seconds, self._time_out)
+        seconds = None if self._is_busy() else self._intake.seconds
+        self._deadlines.owe(self._intake.owed, seconds, self._time_out)
 
     def _time_out(self) -> None:
         if self._intake.phase is Phase.BODY and self.flow.read_paused:
             # The application is the one that does not read.
-            self._watched = None
+            self._deadlines.owe_nothing()
             self._watch()
         else:
             self._end(bounds.TIMED_OUT)
@@ -451,18 +413,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._has_left, self._is_counted_elsewhere = True, False
         self._unset_keepalive_if_required()
         self.crowd.discard(self)
-        for timer in (self._deadline, self._idle):
-            if timer is not None:
-                timer.cancel()
-        self._deadline = self._idle = None
+        self._deadlines.stop()
 
     def _break_cycles(self) -> None:
         """Free what was read now, not when garbage is collected."""
         self.parser = self._publish_path = None  # type: ignore[assignment]
         self._rest = self._arrived = b""
-
-    def _abort_unless_read(self) -> None:
-        if self._unread is None and self.transport.get_write_buffer_size():
-            self._unread = self.loop.call_later(
-                bounds.UNREAD_SECONDS, self.transport.abort
-            )

@@ -20,6 +20,7 @@ from sync_streams.models import Service, Stream
 from sync_streams.operations.data import Message
 from sync_streams.operations.databases import run
 from sync_streams.tokens import Identity
+from sync_streams.values.utc import from_timestamp, to_iso
 
 from . import protocol
 from .protocol import Request, RequestId
@@ -94,14 +95,14 @@ class JsonConsumer(SubscriberConsumer):
             "connected",
             identity=identity.name,
             service_sid=self._service().sid,
-            expires_at=protocol.to_iso(identity.expires_at),
+            expires_at=to_iso(from_timestamp(identity.expires_at)),
         )
 
     async def token(self, request: Request) -> None:
         """Renew the access token in place."""
         self._service()
         identity = await self.renew(request.fields.get("token"))
-        expires_at = protocol.to_iso(identity.expires_at)
+        expires_at = to_iso(from_timestamp(identity.expires_at))
         self._reply(request, "token_updated", expires_at=expires_at)
 
     async def subscribe_stream(self, request: Request) -> None:

@@ -7,7 +7,6 @@ Every frame is a text frame with one JSON object, identified by its ``type``.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from sync_streams.conf import get_settings
@@ -22,14 +21,13 @@ from sync_streams.errors import (
 )
 from sync_streams.models import Stream
 from sync_streams.operations.data import read_json
+from sync_streams.values.utc import to_iso
 
 SUBPROTOCOL = "sync-streams.v1"
 MAX_ID_LENGTH = 64
 
 PONG = b'{"type":"pong"}'
 """The answer to a ping, without spaces."""
-
-UTC_OFFSET = "+00:00"
 
 NO_FRAME = "A frame is a JSON object with a type"
 
@@ -108,15 +106,8 @@ def describe_stream(stream: Stream) -> dict[str, str | None]:
     return {
         "sid": stream.sid,
         "unique_name": stream.unique_name,
-        "date_expires": to_iso(expires.timestamp()) if expires else None,
+        "date_expires": to_iso(expires) if expires else None,
     }
-
-
-def to_iso(moment: float) -> str:
-    """Write a time as REST does: UTC, whole seconds."""
-    # Five times as fast as strftime, and each connection is told one.
-    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
-    return f"{text[: -len(UTC_OFFSET)]}Z"
 
 
 class JsonEncoder:

@@ -7,24 +7,18 @@ import pytest
 
 from sync_streams.delivery.cluster.ranking import MAX_KEPT, MINUTES, Minutes, merge
 from sync_streams.values.rates import Rates
+from tests.clock import ManualClock
 
 NOON = datetime.fromisoformat("2026-01-01T12:00:00Z").timestamp()
 
 
-class Clock:
-    now = NOON
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def minutes(clock: Clock) -> Minutes:
+def minutes(clock: ManualClock) -> Minutes:
     """A process that has just started."""
     minutes = Minutes(Rates(clock), clock)
     minutes.take()
@@ -36,7 +30,9 @@ def publish(minutes: Minutes, sid: str, count: int) -> None:
         minutes.rates.note(sid)
 
 
-def test_minute_is_counted_once_it_has_ended(minutes: Minutes, clock: Clock) -> None:
+def test_minute_is_counted_once_it_has_ended(
+    minutes: Minutes, clock: ManualClock
+) -> None:
     publish(minutes, "TO1", 3)
     clock.now += 59
     minutes.take()
@@ -50,7 +46,7 @@ def test_minute_is_counted_once_it_has_ended(minutes: Minutes, clock: Clock) -> 
 
 
 def test_skipped_minutes_are_empty_and_the_oldest_are_forgotten(
-    minutes: Minutes, clock: Clock
+    minutes: Minutes, clock: ManualClock
 ) -> None:
     publish(minutes, "TO1", 1)
     clock.now += 180
@@ -63,7 +59,7 @@ def test_skipped_minutes_are_empty_and_the_oldest_are_forgotten(
     assert minutes.report(["TO1"])["counts"]["TO1"] == [0] * MINUTES
 
 
-def test_minute_keeps_the_busiest_only(minutes: Minutes, clock: Clock) -> None:
+def test_minute_keeps_the_busiest_only(minutes: Minutes, clock: ManualClock) -> None:
     for number in range(MAX_KEPT + 1):
         publish(minutes, f"TO{number}", 1 if number else 2)
     clock.now += 60

@@ -3,22 +3,16 @@
 import pytest
 
 from sync_streams.values.rates import MAX_COUNTED, WINDOW_SECONDS, Rates
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import ManualClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock(100.0)
 
 
 @pytest.fixture
-def rates(clock: Clock) -> Rates:
+def rates(clock: ManualClock) -> Rates:
     return Rates(clock)
 
 
@@ -34,7 +28,7 @@ def test_what_happened_is_spread_over_the_window(rates: Rates) -> None:
 
 
 def test_window_before_counts_as_far_as_it_lies_within(
-    rates: Rates, clock: Clock
+    rates: Rates, clock: ManualClock
 ) -> None:
     for _ in range(8):
         rates.note("TO1")
@@ -46,7 +40,9 @@ def test_window_before_counts_as_far_as_it_lies_within(
     assert rates.per_second() == {}
 
 
-def test_windows_without_events_are_passed_over(rates: Rates, clock: Clock) -> None:
+def test_windows_without_events_are_passed_over(
+    rates: Rates, clock: ManualClock
+) -> None:
     rates.note("TO1")
     clock.now += 2 * WINDOW_SECONDS
     rates.note("TO2")
@@ -66,7 +62,7 @@ def test_table_is_bounded_and_known_streams_still_count(rates: Rates) -> None:
 
 
 def test_each_event_is_taken_once_however_the_windows_lie(
-    rates: Rates, clock: Clock
+    rates: Rates, clock: ManualClock
 ) -> None:
     rates.note("TO1")
     clock.now += WINDOW_SECONDS * 0.5
@@ -83,7 +79,7 @@ def test_each_event_is_taken_once_however_the_windows_lie(
     assert rates.take() == {}
 
 
-def test_what_nobody_takes_is_bounded(rates: Rates, clock: Clock) -> None:
+def test_what_nobody_takes_is_bounded(rates: Rates, clock: ManualClock) -> None:
     for number in range(MAX_COUNTED):
         rates.note(f"TO{number}")
     clock.now += WINDOW_SECONDS

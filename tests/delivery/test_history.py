@@ -11,18 +11,12 @@ from sync_streams.delivery.cluster.history import (
     History,
     merge,
 )
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import ManualClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock(1_000_000.0)
 
 
 def report(bucket: int, *published: int) -> Any:
@@ -30,7 +24,9 @@ def report(bucket: int, *published: int) -> Any:
     return {"bucket": bucket, "samples": samples}
 
 
-def test_sample_is_what_counters_grew_by_and_what_gauges_are(clock: Clock) -> None:
+def test_sample_is_what_counters_grew_by_and_what_gauges_are(
+    clock: ManualClock,
+) -> None:
     history = History(clock)
     history.take({"published": 5, "connections": 7})
     clock.now += SAMPLE_SECONDS
@@ -43,7 +39,7 @@ def test_sample_is_what_counters_grew_by_and_what_gauges_are(clock: Clock) -> No
     assert hour["dropped"] == [0] * SAMPLES
 
 
-def test_one_sample_is_taken_in_ten_seconds(clock: Clock) -> None:
+def test_one_sample_is_taken_in_ten_seconds(clock: ManualClock) -> None:
     history = History(clock)
     history.take({"published": 1})
     clock.now += SAMPLE_SECONDS - 1
@@ -54,7 +50,7 @@ def test_one_sample_is_taken_in_ten_seconds(clock: Clock) -> None:
     assert merge([history.report()])["published"][-3:] == [0, 1, 2]
 
 
-def test_time_without_samples_stays_empty_and_is_not_lost(clock: Clock) -> None:
+def test_time_without_samples_stays_empty_and_is_not_lost(clock: ManualClock) -> None:
     history = History(clock)
     history.take({"published": 1})
     clock.now += 3 * SAMPLE_SECONDS
@@ -63,7 +59,7 @@ def test_time_without_samples_stays_empty_and_is_not_lost(clock: Clock) -> None:
     assert merge([history.report()])["published"][-4:] == [1, 0, 0, 8]
 
 
-def test_history_holds_an_hour(clock: Clock) -> None:
+def test_history_holds_an_hour(clock: ManualClock) -> None:
     history = History(clock)
     for number in range(2 * SAMPLES):
         clock.now += SAMPLE_SECONDS
@@ -73,7 +69,7 @@ def test_history_holds_an_hour(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("pause", [SAMPLES, 10**9])
-def test_pause_longer_than_an_hour_is_bounded(clock: Clock, pause: int) -> None:
+def test_pause_longer_than_an_hour_is_bounded(clock: ManualClock, pause: int) -> None:
     history = History(clock)
     history.take({"published": 1})
     clock.now += pause * SAMPLE_SECONDS
@@ -82,7 +78,7 @@ def test_pause_longer_than_an_hour_is_bounded(clock: Clock, pause: int) -> None:
     assert merge([history.report()])["published"] == [*([0] * (SAMPLES - 1)), 1]
 
 
-def test_clock_that_goes_back_takes_no_sample_twice(clock: Clock) -> None:
+def test_clock_that_goes_back_takes_no_sample_twice(clock: ManualClock) -> None:
     history = History(clock)
     history.take({"published": 1})
     clock.now -= 5 * SAMPLE_SECONDS
