@@ -27,19 +27,24 @@ class Peers:
         self.are_known = False
         """Whether another process has served connections while this one did. It may be
         about to return, as in a restart of both."""
+        self._is_leaving = False
 
     async def until_ready(self, count: int, moment: float) -> None:
         """Wait until another process has room for connections.
 
-        Returns at once if this process is alone or cut off from the others.
+        Returns soon if this process is alone or cut off from the others.
 
         Args:
             count: the number of connections.
             moment: when to stop waiting, by the monotonic clock.
         """
-        while self.are_known and monotonic() < moment:
+        # A busy peer may have answered the introduction too late.
+        is_asked = self.are_known or (not self._is_leaving and _may_have_peers())
+        self._is_leaving = True
+        while is_asked and monotonic() < moment:
             if get_hub().is_unreachable or await self.ask(count):
                 return
+            is_asked = self.are_known
 
     async def ask(self, count: int) -> bool:
         """Return whether a peer has room for so many more connections.
@@ -70,9 +75,8 @@ def forget() -> None:
 
 def introduce() -> None:
     """Tell the other processes that this one serves connections; does not wait."""
-    hub = get_hub()
-    if not isinstance(hub.layer, InMemoryChannelLayer):
-        hub.tasks.spawn(_introduce())
+    if _may_have_peers():
+        get_hub().tasks.spawn(_introduce())
 
 
 async def answer(hub: Hub, question: Mapping[str, Any]) -> None:
@@ -85,6 +89,10 @@ async def answer(hub: Hub, question: Mapping[str, Any]) -> None:
             question["count"]
         )
         await survey.reply(question, is_ready=is_ready)
+
+
+def _may_have_peers() -> bool:
+    return not isinstance(get_hub().layer, InMemoryChannelLayer)
 
 
 async def _introduce() -> None:

@@ -22,8 +22,9 @@ def disconnect_identity(
         connection_id: close only this one; ids are in :func:`list_connections`.
 
     Returns:
-        The number of connections closed. A process that takes longer than a quarter of
-        a second to reply closes its connections, too, but is not counted.
+        The number of connections closed. A process that takes longer than a second to
+        reply (a quarter of one, if it has not replied before) closes its connections,
+        too, but is not counted.
 
     Raises:
         ServiceUnavailable: 20503, the command was not sent.
@@ -35,9 +36,8 @@ def disconnect_identity(
     }
     if connection_id:
         command["connection_id"] = connection_id
-    return sum(
-        answer["count"] for answer in survey.ask(commands.signed(command)).values()
-    )
+    answers = survey.ask(commands.signed(command), is_patient=True)
+    return sum(answer["count"] for answer in answers.values())
 
 
 def list_connections(**wanted: Unpack[Wanted]) -> Connections:

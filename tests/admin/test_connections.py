@@ -142,7 +142,9 @@ async def test_all_connections_of_an_identity_are_ended_and_counted(
 ) -> None:
     service = await asyncio.to_thread(operator.service_sid)
     fields = {"service": service, "identity": "both", "confirmed": "yes"}
+    look = partial(operator.get, f"{PATH}?identity=both")
     async with Socket(embedded, "both") as first, Socket(embedded, "both") as second:
+        await asyncio.to_thread(until, look, lambda a: a.text.count("both") > 3)
         done = await asyncio.to_thread(operator.post, PATH, **fields)
 
         assert "Ended 2 connections of “both”." in done.text

@@ -245,6 +245,7 @@ async def test_a_stream_without_subscribers_leaves_no_trace(
 
 
 async def test_an_idle_stream_costs_no_task(hub: Hub) -> None:
+    await until_introduced(hub)
     client = Client()
     before = len(asyncio.all_tasks())
 

@@ -74,9 +74,9 @@ async def aask(question: Mapping[str, Any], *, is_patient: bool = False) -> Answ
     return answers
 
 
-def ask(question: Mapping[str, Any]) -> Answers:
+def ask(question: Mapping[str, Any], *, is_patient: bool = False) -> Answers:
     """Synchronous version of :func:`aask`, for any thread."""
-    return run_on_loop(aask(question))
+    return run_on_loop(aask(question, is_patient=is_patient))
 
 
 async def reply(question: Mapping[str, Any], **fields: Any) -> None:
