@@ -1,6 +1,7 @@
 """Template tags, and the view that they lead to: in Chromium, and with curl."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from sync_streams.authorize import own_streams
 from sync_streams.models import Stream
 from sync_streams.publishing import apublish
 from tests.browser.conftest import CHROMIUM_FLAGS, listen
-from tests.documents import code_block
+from tests.documents import ROOT, code_block
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
 from tests.sse.client import EventSource
@@ -69,6 +70,8 @@ async def profile(browser_path: str, host: Host) -> AsyncIterator[BrowserContext
         yield context
         await browser.close()
 
+
+FAQ = ROOT / "docs/faq.md"
 
 CSRF: dict[str, dict[str, Any]] = {
     "cookie": {},
@@ -133,6 +136,25 @@ async def test_the_references_event_source_gets_a_message(
         await apublish(f"orders-{ada.pk}", {"item": "tea"})
 
     assert (await said.value).type == "log"
+
+
+@pytest.mark.browser
+async def test_missing_static_files_are_told_in_the_console(
+    host: Host, profile: BrowserContext
+) -> None:
+    page = await profile.new_page()
+    # As on a site that serves none: without DEBUG, Django does not.
+    await page.route("**/static/**", lambda route: route.fulfill(status=404))
+    async with page.expect_console_message(lambda said: said.type == "error") as said:
+        await page.goto(f"{host.origin}/client")
+
+    message = await said.value
+    [row] = re.findall(
+        r"^\| `(.*?) … (\d+) .*?`, at `(.*?)` \|", FAQ.read_text(), re.MULTILINE
+    )
+    assert message.text.startswith(row[0])
+    assert row[1] in message.text
+    assert message.location["url"].endswith(row[2])
 
 
 @pytest.mark.browser
