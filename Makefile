@@ -9,6 +9,7 @@ PORT ?= 8000
 WORKERS ?= 1
 # Much of the suite waits for servers: more than one for each core.
 TEST_PROCESSES ?= 3
+PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 DJANGO ?= 6.1
 TESTS ?= tests
 export HOST PORT
@@ -49,7 +50,7 @@ soak: $(VENV)/.dev  ## load such a cluster for MINUTES (30) and look for leaks
 
 test: $(VENV)/.dev  ## install what the tests need, and run them
 	@tests/install-services.sh $(PY)
-	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest $(PARALLEL)
 
 check: $(VENV)/.dev  ## lint, types, layers, migrations, templates
 	$(VENV)/bin/ruff check .
@@ -83,7 +84,7 @@ newest:  ## run TESTS (tests) with DJANGO (6.1); it may need PYTHON=python3.12 o
 		.ci/install $(VENV)-$(DJANGO)/bin/python -c $(VENV)-$(DJANGO)/lock.txt \
 			-e '.[postgres,uvicorn]' 'Django~=$(DJANGO).0' --group dev; }
 	@tests/install-services.sh $(VENV)-$(DJANGO)/bin/python
-	@$(VENV)-$(DJANGO)/bin/python -m pytest $(TESTS)
+	@$(VENV)-$(DJANGO)/bin/python -m pytest $(PARALLEL) $(TESTS)
 
 hosts:  ## run odd host projects with Django 5.2, 6.0 and 6.1; needs PYTHON=python3.12 or later
 	@set -e; for django in 5.2 6.0 6.1; do \
