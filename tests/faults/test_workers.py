@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from tests.compat.twilio_sync.sdk import PACKAGES, run_sdk
+from tests.compat.twilio_sync.sdk import PACKAGES, documented_retry_policy, run_sdk
 from tests.faults.conftest import Figures, StartFront, StartWorker
 from tests.faults.rig import Publisher, Subscriber, missed
 from tests.faults.scene import start_together, under_load
@@ -112,7 +112,10 @@ async def test_rolling_restart_loses_no_subscriber_and_no_publish(
     async with run_sdk() as sdk:
         pages = [EventStreamSubscriber(url, "demo") for _ in range(OF_EACH)]
         sdks = [SdkSubscriber(sdk, url, "demo") for _ in range(OF_EACH)]
-        async with under_load(url, OF_EACH, RATE, *pages, *sdks) as scene:
+        options = {"retryPolicy": documented_retry_policy()}
+        quick = [SdkSubscriber(sdk, url, "demo", **options) for _ in range(OF_EACH)]
+        others = *pages, *sdks, *quick
+        async with under_load(url, OF_EACH, RATE, *others) as scene:
             clients, publisher = scene
             await all_hear(clients, publisher)
             began = time.monotonic()
@@ -130,6 +133,7 @@ async def test_rolling_restart_loses_no_subscriber_and_no_publish(
         "JSON": clients[:OF_EACH],
         "SSE": pages,
         "SDK": sdks,
+        "SDK with retryPolicy": quick,
     }
     figures(
         "rolling restart of two workers behind nginx",

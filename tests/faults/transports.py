@@ -53,15 +53,16 @@ class EventStreamSubscriber(Subscriber):
 class SdkSubscriber(Subscriber):
     """An official SDK, which restores its connection and subscription by itself."""
 
-    def __init__(self, sdk: Sdk, base_url: str, stream: str) -> None:
+    def __init__(self, sdk: Sdk, base_url: str, stream: str, **options: Any) -> None:
         super().__init__(base_url, stream)
         self._sdk, self._connects = sdk, base_url.replace("http", "ws", 1)
+        self._options = options
         self._client: SdkClient
         self._noting: set[asyncio.Task[None]] = set()
 
     async def _stay(self) -> None:
         uri = f"{self._connects}/v3/wsconnect"
-        self._client = await self._sdk.client(new_token("alice"), uri)
+        self._client = await self._sdk.client(new_token("alice"), uri, **self._options)
         self._client.listeners.append(self._take_event)
         stream = await self._client.stream(self._streams[0])
         stream.listeners.append(self._take_event)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Self, TypeVar
+
+from tests.documents import code_block
 
 HERE = Path(__file__).parent
 DRIVER = HERE / "sdk_driver.js"
@@ -18,6 +21,14 @@ MAX_LINE_BYTES = 1 << 20
 
 Event = tuple[str, Any]
 Found = TypeVar("Found")
+
+
+def documented_retry_policy() -> Any:
+    """Return the pauses of a reconnecting SDK that the documentation recommends."""
+    code = code_block("docs/migrating-from-twilio.md", "js", "retryPolicy")
+    found = re.search(r"retryPolicy: (\{.*?\})", code)
+    assert found is not None
+    return json.loads(re.sub(r"(\w+):", r'"\1":', found[1]))
 
 
 class SdkError(Exception):

@@ -12,9 +12,12 @@ from tests.compat.twilio_sync.rig import (
     every_version,
     new_name,
 )
+from tests.compat.twilio_sync.sdk import documented_retry_policy
 from tests.programs import DemoSite
 
 BACK_SECONDS = 8
+ATTEMPTS = 6
+"""More than an SDK makes in 20 seconds after its own pauses: 1, 2, 4, 8 and 16."""
 MOST_HASTE = 0.8
 """An SDK is back up to a fifth sooner than it is asked to be."""
 
@@ -27,6 +30,18 @@ async def test_refused_handshake_is_retried(rig: Rig) -> None:
     rig.wire.is_open = True
 
     assert error["terminal"] is False
+    await client.state("connected")
+
+
+@all_versions_at_once
+async def test_documented_retry_policy_shortens_the_pauses(rig: Rig) -> None:
+    rig.wire.is_open = False
+    client = await rig.client(retryPolicy=documented_retry_policy())
+    errors = await client.wait("connectionError", times=ATTEMPTS)
+
+    rig.wire.is_open = True
+
+    assert not any(error["terminal"] for error in errors)
     await client.state("connected")
 
 
