@@ -97,7 +97,6 @@ bench: $(VENV)/.dev  ## measure deliveries per second and publish latency
 	@$(INSTALL) --group bench
 	@$(PY) -m bench
 	@$(PY) -m bench.document
-	@$(PY) -m bench.sizing
 
 lock:  ## resolve every dependency anew and write down the versions
 	@.ci/lock $(PYTHON) > $(LOCK).new

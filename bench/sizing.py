@@ -1,7 +1,7 @@
-"""Sizes a site from measured unit costs: ``python -m bench.sizing``.
+"""Sizes a site from measured unit costs: the two tables of docs/scaling.md.
 
-Writes the two tables of docs/scaling.md. Everything in them is derived from the JSON
-files in ``bench/results`` and from the constants here.
+Everything in them is derived from the JSON files in ``bench/results`` and from the
+constants here.
 """
 
 import json
@@ -12,12 +12,10 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from .process import ROOT
+from .measured import RESULTS
 from .report import number
 
 PUBLISH_RATE = 30
-RESULTS = ROOT / "bench" / "results"
-DOCUMENT = ROOT / "docs" / "scaling.md"
 WORKER = "product-frames"
 
 SHARE = 0.5
@@ -221,17 +219,3 @@ def sizing_table(costs: Costs) -> Iterator[str]:
             str(it.redis_shards),
         ]
         yield "| " + " | ".join(cells) + " |"
-
-
-def main() -> None:
-    """Write both tables into the document."""
-    costs, text = read_costs(), DOCUMENT.read_text()
-    for name, table in (("costs", costs_table(costs)), ("sizes", sizing_table(costs))):
-        start, end = text.index(f"<!-- {name} -->\n"), f"<!-- end of {name} -->"
-        lines = [f"<!-- {name} -->", *table, end]
-        text = text[:start] + "\n".join(lines) + text[text.index(end) + len(end) :]
-    DOCUMENT.write_text(text)
-
-
-if __name__ == "__main__":
-    main()

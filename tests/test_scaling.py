@@ -1,6 +1,5 @@
 """docs/scaling.md matches what follows from the benchmark's results."""
 
-import re
 from dataclasses import replace
 
 import pytest
@@ -11,14 +10,10 @@ from bench.sizing import (
     WORKER_CONNECTIONS,
     Costs,
     Load,
-    costs_table,
     plan,
-    read_costs,
     received_by,
-    sizing_table,
 )
 from sync_streams.conf import Settings
-from tests.documents import ROOT
 
 FREE = Costs(
     delivery=0,
@@ -30,20 +25,6 @@ FREE = Costs(
     redis_publish=0,
     redis_process=0,
 )
-
-
-def documented(name: str) -> list[str]:
-    text = (ROOT / "docs/scaling.md").read_text()
-    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- end of {name} -->", text, re.DOTALL)
-    assert found
-    return found[1].splitlines()
-
-
-def test_tables_are_those_that_follow_from_the_results() -> None:
-    costs = read_costs()
-
-    assert documented("costs") == list(costs_table(costs))
-    assert documented("sizes") == list(sizing_table(costs))
 
 
 def test_connections_of_a_worker_are_those_of_the_settings() -> None:

@@ -1,0 +1,240 @@
+"""What comparison.md, the README and the servers' table say of the results."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+
+from .measured import Cell, Results
+from .report import number
+from .tables import LINE_LENGTH, line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """A server under the name that readers know, with its contenders."""
+
+    name: str
+    websocket: str = ""
+    sse: str = ""
+    is_ours: bool = False
+
+
+PEERS = [
+    Peer(
+        name="sync_streams, `make serve`",
+        websocket="product-frames",
+        sse="sse-frames",
+        is_ours=True,
+    ),
+    Peer(
+        name="sync_streams, plain ASGI on uvicorn",
+        websocket="product-uvicorn",
+        sse="sse-uvicorn",
+        is_ours=True,
+    ),
+    Peer(
+        name="sync_streams, `make run` (Daphne)",
+        websocket="product-daphne",
+        is_ours=True,
+    ),
+    Peer(
+        name="sync_streams, Twilio's protocol",
+        websocket="twilsock-frames",
+        is_ours=True,
+    ),
+    Peer(name="Channels tutorial, Daphne", websocket="tutorial-daphne"),
+    Peer(name="Channels tutorial, uvicorn", websocket="tutorial-uvicorn"),
+    Peer(name="django-eventstream", sse="eventstream-uvicorn"),
+    Peer(name="Centrifugo", websocket="centrifugo", sse="sse-centrifugo"),
+    Peer(name="Mercure", sse="sse-mercure"),
+    Peer(name="Nchan", websocket="nchan"),
+    Peer(name="Node `ws`", websocket="node-ws"),
+    Peer(name="Node Socket.IO", websocket="node-socket.io"),
+]
+NOT_MEASURED = {
+    "Twilio Sync, Pusher": "hosted by their vendors: cannot be measured here",
+    "Reverb, Soketi": "not measured",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A column of the comparison."""
+
+    heading: str
+    scenario: str
+    case: str
+    is_sse: bool = False
+    less_is_better: bool = False
+
+
+MEASURES = [
+    Measure(
+        heading="subscribers at 30/s, WebSocket", scenario="headline", case="1 Stream"
+    ),
+    Measure(
+        heading="over 100 Streams, WebSocket", scenario="headline", case="100 Streams"
+    ),
+    Measure(
+        heading="WebSocket, published over HTTP",
+        scenario="headline",
+        case="1 Stream, over REST",
+    ),
+    Measure(
+        heading="100 Streams, published over HTTP",
+        scenario="headline",
+        case="100 Streams, over REST",
+    ),
+    Measure(
+        heading="subscribers at 30/s, SSE, published over HTTP",
+        scenario="sse",
+        case="1 Stream",
+        is_sse=True,
+    ),
+    Measure(
+        heading="publishes/s, HTTP, 8 connections",
+        scenario="publish",
+        case="REST, 8 publishers",
+    ),
+    Measure(
+        heading="publishes/s, 8 sockets",
+        scenario="publish",
+        case="socket, 8 publishers",
+    ),
+    Measure(
+        heading="KB a WebSocket",
+        scenario="idle",
+        case="5000 connections: memory",
+        less_is_better=True,
+    ),
+    Measure(
+        heading="WebSockets opened/s",
+        scenario="idle",
+        case="5000 connections: opening",
+    ),
+]
+
+
+def comparison(results: Results) -> Iterator[str]:
+    """Yield the dates, a row for each peer, and where peers are ahead."""
+    shown = [each for each in MEASURES if any(_figures(results, each).values())]
+    dates = sorted({results.date(each.scenario) for each in shown})
+    days = " to ".join(dict.fromkeys((dates[0], dates[-1])))
+    machine = results.runs[shown[0].scenario]["machine"]
+    yield f"Measured on {days}, one core of {machine['cpu']} each."
+    yield ""
+    yield line(["", *(each.heading for each in shown)])
+    yield line(["---", *("---:" for _ in shown)])
+    for peer in PEERS:
+        cells = [_cell(results, each)(_contender(peer, each)) for each in shown]
+        if any(cells):
+            yield line([peer.name, *cells])
+    for name, why in NOT_MEASURED.items():
+        yield line([name, why, *("" for _ in shown[1:])])
+    yield from ("", "Where peers are ahead of `make serve` in these runs:", "")
+    ahead = [text for each in shown if (text := _ahead(results, each))]
+    yield from ahead or ["- nowhere"]
+
+
+def _contender(peer: Peer, measure: Measure) -> str:
+    return peer.sse if measure.is_sse else peer.websocket
+
+
+def _cell(results: Results, measure: Measure) -> Cell:
+    return results.cell(measure.scenario, measure.case)
+
+
+def _figures(results: Results, measure: Measure) -> Mapping[str, float]:
+    """Return the figures of a measure that are not zero, by the peer's name."""
+    found = {
+        peer.name: results.figure(
+            measure.scenario, measure.case, _contender(peer, measure)
+        )
+        for peer in PEERS
+    }
+    return {name: figure for name, figure in found.items() if figure}
+
+
+def _ahead(results: Results, measure: Measure) -> str:
+    found = _figures(results, measure)
+    ours = found.get(PEERS[0].name, 0.0)
+    peers = [peer.name for peer in PEERS if not peer.is_ours and peer.name in found]
+    better = [name for name in peers if _is_better(found[name], ours, measure)]
+    if not better:
+        return ""
+    named = ", ".join(f"{name} {number(found[name])}" for name in better)
+    return f"- {measure.heading}: {named}; here {number(ours) if ours else '–'}"
+
+
+def _is_better(figure: float, ours: float, measure: Measure) -> bool:
+    return figure < ours if measure.less_is_better else figure > ours
+
+
+SERVERS: Sequence[tuple[str, str, str]] = [
+    (
+        "uvicorn with the frame path, `make serve`",
+        "product-frames",
+        "production: a Message is encoded once and written once per subscriber",
+    ),
+    (
+        "uvicorn, plain ASGI",
+        "product-uvicorn",
+        "where its own protocol classes cannot be used: each subscriber costs a task "
+        "and a frame",
+    ),
+    ("Granian, plain ASGI", "product-granian", "the same"),
+    (
+        "Daphne, `make run`",
+        "product-daphne",
+        "development: it buffers without limit, so only the client's acknowledgements "
+        "control the flow",
+    ),
+]
+
+
+def servers(results: Results) -> Iterator[str]:
+    """Yield what this app costs on each server."""
+    deliveries = results.cell("fanout", "1000 subscribers", "per_core")
+    memory = results.cell("idle", "5000 connections: memory")
+    yield line(["server", "use it for", "deliveries/s a core", "KB a connection"])
+    yield line(["---", "---", "---:", "---:"])
+    for server, contender, use in SERVERS:
+        yield line([server, use, deliveries(contender), memory(contender)])
+
+
+def headline(results: Results) -> list[str]:
+    """Return the README's sentences."""
+    return wrap(" ".join(_sentences(results)), LINE_LENGTH, break_on_hyphens=False)
+
+
+def _sentences(results: Results) -> Iterator[str]:
+    ours, node = (
+        results.figure("headline", "1 Stream", name) or 0
+        for name in ("product-frames", "node-ws")
+    )
+    yield (
+        f"Measured on {results.date('headline')}: [one core](docs/performance.md) "
+        f"delivers a Stream's 30 Messages a second to {number(ours)} subscribers over "
+        "the JSON socket, published over a socket, with p99 below 100 ms and no loss; "
+        f"Node's `ws` holds {number(node)} on the same machine."
+    )
+    yield from _over(results, "headline", "1 Stream, over REST", "over REST")
+    yield from _over(results, "sse", "1 Stream", "over REST to Server-Sent Events")
+
+
+def _over(results: Results, scenario: str, case: str, how: str) -> Iterator[str]:
+    ours = "sse-frames" if scenario == "sse" else "product-frames"
+    peers = {
+        "headline": {"centrifugo": "Centrifugo"},
+        "sse": {"sse-mercure": "Mercure", "eventstream-uvicorn": "django-eventstream"},
+    }
+    held = results.figure(scenario, case, ours)
+    if not held:
+        return
+    others = [
+        f"{name} {number(figure)}"
+        for contender, name in peers[scenario].items()
+        if (figure := results.figure(scenario, case, contender)) is not None
+    ]
+    beside = f" ({', '.join(others)})" if others else ""
+    yield f"Published {how}, it is {number(held)}{beside}."
