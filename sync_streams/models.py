@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .values import utc
 from .values.sids import is_sid, new_service_sid, new_stream_sid
+from .values.text import visible
 from .values.utc import UTCDateTimeField
 
 DEFAULT_SERVICE = "default"
@@ -90,7 +91,7 @@ class Service(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.unique_name or self.friendly_name or self.sid
+        return visible(self.unique_name or self.friendly_name or self.sid)
 
 
 class StreamQuerySet(models.QuerySet["Stream"]):
@@ -167,7 +168,7 @@ class Stream(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.unique_name or self.sid
+        return visible(self.unique_name or self.sid)
 
     def is_live(self, now: datetime | None = None) -> bool:
         """Return whether the Stream has not expired."""

@@ -7,13 +7,14 @@ https://docs.djangoproject.com/en/stable/ref/contrib/admin/#modeladmin-methods.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, AdminForm
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -44,10 +45,10 @@ from sync_streams.errors import (
     UniqueNameTaken,
 )
 from sync_streams.models import Service, Stream
+from sync_streams.values.text import visible
 
 from .search import finds_substrings
 from .snippet import snippets
-from .text import visible
 
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]
@@ -202,12 +203,13 @@ class ResourceAdmin(AnyAdmin):
         resource = context.get("original")
         if resource is not None:
             context |= self.get_change_context(request, resource)
+            show_visibly(context["adminform"])
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_change_context(self, request: HttpRequest, resource: Any) -> dict[str, Any]:
         """Return what the change form shows beside the form."""
         return {
-            "subtitle": visible(str(resource)),
+            "subtitle": str(resource),
             "pages": self.page_urls(request, resource),
             "snippets": snippets(request, resource),
             "connections_url": self.connections_url(request, resource),
@@ -324,6 +326,15 @@ def _body_of(error: SyncError) -> dict[str, Any]:
 def describe(error: SyncError) -> str:
     """Return an error as the admin shows it: the wire's text and Twilio's code."""
     return f"{error.text} ({error.code})"
+
+
+def show_visibly(fields: AdminForm) -> None:
+    """Let a form show the text of its read-only fields with nothing invisible in it."""
+    shown = copy(fields.form.instance)
+    for name in fields.readonly_fields:
+        if isinstance(text := getattr(shown, str(name), None), str):
+            setattr(shown, str(name), visible(text))
+    fields.form.instance = shown
 
 
 def relative_expiry(stream: Stream) -> str:

@@ -21,11 +21,11 @@ from sync_streams.errors import SyncError
 from sync_streams.models import Service, Stream
 from sync_streams.tokens import MAX_IDENTITY_LENGTH
 from sync_streams.values.sids import is_sid
+from sync_streams.values.text import NOBODY, visible
 from sync_streams.values.utc import from_timestamp
 
 from . import identity as identities
 from .base import MAY_MONITOR, Question, ResourceAdmin, ask, describe
-from .text import NOBODY, visible
 
 PER_PAGE = 50
 
@@ -171,7 +171,7 @@ def _describe_all(model_admin: ResourceAdmin, rows: list[Row]) -> list[dict[str,
                 **row,
                 "shown": visible(row["identity"]) or NOBODY,
                 "client": visible(row["client"]),
-                "service_name": visible(str(service)) if service else sid,
+                "service_name": str(service) if service else sid,
                 "service_url": reverse(name, args=[sid]) if service else "",
                 "age": timesince(from_timestamp(row["since"]), depth=1),
             }

@@ -11,9 +11,9 @@ from sync_streams import operations
 from sync_streams.errors import SyncError
 from sync_streams.models import Service
 from sync_streams.tokens import MAX_IDENTITY_LENGTH
+from sync_streams.values.text import NOBODY, visible
 
 from .base import Page, Question, ResourceAdmin, ask, describe
-from .text import NOBODY, visible
 
 MAY_DISCONNECT = "sync_streams.change_service"
 
@@ -59,7 +59,7 @@ def explain(service: Service) -> str:
         "themselves. Its access tokens stay valid until they expire, so make sure "
         "that your application does not issue a new one."
     )
-    return text % {"service": visible(str(service))}
+    return text % {"service": service}
 
 
 def end(

@@ -18,7 +18,6 @@ from sync_streams.tokens import issue_token
 from sync_streams.values.mounts import socket_path
 
 from .base import MAY_MONITOR, MAY_PUBLISH, Page, ResourceAdmin, answer_errors
-from .text import visible
 from .watched import ORDERS, Choice, Watched
 
 TOKEN_SECONDS = 300
@@ -40,7 +39,7 @@ def show_monitor(
     context = {
         **model_admin.admin_site.each_context(request),
         "title": _("Live monitor"),
-        "subtitle": visible(str(resource)),
+        "subtitle": str(resource),
         "opts": model_admin.opts,
         "original": resource,
         "pages": model_admin.page_urls(request, resource),

@@ -20,7 +20,6 @@ from sync_streams.delivery.cluster.history import SAMPLE_SECONDS
 from sync_streams.models import Service, Stream
 
 from .base import ResourceAdmin
-from .text import visible
 
 MAY_VIEW = "sync_streams.view_stream"
 
@@ -129,7 +128,7 @@ class Links:
         return [
             {
                 **figures,
-                "name": visible(str(known[sid])),
+                "name": str(known[sid]),
                 "url": reverse(page, args=[sid]),
             }
             for sid, figures in rows.items()

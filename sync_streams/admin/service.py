@@ -127,7 +127,10 @@ class ServiceAdmin(ResourceAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         is_live = Q(streams__date_expires=None) | Q(streams__date_expires__gt=utc.now())
-        return Service.objects.annotate(stream_count=Count("streams", filter=is_live))
+        counted = Service.objects.annotate(
+            stream_count=Count("streams", filter=is_live)
+        )
+        return counted.order_by(*self.get_ordering(request))
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Service | None = None

@@ -23,7 +23,6 @@ from sync_streams.models import Stream
 from . import actions, message, monitor
 from .base import ResourceAdmin, ResourceForm, label, relative_expiry
 from .filters import AccountFilter, ExpiryFilter, OccupancyFilter
-from .text import visible
 
 
 class StreamForm(ResourceForm):
@@ -107,7 +106,7 @@ class StreamAdmin(ResourceAdmin):
         return JsonResponse({sid: counts.get(sid, 0) for sid in sids})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return Stream.objects.live()
+        return Stream.objects.live().order_by(*self.get_ordering(request))
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Stream | None = None
@@ -148,7 +147,7 @@ class StreamAdmin(ResourceAdmin):
 
     @admin.display(description=_("service"), ordering="service")
     def service_name(self, stream: Stream) -> str:
-        return visible(str(stream.service))
+        return str(stream.service)
 
     @admin.display(description=_("expiry"))
     def expiry(self, stream: Stream) -> str:

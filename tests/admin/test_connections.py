@@ -11,11 +11,11 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from websockets.exceptions import ConnectionClosed
 
-from sync_streams.admin.text import visible
 from sync_streams.delivery.cluster import listing, survey
 from sync_streams.models import Stream
 from sync_streams.twilsock.frames import Frame
 from sync_streams.twilsock.sessions import client_of
+from sync_streams.values.text import visible
 from tests.admin.conftest import StaffClient
 from tests.admin.operator import Operator, until
 from tests.programs import DemoSite

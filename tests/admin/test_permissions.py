@@ -77,6 +77,17 @@ def knock(client: Client, model: type[Service | Stream], door: Door, sid: str) -
     return (client.post if door.posts else client.get)(url)
 
 
+def fill() -> None:
+    """Create what a page may show a part of: 20 Services with 100 Streams."""
+    services = Service.objects.bulk_create(
+        Service(account_sid=ACCOUNT_SID) for _ in range(20)
+    )
+    Stream.objects.bulk_create(
+        Stream(service=services[number % 20], unique_name=f"s-{number}")
+        for number in range(100)
+    )
+
+
 @pytest.fixture
 def sids(stream: Stream) -> dict[type, str]:
     return {Service: stream.service_id, Stream: stream.sid}
@@ -160,13 +171,36 @@ def test_page_asks_the_database_less_than_ten_times_however_much_it_holds(
     door: Door,
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    services = Service.objects.bulk_create(
-        Service(account_sid=ACCOUNT_SID) for _ in range(20)
-    )
-    Stream.objects.bulk_create(
-        Stream(service=services[number % 20], unique_name=f"s-{number}")
-        for number in range(100)
-    )
+    fill()
 
     with django_assert_max_num_queries(9):
         knock(admin, model, door, sids[model])
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/sync_streams/"])
+def test_index_asks_the_database_less_than_ten_times(
+    admin: Client, path: str, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    fill()
+
+    with django_assert_max_num_queries(9):
+        assert admin.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "action"),
+    [(Service, "delete_selected"), (Stream, "delete_selected"), (Stream, "set_ttl")],
+)
+def test_question_about_many_asks_the_database_less_than_ten_times(
+    admin: Client,
+    model: type[Service | Stream],
+    action: str,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    fill()
+    sids = list(model.objects.values_list("sid", flat=True)[:50])
+    fields = {"action": action, "_selected_action": sids}
+
+    with django_assert_max_num_queries(9):
+        url = f"/admin/sync_streams/{model._meta.model_name}/"
+        assert admin.post(url, fields).status_code == 200

@@ -109,9 +109,10 @@ async def test_hostile_names_and_identities_are_text_on_every_page(
     path = f"/{service}/Streams"
     sid = (await asyncio.to_thread(rest, embedded, path, UniqueName=stream))["sid"]
     identity = f"{markup}\u202e\u200b{'W' * 200}"
-    names = ("change", "monitor", "disconnect")
+    names = ("change", "monitor", "disconnect", "delete", "history")
     pages = ["overview/", "connections/", "processes/"]
     pages += [f"{service}/{name}/" for name in names]
+    pages += [f"../stream/{sid}/{name}/" for name in names if name != "disconnect"]
     await admin.set_viewport_size({"width": 390, "height": 800})
     async with Socket(embedded, identity, service) as socket:
         await socket.ask("subscribe", stream=sid)
