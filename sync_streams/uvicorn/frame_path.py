@@ -20,6 +20,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
 from websockets.datastructures import Headers as WebSocketHeaders
+from websockets.exceptions import ProtocolError
 from websockets.frames import CTRL_OPCODES, Frame, Opcode
 from websockets.frames import CloseCode as WebSocketCloseCode
 from websockets.protocol import State
@@ -93,6 +94,13 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             self._read(part)
 
     def _read(self, data: bytes) -> None:
+        try:
+            self._read_frames(data)
+        except ProtocolError as error:
+            self.conn.fail(WebSocketCloseCode.PROTOCOL_ERROR, str(error))
+            self.handle_parser_exception()
+
+    def _read_frames(self, data: bytes) -> None:
         at = 0
         while at < len(data) and not self.transport.is_closing():
             frame = self._reader.read(data, at)

@@ -8,6 +8,7 @@ the next frame begins. See RFC 6455, section 5.2.
 
 from typing import NamedTuple
 
+from websockets.exceptions import ProtocolError
 from websockets.frames import Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -23,6 +24,8 @@ _OPCODES = {0x81: Opcode.TEXT, 0x82: Opcode.BINARY}
 _MASKED, _LENGTH, _TWO_BYTES = 0x80, 0x7F, 126
 _MASK_BYTES, _MAX_HEAD_BYTES = 4, 14
 _LENGTH_BYTES = {126: 2, 127: 8}
+_LENGTHS = {126: range(126, 1 << 16), 127: range(1 << 16, 1 << 63)}
+"""What may be written in so many bytes: the shortest has to be used."""
 
 
 class SmallFrame(NamedTuple):
@@ -54,9 +57,11 @@ class FrameReader:
             return None
         length, start = length & _LENGTH, at + 2
         if length >= _TWO_BYTES:
-            if length > _TWO_BYTES or len(data) < at + 4:
+            is_here = length == _TWO_BYTES and len(data) >= at + 4
+            length = data[at + 2] << 8 | data[at + 3] if is_here else 0
+            if length < _TWO_BYTES:
                 return None
-            length, start = data[at + 2] << 8 | data[at + 3], at + 4
+            start = at + 4
         end = start + _MASK_BYTES + length
         if len(data) < end or self._is_too_long(length):
             return None
@@ -65,7 +70,12 @@ class FrameReader:
         return SmallFrame(opcode, content, end)
 
     def end_of_frame(self, data: bytes, at: int) -> int:
-        """Return how far the frame at a position reaches, which the parser is fed."""
+        """Return how far the frame at a position reaches, which the parser is fed.
+
+        Raises:
+            ProtocolError: its length could be written in fewer bytes, or has its
+                highest bit set. The parser would not mind.
+        """
         if not self._left:
             head = self._head + data[at : at + _MAX_HEAD_BYTES]
             size = _frame_bytes(head)
@@ -91,10 +101,12 @@ def _frame_bytes(head: bytes) -> int | None:
     """Return a frame's size on the wire, as soon as its first bytes tell it."""
     if len(head) < 2:
         return None
-    length = head[1] & _LENGTH
-    start = 2 + _LENGTH_BYTES.get(length, 0)
+    length = kind = head[1] & _LENGTH
+    start = 2 + _LENGTH_BYTES.get(kind, 0)
     if len(head) < start:
         return None
-    if start > 2:
+    if kind in _LENGTHS:
         length = int.from_bytes(head[2:start], "big")
+        if length not in _LENGTHS[kind]:
+            raise ProtocolError("length not in its shortest form")
     return start + (_MASK_BYTES if head[1] & _MASKED else 0) + length
