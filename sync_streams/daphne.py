@@ -53,7 +53,7 @@ class BoundedChannel(HTTPChannel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._is_refused = self._has_sent = False
+        self._is_refused = self._has_sent = self._is_last = False
         self._lingered = 0
         self._body_bytes = self._wire_bytes = self._max_body_bytes = 0
         self._deadline: Any = None
@@ -67,13 +67,19 @@ class BoundedChannel(HTTPChannel):
         self._turns = turns()
         self.crowd.add(self)
         self._owe(bounds.HEAD_SECONDS)
-        is_full = len(self.crowd) > get_settings().max_http_connections
-        if is_full or descriptors.is_last(self.transport.fileno()):
-            self._make_room()
+        number = self.transport.fileno()
+        self._is_last = descriptors.is_last(number)
+        self._make_room(for_descriptor=self._is_last)
+        if descriptors.is_kept_free(number):
+            self.transport.abortConnection()
 
-    def _make_room(self) -> None:
+    def _make_room(self, *, for_descriptor: bool) -> None:
+        is_full = len(self.crowd) > get_settings().max_http_connections
+        if not (is_full or for_descriptor):
+            return
         connection = self.crowd.expendable()
-        if connection is not None:
+        # It may be all that is no WebSocket, such as a health check.
+        if connection is not None and (is_full or connection is not self):
             connection.end(bounds.NO_PLACE)
 
     def connectionLost(self, reason: Any) -> None:
@@ -141,9 +147,12 @@ class BoundedChannel(HTTPChannel):
         """Have the request answered."""
         if self._is_refused:
             return
+        request = self.requests[-1]
+        if self._is_last and request.requestHeaders.hasHeader(b"Upgrade"):
+            self.refuse(bounds.NO_PLACE)
+            return
         self._cancel_deadline()
         self.crowd.answer(self)
-        request = self.requests[-1]
         super().allContentReceived()
         if request.transport is None:
             # The connection has become a WebSocket, which now owns the transport.

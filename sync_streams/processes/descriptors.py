@@ -7,6 +7,7 @@ the limit means that all below are taken.
 
 import os
 import sys
+import time
 from pathlib import Path
 
 if sys.platform != "win32":
@@ -16,6 +17,11 @@ FOLDER = Path("/proc/self/fd")
 
 RESERVE = 64
 """Descriptors that authenticated connections leave free; a quarter of a low limit."""
+
+LIST_SECONDS = 1
+
+_listed = 0, 0.0
+"""How many there were, and until when that is recent enough."""
 
 
 def limit(*, is_hard: bool = False) -> int | None:
@@ -37,7 +43,7 @@ def count() -> int:
     https://docs.kernel.org/filesystems/proc.html.
     """
     try:
-        return FOLDER.stat().st_size or sum(1 for _ in os.scandir(FOLDER))
+        return FOLDER.stat().st_size or _list()
     except OSError:
         return 0
 
@@ -48,7 +54,11 @@ def reserve(most: int) -> int:
 
 
 def are_scarce() -> bool:
-    """Return whether a new connection would use the reserve."""
+    """Return whether a new connection would use the reserve.
+
+    The lowest free number alone does not tell: where connections come and go, those
+    below may be free while the reserve is in use.
+    """
     most = limit()
     if most is None:
         return False
@@ -57,13 +67,41 @@ def are_scarce() -> bool:
     except OSError:
         return True
     os.close(number)
-    return number >= most - reserve(most)
+    return max(number, _recent_count()) >= most - reserve(most)
 
 
 def is_last(number: int) -> bool:
     """Return whether a socket's number is in the last half of the reserve.
 
-    The other half is for sockets that are told that the process is full.
+    The other half is for sockets that are told that the process is full. In the last
+    one, an HTTP request is served while others make room, and no socket is opened.
     """
     most = limit()
     return most is not None and number >= most - reserve(most) // 2
+
+
+def is_kept_free(number: int) -> bool:
+    """Return whether a client's connection must give its number back at once.
+
+    It is in the last quarter of the reserve: Redis, the database and files need it.
+    """
+    most = limit()
+    return most is not None and number >= most - reserve(most) // 4
+
+
+def _list() -> int:
+    return sum(1 for _ in os.scandir(FOLDER))
+
+
+def _recent_count() -> int:
+    """Return :func:`count`; where it takes time, that of the last second."""
+    global _listed
+    try:
+        if number := FOLDER.stat().st_size:
+            return number
+        now = time.monotonic()
+        if now >= _listed[1]:
+            _listed = _list(), now + LIST_SECONDS
+    except OSError:
+        return 0
+    return _listed[0]

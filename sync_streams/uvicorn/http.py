@@ -51,7 +51,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._intake = Intake()
         self._rest = self._arrived = b""
-        self._has_cycle = self._has_left = self._is_refused = False
+        self._has_cycle = self._has_left = self._is_refused = self._is_last = False
         self._farewell: Farewell | None = None
         find = find_endpoint(self.config)
         self._publish_path = PublishPath(find, self) if find is not None else None
@@ -69,13 +69,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._turns = turns()
         self.crowd.add(self)
         self._watch()
-        is_full = len(self.crowd) > get_settings().max_http_connections
-        if is_full or descriptors.is_last(transport.get_extra_info("socket").fileno()):
-            self._make_room()
+        number = transport.get_extra_info("socket").fileno()
+        self._is_last = descriptors.is_last(number)
+        self._make_room(for_descriptor=self._is_last)
+        if descriptors.is_kept_free(number):
+            transport.abort()
 
-    def _make_room(self) -> None:
+    def _make_room(self, *, for_descriptor: bool) -> None:
+        is_full = len(self.crowd) > get_settings().max_http_connections
+        if not (is_full or for_descriptor):
+            return
         connection = self.crowd.expendable()
-        if connection is not None:
+        # It may be all that is no WebSocket, such as a health check.
+        if connection is not None and (is_full or connection is not self):
             connection._end(bounds.NO_PLACE)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -310,6 +316,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(bounds.BAD_REQUEST)
         elif not self._should_upgrade():
             return self._without_upgrade(rest)
+        elif self._is_last:
+            self._refuse(bounds.NO_PLACE)
         elif rest or declared_bytes(self.headers) or not self._is_answered():
             # A client must send nothing before the handshake's response (RFC 6455,
             # section 4.1), and the response to an earlier request must not be written
