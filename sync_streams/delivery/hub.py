@@ -112,6 +112,7 @@ class Hub:
         self._slices = TimeSlices()
         self._queue = EventQueue(self._drop)
         self._recovered: set[int] = set()
+        self._watching: object = None
         self._rejected = float(-REJECTED_LOG_SECONDS)
         self.membership = Membership(
             self.layer,
@@ -186,7 +187,7 @@ class Hub:
             except Exception as error:
                 self._start_failed = monotonic()
                 raise unavailable(error) from error
-            on_interruption(self.layer, self._note_interruption)
+            self._watching = on_interruption(self.layer, self._note_interruption)
             self._receiver = asyncio.create_task(self._receive())
             self.tasks.spawn(self._deliver())
             for probe in self.membership.probes:
@@ -206,7 +207,7 @@ class Hub:
             if task is not None:
                 task.cancel()
 
-    def _note_interruption(self, server: int, since: float) -> None:
+    def _note_interruption(self, server: int) -> None:
         self.membership.probes[server].doubt("its connection broke")
 
     async def _receive(self) -> None:
@@ -284,7 +285,7 @@ class Hub:
                     await deliver_messages(topic, batch, self._slices)
                 _time_delivery(event)
         elif event["type"] == PROBE:
-            self.membership.probes[event["server"]].confirm()
+            self.membership.probes[event["server"]].confirm(event.get("number"))
         elif event["type"] == RECOVERED:
             self._recovered.discard(event["server"])
             for topic in self.membership.topics_on(event["server"]):

@@ -1,6 +1,7 @@
 """One process is cut off from Redis while others publish: its clients get a gap."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -17,6 +18,9 @@ pytestmark = pytest.mark.redis
 
 CUT_OFF_SECONDS = 8
 FULL_SECONDS = 4
+SHORT_SECONDS = 2
+NO_PROBE = json.dumps({"PROBE_SECONDS": 60})
+"""None is sent while the test lasts."""
 
 
 @pytest.mark.parametrize("layer", ["redis", "pubsub"])
@@ -47,10 +51,11 @@ async def test_a_worker_is_cut_off_from_redis(
     report(figures, f"{fault}, {layer} layer", scene, **times)
 
 
+@pytest.mark.parametrize("layer", ["redis", "pubsub"])
 async def test_connections_that_listen_are_killed(
-    redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+    layer: str, redis_server: RedisServer, start_worker: StartWorker, figures: Figures
 ) -> None:
-    environ = {"REDIS_URL": redis_server.url, "FAULT_LAYER": "redis"}
+    environ = {"REDIS_URL": redis_server.url, "FAULT_LAYER": layer}
     async with (
         two_workers(start_worker, **environ) as scene,
         redis.asyncio.Redis(port=redis_server.port) as client,
@@ -60,7 +65,30 @@ async def test_connections_that_listen_are_killed(
         first = await scene.until_delivered(began)
 
     times = {"began": began, "back": began, "first": first}
-    report(figures, "CLIENT KILL TYPE pubsub", scene, **times)
+    report(figures, f"CLIENT KILL TYPE pubsub, {layer} layer", scene, **times)
+
+
+async def test_connections_break_and_are_mended_between_two_probes(
+    redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+) -> None:
+    environ = {"FAULT_LAYER": "pubsub", "FAULT_SETTINGS": NO_PROBE}
+    async with (
+        two_workers(start_worker, REDIS_URL=redis_server.url, **environ) as scene,
+        redis.asyncio.Redis(port=redis_server.port) as client,
+    ):
+        await client.config_set("maxclients", 1)
+        began = time.monotonic()
+        assert await client.client_kill_filter(_type="pubsub") >= 2
+        await asyncio.sleep(SHORT_SECONDS)  # the fault lasts, nothing is awaited
+        await client.config_set("maxclients", 10_000)
+        back = time.monotonic()
+        first = await scene.until_delivered(back)
+
+    assert scene.publisher.losses is not None
+    assert scene.publisher.losses.lost > 0
+    fault = f"connections away for {SHORT_SECONDS} s, between two probes"
+    times = {"began": began, "back": back, "first": first}
+    report(figures, f"{fault}, pubsub layer", scene, **times)
 
 
 @pytest.mark.parametrize("layer", ["redis", "pubsub"])

@@ -66,7 +66,8 @@ class Probe:
         self.lag = 0.0
         """Latest delay of the event loop, in seconds."""
         self._groups, self._server = groups, server
-        self._returned = asyncio.Event()
+        self._number = 0
+        self._returned: asyncio.Future[bool] | None = None
         self._doubted = asyncio.Event()
         self._unreachable_since: float | None = None
         self._gave_up = 0.0
@@ -77,14 +78,24 @@ class Probe:
         """Whether the last probe did not return."""
         return self._unreachable_since is not None
 
-    def confirm(self) -> None:
-        """Note that the probe returned."""
-        self._returned.set()
+    def confirm(self, number: object) -> None:
+        """Note that the probe of that number returned."""
+        if number == self._number:
+            self._settle(has_returned=True)
 
     def doubt(self, reason: str) -> None:
-        """Mark this process unreachable and probe at once."""
+        """Mark this process unreachable, and probe at once if it was reachable.
+
+        A probe that is under way proves nothing: it may have arrived before.
+        """
+        self._settle(has_returned=False)
+        if not self.is_unreachable:
+            self._doubted.set()
         self._mark_unreachable(reason)
-        self._doubted.set()
+
+    def _settle(self, *, has_returned: bool) -> None:
+        if self._returned is not None and not self._returned.done():
+            self._returned.set_result(has_returned)
 
     async def watch(self) -> None:
         """Send probes for ever."""
@@ -112,18 +123,18 @@ class Probe:
         self.lag = monotonic() - before - pause
 
     async def _returns(self) -> bool:
-        self._returned.clear()
+        self._number += 1
+        self._returned = asyncio.get_running_loop().create_future()
+        event = {"type": "probe", "server": self._server, "number": self._number}
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-                event = {"type": "probe", "server": self._server}
                 await send_to_group(self.group, event)
-                await self._returned.wait()
+                return await self._returned
         except Exception as error:
             # Layers are pluggable and their errors share no base class.
             counters.probes_missed += 1
             self._mark_unreachable(f"the probe did not return: {error!r}")
             return False
-        return True
 
     async def _mark_reachable(self) -> None:
         if self._unreachable_since is not None:

@@ -76,15 +76,42 @@ async def receive(
         put(await layer.receive(channel))
 
 
-def on_interruption(layer: Any, callback: Callable[[int, float], None]) -> None:
+class Reconnections:
+    """Reports each new connection on which a pub/sub layer receives from a server.
+
+    redis-py opens it, and subscribes again, without a word to the layer.
+    """
+
+    def __init__(self, callback: Callable[[int], None], *, server: int) -> None:
+        """Report to a callback, with the number of the server."""
+        self._callback, self._server = callback, server
+
+    def note(self, connection: object) -> None:
+        """Handle a new connection."""
+        self._callback(self._server)
+
+
+def on_interruption(layer: Any, callback: Callable[[int], None]) -> object:
     """Register a callback for when events of the layer may have been missed.
 
-    Only our own layer knows; with others, probes find out.
+    Those that know are our own layer and the pub/sub layer of channels-redis. Its core
+    layer keeps events in Redis meanwhile; with any other, probes find out.
 
     Args:
-        layer: the channel layer.
-        callback: called on the running loop with the number of the server, and with the
-            start of the interruption by the loop's clock.
+        layer: the channel layer; it is receiving.
+        callback: called on the running loop with the number of the server.
+
+    Returns:
+        What must be kept for as long as the callback is wanted.
     """
     if isinstance(layer, RedisChannelLayer):
-        layer.on_interruption(callback)
+        layer.on_interruption(lambda server, since: callback(server))
+    elif isinstance(layer, RedisPubSubChannelLayer):
+        watching = []
+        for server, shard in enumerate(layer._shards):
+            watching.append(Reconnections(callback, server=server))
+            # redis-py keeps weak references to these methods.
+            connection = shard._pubsub.connection
+            connection.register_connect_callback(watching[-1].note)
+        return watching
+    return None
