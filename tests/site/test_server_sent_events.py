@@ -22,9 +22,6 @@ def followed(project: Project) -> Project:
     static.mkdir()
     shutil.copy(modules() / "htmx.org/dist/htmx.js", static)
     shutil.copy(modules() / "htmx-ext-sse/dist/sse.js", static)
-    settings = project.folder / "mysite/settings.py"
-    place = '\nSTATICFILES_DIRS = [BASE_DIR / "static"]\n'
-    settings.write_text(settings.read_text() + place)
     return with_users(project, ORDERS, GUIDE)
 
 
