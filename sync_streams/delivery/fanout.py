@@ -25,20 +25,27 @@ that cannot write directly."""
 SLICE_CONNECTIONS = 64
 """Connections served in one time slice, before the event loop does anything else."""
 
-EVENT_CONNECTIONS = 8
+EVENT_CONNECTIONS = 1
 """Cost of an event itself, in connections that could be served in the same time."""
 
 YIELD_TURNS = 4
 """Iterations of the event loop from a publisher's frame to its reply. A fan-out yields
-as many between two time slices, so that a publisher waits for one slice at most, unless
-the hub is behind."""
+as many between two time slices, so that a publisher waits for one slice at most. It
+yields fewer while events pile up: publishers would outpace it, and then all wait."""
 
 
 class TimeSlices:
     """Shares the event loop's time between deliveries and everything else."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_pressed: Callable[[], bool]) -> None:
+        """Start with a whole slice.
+
+        Args:
+            is_pressed: returns whether deliveries are falling behind.
+        """
+        self._is_pressed = is_pressed
         self._left = SLICE_CONNECTIONS
+        self._has_senders = False
 
     async def spend(self, work: int) -> None:
         """Yield to other tasks first, unless the time slice has room for the work.
@@ -49,8 +56,14 @@ class TimeSlices:
         if self._left < work:
             for _ in range(YIELD_TURNS):
                 await asyncio.sleep(0)
-            self._left = SLICE_CONNECTIONS
+                if self._is_pressed() and not self._has_senders:
+                    break
+            self._left, self._has_senders = SLICE_CONNECTIONS, False
         self._left -= work
+
+    def end(self) -> None:
+        """End the slice: tasks are sending, and their outboxes could overflow."""
+        self._left, self._has_senders = 0, True
 
 
 def batched(events: Iterable[Any]) -> list[list[Any]]:
@@ -90,7 +103,9 @@ async def deliver_messages(
         for start in range(0, len(outboxes), SLICE_CONNECTIONS):
             part = outboxes[start : start + SLICE_CONNECTIONS]
             await slices.spend(len(part))
-            _deliver(batch, [box for box in part if box.connection_id in members])
+            part = [box for box in part if box.connection_id in members]
+            if _deliver(batch, part):
+                slices.end()
 
 
 def record_drop(topic: Topic, event: Event) -> None:
@@ -173,14 +188,17 @@ def _written(write: Callable[[Event], Frame], event: Event) -> Frame | None:
         return None
 
 
-def _deliver(batch: Batch, outboxes: Collection[Outbox]) -> None:
+def _deliver(batch: Batch, outboxes: Collection[Outbox]) -> bool:
+    """Deliver a batch; return whether tasks have to send it to some connections."""
     # Outbox.put, inlined: this is the cost of a Message per subscriber, and the objects
     # touched here have left the CPU's caches by then.
     wire, size, is_plain = batch.wire, batch.size, batch.is_plain
+    is_sending = False
     for outbox in outboxes:
         direct = outbox.direct
         if direct is None or outbox.sent + size >= outbox.check_at:
             _put(batch.frames, outbox)
+            is_sending = is_sending or outbox.is_sending
             continue
         try:
             direct(wire)
@@ -192,6 +210,7 @@ def _deliver(batch: Batch, outboxes: Collection[Outbox]) -> None:
             logger.exception("a connection failed; the others go on")
             outbox.give_up()
     counters.delivered += len(batch.frames) * len(outboxes)
+    return is_sending
 
 
 def _put(frames: Sequence[Frame], outbox: Outbox) -> None:

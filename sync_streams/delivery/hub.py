@@ -109,8 +109,8 @@ class Hub:
         self._starting = asyncio.Lock()
         self._start_failed = -RETRY_SECONDS
         self._receiver: asyncio.Task[None] | None = None
-        self._slices = TimeSlices()
         self._queue = EventQueue(self._drop)
+        self._slices = TimeSlices(is_pressed=lambda: self._queue.is_filling)
         self._recovered: set[int] = set()
         self._watching: object = None
         self._rejected = float(-REJECTED_LOG_SECONDS)

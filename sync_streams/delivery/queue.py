@@ -32,6 +32,11 @@ class EventQueue:
     def __len__(self) -> int:
         return self._events.qsize()
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether publishers will soon have to wait."""
+        return self._events.qsize() >= MAX_TAKEN // 4
+
     def put(self, event: Any) -> None:
         """Add an event."""
         self._events.put_nowait(event)

@@ -1,5 +1,6 @@
 """Publishing without waiting: when it is done, and when it is left to the task."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from sync_streams.delivery.hub import get_hub
 from sync_streams.errors import AccessForbidden, InvalidJSON, RateLimited
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
+from tests.delivery.client import Client
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
 from tests.websocket.client import Socket
@@ -107,6 +109,22 @@ async def test_what_would_be_too_much_at_once_waits_and_spends_nothing(
                 await operations.apublish(news.service, "news", {"n": number})
 
         assert await socket.numbers(200) == list(numbers)
+
+
+async def test_the_hub_keeps_up_with_many_publishers(
+    news: Stream, service: Service
+) -> None:
+    client, count, at_once = Client(frame_path=True), 960, 48
+    await get_hub().subscriptions.subscribe(client.outbox, news.sid, None)
+
+    with sync_settings(publish_rate=10_000):
+        for number in range(count):
+            assert operations.publish_now(service, "news", {"n": number})
+            if number % at_once == at_once - 1:
+                await asyncio.sleep(0)
+    await client.until(count)
+
+    assert client.numbers == list(range(count))
 
 
 @pytest.fixture

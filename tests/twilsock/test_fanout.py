@@ -46,7 +46,7 @@ async def publish(topic: Topic, count: int) -> list[str]:
     """Deliver Messages together and return their SIDs."""
     messages = [Message.new(SID, {"n": number}) for number in range(count)]
     events = [published(message) for message in messages]
-    await deliver_messages(topic, events, TimeSlices())
+    await deliver_messages(topic, events, TimeSlices(is_pressed=lambda: False))
     return [message.sid for message in messages]
 
 

@@ -134,6 +134,11 @@ class Outbox:
         """Number of frames waiting for the client."""
         return len(self._backlog)
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether a task sends what waits, since it cannot be written directly."""
+        return self._sender is not None
+
     def put(self, frame: Frame) -> None:
         """Send a frame now if that is possible without waiting; otherwise queue it."""
         if self._state is State.OPEN:
