@@ -50,7 +50,8 @@ class Generator:
 
     def run(self) -> None:
         began = time.monotonic()
-        everybody = [*self.publishers, *self.subscribers]
+        # Publishers last: a server may end an HTTP connection that says nothing.
+        everybody = [*self.subscribers, *self.publishers]
         for connection in everybody:
             connection.start()
             self.look(0)

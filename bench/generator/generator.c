@@ -189,7 +189,8 @@ static void start_some(void) {
     int all = publishers + subscribers;
     while (next_to_open < all && opening_now < concurrency) {
         int i = next_to_open++;
-        start(i < publishers ? &pubs[i] : &subs[i - publishers]);
+        /* Publishers last: a server may end an HTTP connection that says nothing. */
+        start(i < subscribers ? &subs[i] : &pubs[i - subscribers]);
     }
 }
 
