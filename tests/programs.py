@@ -7,9 +7,8 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
@@ -18,8 +17,9 @@ from typing import NoReturn, Self
 import pytest
 
 from tests.secrecy import TOKEN
+from tests.zygote import ROOT as ROOT
+from tests.zygote import Forked
 
-ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
 STOP_SECONDS = 20
 
@@ -50,17 +50,12 @@ class Program:
     def __init__(
         self, *command: str, ready: str, environ: Mapping[str, str] | None = None
     ) -> None:
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=None if environ is None else dict(environ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        reading, writing = os.pipe()
+        self.process = self._start(command, environ, writing)
+        os.close(writing)
         self._lines: list[str] = []
         self._ready, self._printed = Event(), Event()
-        self._reader = Thread(target=self._read, args=(ready,), daemon=True)
+        self._reader = Thread(target=self._read, args=(reading, ready), daemon=True)
         self._reader.start()
         if not self._ready.wait(START_SECONDS) or self.process.poll() is not None:
             self.stop()
@@ -97,9 +92,16 @@ class Program:
             pytest.fail("an access token in what was logged", pytrace=False)
         return self.process.wait()
 
-    def _read(self, ready: str) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as output:
+    def _start(
+        self, command: Sequence[str], environ: Mapping[str, str] | None, output: int
+    ) -> "subprocess.Popen[bytes] | Forked":
+        env = None if environ is None else dict(environ)
+        return subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT
+        )
+
+    def _read(self, descriptor: int, ready: str) -> None:
+        with open(descriptor) as output:
             for line in output:
                 self._lines.append(line)
                 self._printed.set()
@@ -107,6 +109,16 @@ class Program:
                     self._ready.set()
         self._ready.set()  # it ended, so stop waiting
         self._printed.set()
+
+
+class PythonProgram(Program):
+    """A program of Python that is forked: how it is called is not what is tested."""
+
+    def _start(
+        self, command: Sequence[str], environ: Mapping[str, str] | None, output: int
+    ) -> Forked:
+        environ = os.environ if environ is None else environ
+        return Forked(*command, environ=environ, stdout=output, stderr=output)
 
 
 class DemoSite:
@@ -121,8 +133,8 @@ class DemoSite:
     def start(self) -> None:
         """Start it and read what it prints."""
         environ = site_environ(self.data_dir, **self._environ)
-        command = [sys.executable, "-m", "project", self._step]
-        self.program = Program(*command, ready="Ctrl-C ends", environ=environ)
+        command = ["-m", "project", self._step]
+        self.program = PythonProgram(*command, ready="Ctrl-C ends", environ=environ)
         self.base_url = self._printed("Page: ").rstrip("/")
         self.account_sid = self._printed("Account SID:")
         self.auth_token = self._printed("Auth token:")

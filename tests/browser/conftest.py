@@ -46,6 +46,11 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Two renderers for each window, for what no test types into an address bar; the
+    # others are Playwright's own, which this takes the place of.
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,HttpsUpgrades,"
+    "HttpsFirstBalancedModeAutoEnable,LensOverlay,MediaRouter,OptimizationHints,"
+    "NetworkTimeServiceQuerying,PaintHolding,ThirdPartyStoragePartitioning",
 ]
 
 

@@ -1,18 +1,18 @@
 """``manage.py`` as a process, in the place of a demo site or on its own."""
 
+import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from queue import Queue
+from subprocess import CompletedProcess
 from threading import Thread
-from typing import IO
 
-from tests.programs import ROOT, DemoSite, site_environ
+from tests import zygote
+from tests.programs import DemoSite, site_environ
+from tests.zygote import Forked
 
 WAIT_SECONDS = 30
-MANAGE = [sys.executable, "manage.py"]
 
 
 def environ_of(site: DemoSite, **changes: str) -> dict[str, str]:
@@ -23,43 +23,31 @@ def environ_of(site: DemoSite, **changes: str) -> dict[str, str]:
 
 def manage(
     *arguments: str, environ: Mapping[str, str], text: str = ""
-) -> subprocess.CompletedProcess[str]:
+) -> CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        [*MANAGE, *arguments],
-        cwd=ROOT,
-        env=dict(environ),
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=WAIT_SECONDS,
-        check=False,
-    )
+    return zygote.run("manage.py", *arguments, environ=environ, text=text)
 
 
 class Running:
     """A command that goes on, and its lines as they come."""
 
     def __init__(self, *arguments: str, environ: Mapping[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [*MANAGE, *arguments],
-            cwd=ROOT,
-            env={**environ, "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
         self.stdout: Queue[str] = Queue()
         self.stderr: Queue[str] = Queue()
+        pipes = os.pipe(), os.pipe()
+        (out, stdout), (err, stderr) = pipes
+        environ = {**environ, "PYTHONUNBUFFERED": "1"}
+        self.process = Forked(
+            *("manage.py", *arguments), environ=environ, stdout=stdout, stderr=stderr
+        )
         self._threads = [
             Thread(target=_read, args=pair, daemon=True)
-            for pair in (
-                (self.process.stdout, self.stdout),
-                (self.process.stderr, self.stderr),
-            )
+            for pair in ((out, self.stdout), (err, self.stderr))
         ]
         for thread in self._threads:
             thread.start()
+        for _, writing in pipes:
+            os.close(writing)
 
     def line(self) -> str:
         """Return the next line of standard output."""
@@ -91,7 +79,7 @@ def running(*arguments: str, environ: Mapping[str, str]) -> Iterator[Running]:
             command.process.wait()
 
 
-def _read(stream: IO[str], lines: Queue[str]) -> None:
-    with stream:
+def _read(descriptor: int, lines: Queue[str]) -> None:
+    with open(descriptor) as stream:
         for line in stream:
             lines.put(line.rstrip("\n"))

@@ -1,13 +1,12 @@
 """Workers of the demo site under uvicorn, and nginx before them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from project.cluster import nginx_command, worker_command
+from tests import zygote
 from tests.documents import code_block
-from tests.programs import ROOT, Program, free_port, site_environ
+from tests.programs import Program, PythonProgram, free_port, site_environ
 
 ACCOUNT_SID, AUTH_TOKEN = "AC" + "c" * 32, "auth-token-of-the-cluster-under-fault"
 KEY_SID, KEY_SECRET = "SK" + "c" * 32, "api-key-secret-of-the-cluster-under-fault"
@@ -47,11 +46,15 @@ class Worker:
         """Start it."""
         command = worker_command(self.port, "tests.faults.asgi:application")
         command += ["--log-level", "info"]
+        ready, environ = "Uvicorn running on", self.environ
+        self.program: Program
         if self._files:
             few = f'ulimit -n {self._files}; exec "$0" "$@"'
-            command = ["sh", "-c", few, *command]
-        ready = "Uvicorn running on"
-        self.program = Program(*command, ready=ready, environ=self.environ)
+            self.program = Program(
+                "sh", "-c", few, *command, ready=ready, environ=environ
+            )
+        else:
+            self.program = PythonProgram(*command[1:], ready=ready, environ=environ)
 
     def stop(self, with_signal: int = 15) -> int:
         """End it and return its exit code."""
@@ -77,24 +80,17 @@ def worker_environ(data_dir: Path, **environ: str) -> dict[str, str]:
 
 def provision(data_dir: Path, **environ: str) -> None:
     """Make the tables, the Service and the Stream ``demo``."""
-    command = [sys.executable, "-m", "project", "provision"]
     environ = worker_environ(data_dir, **environ)
-    subprocess.run(command, cwd=ROOT, env=environ, check=True)
+    zygote.run("-m", "project", "provision", environ=environ).check_returncode()
 
 
 def run_django(worker: Worker, code: str) -> str:
     """Run a few lines against the worker's database and return what they print."""
     setup = "import django; django.setup()\n"
     setup += "from sync_streams.models import Service, Stream\n"
-    command = [sys.executable, "-c", setup + code]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env=worker.environ,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
+    done = zygote.run("-c", setup + code, environ=worker.environ)
+    done.check_returncode()
+    return done.stdout.strip()
 
 
 def create_streams(worker: Worker, count: int) -> list[str]:

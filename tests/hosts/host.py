@@ -1,7 +1,6 @@
 """The host project's server, and how its users call it."""
 
 import json
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +13,8 @@ from twilio.jwt.access_token.grants import SyncGrant
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests import settings as site
-from tests.programs import ROOT, Program, free_port, site_environ
+from tests import zygote
+from tests.programs import Program, PythonProgram, free_port, site_environ
 
 WAIT_SECONDS = 20
 UVICORN = "uvicorn tests.hosts.asgi:application --port {port} --lifespan on"
@@ -47,9 +47,14 @@ class Host:
         """Start a server."""
         port = free_port()
         self.base_url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", *server.format(port=port).split()]
+        command = ["-m", *server.format(port=port).split()]
         # uvicorn and gunicorn both say at which address they listen.
-        self._program = Program(*command, ready=self.base_url, environ=self.environ)
+        ready, environ = self.base_url, self.environ
+        self._program = (
+            PythonProgram(*command, ready=ready, environ=environ)
+            if server == UVICORN  # gevent has to be the first to load sockets
+            else Program(sys.executable, *command, ready=ready, environ=environ)
+        )
 
     def stop(self) -> None:
         """End the server, if it runs."""
@@ -80,15 +85,7 @@ class Host:
         )
 
     def _run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = zygote.run(*arguments, environ=self.environ)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
