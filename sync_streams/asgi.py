@@ -31,7 +31,7 @@ from .errors import ServiceUnavailable
 from .logs import REQUEST_ID
 from .rest.answers import is_unforeseen, report_unforeseen
 from .rest.bodies import MAX_BODY_BYTES
-from .rest.publishing import PublishRequest, PublishResponse, answer, answer_now, refuse
+from .rest.publishing import PublishRequest, PublishResponse, answer, refuse, start
 from .rest.site import Headers, Site
 from .values.mounts import APP_NAME
 
@@ -44,7 +44,9 @@ Application = Callable[..., Awaitable[None]]
 Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body."""
 
-Answerer = Callable[[bytes], Reply | None]
+Tell = Callable[[Reply], None]
+Answerer = Callable[[bytes, Tell], bool]
+"""Called with a body and a callback for the response."""
 
 Refs = tuple[str, str]
 """The Service's and the Stream's ref in a path."""
@@ -113,16 +115,16 @@ class PublishEndpoint:
             if body is None:
                 return
             request = _request(scope, refs, headers, body=body, started=started)
-            reply = answer_now(request) or await answer(request)
+            reply = await _answer(request)
         await self._send(scope, send, reply, added)
 
     def answerer(self, scope: Scope) -> Answerer | None:
         """Return a function that answers request bodies for this scope, if possible.
 
         For a server that reads whole requests itself. Call the function on the event
-        loop: it returns the status, headers and body, or ``None`` if it would have to
-        wait. In that case it has done nothing, and the request must take the ordinary
-        path, as it must if there is no such function.
+        loop, with a callback for the status, headers and body. It returns whether it
+        has called it or will do so. If not, it has done nothing, and the request must
+        take the ordinary path, as it must if there is no such function.
         """
         found = self._find(scope)
         if found is None or self._serves is not None:
@@ -132,12 +134,12 @@ class PublishEndpoint:
             return None
         known = _request(scope, refs, headers)
 
-        def answer_at_once(body: bytes) -> Reply | None:
-            reply = answer_now(known.again(body))
-            if reply is None:
-                return None
-            self._finish(scope, reply)
-            return reply.status, _encoded(reply, added), reply.body
+        def answer_at_once(body: bytes, tell: Tell) -> bool:
+            def told(reply: PublishResponse) -> None:
+                self._finish(scope, reply)
+                tell((reply.status, _encoded(reply, added), reply.body))
+
+            return start(known.again(body), told)
 
         return answer_at_once
 
@@ -203,6 +205,16 @@ async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
 async def _start_hub() -> None:
     with suppress(ServiceUnavailable):
         await get_hub().start()
+
+
+async def _answer(request: PublishRequest) -> PublishResponse:
+    reply: asyncio.Future[PublishResponse] = asyncio.get_running_loop().create_future()
+
+    def told(response: PublishResponse) -> None:
+        if not reply.done():  # the server may have cancelled the request
+            reply.set_result(response)
+
+    return await (reply if start(request, told) else answer(request))
 
 
 def _resolve(path: str) -> Refs | None:

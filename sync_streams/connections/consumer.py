@@ -161,12 +161,12 @@ class SocketConsumer(AsyncConsumer):
         return False
 
     def take_request(self, data: bytes, is_text: bool) -> bool:
-        """Answer a frame on arrival, if that is possible without waiting.
+        """Process a frame on arrival, if that can start without waiting.
 
         A server may call it when :meth:`websocket_receive` would be next.
 
         Returns:
-            Whether the frame was answered; if not, nothing was done.
+            Whether the frame is answered or will be; if not, nothing was done.
         """
         return False
 

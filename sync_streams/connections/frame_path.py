@@ -67,7 +67,8 @@ class FramePath:
 
     take_request: Callable[[bytes, bool], bool] = _decline
     """Called with a frame that ``take`` declined, while the application waits for one,
-    so that all earlier frames have been answered; returns whether it answered it."""
+    so that all earlier frames have been answered or are about to be; returns whether
+    it takes care of it."""
 
     close: Callable[[], None] | None = None
     """Called when the server stops: say so to the client and close the connection. If

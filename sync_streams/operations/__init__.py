@@ -3,13 +3,13 @@
 Every transport (REST, sockets, admin, commands) parses its input, calls one function
 here and renders the result. The functions are synchronous and raise
 :class:`~sync_streams.errors.SyncError`. Names that start with ``a`` are async versions
-of those that must not cost a thread for each call; :func:`publish_now` does not wait at
-all. Changes are announced once they are committed.
+of those that must not cost a thread for each call; :func:`start_publish` does not
+wait at all. Changes are announced once they are committed.
 """
 
 from .connections import disconnect_identity, drain_process, list_connections
 from .finding import afind_service, afind_stream, aobtain_stream
-from .messages import apublish, publish, publish_now
+from .messages import apublish, publish, start_publish
 from .services import (
     create_service,
     find_service,
@@ -57,9 +57,9 @@ __all__ = [
     "occupancy",
     "open_stream",
     "publish",
-    "publish_now",
     "remove_service",
     "remove_stream",
+    "start_publish",
     "try_webhook",
     "update_service",
     "update_stream",

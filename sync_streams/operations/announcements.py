@@ -15,8 +15,8 @@ from sync_streams.delivery.cluster.broadcast import (
     abroadcast_message,
     broadcast,
     broadcast_message,
-    broadcast_now,
-    can_broadcast_now,
+    can_start_broadcast,
+    start_broadcast,
 )
 from sync_streams.delivery.events import Event, ServiceEvent
 from sync_streams.errors import ServiceUnavailable
@@ -119,15 +119,28 @@ async def aannounce_message(stream: Stream, message: Message, actor: Actor) -> N
         )
 
 
-def can_announce_now(stream: Stream) -> bool:
+def can_start_announcement(stream: Stream) -> bool:
     """Return whether a Message of the Stream can be announced without waiting."""
     has_listeners = signals.message_published.has_listeners(Stream)
-    return not has_listeners and can_broadcast_now(stream.sid)
+    return not has_listeners and can_start_broadcast(stream.sid)
 
 
-def announce_message_now(stream: Stream, message: Message, actor: Actor) -> None:
-    """Announce a Message without waiting, if :func:`can_announce_now` allows it."""
-    broadcast_now(_published(stream, message, actor))
+def start_announcement(
+    stream: Stream,
+    message: Message,
+    actor: Actor,
+    tell: Callable[[Exception | None], None],
+) -> None:
+    """Announce a Message without waiting, if :func:`can_start_announcement` allows it.
+
+    Args:
+        stream: the Stream.
+        message: its Message.
+        actor: who publishes.
+        tell: called once with the outcome: ``None``, or what
+            :func:`aannounce_message` raises.
+    """
+    start_broadcast(_published(stream, message, actor), tell)
 
 
 def _published(stream: Stream, message: Message, actor: Actor) -> Event:

@@ -6,6 +6,7 @@ See https://www.twilio.com/docs/sync/api/stream-message-resource.
 from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
+from typing import TypeAlias
 
 from sync_streams.cache.lookups import cached_stream
 from sync_streams.delivery.counters import count_published, counters
@@ -13,19 +14,21 @@ from sync_streams.delivery.meters import meters
 from sync_streams.delivery.tracing import publishing
 from sync_streams.errors import SyncError
 from sync_streams.models import Service
-from sync_streams.redis import rate_limit
 
 from .actor import SYSTEM_ACTOR, Actor
 from .announcements import (
     aannounce_message,
     announce_message,
-    announce_message_now,
-    can_announce_now,
+    can_start_announcement,
+    start_announcement,
 )
 from .data import Message
 from .finding import afind_stream
 from .permissions import aauthorize, authorize, check_may_change, is_asked
 from .streams import find_stream
+
+Tell: TypeAlias = Callable[[Message, Exception | None], None]
+"""Called with a Message, and why it was not published, if so."""
 
 
 def publish(
@@ -87,26 +90,50 @@ async def apublish(
     return message
 
 
-def publish_now(
-    service: Service, stream_ref: str, data: object, *, actor: Actor = SYSTEM_ACTOR
-) -> Message | None:
-    """Publish on the event loop, if that is possible without waiting.
+def start_publish(
+    service: Service,
+    stream_ref: str,
+    data: object,
+    tell: Tell,
+    *,
+    actor: Actor = SYSTEM_ACTOR,
+) -> bool:
+    """Start to publish, on the event loop, if that is possible without waiting.
+
+    Args:
+        service: the Stream's Service.
+        stream_ref: SID (``TO…``) or unique name of the Stream.
+        data: as in :func:`publish`.
+        tell: called once with the outcome: before this returns, in memory, or when
+            Redis has replied. It must not raise.
+        actor: who publishes.
 
     Returns:
-        The Message, or ``None`` if nothing was done: call :func:`apublish` instead.
+        Whether it has; if not, nothing was done: call :func:`apublish` instead.
+
+    Raises:
+        SyncError: as :func:`publish`; *tell* is not called.
     """
     check_may_change(actor)
     stream = cached_stream(service.sid, stream_ref)
-    if stream is None or is_asked(actor) or not rate_limit.is_local():
-        return None
-    if not can_announce_now(stream):
-        return None
-    with _Measured(actor):
+    if stream is None or is_asked(actor) or not can_start_announcement(stream):
+        return False
+    measured = _Measured(actor)
+    measured.begin()
+    try:
         message = Message.new(stream.sid, data)
-        rate_limit.spend(stream.sid)
-        announce_message_now(stream, message, actor)
-        count_published(stream.sid, stream.service_id)
-    return message
+    except SyncError as error:
+        measured.end(error)
+        raise
+
+    def told(error: Exception | None) -> None:
+        measured.end(error)
+        if error is None:
+            count_published(stream.sid, stream.service_id)
+        tell(message, error)
+
+    start_announcement(stream, message, actor, told)
+    return True
 
 
 class _Measured:
@@ -118,15 +145,12 @@ class _Measured:
         self._transport, self._started = actor.transport, perf_counter()
         self._span = publishing(actor.transport)
 
-    def __enter__(self) -> None:
+    def begin(self) -> None:
+        """Begin the span."""
         self._span.__enter__()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def end(self, error: BaseException | None) -> None:
+        """Record the outcome, ``None`` or what went wrong."""
         if error is None:
             outcome = "published"
             counters.published += 1
@@ -134,4 +158,15 @@ class _Measured:
             outcome = str(error.code) if isinstance(error, SyncError) else "failed"
         meters.count("publishes", self._transport, outcome)
         meters.observe("publish_seconds", perf_counter() - self._started)
-        self._span.__exit__(kind, error, traceback)
+        self._span.__exit__(None, error, None)
+
+    def __enter__(self) -> None:
+        self.begin()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end(error)

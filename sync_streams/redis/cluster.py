@@ -33,6 +33,9 @@ class Cluster:
 
     is_sharded = True
 
+    ready = None
+    """Slots move, and a redirected command has to be followed."""
+
     def __init__(self, host: Mapping[str, Any], listener: Listener) -> None:
         """Connect on first use.
 
@@ -57,8 +60,10 @@ class Cluster:
     async def publish(self, channel: bytes, payload: bytes) -> None:
         await self._run(channel, lambda node: node.publish(channel, payload))
 
-    async def publish_in_rate(self, channel: bytes, payload: bytes, rate: Rate) -> int:
-        def run(node: Node) -> Awaitable[int]:
+    async def publish_in_rate(
+        self, channel: bytes, payload: bytes, rate: Rate
+    ) -> float:
+        def run(node: Node) -> Awaitable[float]:
             return node.publish_in_rate(channel, payload, rate)
 
         return await self._run(channel, run)

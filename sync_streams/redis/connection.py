@@ -3,13 +3,27 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from .health import RedisUnavailable, describe
 from .protocol import ReplyError, Word, new_reader, pack, protocol_error
 
-Waiting: TypeAlias = tuple["asyncio.Future[Any]", float]
-"""A pending reply, and when its command was sent."""
+
+class Answer(Protocol):
+    """Takes the reply to a command, where it is read; a future is one."""
+
+    def done(self) -> bool:
+        """Return whether nobody waits for the reply any more."""
+
+    def set_result(self, reply: Any, /) -> None:
+        """Take the reply."""
+
+    def set_exception(self, error: Exception, /) -> None:
+        """Take an error instead: a reply that is one, or why there is none."""
+
+
+Waiting: TypeAlias = tuple[Answer, float]
+"""Who waits for a reply, and since when."""
 
 
 class Connection(asyncio.Protocol):
@@ -40,14 +54,12 @@ class Connection(asyncio.Protocol):
         self.forward(words, reply, self._loop.time())
         return reply
 
-    def forward(
-        self, words: Sequence[Word], reply: "asyncio.Future[Any]", asked_at: float
-    ) -> None:
-        """Send a command; *reply* is called with its result."""
+    def forward(self, words: Sequence[Word], answer: Answer, asked_at: float) -> None:
+        """Send a command; *answer* takes its reply."""
         if self.is_lost:
-            reply.set_exception(RedisUnavailable(self._reason))
+            answer.set_exception(RedisUnavailable(self._reason))
             return
-        self.waiting.append((reply, asked_at))
+        self.waiting.append((answer, asked_at))
         self.send(pack(*words))
 
     def send(self, data: bytes) -> None:
@@ -84,19 +96,19 @@ class Connection(asyncio.Protocol):
         self.is_lost = True
         self._reason = self._reason or (describe(exc) if exc else "connection closed")
         while self.waiting:
-            reply, _ = self.waiting.popleft()
-            if not reply.done():
-                reply.set_exception(RedisUnavailable(self._reason))
+            answer, _ = self.waiting.popleft()
+            if not answer.done():
+                answer.set_exception(RedisUnavailable(self._reason))
         self.on_lost(self._reason)
 
     def _answer(self, value: Any) -> None:
         if not self.waiting:
             self.abort(f"a reply to nothing: {value!r:.200}")
             return
-        reply, _ = self.waiting.popleft()
-        if reply.done():
+        answer, _ = self.waiting.popleft()
+        if answer.done():
             return
         if isinstance(value, ReplyError):
-            reply.set_exception(value)
+            answer.set_exception(value)
         else:
-            reply.set_result(value)
+            answer.set_result(value)

@@ -22,8 +22,9 @@ from sync_streams.values.sids import name_digits
 
 from .cluster import Cluster
 from .endpoint import opener
+from .health import RedisUnavailable
 from .protocol import check_available
-from .server import Rate, Server, Shard
+from .server import Rate, Server, Shard, Tell
 from .subscription import Listener
 
 logger = logging.getLogger(__name__)
@@ -152,9 +153,8 @@ class RedisChannelLayer(BaseChannelLayer):
         Raises:
             RedisUnavailable: with the reason.
         """
-        name = self._group_name(group)
-        shard = self._here.shards[self.number_of(name)]
-        await shard.publish(name.encode(), self.serialize(message))
+        name, shard = self._shard_of(group)
+        await shard.publish(name, self.serialize(message))
 
     async def group_send_in_rate(
         self, group: str, message: Mapping[str, Any], rate: Rate
@@ -175,10 +175,33 @@ class RedisChannelLayer(BaseChannelLayer):
             RedisUnavailable: with the reason. If there was no reply, the message
                 may still have been sent.
         """
-        name = self._group_name(group)
-        shard = self._here.shards[self.number_of(name)]
+        name, shard = self._shard_of(group)
         payload = self.serialize(message)
-        return await shard.publish_in_rate(name.encode(), payload, rate) / 1_000_000
+        return await shard.publish_in_rate(name, payload, rate)
+
+    def can_start(self, group: str) -> bool:
+        """Return whether :meth:`start_in_rate` can send to a group now."""
+        return self._shard_of(group)[1].ready is not None
+
+    def start_in_rate(
+        self, group: str, message: Mapping[str, Any], rate: Rate, tell: Tell
+    ) -> None:
+        """Do what :meth:`group_send_in_rate` does without waiting for it.
+
+        If :meth:`can_start` forbids it, that fails.
+
+        Args:
+            group: the group.
+            message: what to send.
+            rate: as above.
+            tell: called once, where the reply is read, with what is returned above and
+                ``None``, or with 0 and RedisUnavailable; it must not block.
+        """
+        name, shard = self._shard_of(group)
+        if (server := shard.ready) is None:
+            tell(0, RedisUnavailable("not connected", is_undone=True))
+        else:
+            server.start_in_rate(name, self.serialize(message), rate, tell)
 
     async def flush(self) -> None:
         """Close everything that belongs to the running loop; the layer stays usable."""
@@ -207,6 +230,10 @@ class RedisChannelLayer(BaseChannelLayer):
     def number_of(self, name: str) -> int:
         """Return the index of the server that a name in Redis is on."""
         return int(_consistent_hash(name, len(self.hosts)))
+
+    def _shard_of(self, group: str) -> tuple[bytes, Shard]:
+        name = self._group_name(group)
+        return name.encode(), self._here.shards[self.number_of(name)]
 
     def _group_name(self, group: str) -> str:
         name = f"{self.prefix}__group__{group}"

@@ -11,13 +11,17 @@ from typing import Any
 
 from sync_streams.conf import get_settings
 
-from .connection import Connection
+from .connection import Answer, Connection
 from .endpoint import Opener
 from .health import Backoff, Health, RedisUnavailable, describe
 from .protocol import Word
 
 MAX_WAITING = 8_192
 """Commands that can wait for a reply or a connection; further ones are refused."""
+
+MAX_AT_ONCE = 1_024
+"""Commands that wait for a reply while more are sent without waiting. Above it, each
+client waits for the reply to its own, and sends no more meanwhile."""
 
 RENEW_SECONDS = 1
 """Minimum time between two replacements of a working connection."""
@@ -46,7 +50,7 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._unsent: list[tuple[Sequence[Word], asyncio.Future[Any], float]] = []
+        self._unsent: list[tuple[Sequence[Word], Answer, float]] = []
         self._watch: asyncio.TimerHandle | None = None
         self._backoff, self._retry_at = Backoff(), 0.0
         self.clock_ahead: float | None = None
@@ -64,15 +68,29 @@ class Pipeline:
             The reply, within ``broadcast_timeout_seconds``. It raises ReplyError if the
             reply is an error, and RedisUnavailable if there is none.
         """
+        reply = self._loop.create_future()
+        self.forward(words, reply)
+        return reply
+
+    def forward(self, words: Sequence[Word], answer: Answer) -> None:
+        """Send a command, and have its reply taken as :meth:`request` returns it."""
         connection = self._connection
         if connection is None:
-            return self._wait_to_send(words)
-        if len(connection.waiting) >= MAX_WAITING:
-            return self._refusal("too many commands wait")
-        reply = connection.request(*words)
-        if self._watch is None:
-            self._look_after(get_settings().broadcast_timeout_seconds)
-        return reply
+            self._wait_to_send(words, answer)
+        elif len(connection.waiting) >= MAX_WAITING:
+            _refuse(answer, "too many commands wait")
+        else:
+            connection.forward(words, answer, self._loop.time())
+            if self._watch is None:
+                self._look_after(get_settings().broadcast_timeout_seconds)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a script can be sent without waiting for anything."""
+        connection = self._connection
+        if connection is None or self.clock_ahead is None:
+            return False
+        return len(connection.waiting) < MAX_AT_ONCE
 
     def reset(self, reason: str) -> None:
         """Close the connection; the next command opens a new one."""
@@ -86,6 +104,10 @@ class Pipeline:
             now = self._loop.time()
             self.clock_ahead = seconds + microseconds / 1_000_000 - now
             self.clock_read_at = now
+
+    def forget_clock(self) -> None:
+        """Have the server's clock read before the next script is sent."""
+        self.clock_ahead = None
 
     def check_clock(self, now: float) -> None:
         """Read the server's clock again after a while, since clocks drift."""
@@ -128,27 +150,23 @@ class Pipeline:
             self._connection.abort("closed")
             self._connection = self.clock_ahead = None
 
-    def _wait_to_send(self, words: Sequence[Word]) -> "asyncio.Future[Any]":
+    def _wait_to_send(self, words: Sequence[Word], answer: Answer) -> None:
         now = self._loop.time()
         if self._opening is None and now < self._retry_at:
-            return self._refusal(self._health.reason)
+            _refuse(answer, self._health.reason)
+            return
         if len(self._unsent) >= MAX_WAITING:
-            return self._refusal("too many commands wait")
+            _refuse(answer, "too many commands wait")
+            return
         if self._opening is None:
             self._opening = self._loop.create_task(self._open())
         if self._was_silent:
             # Somebody has waited in vain: who asks after them does not wait, too.
-            return self._refusal(self._health.reason)
-        reply = self._loop.create_future()
-        self._unsent.append((words, reply, now))
+            _refuse(answer, self._health.reason)
+            return
+        self._unsent.append((words, answer, now))
         if self._watch is None:
             self._look_after(get_settings().broadcast_timeout_seconds)
-        return reply
-
-    def _refusal(self, reason: str) -> "asyncio.Future[Any]":
-        refusal = self._loop.create_future()
-        refusal.set_exception(RedisUnavailable(reason, is_undone=True))
-        return refusal
 
     async def _open(self) -> None:
         try:
@@ -178,10 +196,10 @@ class Pipeline:
         self._was_lost = self._was_silent = False
         self._health.recover(PART)
         unsent, self._unsent = self._unsent, []
-        for words, reply, asked_at in unsent:
+        for words, answer, asked_at in unsent:
             # Skip callers that have given up meanwhile.
-            if not reply.done():
-                connection.forward(words, reply, asked_at)
+            if not answer.done():
+                connection.forward(words, answer, asked_at)
 
     def _lose(self, reason: str) -> None:
         self._connection, self._was_lost = None, True
@@ -191,9 +209,9 @@ class Pipeline:
 
     def _refuse_unsent(self, reason: str) -> None:
         unsent, self._unsent = self._unsent, []
-        for _, reply, _ in unsent:
-            if not reply.done():
-                reply.set_exception(RedisUnavailable(reason, is_undone=True))
+        for _, answer, _ in unsent:
+            if not answer.done():
+                _refuse(answer, reason)
 
     def _look_after(self, seconds: float) -> None:
         self._watch = self._loop.call_later(seconds, self._look)
@@ -218,3 +236,7 @@ class Pipeline:
         if self._connection is not None and self._connection.waiting:
             return self._connection.waiting[0][1]
         return self._unsent[0][2] if self._unsent else None
+
+
+def _refuse(answer: Answer, reason: str) -> None:
+    answer.set_exception(RedisUnavailable(reason, is_undone=True))

@@ -5,7 +5,7 @@ response is the same as that of ``views.MessageViewSet``, since both parse, deci
 write with the same functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Final
@@ -15,6 +15,7 @@ from sync_streams.cache.lookups import cached_service
 from sync_streams.delivery.tracing import continuing
 from sync_streams.errors import MethodNotAllowed, NotFound
 from sync_streams.operations.actor import REST_ACTOR
+from sync_streams.operations.data import Message
 
 from .answers import (
     common_headers,
@@ -95,6 +96,10 @@ class PublishResponse:
     """The exception, if the request failed."""
 
 
+Tell = Callable[[PublishResponse], None]
+"""Called with the response to a request."""
+
+
 async def answer(request: PublishRequest) -> PublishResponse:
     """Handle a request; a failure becomes an error response."""
     try:
@@ -113,26 +118,33 @@ async def answer(request: PublishRequest) -> PublishResponse:
     return _finish(request, 201, write_message(message))
 
 
-def answer_now(request: PublishRequest) -> PublishResponse | None:
-    """Do what :func:`answer` does if that needs no waiting, or else nothing.
+def start(request: PublishRequest, tell: Tell) -> bool:
+    """Start what :func:`answer` does, on the event loop, if that needs no waiting.
 
-    Call it on the event loop, with requests that publish.
+    Returns:
+        Whether that was possible, and *tell* is called with the response, once: before
+        this returns, or when Redis has replied. If not, nothing was done.
     """
+
+    def told(message: Message, error: Exception | None) -> None:
+        if error is None:
+            tell(_finish(request, 201, write_message(message)))
+        else:
+            tell(refuse(request, error))
+
     try:
         account_sid = _admit(request)
         service = cached_service(account_sid, request.service_ref)
         if service is None or request.method == "OPTIONS":
-            return None
+            return False
         data = _read_data(request)
         with continuing(request.trace_context):
-            message = operations.publish_now(
-                service, request.stream_ref, data, actor=REST_ACTOR
+            return operations.start_publish(
+                service, request.stream_ref, data, told, actor=REST_ACTOR
             )
     except Exception as exception:
-        return refuse(request, exception)
-    if message is None:
-        return None
-    return _finish(request, 201, write_message(message))
+        tell(refuse(request, exception))
+        return True
 
 
 def _admit(request: PublishRequest) -> str:

@@ -4,6 +4,7 @@ See ``docs/wire-twilsock.md``.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from sync_streams.conf import get_settings
 from sync_streams.connections.close_codes import CloseCode
@@ -21,7 +22,7 @@ from . import frames, requests, sessions, tunnel
 from .encoder import ENCODERS, new_frame_id
 from .events import NEWEST_VERSION
 from .frames import FrameError, Status
-from .requests import Call
+from .requests import Call, TunnelReply
 
 REFUSED_SECONDS = 0.5
 """Time between a rejected ``init`` and the close of its socket: an SDK whose socket
@@ -76,7 +77,7 @@ class TwilsockConsumer(SubscriberConsumer):
         return True
 
     def take_request(self, data: bytes, is_text: bool) -> bool:
-        """Answer in the same time slice in which the frame arrives."""
+        """Answer, or start to publish, in the time slice in which the frame arrives."""
         if is_text or self.state is State.CLOSING or not self.has_frames_left():
             return False
         try:
@@ -112,18 +113,14 @@ class TwilsockConsumer(SubscriberConsumer):
         if self.service is None:
             raise AuthenticationFailed("The first frame must be init")
         call = Call(requests.read_request(frame), self, self.service)
-        answer = await tunnel.answer(call)
-        self._send_data(requests.write_reply(frame, answer))
+        self._send_reply(frame, await tunnel.answer(call))
 
     def message_now(self, frame: frames.Frame) -> bool:
-        """Handle a tunnelled request, if nothing has to be waited for."""
+        """Start a tunnelled request, if nothing has to be waited for before."""
         if self.service is None:
             return False
         call = Call(requests.read_request(frame), self, self.service)
-        answer = tunnel.answer_now(call)
-        if answer is not None:
-            self._send_data(requests.write_reply(frame, answer))
-        return answer is not None
+        return tunnel.start(call, partial(self._send_reply, frame))
 
     async def acknowledge(self, frame: frames.Frame) -> None:
         """Take an acknowledgement that is unexpected or not in the usual form."""
@@ -184,12 +181,14 @@ class TwilsockConsumer(SubscriberConsumer):
 
     def _refuse(self, frame: frames.Frame, error: SyncError) -> None:
         if frame.method == "message" and self.identity is not None:
-            answer = requests.refuse(error)
-            self._send_data(requests.write_reply(frame, answer))
+            self._send_reply(frame, requests.refuse(error))
         elif frame.method not in UNANSWERED:
             self._send_data(sessions.refuse(frame, error))
         if frame.method == "init" and self.identity is None:
             self.call_later("refused", REFUSED_SECONDS, refusal_code(error))
+
+    def _send_reply(self, frame: frames.Frame, answer: TunnelReply) -> None:
+        self._send_data(requests.write_reply(frame, answer))
 
     def _send_data(self, data: bytes) -> None:
         self.outbox.put(WebSocketFrame(data))
@@ -212,7 +211,7 @@ AT_ONCE: dict[str, Callable[[TwilsockConsumer, frames.Frame], bool]] = {
     "init": TwilsockConsumer.init_now,
     "message": TwilsockConsumer.message_now,
 }
-"""Frames that need no waiting as a rule; each returns whether it was answered."""
+"""Frames that need no waiting as a rule; each returns whether it was taken."""
 
 
 def _handler(frame: frames.Frame) -> Handler:

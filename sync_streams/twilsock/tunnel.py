@@ -13,6 +13,7 @@ from django.urls import Resolver404, path, re_path, register_converter, resolve
 from django.urls.converters import StringConverter
 
 from sync_streams import operations
+from sync_streams.connections.subscriber import to_error
 from sync_streams.errors import (
     InvalidParameter,
     InvalidTtl,
@@ -26,10 +27,11 @@ from sync_streams.operations.databases import run
 from sync_streams.values.utc import to_iso
 
 from .frames import to_json
-from .requests import Call, TunnelReply
+from .requests import Call, TunnelReply, refuse
 from .subscriptions import change_subscriptions, establish_now
 
 Handler = Callable[..., Awaitable[TunnelReply]]
+Tell = Callable[[TunnelReply], None]
 
 
 async def answer(call: Call) -> TunnelReply:
@@ -47,26 +49,36 @@ async def answer(call: Call) -> TunnelReply:
     return await handler(call, **match.kwargs)
 
 
-def answer_now(call: Call) -> TunnelReply | None:
-    """Handle a request to publish or subscribe, if that needs no waiting.
+def start(call: Call, tell: Tell) -> bool:
+    """Start a request to publish or subscribe, if nothing has to be waited for before.
 
     Returns:
-        The reply, or ``None`` if nothing was done: then call :func:`answer`.
+        Whether that was possible, and *tell* is called with the reply, once, now or
+        later. If not, nothing was done: then call :func:`answer`.
+
+    Raises:
+        SyncError: as :func:`answer`; *tell* is not called.
     """
     try:
         match = resolve(call.request.path, urlconf=__name__)
     except Resolver404:
-        return None
+        return False
     if call.request.method != "POST":
-        return None
+        return False
     if match.url_name == "subscriptions":
-        return establish_now(call)
-    if match.url_name != "messages":
-        return None
-    data = call.request.fields.get("data")
-    actor, ref = call.connection.actor, match.kwargs["ref"]
-    message = operations.publish_now(call.service, ref, data, actor=actor)
-    return None if message is None else _published(message)
+        reply = establish_now(call)
+        if reply is not None:
+            tell(reply)
+        return reply is not None
+    return match.url_name == "messages" and _start_publish(call, tell, **match.kwargs)
+
+
+def _start_publish(call: Call, tell: Tell, ref: str) -> bool:
+    def told(message: Message, error: Exception | None) -> None:
+        tell(_published(message) if error is None else refuse(to_error(error)))
+
+    data, actor = call.request.fields.get("data"), call.connection.actor
+    return operations.start_publish(call.service, ref, data, told, actor=actor)
 
 
 async def fetch_stream(call: Call, ref: str) -> TunnelReply:

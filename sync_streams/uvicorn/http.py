@@ -52,6 +52,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._intake = Intake()
         self._rest = self._arrived = b""
         self._has_cycle = self._has_left = self._is_refused = self._is_last = False
+        self._is_ending = False
         self._farewell: Farewell | None = None
         find = find_endpoint(self.config)
         self._publish_path = PublishPath(find, self) if find is not None else None
@@ -160,7 +161,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Close; a long-running response ends itself if it supports that."""
         event_path.close(self._event_path)
-        super().shutdown()
+        if self._is_publishing:
+            self._is_ending = True
+        else:
+            super().shutdown()
 
     # Parser callbacks. After a refusal the parser still finishes its slice.
 
@@ -233,17 +237,32 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return not (is_begun or self.pipeline or self._is_busy())
 
     def _answer_at_once(self, data: bytes) -> bool:
-        """Answer a publish request, if the data is exactly one."""
+        """Answer a publish request, now or later, if the data is exactly one."""
         is_logged = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
         path = self._publish_path
         if path is None or is_logged or self.flow.write_paused:
             return False
-        answer = path.answer(data)
-        if answer is None:
-            return False
+        is_taken = path.answer(data, self._write_answer)
+        if path.is_answering:
+            # It does not wait for its client now.
+            self.crowd.answer(self)
+            self._deadlines.owe_nothing()
+        return is_taken
+
+    def _write_answer(self, answer: bytes) -> None:
+        if self._has_left or self.transport.is_closing():
+            return
         self.transport.write(answer)
         self._rest_until_next()
-        return True
+        if self._is_ending:
+            self.shutdown()
+        elif self._rest:
+            self.loop.call_soon(self._read)
+
+    @property
+    def _is_publishing(self) -> bool:
+        """Whether a publish was started whose outcome is not known yet."""
+        return self._publish_path is not None and self._publish_path.is_answering
 
     def _rest_until_next(self) -> None:
         """Do what :meth:`on_response_complete` does, without timers per request."""
@@ -262,7 +281,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _is_busy(self) -> bool:
         cycle = self._newest
         is_answered = cycle is None or cycle.response_complete
-        return self._intake.phase is not Phase.BODY and not is_answered
+        is_running = self._intake.phase is not Phase.BODY and not is_answered
+        return is_running or self._is_publishing
 
     @property
     def _newest(self) -> RequestResponseCycle | None:

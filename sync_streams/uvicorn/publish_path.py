@@ -22,8 +22,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from .heads import Headers
 
 Reply = tuple[int, Headers, bytes]
-Answerer = Callable[[bytes], Reply | None]
-"""Handles a request's body, or does nothing and returns ``None``."""
+Answerer = Callable[[bytes, Callable[[Reply], None]], bool]
+"""Handles a request's body and calls back with the response, now or later; or does
+nothing and returns ``False``."""
 
 FindAnswerer = Callable[[dict[str, Any]], Answerer | None]
 """Returns the answerer for requests with a given scope, if there is one."""
@@ -125,24 +126,43 @@ class PublishPath:
     then recognised by its bytes.
     """
 
-    __slots__ = ("_answerer", "_body_bytes", "_find", "_last_head", "_protocol")
+    __slots__ = (
+        "_answerer",
+        "_body_bytes",
+        "_find",
+        "_last_head",
+        "_protocol",
+        "is_answering",
+    )
 
     def __init__(self, find: FindAnswerer, protocol: HttpToolsProtocol) -> None:
         self._find, self._protocol = find, protocol
         self._last_head, self._body_bytes = b"", 0
         self._answerer: Answerer | None = None
+        self.is_answering = False
+        """Whether the response to a request is still to come."""
 
-    def answer(self, data: bytes) -> bytes | None:
-        """Return the response to a publish request, if the data is exactly one."""
+    def answer(self, data: bytes, write: Callable[[bytes], None]) -> bool:
+        """Answer a publish request, if the data is exactly one.
+
+        Returns:
+            Whether *write* has been called with the response, or will be.
+        """
         head, body = split_request(data)
         if head != self._last_head:
             self._last_head, self._answerer = head, self._find_answerer(head)
         if self._answerer is None or len(body) != self._body_bytes:
-            return None
-        reply = self._answerer(body)
-        if reply is None:
-            return None
-        return write_reply(reply, self._protocol.server_state.default_headers)
+            return False
+
+        def told(reply: Reply) -> None:
+            self.is_answering = False
+            write(write_reply(reply, self._protocol.server_state.default_headers))
+
+        self.is_answering = True
+        is_taken = self._answerer(body, told)
+        if not is_taken:
+            self.is_answering = False
+        return is_taken
 
     def _find_answerer(self, data: bytes) -> Answerer | None:
         head = read_head(data)

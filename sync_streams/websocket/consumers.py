@@ -1,6 +1,7 @@
 """The JSON socket's consumer: one method for each type of frame."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from sync_streams import operations
 from sync_streams.cache.lookups import cached_stream
@@ -61,7 +62,7 @@ class JsonConsumer(SubscriberConsumer):
         return is_due
 
     def take_request(self, data: bytes, is_text: bool) -> bool:
-        """Answer in the same time slice in which the frame arrives."""
+        """Answer, or start to publish, in the time slice in which the frame arrives."""
         if not is_text or self.state is State.CLOSING or not self.has_frames_left():
             return False
         try:
@@ -169,16 +170,14 @@ class JsonConsumer(SubscriberConsumer):
         await self.outbox.close(closing, code=code)
 
     def publish_now(self, request: Request) -> bool:
-        """Publish a Message, if nothing has to be waited for."""
-        message = operations.publish_now(
+        """Start to publish a Message, if nothing has to be waited for before."""
+        return operations.start_publish(
             self._service(),
             request.text("stream"),
             request.fields.get("data"),
+            partial(self._tell_outcome, request),
             actor=self.actor,
         )
-        if message is not None:
-            self._tell_published(request, message)
-        return message is not None
 
     def _answer_now(
         self, answer: "Callable[[JsonConsumer, Request], bool]", request: Request
@@ -196,6 +195,14 @@ class JsonConsumer(SubscriberConsumer):
     def _tell_subscribed(self, request: Request, stream: Stream) -> None:
         described = protocol.describe_stream(stream)
         self._reply(request, "subscribed", stream=described)
+
+    def _tell_outcome(
+        self, request: Request, message: Message, error: Exception | None
+    ) -> None:
+        if error is None:
+            self._tell_published(request, message)
+        else:
+            self._refuse(to_error(error), request.id)
 
     def _tell_published(self, request: Request, message: Message) -> None:
         self._reply(
@@ -261,4 +268,4 @@ AT_ONCE: dict[str, Callable[[JsonConsumer, Request], bool]] = {
     "subscribe": JsonConsumer.subscribe_stream_now,
     "publish": JsonConsumer.publish_now,
 }
-"""Requests that need no waiting as a rule; each returns whether it was answered."""
+"""Requests that need no waiting as a rule; each returns whether it was taken."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from sync_streams.connections.inbound import BYTES_BEFORE_TOKEN
-from sync_streams.rest.publishing import PublishRequest, answer_now
+from sync_streams.rest.publishing import PublishRequest, PublishResponse, start
 from tests.door.attacks import HANDSHAKE, frame, head
 from tests.door.conftest import Served
 from tests.door.healthy import usage
@@ -79,20 +79,19 @@ def test_a_publish_that_is_refused_is_freed_with_its_reply() -> None:
     watched = weakref.ref(header)
 
     def refuse(header: str) -> None:
-        reply = answer_now(
-            PublishRequest(
-                method="POST",
-                path="/v1/Services/default/Streams/demo/Messages",
-                service_ref="default",
-                stream_ref="demo",
-                content_type="application/x-www-form-urlencoded",
-                address="192.0.2.1",
-                authorization=header,
-                body=b"Data={}",
-            )
+        replies: list[PublishResponse] = []
+        request = PublishRequest(
+            method="POST",
+            path="/v1/Services/default/Streams/demo/Messages",
+            service_ref="default",
+            stream_ref="demo",
+            content_type="application/x-www-form-urlencoded",
+            address="192.0.2.1",
+            authorization=header,
+            body=b"Data={}",
         )
-        assert reply is not None
-        assert reply.status == 401
+        assert start(request, replies.append)
+        assert [reply.status for reply in replies] == [401]
 
     gc.disable()
     try:

@@ -27,9 +27,10 @@ Frame = dict[str, Any]
 
 
 class Recorder:
-    """The site's application; keeps the frames that reach it as ASGI events."""
+    """An application; keeps the frames that reach it as ASGI events."""
 
-    def __init__(self) -> None:
+    def __init__(self, application: Any = application) -> None:
+        self._application = application
         self.frames: list[str] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -40,7 +41,7 @@ class Recorder:
                 self.frames.append(text)
             return event
 
-        await application(scope, recorded, send)
+        await self._application(scope, recorded, send)
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ See https://channels.readthedocs.io/en/stable/topics/channel_layers.html.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, TypeAlias
 
 from channels.exceptions import InvalidChannelLayerError
 from channels.layers import BaseChannelLayer, get_channel_layer
@@ -23,7 +23,7 @@ from sync_streams.delivery.events import (
     stream_group,
 )
 from sync_streams.delivery.meters import meters
-from sync_streams.delivery.tracing import broadcasting
+from sync_streams.delivery.tracing import broadcasting, is_tracing
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.redis import rate_limit
@@ -35,6 +35,8 @@ from .servers import server_of
 
 logger = logging.getLogger(__name__)
 
+Tell: TypeAlias = Callable[[Exception | None], None]
+"""Called with the outcome of a broadcast: ``None``, or what its async twin raises."""
 
 NO_LAYER = (
     'CHANNEL_LAYERS has no "default" layer: Messages reach nobody. One process may use '
@@ -111,7 +113,7 @@ async def _send_in_rate(event: Event) -> None:
         try:
             wait = await layer.group_send_in_rate(group, event, rate)
         except RedisUnavailable as error:
-            raise ServiceUnavailable(is_unpublished=error.is_undone) from error
+            raise _unpublished(error) from error
         rate_limit.check(stream_sid, wait)
     else:
         await rate_limit.aspend(stream_sid)
@@ -163,23 +165,64 @@ def unavailable(error: Exception) -> ServiceUnavailable:
     return ServiceUnavailable()
 
 
-def can_broadcast_now(stream_sid: str) -> bool:
+def _unpublished(error: RedisUnavailable) -> ServiceUnavailable:
+    return ServiceUnavailable(is_unpublished=error.is_undone)
+
+
+def can_start_broadcast(stream_sid: str) -> bool:
     """Return whether a Message of the Stream can be sent without waiting or loss."""
-    layer, known = channel_layer(), backpressure()
-    return (
-        isinstance(layer, InMemoryChannelLayer)
-        and loops.elsewhere() is None
-        and not known.unreachable
-        and not known.is_behind(stream_sid)
-        and layer.can_send_now(stream_group(stream_sid))
-    )
+    known = backpressure()
+    if known.unreachable or known.is_behind(stream_sid) or loops.elsewhere():
+        return False
+    layer, group = channel_layer(), stream_group(stream_sid)
+    if isinstance(layer, RedisChannelLayer):
+        # A trace's current span belongs to a task, and there is none for a reply.
+        return layer.can_start(group) and not is_tracing()
+    if isinstance(layer, InMemoryChannelLayer):
+        return rate_limit.is_local() and layer.can_send_now(group)
+    return False
 
 
-def broadcast_now(event: Event) -> None:
-    """Broadcast a Message without waiting, if :func:`can_broadcast_now` allows it."""
-    layer = cast("InMemoryChannelLayer", channel_layer())
+def start_broadcast(event: Event, tell: Tell) -> None:
+    """Do what :func:`abroadcast_message` does without waiting for it.
+
+    Call it if :func:`can_start_broadcast` allows it.
+
+    Args:
+        event: the Message.
+        tell: called once with the outcome: before this returns, in memory, or when
+            Redis has replied. It must not raise.
+    """
+    layer: Any = channel_layer()
+    if isinstance(layer, RedisChannelLayer):
+        _start_in_rate(layer, event, tell)
+        return
+    stream_sid = event["stream_sid"]
+    try:
+        rate_limit.spend(stream_sid)
+    except RateLimited as error:
+        tell(error)
+        return
     with broadcasting(event):
-        layer.group_send_now(stream_group(event["stream_sid"]), dict(event))
+        layer.group_send_now(stream_group(stream_sid), dict(event))
+    tell(None)
+
+
+def _start_in_rate(layer: RedisChannelLayer, event: Event, tell: Tell) -> None:
+    stream_sid, started = event["stream_sid"], perf_counter()
+
+    def told(wait: float, error: Exception | None) -> None:
+        try:
+            if isinstance(error, RedisUnavailable):
+                error = _unpublished(error)
+            rate_limit.check(stream_sid, wait)
+            meters.observe("broadcast_seconds", perf_counter() - started)
+        except RateLimited as refusal:
+            error = refusal
+        tell(error)
+
+    rate = rate_limit.rate(stream_sid)
+    layer.start_in_rate(stream_group(stream_sid), event, rate, told)
 
 
 async def _hand_over(

@@ -1,4 +1,4 @@
-"""Publishing without waiting: when it is done, and when it is left to the task."""
+"""Starting to publish without waiting: when that is done, and when left to tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,12 +12,35 @@ from sync_streams import operations, signals
 from sync_streams.cache import lookups
 from sync_streams.delivery.hub import get_hub
 from sync_streams.errors import AccessForbidden, InvalidJSON, RateLimited
-from sync_streams.models import Service, Stream
+from sync_streams.models import Stream
 from sync_streams.operations.actor import Actor
+from sync_streams.operations.data import Message
 from tests.delivery.client import Client
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
 from tests.websocket.client import Socket
+
+
+class Outcomes:
+    """What was told of started publishes."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Message, Exception | None]] = []
+
+    def start(self, stream: Stream, data: object, **options: Any) -> bool:
+        """Start to publish to a Stream by its name, if that needs no waiting."""
+        name = options.pop("name", "news")
+        return operations.start_publish(
+            stream.service, name, data, self.tell, **options
+        )
+
+    def tell(self, message: Message, error: Exception | None) -> None:
+        self.told.append((message, error))
+
+
+@pytest.fixture
+def outcomes() -> Outcomes:
+    return Outcomes()
 
 
 def say_no(*_: object) -> bool:
@@ -37,74 +60,81 @@ async def news(transactional_db: None) -> AsyncIterator[Stream]:
     lookups.forget_all()
 
 
-async def test_a_known_stream_needs_no_waiting(news: Stream) -> None:
+async def test_a_known_stream_needs_no_waiting(
+    news: Stream, outcomes: Outcomes
+) -> None:
     async with Socket() as socket:
         await socket.ask("subscribe", stream="news")
 
-        message = operations.publish_now(news.service, "news", {"n": 1})
+        assert outcomes.start(news, {"n": 1})
 
-        assert message is not None
+        assert [(m.data, error) for m, error in outcomes.told] == [({"n": 1}, None)]
         assert await socket.numbers(1) == [1]
 
 
-async def test_errors_are_reported_as_usual(news: Stream) -> None:
+async def test_errors_are_raised_before_it_starts_and_told_afterwards(
+    news: Stream, outcomes: Outcomes
+) -> None:
     with pytest.raises(InvalidJSON):
-        operations.publish_now(news.service, "news", [])
+        outcomes.start(news, [])
     actor = Actor("alice", "1", is_read_only=True)
     with pytest.raises(AccessForbidden):
-        operations.publish_now(news.service, "news", {}, actor=actor)
-    with (
-        sync_settings(publish_rate=1 / 600, publish_window_seconds=600),
-        pytest.raises(RateLimited),
-    ):
-        operations.publish_now(news.service, "news", {})
+        outcomes.start(news, {}, actor=actor)
+    assert outcomes.told == []
+    with sync_settings(publish_rate=1 / 600, publish_window_seconds=600):
+        assert outcomes.start(news, {})
+    assert [type(error) for _, error in outcomes.told] == [RateLimited]
 
 
-async def test_an_unknown_stream_is_left_to_others(news: Stream) -> None:
-    assert operations.publish_now(news.service, "missing", {}) is None
+async def test_an_unknown_stream_is_left_to_others(
+    news: Stream, outcomes: Outcomes
+) -> None:
+    assert not outcomes.start(news, {}, name="missing")
     lookups.forget_all()
-    assert operations.publish_now(news.service, "news", {}) is None
+    assert not outcomes.start(news, {})
+    assert outcomes.told == []
 
 
-async def test_a_hook_that_decides_is_left_to_others(news: Stream) -> None:
+async def test_a_hook_that_decides_is_left_to_others(
+    news: Stream, outcomes: Outcomes
+) -> None:
     with sync_settings(authorize=say_no):
         actor = Actor("alice", "1")
-        assert operations.publish_now(news.service, "news", {}, actor=actor) is None
-        assert operations.publish_now(news.service, "news", {}) is not None
+        assert not outcomes.start(news, {}, actor=actor)
+        assert outcomes.start(news, {})
 
 
 async def test_receivers_and_other_layers_are_left_to_others(
-    news: Stream, settings: Settings
+    news: Stream, outcomes: Outcomes, settings: Settings
 ) -> None:
     def receive(**_: Any) -> None: ...
 
     signals.message_published.connect(receive)
     try:
-        assert operations.publish_now(news.service, "news", {}) is None
+        assert not outcomes.start(news, {})
     finally:
         signals.message_published.disconnect(receive)
     with sync_settings(redis_url="redis://127.0.0.1:1"):
-        assert operations.publish_now(news.service, "news", {}) is None
+        assert not outcomes.start(news, {})
     settings.CHANNEL_LAYERS = {
         "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
     }
-    assert operations.publish_now(news.service, "news", {}) is None
+    assert not outcomes.start(news, {})
 
 
 async def test_what_would_be_too_much_at_once_waits_and_spends_nothing(
-    news: Stream, service: Service
+    news: Stream, outcomes: Outcomes
 ) -> None:
     async with Socket() as socket:
         await socket.ask("subscribe", stream="news")
         with sync_settings(publish_rate=1_000):
             numbers = range(200)
             left = [
-                number
-                for number in numbers
-                if operations.publish_now(news.service, "news", {"n": number}) is None
+                number for number in numbers if not outcomes.start(news, {"n": number})
             ]
 
             assert left
+            assert len(outcomes.told) == len(numbers) - len(left)
             for number in left:
                 await operations.apublish(news.service, "news", {"n": number})
 
@@ -112,21 +142,16 @@ async def test_what_would_be_too_much_at_once_waits_and_spends_nothing(
 
 
 async def test_the_hub_keeps_up_with_many_publishers(
-    news: Stream, service: Service
+    news: Stream, outcomes: Outcomes
 ) -> None:
     client, count, at_once = Client(frame_path=True), 960, 48
     await get_hub().subscriptions.subscribe(client.outbox, news.sid, None)
 
     with sync_settings(publish_rate=10_000):
         for number in range(count):
-            assert operations.publish_now(service, "news", {"n": number})
+            assert outcomes.start(news, {"n": number})
             if number % at_once == at_once - 1:
                 await asyncio.sleep(0)
     await client.until(count)
 
     assert client.numbers == list(range(count))
-
-
-@pytest.fixture
-def service(news: Stream) -> Service:
-    return news.service

@@ -1,0 +1,265 @@
+"""Publishing where a frame or a request arrives, when Redis answers later."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+from pytest_django import Settings
+from websockets.asyncio.client import ClientConnection
+
+from sync_streams import operations
+from sync_streams.cache import lookups
+from sync_streams.delivery.hub import get_hub
+from sync_streams.delivery.meters import meters
+from sync_streams.routing import websocket_urlpatterns
+from sync_streams.uvicorn import BoundedHttpProtocol, FramePathProtocol
+from tests.contract.test_publish_path import PATH, Client, Endpoint, raw
+from tests.delivery.test_hub import stop
+from tests.overrides import sync_settings
+from tests.programs import RedisServer
+from tests.redis.listening import until
+from tests.settings import ACCOUNT_SID
+from tests.uvicorn_server import serving
+from tests.websocket.test_publish_path import (
+    Frame,
+    Recorder,
+    ask,
+    json_socket,
+    receive,
+    together,
+)
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+async def news(
+    server: RedisServer, settings: Settings, transactional_db: None
+) -> AsyncIterator[None]:
+    """A Stream, in a process that receives over a Redis of its own."""
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "sync_streams.layers.RedisChannelLayer",
+            "CONFIG": {"hosts": [server.url]},
+        }
+    }
+    lookups.forget_all()
+    service = await sync_to_async(operations.get_service)(ACCOUNT_SID, "default")
+    await sync_to_async(operations.create_stream)(service, unique_name="news")
+    with sync_settings(probe_seconds=600, publish_rate=1_000):
+        hub = get_hub()
+        await hub.start()
+        for _ in range(2):
+            await operations.apublish(service, "news", {"n": -1})
+        yield
+        await stop(hub)
+    lookups.forget_all()
+
+
+@pytest.fixture
+def endpoint(news: None) -> Endpoint:
+    return Endpoint(get_asgi_application())
+
+
+@pytest.fixture
+def recorder(news: None) -> Recorder:
+    return Recorder(URLRouter(websocket_urlpatterns))
+
+
+OPTIONS = {
+    "http": BoundedHttpProtocol,
+    "ws": FramePathProtocol,
+    "access_log": False,
+}
+
+
+@pytest.fixture
+async def port(recorder: Recorder, endpoint: Endpoint) -> AsyncIterator[int]:
+    router = ProtocolTypeRouter({"http": endpoint, "websocket": recorder})
+    async with serving(router, **OPTIONS) as port:
+        yield port
+
+
+@pytest.fixture
+async def client(port: int) -> AsyncIterator[Client]:
+    client = Client(*await asyncio.open_connection("127.0.0.1", port))
+    yield client
+    client.writer.close()
+    await client.writer.wait_closed()
+
+
+@pytest.fixture
+async def socket(port: int, recorder: Recorder) -> AsyncIterator[ClientConnection]:
+    async with json_socket(port) as socket:
+        await ask(socket, type="subscribe", stream="news")
+        recorder.frames.clear()
+        yield socket
+
+
+def publication(number: int) -> Frame:
+    data = {"n": number}
+    return {"type": "publish", "id": number, "stream": "news", "data": data}
+
+
+def body(number: int) -> bytes:
+    return b"Data=%7B%22n%22%3A" + str(number).encode() + b"%7D"
+
+
+async def frames(socket: ClientConnection, number: int) -> tuple[list[Any], list[int]]:
+    """Return the answers and the Messages among so many frames."""
+    got = [await receive(socket) for _ in range(number)]
+    heard = [f["message"]["data"]["n"] for f in got if f["type"] == "message"]
+    return [frame for frame in got if "id" in frame], heard
+
+
+async def test_frames_start_publishes_that_are_answered_and_heard_in_order(
+    socket: ClientConnection, recorder: Recorder
+) -> None:
+    together(socket, *map(publication, range(100)))
+
+    answers, heard = await frames(socket, 200)
+
+    assert [answer["id"] for answer in answers] == [*range(100)]
+    assert {answer["type"] for answer in answers} == {"published"}
+    assert heard == [*range(100)]
+    assert recorder.frames == []
+
+
+async def test_frames_that_must_wait_are_not_overtaken(
+    socket: ClientConnection, recorder: Recorder
+) -> None:
+    numbers = count()
+    opening = {"type": "subscribe", "stream": "other", "mode": "open_or_create"}
+
+    def some() -> list[Frame]:
+        return [publication(next(numbers)) for _ in range(9)]
+
+    together(socket, *some(), {**opening, "id": "other"}, *some())
+    answers, heard = await frames(socket, 37)
+
+    assert sorted(str(answer["id"]) for answer in answers) == sorted(
+        ["other", *map(str, range(18))]
+    )
+    assert heard == [*range(18)]
+    assert json.loads(recorder.frames[0])["id"] == "other"
+
+
+async def test_a_message_over_the_rate_is_refused_and_the_next_frame_answered(
+    socket: ClientConnection,
+) -> None:
+    with sync_settings(publish_rate=1 / 60, publish_window_seconds=60):
+        together(socket, publication(1), {"type": "ping", "id": 2})
+        answers, heard = await frames(socket, 2)
+
+    assert heard == []
+    refusal = next(answer for answer in answers if answer["id"] == 1)
+    assert (refusal["code"], refusal["status"]) == (54009, 429)
+    assert 0 < refusal["retry_after"] <= 60
+
+
+async def test_requests_start_publishes_that_are_answered_in_order(
+    client: Client, socket: ClientConnection, endpoint: Endpoint
+) -> None:
+    for number in range(3):
+        assert b" 201 " in await client.ask(raw(body=body(number)))
+    assert endpoint.calls == 0
+
+    missing = raw(path=PATH.replace(b"news", b"missing"))
+    client.writer.write(raw(body=body(3)))
+    for request in (missing, raw(body=body(4))):
+        await asyncio.sleep(0)
+        client.writer.write(request)
+    statuses = [(await client.answer()).split()[1] for _ in range(3)]
+
+    assert statuses == [b"201", b"404", b"201"]
+    assert (await frames(socket, 5))[1] == [*range(5)]
+
+
+async def test_what_redis_does_not_confirm_in_time_is_refused_and_not_published(
+    client: Client, socket: ClientConnection, server: RedisServer, endpoint: Endpoint
+) -> None:
+    with sync_settings(broadcast_timeout_seconds=0.3, probe_seconds=600):
+        server.freeze()
+        together(socket, publication(1), publication(2))
+        answer = await client.ask(raw(body=body(3)))
+        refusals, _ = await frames(socket, 2)
+        server.thaw()
+    heard_again = asyncio.create_task(publish_at_last(client, 4))
+    _, heard = await frames(socket, 1)
+    await heard_again
+
+    assert b" 503 " in answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == 20503
+    assert [refusal["code"] for refusal in refusals] == [20503, 20503]
+    assert heard == [4]
+
+
+async def publish_at_last(client: Client, number: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if b" 201 " in await client.ask(raw(body=body(number))):
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_clients_that_leave_before_the_reply_harm_nobody(
+    port: int, socket: ClientConnection, server: RedisServer
+) -> None:
+    server.freeze()
+    leaving = Client(*await asyncio.open_connection("127.0.0.1", port))
+    leaving.writer.write(raw(body=body(1)))
+    async with json_socket(port) as other:
+        together(other, publication(2))
+        await until(lambda: awaited() == 2)
+        leaving.writer.transport.abort()
+    server.thaw()
+    await asyncio.gather(leaving.writer.wait_closed(), return_exceptions=True)
+
+    assert sorted((await frames(socket, 2))[1]) == [1, 2]
+    answer = await ask(socket, **publication(3))
+    assert answer["type"] in {"published", "message"}
+
+
+def awaited() -> int:
+    """Return how many commands this process waits for Redis to answer."""
+    here: Any = get_hub().layer
+    connection = here._here.shards[0]._node.pipeline._connection
+    return len(connection.waiting) if connection else 0
+
+
+async def test_a_server_that_stops_answers_first(
+    endpoint: Endpoint, server: RedisServer
+) -> None:
+    async with serving(endpoint, **OPTIONS) as port:
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        await client.ask(raw())
+        server.freeze()
+        client.writer.write(raw())
+        await until(lambda: awaited() == 1)
+        asyncio.get_running_loop().call_later(0.3, server.thaw)
+
+    assert b" 201 " in await client.answer()
+    assert await client.reader.read() == b""
+    client.writer.close()
+    await client.writer.wait_closed()
+
+
+async def test_each_outcome_is_counted_once(
+    client: Client, server: RedisServer
+) -> None:
+    before = publishes()
+    await client.ask(raw())
+    with sync_settings(publish_rate=1 / 60, publish_window_seconds=60):
+        await client.ask(raw())
+
+    assert publishes() - before == 2
+
+
+def publishes() -> int:
+    return sum(int(str(s[2])) for s in meters.samples() if s[0] == "publishes")
