@@ -34,6 +34,7 @@ class InMemoryChannelLayer(ChannelsInMemoryLayer):
         """Accept the options of Channels' own: ``capacity``, ``expiry`` and so on."""
         super().__init__(**options)
         self._clean_at = 0.0
+        self._wall_ahead = time.time() - time.monotonic()
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         """Send to a group's channels, except those that are full."""
@@ -89,4 +90,20 @@ class InMemoryChannelLayer(ChannelsInMemoryLayer):
         now = time.monotonic()
         if now >= self._clean_at:
             self._clean_at = now + CLEAN_SECONDS
+            self._follow_wall_clock(time.time() - now)
             super()._clean_expired()  # type: ignore[misc] # not in the stubs
+
+    def _follow_wall_clock(self, ahead: float) -> None:
+        """Move what Channels stamped by the wall clock, if that was set ahead.
+
+        If it was set back, all of it is kept for longer.
+        """
+        by, self._wall_ahead = ahead - self._wall_ahead, ahead
+        if by < CLEAN_SECONDS:
+            return
+        for queue in self.channels.values():
+            waiting = [queue.get_nowait() for _ in range(queue.qsize())]
+            for expires, message in waiting:
+                queue.put_nowait((expires + by, message))
+        for members in self.groups.values():
+            members.update({name: since + by for name, since in members.items()})

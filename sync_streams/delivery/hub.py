@@ -149,11 +149,13 @@ class Hub:
         Raises:
             ServiceUnavailable: 20503, the layer does not respond.
         """
+        # Even if the layer does not respond: a loop of their own would open connections
+        # of its own for synchronous callers, and log its outage a second time.
+        serve_on(self._loop)
         await self.receive()
         if not self.is_serving:
             self.is_serving = True
             tune_collector()
-            serve_on(self._loop)
             for serving in hooks.serving:
                 serving()
 

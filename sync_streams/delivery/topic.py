@@ -96,8 +96,18 @@ class Topic:
         self._has_news = is_news
         self.forget_expiry()
         if moment is not None:
-            loop = asyncio.get_running_loop()
-            self._expiry = loop.call_later(max(0.0, moment - time()), callback)
+            self._await_expiry(moment, callback)
+
+    def _await_expiry(self, moment: float, callback: Callable[[], None]) -> None:
+        def expire() -> None:
+            # The clock may have been set back meanwhile; the loop's was not.
+            if moment > time():
+                self._await_expiry(moment, callback)
+            else:
+                callback()
+
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(max(0.0, moment - time()), expire)
 
     def forget_expiry(self) -> None:
         """Cancel the callback."""

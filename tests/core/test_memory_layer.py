@@ -1,6 +1,7 @@
 """The in-memory channel layer: Channels' behaviour, at a constant cost."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -70,6 +71,22 @@ async def test_members_that_joined_too_long_ago_are_forgotten() -> None:
     await layer.group_send("news", {"type": "test"})
 
     assert layer.channels == {}
+
+
+@pytest.mark.parametrize("days", [2, -2])
+async def test_messages_and_members_outlive_a_wall_clock_that_is_set(
+    days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = InMemoryChannelLayer()
+    channel = await joined(layer, "news")
+    await layer.send(channel, {"type": "test", "n": 1})
+
+    wall_clock = time.time
+    monkeypatch.setattr(time, "time", lambda: wall_clock() + days * 86_400)
+    await layer.group_send("news", {"type": "test", "n": 2})
+
+    async with asyncio.timeout(5):
+        assert [(await layer.receive(channel))["n"] for _ in range(2)] == [1, 2]
 
 
 async def test_a_message_costs_no_look_at_all_groups() -> None:

@@ -78,13 +78,18 @@ def test_pause_longer_than_an_hour_is_bounded(clock: ManualClock, pause: int) ->
     assert merge([history.report()])["published"] == [*([0] * (SAMPLES - 1)), 1]
 
 
-def test_clock_that_goes_back_takes_no_sample_twice(clock: ManualClock) -> None:
+def test_history_goes_on_when_the_clock_is_set_back(clock: ManualClock) -> None:
     history = History(clock)
     history.take({"published": 1})
     clock.now -= 5 * SAMPLE_SECONDS
-    history.take({"published": 2})
+    history.take({"published": 3})
+    clock.now += SAMPLE_SECONDS
+    history.take({"published": 6})
 
-    assert len(history.report()["samples"]) == 1
+    report = history.report()
+    assert report["bucket"] == clock.now // SAMPLE_SECONDS
+    assert merge([report])["published"][-3:] == [1, 2, 3]
+    assert len(report["samples"]) == 3
 
 
 def test_processes_are_added_up_by_the_clock() -> None:

@@ -24,7 +24,7 @@ from sync_streams.twilsock.encoder import ENCODERS
 from sync_streams.values.sids import new_stream_sid
 from sync_streams.websocket import protocol
 from sync_streams.websocket.protocol import JsonEncoder
-from tests.clock import Jump
+from tests.clock import TURNS, Jump
 from tests.delivery.client import Client, published
 from tests.overrides import sync_settings
 
@@ -312,7 +312,47 @@ async def test_a_stream_expires_on_time(hub: Hub) -> None:
     assert client.frames == [{"type": "stream_removed", "stream_sid": stream_sid}]
 
 
-async def test_a_longer_ttl_is_noticed(hub: Hub, jump: Jump) -> None:
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Jump:
+    """Set the wall clock ahead or, with negative seconds, back."""
+    ahead = 0.0
+
+    def set_clock(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    monkeypatch.setattr(topic, "time", lambda: time.time() + ahead)
+    return set_clock
+
+
+@pytest.fixture
+def wait(jump: Jump, set_clock: Jump) -> Jump:
+    """Let time pass, by both clocks."""
+
+    def wait(seconds: float) -> None:
+        jump(seconds)
+        set_clock(seconds)
+
+    return wait
+
+
+async def test_a_stream_outlives_a_clock_that_is_set_back(
+    wait: Jump, set_clock: Jump
+) -> None:
+    expired = asyncio.Event()
+    stream = topic.Topic(new_stream_sid())
+    stream.expire_at(time.time() + 5, expired.set, is_news=False)
+
+    set_clock(-3600)
+    wait(6)
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    assert not expired.is_set()
+    wait(3600)
+    await asyncio.wait_for(expired.wait(), 5)
+
+
+async def test_a_longer_ttl_is_noticed(hub: Hub, wait: Jump) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     moment = time.time() + 5
@@ -326,7 +366,7 @@ async def test_a_longer_ttl_is_noticed(hub: Hub, jump: Jump) -> None:
     await abroadcast(updated)
     await publish(stream_sid, 1)
     await client.until(1)
-    jump(moment + 0.1 - time.time())
+    wait(moment + 0.1 - time.time())
     await publish(stream_sid, 2)
     await client.until(2)
 
@@ -369,7 +409,7 @@ async def test_a_connection_is_notified_of_a_removed_stream_after_its_client(
 
 
 async def test_an_older_expiry_date_does_not_shorten_a_newer_one(
-    hub: Hub, jump: Jump
+    hub: Hub, wait: Jump
 ) -> None:
     stream_sid = new_stream_sid()
     early, late = Client(), Client()
@@ -382,7 +422,7 @@ async def test_an_older_expiry_date_does_not_shorten_a_newer_one(
     await early.until(1)
 
     await hub.subscriptions.subscribe(late.outbox, stream_sid, old)
-    jump(old + 0.1 - time.time())
+    wait(old + 0.1 - time.time())
     await publish(stream_sid, 2)
     await early.until(2)
 

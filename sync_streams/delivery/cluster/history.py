@@ -43,10 +43,11 @@ class History:
     def take(self, figures: Mapping[str, int]) -> None:
         """Take a sample, at most once for each ten-second period.
 
-        If periods were skipped, the next sample contains their increase.
+        If periods were skipped, the next sample contains their increase. If the clock
+        was set back, the samples taken before move back with it.
         """
         bucket = int(self._clock() // SAMPLE_SECONDS)
-        if bucket <= self._bucket:
+        if bucket == self._bucket:
             return
         gauges = [figures.get(name, 0) for name in GAUGES]
         missed = bucket - self._bucket - 1 if self._bucket else 0

@@ -1,24 +1,24 @@
 """Vitals: a process's uptime and memory."""
 
 import os
-import time
 from pathlib import Path
+from time import monotonic
 
 _STATM = Path("/proc/self/statm")
 
 
 class _Start:
-    moment = time.time()
+    moment = monotonic()
 
 
 def note_start() -> None:
     """Restart the uptime of a process that was just forked."""
-    _Start.moment = time.time()
+    _Start.moment = monotonic()
 
 
 def uptime_seconds() -> int:
     """Return the seconds since this process loaded the app."""
-    return int(time.time() - _Start.moment)
+    return int(monotonic() - _Start.moment)
 
 
 def memory_bytes() -> int:
