@@ -19,6 +19,7 @@ from .delivery.cluster.broadcast import channel_layer
 from .processes import descriptors
 from .redis.layer import RedisChannelLayer
 from .redis.urls import hosts
+from .values import kinds
 from .values.accounts import SETTING, Account
 from .values.mounts import APP_NAME, namespaces, services_path
 from .values.sids import is_sid
@@ -65,10 +66,9 @@ def check_deployment(**_: object) -> Sequence[CheckMessage]:
 
 def _values(settings: Settings) -> Iterator[CheckMessage]:
     for field in fields(Settings):
-        value = getattr(settings, field.name)
-        if field.type in {int, float} and not _is_amount(value):
+        if words := kinds.expected(field.type, getattr(settings, field.name)):
             yield Error(
-                f"SYNC_STREAMS['{field.name.upper()}'] is not a number of at least 0.",
+                f"SYNC_STREAMS['{field.name.upper()}'] is not {words}.",
                 id="sync_streams.E002",
             )
 
@@ -95,17 +95,19 @@ def _address(settings: Settings) -> Iterator[CheckMessage]:
             f"SYNC_STREAMS['REDIS_URL'] cannot be read: {error}",
             id="sync_streams.E006",
         )
-    if not re.fullmatch(PREFIX, settings.prefix):
+    if not kinds.is_public_url(settings.public_url):
+        yield Error(
+            "SYNC_STREAMS['PUBLIC_URL'] is no address of a site, such as "
+            '"https://sync.example.com".',
+            id="sync_streams.E011",
+        )
+    prefix: Any = settings.prefix  # as it was given
+    if not (isinstance(prefix, str) and re.fullmatch(PREFIX, prefix)):
         yield Error(
             "SYNC_STREAMS['PREFIX'] is not 1 to 40 of letters, digits, _, - and full "
             "stops.",
             id="sync_streams.E010",
         )
-
-
-def _is_amount(value: Any) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and value >= 0
 
 
 def _accounts(settings: Settings) -> Iterator[CheckMessage]:

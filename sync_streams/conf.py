@@ -222,7 +222,7 @@ def get_settings() -> Settings:
         warnings.warn(text, DeprecationWarning, stacklevel=2)
     # A value under its new name comes last, and counts.
     keys = sorted(_given(), key=lambda key: key not in RENAMED)
-    accounts = Given(imported(_given().get("ACCOUNTS", {})), SETTING)
+    accounts = Given(_imported_accounts(), SETTING)
     redis_url = hide_passwords(str(_given().get("REDIS_URL") or ""))
     prefix = _given().get("PREFIX") or _derived_prefix(redis_url)
     return Settings(
@@ -240,6 +240,13 @@ def has_users() -> bool:
     given = getattr(settings, "REST_FRAMEWORK", {})
     is_default = "UNAUTHENTICATED_USER" not in given
     return apps.is_installed("django.contrib.auth") or not is_default
+
+
+def _imported_accounts() -> Any:
+    try:
+        return imported(_given().get("ACCOUNTS", {}))
+    except ImproperlyConfigured as error:
+        raise ImproperlyConfigured(f"{SETTING}: {error}") from error
 
 
 def _given() -> Mapping[str, Any]:

@@ -1,15 +1,18 @@
 """System checks: one test for each id, and none of them on a good site."""
 
+import math
 import resource
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
 import pytest
-from django.core.checks import run_checks
+from django.core.checks import ERROR, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from pytest_django import Settings
 
+from sync_streams import conf
 from sync_streams.delivery.cluster.broadcast import broadcast
 from sync_streams.operations import drain_process
 from sync_streams.tokens import issue_token
@@ -91,6 +94,59 @@ def test_a_wrong_setting_is_an_error(
     settings.SYNC_STREAMS = values
 
     assert found() == {check_id}
+
+
+WRONG: dict[object, tuple[object, ...]] = {
+    int: (-1, 1.5, "30", True, None),
+    float: (-1, math.inf, math.nan, "1", True, None),
+    bool: ("false", 1, None),
+    str: (-1, "two words", True),
+}
+OF_ONE_SETTING = {
+    "ACCOUNTS": (-1, "AC1", None),
+    "AUTHORIZE": ("no.such.hook", True),
+    "WEBHOOK_SENDER": ("no.such.hook", True),
+    "ALLOWED_ORIGINS": ("https://app.example", ["app.example"], ["https://a/"], [1]),
+    "UPLOAD_PATHS": (["/media/"], {"media/": 1}, {"/media/": "1"}),
+    "GC_THRESHOLD": (10_000, (10_000, 10), ("10000", 10, 10)),
+}
+WRONG_VALUES = [
+    (field.name.upper(), value)
+    for field in fields(conf.Settings)
+    for value in OF_ONE_SETTING.get(field.name.upper()) or WRONG[field.type]
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG_VALUES)
+def test_each_setting_says_that_its_value_cannot_be_right(
+    settings: Settings, name: str, value: object
+) -> None:
+    settings.SYNC_STREAMS = {name: value}
+
+    errors = run_checks(tags=["sync_streams"])
+
+    assert errors
+    assert all(error.level == ERROR for error in errors)
+    assert any(name in error.msg or repr(value) in error.msg for error in errors)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"ALLOWED_ORIGINS": ["https://app.example", "app://phone"]},
+        {"PUBLIC_URL": "https://sync.example:8443/"},
+        {"UPLOAD_PATHS": {"/media/": 10_000_000}},
+        {"GC_THRESHOLD": None},
+        {"PUBLISH_WINDOW_SECONDS": 0.5},
+        {"MAX_CONNECTIONS": 0},
+    ],
+)
+def test_what_is_right_is_no_error(
+    settings: Settings, values: dict[str, object]
+) -> None:
+    settings.SYNC_STREAMS = values
+
+    assert found() == set()
 
 
 @pytest.mark.parametrize("hook", ["tests.service.hooks.denying", print])
