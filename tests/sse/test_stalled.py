@@ -1,4 +1,4 @@
-"""One of 200 readers stops reading: what it loses, and what the others get."""
+"""Readers that stop, or are slow: what they lose and are told, and what others get."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import re
 import socket
 from contextlib import AsyncExitStack
 
+import pytest
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 
@@ -13,6 +14,7 @@ from sync_streams import operations
 from sync_streams.connections.registry import connections
 from sync_streams.publishing import apublish
 from tests.overrides import sync_settings
+from tests.proxy import Proxy
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 from tests.sse.client import SECONDS, basic
 from tests.sse.conftest import CLASSES
@@ -20,6 +22,7 @@ from tests.uvicorn_server import serving
 
 READERS = 199
 BUFFER_BYTES = 65_536
+SLOW_BYTES_PER_SECOND, QUICK_BYTES_PER_SECOND = 5_000, 50_000_000
 BURST = 8
 """Messages after which the others are waited for."""
 
@@ -75,12 +78,45 @@ def dropped() -> int:
     return sum(connection.outbox.dropped for connection in connections)
 
 
-async def test_one_of_200_stalled_readers_is_told_its_gap_and_others_lose_nothing(
-    transactional_db: None,
-) -> None:
+@pytest.fixture
+async def board(transactional_db: None) -> None:
+    """Create the Stream ``board``."""
     find = sync_to_async(operations.get_service)
     create = sync_to_async(operations.create_stream)
     await create(await find(ACCOUNT_SID, "default"), unique_name="board")
+
+
+async def test_a_reader_at_5_kb_a_second_stays_and_is_told_its_gaps(
+    board: None,
+) -> None:
+    serve = serving(ASGIHandler(), http=CLASSES["past-asgi"], send_buffer=BUFFER_BYTES)
+    async with (
+        serve as port,
+        Proxy(port, bytes_per_second=SLOW_BYTES_PER_SECOND) as line,
+        AsyncExitStack() as stack,
+    ):
+        stack.enter_context(sync_settings(publish_rate=100_000, outbox_max_messages=4))
+        reader = Reader(line.port)
+        await reader.open(stack)
+        count = 0
+        while dropped() < FEW:
+            assert count < MOST
+            await apublish("board", {"n": count, "pad": PAD})
+            count += 1
+            await asyncio.sleep(0)
+        line.bytes_per_second = QUICK_BYTES_PER_SECOND  # it was slow for long enough
+        async with asyncio.timeout(SECONDS):
+            await reader.read_until(b'"n":%d,' % (count - 1))
+
+    assert line.opened == 1
+    assert reader.lost >= FEW
+    assert reader.lost + len(reader.numbers) == count
+    assert reader.numbers == sorted(reader.numbers)
+
+
+async def test_one_of_200_stalled_readers_is_told_its_gap_and_others_lose_nothing(
+    board: None,
+) -> None:
     bounds = sync_settings(
         publish_rate=100_000,
         max_connects_per_second=1_000,
