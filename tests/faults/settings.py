@@ -2,9 +2,16 @@
 
 import json
 import os
+from typing import Any
 
 from project.settings import *  # noqa: F403 - whatever the site has
-from project.settings import CHANNEL_LAYERS, DATABASES, REDIS_URL, SYNC_STREAMS
+from project.settings import (
+    CHANNEL_LAYERS,
+    DATABASES,
+    LOGGING,
+    REDIS_URL,
+    SYNC_STREAMS,
+)
 from sync_streams.redis import urls
 
 SYNC_STREAMS |= json.loads(os.environ.get("FAULT_SETTINGS", "{}"))
@@ -26,3 +33,8 @@ if layer := os.environ.get("FAULT_LAYER"):
     CHANNEL_LAYERS["default"] = LAYERS.get(layer, CHANNEL_LAYERS["default"])
 if size := os.environ.get("FAULT_POOL"):
     DATABASES["default"]["OPTIONS"]["pool"] |= {"min_size": 1, "max_size": int(size)}
+if path := os.environ.get("FAULT_LOG"):
+    logging: Any = LOGGING
+    file = {"class": "logging.FileHandler", "filename": path, "formatter": "line"}
+    logging["handlers"]["file"] = file
+    logging["root"]["handlers"].append("file")

@@ -1,0 +1,149 @@
+"""The disk that holds a worker's SQLite and its log is full."""
+
+import asyncio
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.faults.conftest import Figures, StartWorker
+from tests.faults.rig import Publisher, Subscriber, account_for, authorization
+from tests.faults.worker import Worker
+from tests.programs import RedisServer
+
+pytestmark = pytest.mark.redis
+
+SIZE = "3m"
+BOUND_SECONDS = 30
+MESSAGES = 12
+
+
+class SmallDisk:
+    """A file system of its own or, without the right to mount one, a size limit.
+
+    The limit refuses a worker each write to a file, with EFBIG instead of ENOSPC.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        mount = "mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)
+        is_root = os.geteuid() == 0
+        self.is_mounted = is_root and not subprocess.run(mount, check=False).returncode
+        self._filler = folder / "filler"
+
+    def fill(self, worker: Worker) -> None:
+        """Take all the room that is left."""
+        if not self.is_mounted:
+            self._limit(worker, 0)
+            return
+        with self._filler.open("wb", buffering=0) as file:
+            for size in (65_536, 1):
+                try:
+                    while file.write(bytes(size)):
+                        continue
+                except OSError:
+                    continue
+
+    def free(self, worker: Worker) -> None:
+        """Give the room back."""
+        if self.is_mounted:
+            self._filler.unlink()
+        else:
+            self._limit(worker, resource.RLIM_INFINITY)
+
+    def remove(self) -> None:
+        """Unmount it."""
+        if self.is_mounted:
+            subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+
+    def _limit(self, worker: Worker, size: int) -> None:
+        pid, never = worker.program.process.pid, resource.RLIM_INFINITY
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, never))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    disk = SmallDisk(tmp_path / "disk")
+    yield disk
+    disk.remove()
+
+
+@pytest.fixture
+def worker(
+    disk: SmallDisk,
+    provisioned: Path,
+    redis_server: RedisServer,
+    start_worker: StartWorker,
+) -> Worker:
+    shutil.copytree(provisioned, disk.folder, dirs_exist_ok=True)
+    folder, log = str(disk.folder), str(disk.folder / "log")
+    return start_worker(REDIS_URL=redis_server.url, DATA_DIR=folder, FAULT_LOG=log)
+
+
+async def create_until(worker: Worker, status: int) -> Any:
+    """Create Streams until one is answered so; return the body."""
+    url = f"{worker.base_url}/v1/Services/default/Streams"
+    async with (
+        asyncio.timeout(BOUND_SECONDS),
+        aiohttp.ClientSession(headers=authorization()) as session,
+    ):
+        while True:
+            async with session.post(url) as answer:
+                assert answer.status in {201, 503}
+                if answer.status == status:
+                    return await answer.json()
+
+
+async def ready(worker: Worker) -> tuple[int, dict[str, bool]]:
+    """Return the status and the parts of readyz."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{worker.base_url}/readyz") as answer,
+    ):
+        return answer.status, await answer.json()
+
+
+async def test_a_full_disk_stops_no_publisher_and_is_told(
+    disk: SmallDisk, worker: Worker, figures: Figures
+) -> None:
+    url = worker.base_url
+    async with Subscriber(url, "demo") as known, Publisher(url, "demo") as publisher:
+        await publisher.publish()
+        await asyncio.to_thread(disk.fill, worker)
+        refused = await create_until(worker, 503)
+        status, told = await ready(worker)
+        for _ in range(MESSAGES):
+            await publisher.publish()
+        await asyncio.to_thread(disk.free, worker)
+        await create_until(worker, 201)
+        losses = await account_for(publisher, known)
+
+    assert set(refused) == {"code", "message", "more_info", "status"}
+    assert (refused["status"], refused["code"]) == (503, 20503)
+    # Without a connection that is open, SQLite needs room to read, too.
+    assert status == (200 if told["database"] else 503)
+    missing = {part for part, holds in told.items() if not holds}
+    assert missing in (
+        {"database"},
+        {"database_writes"},
+        {"database", "database_writes"},
+    )
+    assert await ready(worker) == (200, dict.fromkeys(told, True))
+    assert len(publisher.accepted) == len(publisher.attempts)
+    assert known.lost == 0
+    assert "No space left" in worker.program.output or not disk.is_mounted
+    figures(
+        "SQLite and the log on a full disk",
+        again_after="no pause",
+        losses=losses,
+        sockets_lost=known.lost,
+        creates="503/20503",
+        readyz=f"{status}, {' and '.join(sorted(missing))} false",
+    )
