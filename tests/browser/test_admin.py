@@ -39,12 +39,27 @@ WAIT_SECONDS = 30
 OpenAdmin = Callable[..., Awaitable[Page]]
 
 
+SESSIONS: dict[str, str] = {}
+"""Session of the operator by site. The password is typed once: it is slow to check."""
+
+
 async def log_in(context: BrowserContext, site: DemoSite) -> Page:
-    page = await context.new_page()
-    await page.goto(f"{site.base_url}/admin/login/?next={ADMIN}/stream/")
-    await page.fill("#id_username", "admin")
-    await page.fill("#id_password", site.admin_password)
-    await page.click("[type=submit]")
+    """Return a tab of the operator, who sees the list of Streams."""
+    page, start = await context.new_page(), f"{ADMIN}/stream/"
+    if site.base_url not in SESSIONS:
+        await page.goto(f"{site.base_url}/admin/login/?next={start}")
+        await page.fill("#id_username", "admin")
+        await page.fill("#id_password", site.admin_password)
+        await page.click("[type=submit]")
+        await page.wait_for_url(f"**{start}")
+        cookies = {one["name"]: one["value"] for one in await context.cookies()}
+        SESSIONS[site.base_url] = cookies["sessionid"]
+    else:
+        session = SESSIONS[site.base_url]
+        await context.add_cookies(
+            [{"name": "sessionid", "value": session, "url": site.base_url}]
+        )
+        await page.goto(f"{site.base_url}{start}")
     return page
 
 
