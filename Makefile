@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 1
 # Much of the suite waits for servers: more than one for each core.
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 DJANGO ?= 6.1
 TESTS ?= tests

@@ -132,7 +132,7 @@ class DemoSite:
 
     def start(self) -> None:
         """Start it and read what it prints."""
-        environ = site_environ(self.data_dir, **self._environ)
+        environ = demo_environ(self.data_dir, **self._environ)
         command = ["-m", "project", self._step]
         self.program = PythonProgram(*command, ready="Ctrl-C ends", environ=environ)
         self.base_url = self._printed("Page: ").rstrip("/")
@@ -177,6 +177,12 @@ def site_environ(data_dir: Path, **environ: str) -> dict[str, str]:
     """Return the environment for the demo site, free of what the tests run with."""
     clean = {k: v for k, v in os.environ.items() if k not in SITE_VARIABLES}
     return {**clean, "DATA_DIR": str(data_dir), **environ}
+
+
+def demo_environ(data_dir: Path, **environ: str) -> dict[str, str]:
+    """Return the environment of a :class:`DemoSite`, for its commands, too."""
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.demo_settings", **environ}
+    return site_environ(data_dir, **settings)
 
 
 class RedisServer:

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.programs import ROOT, DemoSite, Program, free_port, site_environ
+from tests import zygote
+from tests.programs import (
+    ROOT,
+    DemoSite,
+    Program,
+    PythonProgram,
+    demo_environ,
+    free_port,
+    site_environ,
+)
 
 SECRETS = ("Account SID:", "Auth token:", "API key SID:", "API key secret:", "Admin:")
 
@@ -22,15 +31,8 @@ def secrets_printed(site: DemoSite) -> list[str]:
 
 
 def run_project(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "project", *arguments],
-        cwd=ROOT,
-        env=site_environ(Path(environ.pop("DATA_DIR")), **environ),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environ = site_environ(Path(environ.pop("DATA_DIR")), **environ)
+    return zygote.run("-m", "project", *arguments, environ=environ)
 
 
 def printed_command(site: DemoSite, start: str) -> str:
@@ -322,8 +324,7 @@ def test_own_password_of_the_admin_is_kept(start_site: Callable[..., DemoSite]) 
 
 
 def _printed_with_another(data_dir: Path) -> str:
-    environ = site_environ(data_dir, PORT="0", ADMIN_PASSWORD="another-password")
-    command = [sys.executable, "-m", "project"]
-    program = Program(*command, ready="Ctrl-C ends", environ=environ)
+    environ = demo_environ(data_dir, PORT="0", ADMIN_PASSWORD="another-password")
+    program = PythonProgram("-m", "project", ready="Ctrl-C ends", environ=environ)
     program.stop(signal.SIGINT)
     return program.output

@@ -137,7 +137,6 @@ def _zygote() -> socket.socket:
             [sys.executable, "-m", "tests.zygote", str(there.fileno())],
             cwd=ROOT,
             pass_fds=[there.fileno()],
-            env={**os.environ, "PYTHONUNBUFFERED": ""},
         )
     atexit.register(process.wait)
     atexit.register(here.close)
@@ -182,11 +181,12 @@ def _prepare(arguments: list[str], environ: dict[str, str]) -> list[str]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(environ)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(  # type: ignore[union-attr]
-            encoding=environ.get("PYTHONIOENCODING"),
-            line_buffering="PYTHONUNBUFFERED" in environ or stream is sys.stderr,
-        )
+    encoding = environ.get("PYTHONIOENCODING")
+    lines = 1 if "PYTHONUNBUFFERED" in environ else -1
+    # As the interpreter makes them at its start.
+    sys.stdin = open(0, encoding=encoding, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", lines, encoding, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding, "backslashreplace", closefd=False)  # noqa: SIM115
     return arguments
 
 

@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 from threading import Thread
 
 from tests import zygote
-from tests.programs import DemoSite, site_environ
+from tests.programs import DemoSite, demo_environ
 from tests.zygote import Forked
 
 WAIT_SECONDS = 30
@@ -17,8 +17,7 @@ WAIT_SECONDS = 30
 
 def environ_of(site: DemoSite, **changes: str) -> dict[str, str]:
     """Return the environment in which commands find the site's settings."""
-    settings = {"DJANGO_SETTINGS_MODULE": "project.settings", **changes}
-    return site_environ(site.data_dir, **settings)
+    return demo_environ(site.data_dir, **changes)
 
 
 def manage(

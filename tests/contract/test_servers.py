@@ -14,6 +14,7 @@ from typing import Self
 
 import pytest
 
+from tests import zygote
 from tests.programs import ROOT, free_port, site_environ
 
 SECONDS = 20
@@ -147,8 +148,7 @@ def site(
     environ = site_environ(data_dir, PORT=str(port), **CREDENTIALS)
     environ["PYTHONPATH"] = str(ROOT)
     python = (sys.executable, "-m")
-    provision = [*python, "project", "provision"]
-    subprocess.run(provision, cwd=ROOT, env=environ, check=True, timeout=START_SECONDS)
+    zygote.run("-m", "project", "provision", environ=environ).check_returncode()
     words = [word.format(port=port) for word in COMMANDS[request.param]]
     with (data_dir / "output").open("wb") as output:
         process = subprocess.Popen(

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests import zygote
 from tests.door.attacks import ATTACKS
 from tests.door.conftest import FIGURES
 from tests.door.healthy import Figures, Healthy
@@ -68,8 +69,7 @@ def site(
     port = free_port()
     folder = tmp_path_factory.mktemp("door")
     environ = site_environ(folder, PORT=str(port), **CREDENTIALS)
-    provision = [sys.executable, "-m", "project", "provision"]
-    subprocess.run(provision, env=environ, cwd=ROOT, check=True)
+    zygote.run("-m", "project", "provision", environ=environ).check_returncode()
     command = [part.format(port=port) for part in command]
     with Program(*command, ready=ready, environ=environ) as program:
         yield Site(request.param, port, program.process.pid)
