@@ -26,7 +26,7 @@ ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version
 STALE := stale
 endif
 
-.PHONY: help run serve run-cluster soak test check docs fuzz oldest newest hosts languages bench lock clean stale
+.PHONY: help run serve run-cluster soak test check docs fuzz oldest newest hosts languages themes bench lock clean stale
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -90,6 +90,11 @@ hosts:  ## run odd host projects with Django 5.2, 6.0 and 6.1; needs PYTHON=pyth
 
 languages: $(VENV)/.dev  ## run the examples of migrating in Go and Java
 	@$(PY) -m pytest tests/compat/languages.py
+
+themes: $(VENV)/.dev  ## look at the admin under unfold, jazzmin, grappelli and admin-interface
+	@$(INSTALL) --group themes
+	@tests/install-services.sh $(PY)
+	@$(PY) -m pytest tests/browser/themes.py
 
 bench: $(VENV)/.dev  ## measure deliveries per second and publish latency
 	@$(INSTALL) --group bench

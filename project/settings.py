@@ -128,7 +128,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 
-STATIC_URL = "/static/"
+STATIC_URL = "static/"  # below the path that the server says the site is at
 STATICFILES_DIRS = [BASE_DIR / "project" / "static"]
 WHITENOISE_USE_FINDERS = True  # no collectstatic needed, even with DEBUG off
 WHITENOISE_ALLOW_ALL_ORIGINS = False

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 AXE = ROOT / "tests/compat/node_modules/axe-core/axe.min.js"
 ADMIN = "/admin/sync_streams"
-PAGES = ("change", "monitor")
+PAGES = ("change", "monitor", "delete", "history")
 
 
 @pytest.fixture(scope="module")

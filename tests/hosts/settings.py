@@ -134,12 +134,38 @@ def without_users() -> dict[str, Any]:
     }
 
 
+def themed(*apps: str) -> dict[str, Any]:
+    """Have another theme for the admin, and the whole site below a path."""
+    return {**script_name(), "INSTALLED_APPS": [*apps, *base.INSTALLED_APPS]}
+
+
+def unfold() -> dict[str, Any]:
+    """Have https://unfoldadmin.com/."""
+    return themed("unfold")
+
+
+def jazzmin() -> dict[str, Any]:
+    """Have https://django-jazzmin.readthedocs.io/."""
+    return themed("jazzmin")
+
+
+def grappelli() -> dict[str, Any]:
+    """Have https://django-grappelli.readthedocs.io/."""
+    return {**themed("grappelli"), "ROOT_URLCONF": "tests.hosts.grappelli_urls"}
+
+
+def admin_interface() -> dict[str, Any]:
+    """Have https://github.com/fabiocaccamo/django-admin-interface."""
+    return themed("admin_interface", "colorfield")
+
+
 VARIANTS = {
     variant.__name__: variant
     for variant in (
         *(atomic_requests, router, local_time, local_time_in_postgres),
         *(sub_path, script_name, root_path, redis, spectacular),
         *(site_cache, login_required, manifest, without_users),
+        *(unfold, jazzmin, grappelli, admin_interface),
     )
 }
 

@@ -1,6 +1,7 @@
 """URLs of the host project."""
 
 from django.contrib import admin
+from django.contrib.staticfiles.views import serve
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
@@ -17,5 +18,6 @@ own = [
     path("admin/", admin.site.urls),
     path("livez", health.live),
     path("readyz", health.ready),
+    path("static/<path:path>", serve, {"insecure": True}),
 ]
 urlpatterns = [*own, path("", include("sync_streams.urls"))]

@@ -129,7 +129,13 @@ export class MessageList {
     row.append(content);
     row.hidden = !this.matches(facts);
     this.rows.prepend(row);
-    while (this.rows.children.length > MAX_ROWS) this.rows.lastChild.remove();
+    while (this.rows.children.length > MAX_ROWS) this.removeOldest();
+  }
+
+  /** Remove the last row, or the one before: not what the keyboard is on. */
+  removeOldest() {
+    const last = this.rows.lastChild;
+    (last.contains(document.activeElement) ? last.previousSibling : last).remove();
   }
 
   open(details, entry) {

@@ -48,7 +48,14 @@ function list(place, rows) {
     return item;
   });
   const none = place.dataset.part.startsWith("busy") ? nothing : nobody;
+  const held = place.contains(document.activeElement) && document.activeElement.href;
   place.replaceChildren(...(items.length ? items : [make("li", { textContent: none })]));
+  if (held) keepFocus([...place.querySelectorAll("a")], held);
+}
+
+/** Leave the keyboard at the link that it was on, wherever that is now. */
+function keepFocus(links, href) {
+  (links.find((link) => link.href === href) ?? links[0])?.focus({ preventScroll: true });
 }
 
 /** A number; for Messages also a line of the last hour and, in words, its highest minute. */
