@@ -209,14 +209,15 @@ def headline(results: Results) -> list[str]:
 
 def _sentences(results: Results) -> Iterator[str]:
     ours, node = (
-        results.figure("headline", "1 Stream", name) or 0
+        results.figure("headline", "1 Stream", name)
         for name in ("product-frames", "node-ws")
     )
+    beside = f"; Node's `ws` holds {number(node)} on the same machine" if node else ""
     yield (
         f"Measured on {results.date('headline')}: [one core](docs/performance.md) "
-        f"delivers a Stream's 30 Messages a second to {number(ours)} subscribers over "
-        "the JSON socket, published over a socket, with p99 below 100 ms and no loss; "
-        f"Node's `ws` holds {number(node)} on the same machine."
+        f"delivers a Stream's 30 Messages a second to {number(ours or 0)} subscribers "
+        "over the JSON socket, published over a socket, with p99 below 100 ms and no "
+        f"loss{beside}."
     )
     yield from _over(results, "headline", "1 Stream, over REST", "over REST")
     yield from _over(results, "sse", "1 Stream", "over REST to Server-Sent Events")
@@ -237,4 +238,6 @@ def _over(results: Results, scenario: str, case: str, how: str) -> Iterator[str]
         if (figure := results.figure(scenario, case, contender)) is not None
     ]
     beside = f" ({', '.join(others)})" if others else ""
-    yield f"Published {how}, it is {number(held)}{beside}."
+    day = results.date(scenario)
+    on = f" (on {day})" if day != results.date("headline") else ""
+    yield f"Published {how}{on}, it is {number(held)}{beside}."
