@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from sync_streams.processes.per_loop import PerLoop
 
 SLICE_SECONDS = 0.005
-"""Work in one iteration of the event loop; in between it delivers."""
+"""Work in one iteration of uvicorn's event loop; in between it delivers."""
 
 Work = Callable[[], None]
 
@@ -22,10 +22,15 @@ Work = Callable[[], None]
 class Turns:
     """Runs work at once while there is little of it, and otherwise in turn."""
 
-    __slots__ = ("_is_next", "_lines", "_loop", "_spent")
+    __slots__ = ("_is_next", "_lines", "_loop", "_seconds", "_spent")
 
-    def __init__(self) -> None:
-        """Create it for the running event loop."""
+    def __init__(self, seconds: float = SLICE_SECONDS) -> None:
+        """Create it for the running event loop.
+
+        Args:
+            seconds: work in one iteration of the loop.
+        """
+        self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._lines: dict[str, deque[Work]] = {}
         self._spent = 0.0
@@ -36,7 +41,7 @@ class Turns:
 
         Work of the same address is run in order.
         """
-        if self._lines or self._spent > SLICE_SECONDS:
+        if self._lines or self._spent > self._seconds:
             self._lines.setdefault(address, deque()).append(work)
             self._continue_soon()
             return False
@@ -50,7 +55,7 @@ class Turns:
         finally:
             self._spent += perf_counter() - began
             # The next iteration starts a new slice.
-            if self._lines or self._spent > SLICE_SECONDS / 2:
+            if self._lines or self._spent > self._seconds / 2:
                 self._continue_soon()
 
     def _continue_soon(self) -> None:
@@ -60,7 +65,7 @@ class Turns:
 
     def _continue(self) -> None:
         self._is_next, self._spent = False, 0.0
-        while self._lines and self._spent <= SLICE_SECONDS:
+        while self._lines and self._spent <= self._seconds:
             address = next(iter(self._lines))
             line = self._lines.pop(address)
             work = line.popleft()
