@@ -26,7 +26,7 @@ ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version
 STALE := stale
 endif
 
-.PHONY: help run serve run-cluster soak test check docs fuzz oldest newest hosts languages themes bench lock clean stale
+.PHONY: help run serve run-cluster soak test check docs fuzz audit oldest newest hosts languages themes bench lock clean stale
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -67,6 +67,15 @@ docs: $(VENV)/.dev  ## build the documentation into site/
 fuzz: $(VENV)/.dev $(VENV)-fuzz/bin/schemathesis  ## try every input for up to FUZZ_SECONDS (300), and the REST API by its description
 	@$(PY) -m tests.fuzz $(FUZZ_SECONDS)
 	@$(PY) -m tests.rest.fuzz $(VENV)-fuzz/bin/schemathesis
+	@if $(VENV)-fuzz/bin/python -m pip install --quiet --only-binary atheris \
+			--group guided -e '.[redis,uvicorn]'; then \
+		$(VENV)-fuzz/bin/python -m tests.door.fuzz $$(( $(FUZZ_SECONDS) / 2 )); \
+	else echo "NOT DONE: inputs guided by coverage, since atheris has no wheel for this Python and machine."; fi
+
+audit:  ## look for known vulnerabilities in the locked dependencies
+	@[ -x $(VENV)-audit/bin/pip-audit ] || { .ci/venv $(PYTHON) $(VENV)-audit && \
+		$(VENV)-audit/bin/python -m pip install --quiet --group audit; }
+	@$(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps -r $(LOCK) # strict: what is unknown fails
 
 oldest:  ## run the tests of the core with the oldest dependencies that are allowed
 	@[ -x $(VENV)-oldest/bin/pytest ] || { .ci/venv $(PYTHON) $(VENV)-oldest && \

@@ -1,11 +1,14 @@
-"""RFC 6455 in the server's role, case by case, compared with a strict parser's verdict.
+"""RFC 6455, case by case, compared with a strict parser's verdict.
 
 Each case is what a client sends after the handshake. Three verdicts have to agree: the
 table's, that of ``wsproto``, and that of each server class. Numbers are sections of the
-RFC: https://www.rfc-editor.org/rfc/rfc6455.
+RFC: https://www.rfc-editor.org/rfc/rfc6455. In the other role, a strict client reads
+what the servers write. The package itself has no client in Python, and its JavaScript
+client leaves the protocol to the browser.
 """
 
 import asyncio
+import json
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,8 +16,18 @@ from typing import NamedTuple
 import pytest
 from websockets.frames import Close, Frame, Opcode
 from websockets.streams import StreamReader
+from wsproto import WSConnection
 from wsproto.connection import Connection, ConnectionType
-from wsproto.events import CloseConnection, Event, Message, Ping
+from wsproto.events import (
+    AcceptConnection,
+    CloseConnection,
+    Event,
+    Message,
+    Ping,
+    Pong,
+    Request,
+    TextMessage,
+)
 from wsproto.utilities import RemoteProtocolError
 
 from tests.door.attacks import frame, text
@@ -24,6 +37,7 @@ PROTOCOL_ERROR, NOT_UTF8 = 1002, 1007
 DROPPED = 1006
 """The connection ended without a close frame: section 7.1.5."""
 
+V1 = "sync-streams.v1"
 REQUEST = text(type="ping", id=1)
 PAYLOAD = REQUEST[6:]
 EURO = "\u20ac".encode()
@@ -293,3 +307,83 @@ async def test_a_server_comes_to_the_verdict_of_the_table(
     else:
         # Autobahn fails a connection without a close frame: section 7.1.7.
         assert verdict.code in {case.verdict.code, DROPPED}
+
+
+class StrictClient:
+    """A client that ends the test with any violation of the protocol."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.conn = WSConnection(ConnectionType.CLIENT)
+        self.events: list[Event] = []
+
+    async def __aenter__(self) -> "StrictClient":
+        streams = await asyncio.open_connection("127.0.0.1", self._port)
+        self.reader, self.writer = streams
+        self.send(
+            Request(f"127.0.0.1:{self._port}", "/v1/websocket", subprotocols=[V1])
+        )
+        accepted = await self.next()
+        assert isinstance(accepted, AcceptConnection)
+        assert accepted.subprotocol == V1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.transport.abort()
+
+    def send(self, event: Event) -> None:
+        self.writer.write(self.conn.send(event))
+
+    async def ask(self, **fields: object) -> str:
+        """Send a request in two fragments; return the text that answers it."""
+        text = json.dumps(fields)
+        self.send(TextMessage(text[:5], message_finished=False))
+        self.send(TextMessage(text[5:]))
+        answer = await self.next()
+        assert isinstance(answer, TextMessage)
+        assert answer.message_finished
+        return answer.data
+
+    async def next(self) -> Event:
+        """Return the next event of the strict parser."""
+        async with asyncio.timeout(SECONDS):
+            while not self.events:
+                self.conn.receive_data(await self.reader.read(65_536) or None)
+                self.events += self.conn.events()
+        return self.events.pop(0)
+
+
+@pytest.mark.parametrize("size", [125, 126, 127, 128])
+async def test_a_strict_client_reads_an_answer_of_any_size(
+    port: int, size: int
+) -> None:
+    async with StrictClient(port) as client:
+        await client.ask(type="connect", id=1, token=token())
+        shortest = len(await client.ask(type="ping", id=""))
+        # An id has 64 characters at most; this one has some that are written as six.
+        long, short = divmod(size - shortest, 6)
+        answer = await client.ask(type="ping", id="\u00e9" * long + "x" * short)
+
+    assert len(answer) == size
+
+
+async def test_a_strict_client_reads_messages_and_pongs_and_a_close(port: int) -> None:
+    name, data = f"strict-{port}", {"x": "\u20ac" * 1300}
+    async with StrictClient(port) as client:
+        await client.ask(type="connect", id=1, token=token())
+        await client.ask(type="subscribe", id=2, stream=name, mode="open_or_create")
+        frames = {await client.ask(type="publish", id=3, stream=name, data=data)}
+        other = await client.next()
+        assert isinstance(other, TextMessage)
+        frames.add(other.data)
+        client.send(Ping(b"\xff" * 125))
+        pong = await client.next()
+        client.send(CloseConnection(1000, "over"))
+        close = await client.next()
+        end = await client.reader.read()
+
+    assert {json.loads(frame)["type"] for frame in frames} == {"published", "message"}
+    assert isinstance(pong, Pong)
+    assert bytes(pong.payload) == b"\xff" * 125
+    assert isinstance(close, CloseConnection)
+    assert (close.code, end) == (1000, b"")
