@@ -41,7 +41,7 @@ Send = Callable[[Any], Awaitable[None]]
 Application = Callable[..., Awaitable[None]]
 """Called with the scope, ``receive`` and ``send``."""
 
-Reply = tuple[int, list[tuple[bytes, bytes]], bytes]
+Reply = tuple[int, Headers, bytes]
 """Status, headers and body."""
 
 Tell = Callable[[Reply], None]
@@ -106,16 +106,15 @@ class PublishEndpoint:
             return
         started = perf_counter()
         refs, headers, added = found
+        request = _request(scope, refs, headers)
         try:
             body = await _read_body(receive) if scope["method"] == "POST" else b""
         except TimeoutError:
-            request = _request(scope, refs, headers, started=started)
-            reply = refuse(request, UnreadablePostError())
+            reply = refuse(request, UnreadablePostError(), started=started)
         else:
             if body is None:
                 return
-            request = _request(scope, refs, headers, body=body, started=started)
-            reply = await _answer(request)
+            reply = await _answer(request, body, started=started)
         await self._send(scope, send, reply, added)
 
     def answerer(self, scope: Scope) -> Answerer | None:
@@ -132,14 +131,14 @@ class PublishEndpoint:
         refs, headers, added = found
         if b"x-forwarded-proto" in headers and not self._is_scheme_ignored(scope):
             return None
-        known = _request(scope, refs, headers)
+        request = _request(scope, refs, headers)
 
         def answer_at_once(body: bytes, tell: Tell) -> bool:
             def told(reply: PublishResponse) -> None:
                 self._finish(scope, reply)
-                tell((reply.status, _encoded(reply, added), reply.body))
+                tell((reply.status, (*reply.headers.items(), *added), reply.body))
 
-            return start(known.again(body), told)
+            return start(request, body, told, started=perf_counter())
 
         return answer_at_once
 
@@ -207,14 +206,18 @@ async def _start_hub() -> None:
         await get_hub().start()
 
 
-async def _answer(request: PublishRequest) -> PublishResponse:
+async def _answer(
+    request: PublishRequest, body: bytes, *, started: float
+) -> PublishResponse:
     reply: asyncio.Future[PublishResponse] = asyncio.get_running_loop().create_future()
 
     def told(response: PublishResponse) -> None:
         if not reply.done():  # the server may have cancelled the request
             reply.set_result(response)
 
-    return await (reply if start(request, told) else answer(request))
+    if start(request, body, told, started=started):
+        return await reply
+    return await answer(request, body, started=started)
 
 
 def _resolve(path: str) -> Refs | None:
@@ -261,14 +264,7 @@ async def _read_on(first: bytes, receive: Receive) -> bytes | None:
     return bytes(body)
 
 
-def _request(
-    scope: Scope,
-    refs: Refs,
-    headers: dict[bytes, bytes],
-    *,
-    started: float = 0,
-    body: bytes = b"",
-) -> PublishRequest:
+def _request(scope: Scope, refs: Refs, headers: dict[bytes, bytes]) -> PublishRequest:
     return PublishRequest(
         method=scope["method"].upper(),
         path=scope["path"],
@@ -283,8 +279,6 @@ def _request(
             for name in TRACE_HEADERS
             if name in headers
         },
-        body=body,
-        started=started,
     )
 
 

@@ -6,6 +6,7 @@ with the key's secret. See https://www.twilio.com/docs/iam/api-keys.
 
 import binascii
 from base64 import b64decode
+from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -18,6 +19,14 @@ CHALLENGE = 'Basic realm="Twilio API"'
 """Value of ``WWW-Authenticate``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user name and the digest of a password."""
+
+    name: str
+    digest: bytes = field(repr=False)
+
+
 def authenticate(header: str, address: str = "") -> str:
     """Return the SID of the account that an ``Authorization`` header authenticates.
 
@@ -26,33 +35,42 @@ def authenticate(header: str, address: str = "") -> str:
         TooManyRequests: 20429, too many failed attempts from this address.
     """
     header = Secret(header)  # debug pages and error reports show variables
-    failures.check(address)
+    return verify(read_credentials(header), address)
+
+
+def read_credentials(header: str) -> Credentials | None:
+    """Return the credentials in a header; ``None`` if it has none."""
+    header = Secret(header)
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
     try:
-        return _authenticate(header)
-    except AuthenticationFailed:
+        name, _, password = b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return Credentials(name, _digest(password))
+
+
+def verify(credentials: Credentials | None, address: str = "") -> str:
+    """Return the SID of the account that credentials authenticate now.
+
+    Raises:
+        AuthenticationFailed: 20003, they are missing or wrong.
+        TooManyRequests: 20429, too many failed attempts from this address.
+    """
+    failures.check(address)
+    account_sid = _find_account(credentials) if credentials is not None else ""
+    if not account_sid:
         failures.add(address)
-        raise
-
-
-def _authenticate(header: Secret) -> str:
-    name, password = _read(header)
-    account_sid, secret = _account(name)
-    # Digests have equal lengths, and an unknown name takes as long as a known one.
-    is_right = compare_digest(_digest(password), _digest(secret))
-    if not (is_right and secret):
         raise AuthenticationFailed
     return account_sid
 
 
-def _read(header: str) -> tuple[str, Secret]:
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        raise AuthenticationFailed
-    try:
-        name, _, password = b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, ValueError) as error:
-        raise AuthenticationFailed from error
-    return name, Secret(password)
+def _find_account(credentials: Credentials) -> str:
+    account_sid, secret = _account(credentials.name)
+    # Digests have equal lengths, and an unknown name takes as long as a known one.
+    is_right = compare_digest(credentials.digest, _digest(secret))
+    return account_sid if is_right and secret else ""
 
 
 def _account(name: str) -> tuple[str, Secret]:

@@ -7,13 +7,14 @@ write with the same functions.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from time import perf_counter
 from typing import Final
 
 from sync_streams import operations
 from sync_streams.cache.lookups import cached_service
 from sync_streams.delivery.tracing import continuing
-from sync_streams.errors import MethodNotAllowed, NotFound
+from sync_streams.errors import MethodNotAllowed, NotFound, SyncError
 from sync_streams.operations.actor import REST_ACTOR
 from sync_streams.operations.data import Message
 
@@ -26,7 +27,7 @@ from .answers import (
     to_error,
 )
 from .bodies import JSON, read_parameters, write_json
-from .credentials import authenticate
+from .credentials import Credentials, read_credentials, verify
 from .links import names_one_resource
 from .messages import read_message_data, write_message
 
@@ -34,9 +35,13 @@ ALLOW: Final = "POST, OPTIONS"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class PublishRequest:
-    """A request to the Messages of a Stream."""
+    """The head of a request to the Messages of a Stream.
+
+    A publisher's requests usually have the same one, so what follows from it is worked
+    out once for all their bodies.
+    """
 
     method: str
     """In upper case."""
@@ -57,28 +62,20 @@ class PublishRequest:
     trace_context: Mapping[str, str] = field(default_factory=dict)
     """The headers ``traceparent`` and ``tracestate``, if it has them."""
 
-    # Neither secrets nor Message data may appear in a log or an error report.
+    # It must not appear in a log or an error report.
     authorization: str = field(repr=False)
-    body: bytes = field(repr=False)
-    """As sent; if it is too long, more than ``MAX_BODY_BYTES`` of it."""
 
-    started: float = field(default_factory=perf_counter)
+    @cached_property
+    def credentials(self) -> Credentials | None:
+        """The account's credentials, not yet verified."""
+        return read_credentials(self.authorization)
 
-    def again(self, body: bytes) -> "PublishRequest":
-        """Return the same request, made now, with another body."""
-        # A third of the time of dataclasses.replace.
-        return PublishRequest(
-            method=self.method,
-            path=self.path,
-            service_ref=self.service_ref,
-            stream_ref=self.stream_ref,
-            content_type=self.content_type,
-            address=self.address,
-            unpublished_status=self.unpublished_status,
-            trace_context=self.trace_context,
-            authorization=self.authorization,
-            body=body,
-        )
+    @cached_property
+    def fault(self) -> type[SyncError] | None:
+        """The error that it leads to with any body and credentials."""
+        if self.method not in SAFE_METHODS and not names_one_resource(self.path):
+            return NotFound
+        return None if self.method in {"POST", "OPTIONS"} else MethodNotAllowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +97,33 @@ Tell = Callable[[PublishResponse], None]
 """Called with the response to a request."""
 
 
-async def answer(request: PublishRequest) -> PublishResponse:
-    """Handle a request; a failure becomes an error response."""
+async def answer(
+    request: PublishRequest, body: bytes, *, started: float
+) -> PublishResponse:
+    """Handle a request; a failure becomes an error response.
+
+    Args:
+        request: its head.
+        body: as sent; if it is too long, more than ``MAX_BODY_BYTES`` of it.
+        started: when it began, in the time of ``perf_counter``.
+    """
     try:
         account_sid = _admit(request)
         if request.method == "OPTIONS":
-            return _finish(request, 204)
+            return _finish(started, 204)
         ref = request.service_ref
         service = await operations.afind_service(account_sid, ref)
-        data = _read_data(request)
+        data = _read_data(request, body)
         with continuing(request.trace_context):
             message = await operations.apublish(
                 service, request.stream_ref, data, actor=REST_ACTOR
             )
     except Exception as exception:
-        return refuse(request, exception)
-    return _finish(request, 201, write_message(message))
+        return refuse(request, exception, started=started)
+    return _finish(started, 201, write_message(message))
 
 
-def start(request: PublishRequest, tell: Tell) -> bool:
+def start(request: PublishRequest, body: bytes, tell: Tell, *, started: float) -> bool:
     """Start what :func:`answer` does, on the event loop, if that needs no waiting.
 
     Returns:
@@ -128,43 +133,43 @@ def start(request: PublishRequest, tell: Tell) -> bool:
 
     def told(message: Message, error: Exception | None) -> None:
         if error is None:
-            tell(_finish(request, 201, write_message(message)))
+            tell(_finish(started, 201, write_message(message)))
         else:
-            tell(refuse(request, error))
+            tell(refuse(request, error, started=started))
 
     try:
         account_sid = _admit(request)
         service = cached_service(account_sid, request.service_ref)
         if service is None or request.method == "OPTIONS":
             return False
-        data = _read_data(request)
+        data = _read_data(request, body)
         with continuing(request.trace_context):
             return operations.start_publish(
                 service, request.stream_ref, data, told, actor=REST_ACTOR
             )
     except Exception as exception:
-        tell(refuse(request, exception))
+        tell(refuse(request, exception, started=started))
         return True
 
 
 def _admit(request: PublishRequest) -> str:
-    account_sid = authenticate(request.authorization, request.address)
-    if request.method not in SAFE_METHODS and not names_one_resource(request.path):
-        raise NotFound
-    if request.method not in {"POST", "OPTIONS"}:
-        raise MethodNotAllowed
+    account_sid = verify(request.credentials, request.address)
+    if request.fault is not None:
+        raise request.fault
     return account_sid
 
 
-def _read_data(request: PublishRequest) -> object:
-    return read_message_data(read_parameters(request.body, request.content_type))
+def _read_data(request: PublishRequest, body: bytes) -> object:
+    return read_message_data(read_parameters(body, request.content_type))
 
 
-def refuse(request: PublishRequest, exception: Exception) -> PublishResponse:
+def refuse(
+    request: PublishRequest, exception: Exception, *, started: float
+) -> PublishResponse:
     """Return the error response for an exception."""
     error = to_error(exception)
     body = write_json(describe_error(error, request.path))
-    reply = _finish(request, error_status(error, request.unpublished_status), body)
+    reply = _finish(started, error_status(error, request.unpublished_status), body)
     reply.headers.update(error_headers(error))
     if not is_unforeseen(exception):
         # Its frames refer to the caller's, and so to this reply and to the body, all of
@@ -174,8 +179,8 @@ def refuse(request: PublishRequest, exception: Exception) -> PublishResponse:
     return replace(reply, failure=exception)
 
 
-def _finish(request: PublishRequest, status: int, body: bytes = b"") -> PublishResponse:
-    seconds = perf_counter() - request.started
+def _finish(started: float, status: int, body: bytes = b"") -> PublishResponse:
+    seconds = perf_counter() - started
     headers = {
         **({"Content-Type": JSON} if body else {}),
         "Content-Length": str(len(body)),

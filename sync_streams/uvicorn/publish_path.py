@@ -8,7 +8,7 @@ unusual is left to the parser, so no request is interpreted in two ways.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -21,7 +21,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .heads import Headers
 
-Reply = tuple[int, Headers, bytes]
+Reply = tuple[int, Iterable[tuple[str, str]], bytes]
+"""Status, headers and body of a response."""
+
 Answerer = Callable[[bytes, Callable[[Reply], None]], bool]
 """Handles a request's body and calls back with the response, now or later; or does
 nothing and returns ``False``."""
@@ -115,8 +117,11 @@ def decode_path(target: bytes) -> str:
 def write_reply(reply: Reply, default_headers: Headers) -> bytes:
     """Return the bytes of a response."""
     status, headers, body = reply
-    lines = [b"%b: %b\r\n" % header for header in (*default_headers, *headers)]
-    return b"".join((_LINES[status], *lines, b"\r\n", body))
+    default = [b"%b: %b\r\n" % header for header in default_headers]
+    # Encoded together, which takes half the time of one by one.
+    own = "".join([f"{name.lower()}: {value}\r\n" for name, value in headers])
+    head = (_LINES[status], *default, own.encode("latin-1"), b"\r\n")
+    return b"".join((*head, body))
 
 
 class PublishPath:

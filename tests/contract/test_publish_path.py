@@ -20,6 +20,7 @@ from sync_streams.uvicorn import BoundedHttpProtocol
 from sync_streams.uvicorn.publish_path import Head, read_head, split_request
 from tests.contract.http import BASIC, FORM, without_variation
 from tests.overrides import sync_settings
+from tests.settings import ACCOUNT_SID
 from tests.uvicorn_server import serving
 
 SECONDS = 20
@@ -199,6 +200,15 @@ async def test_the_next_head_is_parsed_again(client: Client) -> None:
     ]
 
     assert statuses == [201, 201, 401, 201]
+
+
+async def test_credentials_are_verified_for_each_request(client: Client) -> None:
+    changed = {ACCOUNT_SID: {"AUTH_TOKEN": "another-auth-token-of-32-characters"}}
+
+    assert b" 201 " in await client.ask(raw())
+    with sync_settings(accounts=changed):
+        assert b" 401 " in await client.ask(raw())
+    assert b" 201 " in await client.ask(raw())
 
 
 async def test_a_connection_that_falls_silent_is_closed(endpoint: Endpoint) -> None:

@@ -88,9 +88,8 @@ def test_a_publish_that_is_refused_is_freed_with_its_reply() -> None:
             content_type="application/x-www-form-urlencoded",
             address="192.0.2.1",
             authorization=header,
-            body=b"Data={}",
         )
-        assert start(request, replies.append)
+        assert start(request, b"Data={}", replies.append, started=0)
         assert [reply.status for reply in replies] == [401]
 
     gc.disable()
