@@ -40,8 +40,14 @@ class Message:
     """The data as compact JSON text, which is sent to every subscriber."""
 
     @classmethod
-    def new(cls, stream_sid: str, data: object) -> "Message":
+    def new(cls, stream_sid: str, data: object, *, is_read: bool = False) -> "Message":
         """Validate *data* and return a Message of the Stream.
+
+        Args:
+            stream_sid: SID of the Stream.
+            data: a JSON object.
+            is_read: it comes from :func:`read_data` or :func:`read_json`, and nobody
+                changes it any more; anything else is copied.
 
         Raises:
             InvalidMessageData: 54251, there is no data.
@@ -55,7 +61,8 @@ class Message:
         if not isinstance(data, dict):
             raise InvalidJSON
         text = _to_text(data)
-        return cls(new_sid("TZ"), stream_sid, _as_received(text, data), text)
+        received = data if is_read else _as_received(text, data)
+        return cls(new_sid("TZ"), stream_sid, received, text)
 
 
 def read_data(text: str) -> object:

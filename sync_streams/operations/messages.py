@@ -103,7 +103,7 @@ def start_publish(
     Args:
         service: the Stream's Service.
         stream_ref: SID (``TO…``) or unique name of the Stream.
-        data: as in :func:`publish`.
+        data: as a transport has read it from JSON; it becomes the Message's.
         tell: called once with the outcome: before this returns, in memory, or when
             Redis has replied. It must not raise.
         actor: who publishes.
@@ -121,7 +121,7 @@ def start_publish(
     measured = _Measured(actor)
     measured.begin()
     try:
-        message = Message.new(stream.sid, data)
+        message = Message.new(stream.sid, data, is_read=True)
     except SyncError as error:
         measured.end(error)
         raise

@@ -8,11 +8,12 @@ follows RFC 8259.
 
 import json
 import re
+from binascii import a2b_qp
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from typing import Any
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl
 
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from django.utils.http import parse_header_parameters
@@ -84,12 +85,18 @@ def _read_form(body: bytes) -> Parameters:
         name, _, value = body.partition(b"=")
         if name.isalpha() and body.isascii() and b"&" not in value:
             # One parameter, as every publish has: a third of the general way's time.
-            text = unquote_to_bytes(value.replace(b"+", b" ")).decode()
-            return {name.decode(): text}
+            return {name.decode(): _unescape(value).decode()}
         pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
     except ValueError as error:
         raise InvalidParameter("Invalid request body: not UTF-8") from error
     return dict(pairs)
+
+
+def _unescape(value: bytes) -> bytes:
+    # Quoted-printable is the same encoding with another sign, and decoded in C. No sign
+    # without two digits is left, which could be taken for a line break.
+    quoted = value.replace(b"+", b" ").replace(b"=", b"=3D").replace(b"%", b"=")
+    return a2b_qp(quoted)
 
 
 def _read_multipart(content_type: str, body: bytes) -> Parameters:

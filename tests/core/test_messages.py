@@ -305,6 +305,19 @@ def test_a_message_does_not_change_with_what_it_was_made_of() -> None:
     assert message.data == {"a": [1]}
 
 
+@given(json_objects)
+def test_what_was_read_from_json_needs_no_copy(data: dict[str, Any]) -> None:
+    read = read_data(json.dumps(data))
+    try:
+        copied = Message.new(STREAM_SID, read)
+    except DataTooLarge:
+        return
+
+    message = Message.new(STREAM_SID, read, is_read=True)
+
+    assert (message.text, repr(message.data)) == (copied.text, repr(copied.data))
+
+
 def test_the_last_of_two_equal_keys_counts() -> None:
     message = Message.new(STREAM_SID, read_data('{"a":1,"a":2}'))
 

@@ -222,7 +222,8 @@ def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> None:
     assert isinstance(parameters, dict)
 
 
-FORM_TEXT = strategies.text(alphabet="Data=&+%;2Ce9a0 ", max_size=30).map(str.encode)
+FORM_ALPHABET = "Data=&+%;2Ce9a0 \t\r\n_"
+FORM_TEXT = strategies.text(FORM_ALPHABET, max_size=30).map(str.encode)
 
 
 @given(body=strategies.one_of(FORM_TEXT, FORM_TEXT.map(lambda text: b"Data=" + text)))
