@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any, NoReturn
 
 from channels.exceptions import ChannelFull
@@ -26,6 +27,9 @@ MAX_AHEAD = 64
 CLEAN_SECONDS = 1
 """Time between two searches for expired members."""
 
+Listener = Callable[[Any], None]
+"""Called with each message of a channel."""
+
 
 class InMemoryChannelLayer(ChannelsInMemoryLayer):
     """Channels' in-memory layer, at a cost that does not grow with the groups."""
@@ -35,6 +39,14 @@ class InMemoryChannelLayer(ChannelsInMemoryLayer):
         super().__init__(**options)
         self._clean_at = 0.0
         self._wall_ahead = time.time() - time.monotonic()
+        self._listeners: dict[str, Listener] = {}
+
+    async def send(self, channel: str, message: dict[str, Any]) -> None:
+        """Send to a channel; one that is listened to is never full."""
+        if channel in self._listeners:
+            self._listeners[channel](deepcopy(message))
+        else:
+            await super().send(channel, message)
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         """Send to a group's channels, except those that are full."""
@@ -62,29 +74,31 @@ class InMemoryChannelLayer(ChannelsInMemoryLayer):
         self._clean_expired()
         expires = time.time() + self.expiry
         for channel in self.groups.get(group, ()):
+            if channel in self._listeners:
+                self._listeners[channel](message)
+                continue
             if channel not in self.channels:
                 size = self.get_capacity(channel)
                 self.channels[channel] = asyncio.Queue(maxsize=size)
             self.channels[channel].put_nowait((expires, message))
 
-    async def listen(self, channel: str, put: Callable[[Any], None]) -> NoReturn:
-        """Pass on each message of a channel, until cancelled.
-
-        :meth:`receive` would make a queue for each message.
+    async def listen(self, channel: str, put: Listener) -> NoReturn:
+        """Pass on each message of a channel as it is sent, until cancelled.
 
         Args:
             channel: a channel of this process.
             put: called with each message, in order; it must not block.
         """
-        size = self.get_capacity(channel)
-        queue = self.channels.setdefault(channel, asyncio.Queue(maxsize=size))
+        waiting = self.channels.pop(channel, None)
+        while waiting is not None and not waiting.empty():
+            _, message = waiting.get_nowait()
+            put(message)
+        self._listeners[channel] = put
         try:
             while True:
-                _, message = await queue.get()
-                put(message)
+                await asyncio.get_running_loop().create_future()
         finally:
-            if queue.empty() and self.channels.get(channel) is queue:
-                del self.channels[channel]
+            del self._listeners[channel]
 
     def _clean_expired(self) -> None:
         now = time.monotonic()

@@ -153,3 +153,26 @@ async def test_a_listener_gets_each_message_in_order_and_leaves_nothing() -> Non
     with pytest.raises(asyncio.CancelledError):
         await listener
     assert layer.channels == {}
+
+
+async def test_a_listener_gets_what_is_sent_at_once_and_any_number() -> None:
+    layer = InMemoryChannelLayer(capacity=3)
+    channel, heard = await joined(layer, "news"), list[int]()
+    listener = asyncio.create_task(
+        layer.listen(channel, lambda event: heard.append(event["n"]))
+    )
+    await asyncio.sleep(0)
+
+    for number in range(2 * MAX_AHEAD):
+        assert layer.can_send_now("news")
+        layer.group_send_now("news", {"type": "test", "n": number})
+        assert heard == list(range(number + 1))
+    sent = {"type": "test", "n": -1}
+    await layer.group_send("news", sent)
+
+    assert heard[-1] == -1
+    listener.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listener
+    layer.group_send_now("news", sent)
+    assert await layer.receive(channel) == sent
