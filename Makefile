@@ -26,7 +26,7 @@ ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version
 STALE := stale
 endif
 
-.PHONY: help run serve run-cluster soak test check docs fuzz audit oldest newest hosts languages themes bench lock clean stale
+.PHONY: help run serve run-cluster soak test check docs fuzz audit oldest newest hosts languages themes bench walk lock clean stale
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -109,6 +109,9 @@ bench: $(VENV)/.dev  ## measure deliveries per second and publish latency
 	@$(INSTALL) --group bench
 	@$(PY) -m bench
 	@$(PY) -m bench.document
+
+walk: $(VENV)/.dev  ## paste docs/deployment.md on an empty Debian; needs root and debootstrap, and minutes
+	@$(PY) -m tests.walk
 
 lock:  ## resolve every dependency anew and write down the versions
 	@.ci/lock $(PYTHON) > $(LOCK).new

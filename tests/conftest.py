@@ -29,6 +29,7 @@ SLOWEST = (
     *("tests/faults/", "tests/door/test_attacks.py", "tests/test_project.py"),
     *("tests/compat/", "tests/js/", "tests/browser/", "tests/contract/test_servers.py"),
     *("tests/test_deployment.py", "tests/test_readme.py", "tests/test_package.py"),
+    "tests/walk/",
     *("tests/test_soak.py", "tests/servers/", "tests/processes/", "tests/hosts/"),
     *("tests/door/", "tests/metrics/", "tests/commands/", "tests/redis/"),
     "tests/site/",

@@ -14,10 +14,9 @@ from pathlib import Path
 import psycopg
 import requests
 
-from tests.documents import ROOT, code_block
+from tests.documents import ROOT, code_block, new_project
 from tests.programs import Program, cannot_have, free_port
 from tests.service.client import WAIT_SECONDS
-from tests.test_readme import new_project
 from tests.test_uvicorn import self_signed
 
 DOCUMENT = "docs/deployment.md"
@@ -153,7 +152,7 @@ def deployed(
         checked = site.shell(code_block(DOCUMENT, "sh", "manage.py check"))
         (folder / "check.txt").write_text(checked)
         stack.callback(site.shell, "for file in [0-9]*.pid; do kill $(cat $file); done")
-        site.shell(code_block(DOCUMENT, "sh", "systemctl restart"))
+        site.shell(code_block(DOCUMENT, "sh", "for port in"))
         nginx = Program(*_nginx(site), ready="start worker process ")
         stack.callback(nginx.stop)
         yield site

