@@ -1,4 +1,4 @@
-"""URLs of the product under test: the demo site's, plus the empty view."""
+"""URLs of the product under test: the demo site's, the empty view and metrics."""
 
 from django.urls import path
 from rest_framework.decorators import api_view, authentication_classes
@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from project.urls import urlpatterns as project_urlpatterns
+from sync_streams.metrics import metrics
 from sync_streams.rest.authentication import BasicAuthentication
 
 
@@ -16,4 +17,4 @@ def empty(request: Request) -> Response:
     return Response({}, status=201)
 
 
-urlpatterns = [path("empty", empty), *project_urlpatterns]
+urlpatterns = [path("empty", empty), path("metrics", metrics), *project_urlpatterns]

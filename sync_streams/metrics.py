@@ -129,16 +129,23 @@ async def metrics(request: HttpRequest) -> HttpResponse:
             logger.exception("prometheus-client cannot be used")
         text = "Metrics need: pip install sync-streams[metrics]\n"
         return HttpResponse(text, status=501, content_type="text/plain")
-    answers = {survey.process_name(): meters.samples()}
-    try:
-        others = await survey.aask({"type": ASKED})
-        answers |= {name: answer["samples"] for name, answer in others.items()}
-    except ServiceUnavailable:
-        logger.debug("the other processes could not be asked")
+    answers = await _ask()
+    if survey.process_name() not in answers:
+        answers[survey.process_name()] = meters.samples()
     registry = prometheus.CollectorRegistry(auto_describe=False)
     registry.register(_Collector(cores, answers))
     content_type = str(prometheus.CONTENT_TYPE_LATEST)
     return HttpResponse(prometheus.generate_latest(registry), content_type=content_type)
+
+
+async def _ask() -> dict[str, Any]:
+    """Return the samples of each process that answers."""
+    try:
+        answers = await survey.aask({"type": ASKED})
+    except ServiceUnavailable:
+        logger.debug("the other processes could not be asked")
+        return {}
+    return {name: answer["samples"] for name, answer in answers.items()}
 
 
 class _Collector:

@@ -6,6 +6,7 @@ A process that is full or behind rejects new connections and keeps those it has.
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
@@ -78,6 +79,8 @@ class Connections:
     def forget(self) -> None:
         """Reset: no connections, not draining."""
         self._live: WeakSet[Connection] = WeakSet()
+        self.by_transport: Counter[str] = Counter()
+        """Number of connections by transport, counted as they come and go."""
         self._second, self._arrivals = 0, 0
         self._last_left: asyncio.Event | None = None
         self.is_draining = False
@@ -99,9 +102,12 @@ class Connections:
     def add(self, connection: Connection) -> None:
         """Add a connection, authenticated or not."""
         self._live.add(connection)
+        self.by_transport[connection.transport] += 1
 
     def discard(self, connection: Connection) -> None:
         """Remove a connection that has ended."""
+        if connection in self._live:
+            self.by_transport[connection.transport] -= 1
         self._live.discard(connection)
         if not self._live and self._last_left is not None:
             self._last_left.set()

@@ -7,7 +7,7 @@ from sync_streams.values.rates import Rates
 
 @dataclass(slots=True)
 class Counters:
-    """Totals of one process."""
+    """Totals of one process, and what waits in it."""
 
     published: int = 0
     """Messages that this process has broadcast."""
@@ -29,6 +29,9 @@ class Counters:
 
     unasked: int = 0
     """Acknowledgements of a frame that was not sent, or was acknowledged before."""
+
+    waiting: int = 0
+    """Frames that wait in backlogs now."""
 
     events_rejected: int = 0
     """Unreadable events from the layer."""
@@ -53,6 +56,11 @@ published_by_service = Rates()
 
 dropped_rates = Rates()
 """Messages that connections were not sent, by Stream."""
+
+
+def forget_waiting() -> None:
+    """Forget, in a forked process, what waits in its parent."""
+    counters.waiting = 0
 
 
 def count_published(stream_sid: str, service_sid: str) -> None:

@@ -121,6 +121,11 @@ class Subscriptions:
             self.unsubscribe(outbox, stream_sid)
 
     @property
+    def total(self) -> int:
+        """Number of subscriptions of this process's connections."""
+        return sum(topic.size for topic in self.topics.values())
+
+    @property
     def subscribed_streams(self) -> int:
         """Number of Streams with subscribers here."""
         return sum(bool(topic.members) for topic in self.topics.values())

@@ -53,7 +53,12 @@ class Topic:
     @property
     def count(self) -> int:
         """Number of subscribed connections, not counting observers."""
-        return sum(map(len, self.members.values())) - self._observers
+        return self.size - self._observers
+
+    @property
+    def size(self) -> int:
+        """Number of subscribed connections, observers included."""
+        return sum(map(len, self.members.values()))
 
     @property
     def is_settled(self) -> bool:

@@ -28,6 +28,7 @@ def connect() -> None:
         departure.departure.forget,
         peers.forget,
         consumer.new_prefix,
+        counters.forget_waiting,
         counters.published_rates.forget,
         counters.published_by_service.forget,
         counters.dropped_rates.forget,

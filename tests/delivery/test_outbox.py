@@ -254,6 +254,22 @@ async def test_what_waits_for_a_client_that_never_reads_is_bounded() -> None:
     assert backlog._bytes == sum(frame.size for frame in waiting)
 
 
+async def test_frames_count_as_waiting_until_they_are_sent_or_dropped() -> None:
+    before = counters.waiting
+    with limits(outbox_max_messages=10, in_flight_max_bytes=1_000):
+        stalled, reading = Client(reads=False), Client()
+
+    publish(stalled, *range(100), size=100)
+    publish(reading, *range(10))
+    assert counters.waiting == before + stalled.outbox.waiting + reading.outbox.waiting
+    assert stalled.outbox.waiting == 10
+    await reading.until(10)
+    assert counters.waiting == before + 10
+
+    stalled.outbox.discard()
+    assert counters.waiting == before
+
+
 @WAYS
 async def test_no_more_is_in_flight_than_may_be(frame_path: bool) -> None:
     with limits(in_flight_max_bytes=10_000, outbox_max_messages=100):

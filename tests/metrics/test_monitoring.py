@@ -19,6 +19,7 @@ import yaml
 
 from sync_streams.metrics import FAMILIES, PREFIX
 from tests.documents import ROOT
+from tests.metrics.prometheus import ALERTS, ask, rules, scraping
 from tests.metrics.workers import (
     MAX_TRIES,
     WAIT_SECONDS,
@@ -27,9 +28,8 @@ from tests.metrics.workers import (
     Workers,
     serving,
 )
-from tests.programs import Program, cannot_have, free_port
+from tests.programs import cannot_have, free_port
 
-ALERTS = ROOT / "docs/monitoring/alerts.yml"
 DASHBOARD = ROOT / "docs/monitoring/dashboard.json"
 PAGE = ROOT / "docs/monitoring.md"
 
@@ -128,11 +128,6 @@ IMPLIED = {"SyncStreamsDescriptors": {"SyncStreamsFullSoon"}}
 
 ABSENT = "webhooks|given_up"
 """Counters that start with an event that does not occur on this site."""
-
-
-def rules() -> list[dict[str, Any]]:
-    [group] = yaml.safe_load(ALERTS.read_text())["groups"]
-    return list(group["rules"])
 
 
 def queries() -> list[str]:
@@ -240,36 +235,8 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
 def prometheus(
     workers: Workers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Run a Prometheus that scrapes the workers; return its API's address."""
-    binary = shutil.which("prometheus") or cannot_have("Prometheus")
-    folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
-    group = yaml.safe_load(ALERTS.read_text())["groups"][0]
-    at_once = [{**rule, "for": "0s"} for rule in group["rules"]]
-    groups = {"groups": [{"name": "at once", "rules": at_once}]}
-    (folder / "alerts.yml").write_text(yaml.safe_dump(groups))
-    target = {"targets": [workers.base_url.removeprefix("http://")]}
-    settings = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": ["alerts.yml"],
-        "scrape_configs": [{"job_name": "sync", "static_configs": [target]}],
-    }
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(settings))
-    command = [
-        binary,
-        f"--config.file={folder}/prometheus.yml",
-        f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with Program(*command, ready="Server is ready to receive web requests"):
-        yield f"http://127.0.0.1:{port}/api/v1"
-
-
-def ask(prometheus: str, query: str) -> list[Any]:
-    answer = requests.get(
-        f"{prometheus}/query", params={"query": query}, timeout=WAIT_SECONDS
-    )
-    assert answer.status_code == 200, answer.text
-    return list(answer.json()["data"]["result"])
+    with scraping(tmp_path_factory.mktemp("prometheus"), workers.base_url) as api:
+        yield api
 
 
 @pytest.mark.redis
@@ -322,9 +289,23 @@ def failed_parts(workers: Workers) -> set[str]:
     return {part for part, holds in answer.json().items() if not holds}
 
 
+def wait_for_alert(workers: Workers, prometheus: str, part: str) -> None:
+    """Wait until two alerts fire: 503s, and the part of readyz that is their cause."""
+    cause = f'ALERTS{{alertname="SyncStreamsNotReady",part="{part}"}}'
+    effect = 'ALERTS{alertname="SyncStreamsPublishesUnavailable"}'
+    for _ in range(MAX_TRIES):
+        workers.publish("paged")
+        failed_parts(workers)
+        if all(ask(prometheus, query) for query in (cause, effect)):
+            return
+    raise AssertionError(ask(prometheus, "ALERTS"))
+
+
 @pytest.mark.redis
 @pytest.mark.parametrize("reason", REFUSALS)
-def test_log_and_readyz_name_why_redis_refuses(workers: Workers, reason: str) -> None:
+def test_log_readyz_and_an_alert_name_why_redis_refuses(
+    workers: Workers, prometheus: str, reason: str
+) -> None:
     workers.request("/default/Streams", UniqueName="paged")
     publish_until(workers, 201)
     line = rf"Redis 127\.0\.0\.1:{workers.redis.port} refuses to publish for .* s: "
@@ -333,6 +314,7 @@ def test_log_and_readyz_name_why_redis_refuses(workers: Workers, reason: str) ->
         try:
             publish_until(workers, 503)
             parts = failed_parts(workers)
+            wait_for_alert(workers, prometheus, part="publish_rate")
         finally:
             mend(admin)
     publish_until(workers, 201)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
@@ -28,4 +29,15 @@ def traced(request: HttpRequest, trace_id: str) -> HttpResponse:
     return JsonResponse({"process": os.getpid(), "spans": found})
 
 
-urlpatterns = [path("metrics", told), path("spans/<trace_id>", traced), *of_site]
+async def block(request: HttpRequest) -> HttpResponse:
+    """Block the event loop, as a view does that was not written for one."""
+    time.sleep(0.8)  # noqa: ASYNC251 - the fault
+    return HttpResponse("It waited.")
+
+
+urlpatterns = [
+    path("metrics", told),
+    path("spans/<trace_id>", traced),
+    path("block", block),
+    *of_site,
+]

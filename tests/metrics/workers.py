@@ -106,11 +106,28 @@ class Client:
     def __enter__(self) -> Self:
         self._socket = self._connecting.__enter__()
         self._ask({"type": "connect", "id": 1, "token": new_token("alice")})
-        self._ask({"type": "subscribe", "id": 2, "stream": self._stream})
+        self.subscribe(self._stream)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._connecting.__exit__(None, None, None)
+
+    def subscribe(self, *streams: str) -> None:
+        """Subscribe to further Streams."""
+        for stream in streams:
+            self._ask({"type": "subscribe", "id": 2, "stream": stream})
+
+    def publish(self, *datas: object, stream: str = "") -> list[dict[str, Any]]:
+        """Publish at once; return the answers, whatever they say."""
+        for number, data in enumerate(datas):
+            frame = {"type": "publish", "id": 100 + number, "data": data}
+            self._socket.send(json.dumps(frame | {"stream": stream or self._stream}))
+        answers: list[dict[str, Any]] = []
+        while len(answers) < len(datas):
+            frame = self._receive()
+            if "id" in frame:
+                answers.append(frame)
+        return answers
 
     def wait_for(self, number: int) -> None:
         """Receive until a number comes."""
@@ -131,8 +148,8 @@ class Client:
 
 
 @contextmanager
-def serving(folder: Path, **settings: object) -> Iterator[Workers]:
-    """Serve the demo site with two workers on one port."""
+def serving(folder: Path, *, files: int = 0, **settings: object) -> Iterator[Workers]:
+    """Serve the demo site with two workers on one port, each with so many files."""
     redis, port = RedisServer(), free_port()
     provision(folder)
     settings |= {"CACHE_SECONDS": 1, "PROBE_SECONDS": 0.5, "DRAIN_SECONDS": 1}
@@ -144,6 +161,8 @@ def serving(folder: Path, **settings: object) -> Iterator[Workers]:
     )
     environ["DJANGO_SETTINGS_MODULE"] = "tests.metrics.settings"
     command = [*worker_command(port), "--workers", str(WORKERS), "--log-level", "info"]
+    if files:
+        command = ["sh", "-c", f'ulimit -n {files}; exec "$0" "$@"', *command]
     try:
         with Program(*command, ready="startup complete", environ=environ) as program:
             url = f"http://127.0.0.1:{port}"

@@ -1,8 +1,6 @@
 """A machine with systemd, made of what some folder holds."""
 
-import os
 import re
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -49,7 +47,6 @@ class Machine:
 
     def stop(self) -> None:
         """End it with all that runs there."""
-        os.kill(self.pid, signal.SIGKILL)
         self._program.stop()
 
     def _wait(self) -> None:

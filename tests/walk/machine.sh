@@ -52,11 +52,12 @@ group=$folder/cgroup/sync-streams-walk-$$
 mkdir "$group"
 echo $$ >"$group/cgroup.procs"
 unshare --mount --net --pid --cgroup --uts --fork --kill-child bash "$0" "$lower" "$folder" inside &
-trap 'kill -KILL $!' TERM
 until first=$(cat "/proc/$!/task/$!/children") && [ "$first" ]; do
   kill -0 $! && sleep 0.05
 done
+trap 'kill -KILL $first || true' TERM
 echo "Its first process is ${first% }."
-wait || true
+while kill -0 $! 2>/dev/null; do wait || true; done
 echo $$ >"$folder/cgroup/cgroup.procs"
-find "$group" -depth -type d -exec rmdir {} +
+# Processes that were ended with it need a moment.
+until find "$group" -depth -type d -exec rmdir {} + 2>/dev/null; do sleep 0.05; done

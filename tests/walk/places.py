@@ -13,11 +13,7 @@ from tests.walk.machine import Machine, Shell
 from tests.walk.page import FOLDER, packages
 
 WHEELS = "/opt/wheels"
-NETWORK_FILES = (
-    "/etc/resolv.conf",
-    "/etc/pip.conf",
-    "/etc/ssl/certs/ca-certificates.crt",
-)
+PIP_FILES = "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"
 OWN_CLUSTER = """\
 rm -rf /etc/postgresql/*/main /var/lib/postgresql/*/main
 pg_createcluster $(ls /usr/lib/postgresql | tail -n 1) main
@@ -57,20 +53,21 @@ def debian(folder: Path) -> Iterator[Place]:
         ["debootstrap", "--variant=minbase", "--include=systemd", *_release(lower)],
         check=True,
     )
-    subprocess.run(["cp", "-r", "/etc/apt", str(lower / "etc")], check=True)
-    for name in NETWORK_FILES:
-        if Path(name).exists():
-            (lower / name[1:]).parent.mkdir(parents=True, exist_ok=True)
-            (lower / name[1:]).write_bytes(Path(name).read_bytes())
-    wheel = _wheel(lower / WHEELS[1:])
+    for name in ("/etc/apt", "/etc/resolv.conf"):
+        subprocess.run(["cp", "-rL", name, str(lower / "etc")], check=True)
+    _wheel(lower / WHEELS[1:])
     with Machine(lower, folder / "machine") as machine:
         enter = machine.enter(network=False)
         with Shell(enter, DEBIAN_FRONTEND="noninteractive") as shell:
             names = " ".join(packages())
             shell.paste("apt-get update")
             shell.paste(f"apt-get install -y --no-install-recommends {names}")
+            # The service is up since before it had a database cluster to start.
+            shell.paste("systemctl restart postgresql")
             shell.paste(f"mkdir {FOLDER}; cd {FOLDER}; python3 -m venv .venv")
-        with Shell(enter, **_pip_environ(wheel)) as shell:
+        for name in filter(os.path.exists, PIP_FILES):
+            machine.path(name).write_bytes(Path(name).read_bytes())
+        with Shell(enter, **_pip_environ()) as shell:
             yield Place(machine, shell.paste)
 
 
@@ -90,21 +87,14 @@ def _release(lower: Path) -> list[str]:
     return [release, str(lower), source]
 
 
-def _wheel(folder: Path) -> str:
+def _wheel(folder: Path) -> None:
+    """Build this version, for pip to find."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
     subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
-    [wheel] = folder.glob("sync_streams-*.whl")
-    constraint = folder / "constraint.txt"
-    constraint.write_text(f"sync-streams @ file://{WHEELS}/{wheel.name}\n")
-    return constraint.name
 
 
-def _pip_environ(constraint: str) -> dict[str, str]:
-    """Return what pip needs here as there, and which release it shall install."""
+def _pip_environ() -> dict[str, str]:
+    """Return what pip needs here, and where it finds this version."""
     same = {name: value for name, value in os.environ.items() if name[:4] == "PIP_"}
-    return {
-        **same,
-        "PATH": f"{FOLDER}/.venv/bin:/usr/bin:/bin",
-        "PIP_FIND_LINKS": WHEELS,
-        "PIP_CONSTRAINT": f"{WHEELS}/{constraint}",
-    }
+    path = f"{FOLDER}/.venv/bin:/usr/bin:/bin"
+    return {**same, "PATH": path, "PIP_FIND_LINKS": WHEELS}

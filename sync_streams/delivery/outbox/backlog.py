@@ -46,6 +46,7 @@ class Backlog:
     def append(self, frame: Frame) -> None:
         """Add a frame, dropping the oldest Messages to make room for it."""
         self._frames.append(frame)
+        counters.waiting += 1
         self._bytes += frame.size
         self._messages += frame.stream_sid is not None
         while self._messages and self._is_full:
@@ -54,6 +55,7 @@ class Backlog:
     def put_first(self, frame: Frame) -> None:
         """Add a frame in front of all others."""
         self._frames.insert(0, frame)
+        counters.waiting += 1
         self._bytes += frame.size
 
     def record_drop(self, stream_sid: str) -> None:
@@ -91,6 +93,7 @@ class Backlog:
 
     def clear(self) -> None:
         """Remove all frames."""
+        counters.waiting -= len(self._frames)
         self._frames.clear()
         self._bytes = self._messages = 0
 
@@ -104,6 +107,7 @@ class Backlog:
             if frame.stream_sid is not None:
                 self._let_go(frame)
                 del self._frames[place]
+                counters.waiting -= 1
                 self.record_drop(frame.stream_sid)
                 return
 
@@ -112,6 +116,7 @@ class Backlog:
         self._messages -= frame.stream_sid is not None
 
     def _forget(self, count: int) -> None:
+        counters.waiting -= count
         for frame in self._frames[:count]:
             self._let_go(frame)
             if frame.stream_sid in self._gaps:
