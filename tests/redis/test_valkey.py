@@ -1,0 +1,68 @@
+"""Valkey in the place of Redis: the same script, the same refusals."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from sync_streams.redis.urls import hosts
+from tests.programs import RedisServer, ValkeyServer, free_port
+from tests.redis.conftest import NewLayer
+from tests.redis.listening import GROUP, Subscriber, event, publish
+from tests.redis.test_refusals import FULL, refused, until_published
+
+pytestmark = pytest.mark.redis
+
+REFUSALS: dict[str, Callable[[Any], object]] = {
+    "READONLY": lambda admin: admin.replicaof("127.0.0.1", free_port()),
+    "OOM": lambda admin: admin.config_set("maxmemory", 1),
+    "NOPERM": lambda admin: admin.execute_command("ACL", "SETUSER", "default", "-time"),
+}
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    server = ValkeyServer()
+    yield server
+    server.stop()
+
+
+def valkey(server: RedisServer) -> list[Any]:
+    return list(hosts(server.url.replace("redis://", "valkey://")))
+
+
+async def test_messages_are_published_within_their_rate_and_received(
+    server: RedisServer, new_layer: NewLayer
+) -> None:
+    layer = new_layer(*valkey(server))
+    async with Subscriber(layer) as subscriber:
+        admitted = await layer.group_send_in_rate(GROUP, event(1), FULL)
+        wait = await layer.group_send_in_rate(GROUP, event(2), FULL)
+        await publish(layer, 3)
+        await subscriber.until(2)
+
+    assert admitted == 0
+    assert 59 < wait <= 60
+    assert subscriber.numbers == [1, 3]
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+async def test_a_refusal_is_one_and_publishes_nothing(
+    reason: str, server: RedisServer, new_layer: NewLayer
+) -> None:
+    layer = new_layer(*valkey(server))
+    await publish(layer)
+    with redis.Redis.from_url(server.url) as admin:
+        assert "valkey_version" in admin.info("server")
+        async with Subscriber(layer) as subscriber:
+            REFUSALS[reason](admin)
+            said = await refused(layer, times=1)
+            assert reason in said or "ACL failure in script" in said
+            admin.execute_command("ACL", "SETUSER", "default", "+@all")
+            admin.config_set("maxmemory", 0)
+            admin.replicaof("no", "one")
+            await until_published(layer, 7)
+            await subscriber.until(1)
+
+    assert set(subscriber.numbers) == {7}
