@@ -13,6 +13,7 @@ has_browser() { command -v chromium chromium-browser google-chrome google-chrome
 has_nginx() { PATH=$PATH:/usr/sbin command -v nginx; }
 has_haproxy() { PATH=$PATH:/usr/sbin command -v haproxy; }
 has_compiler() { command -v cc && ls /usr/include/stdlib.h; }
+has_pgbouncer() { PATH=$PATH:/usr/sbin command -v pgbouncer; }
 has_systemd() { command -v systemd-analyze; }
 has_openssl() { command -v openssl; }
 has_curl() { command -v curl; }
@@ -48,6 +49,7 @@ need browser "apt chromium" "quietly $python -m playwright install --with-deps c
 need nginx "apt nginx-light" "apt nginx"
 need haproxy "apt haproxy"
 need compiler "apt gcc" "apt libc6-dev"
+need pgbouncer "apt pgbouncer"
 need systemd "apt systemd"
 need openssl "apt openssl"
 need curl "apt curl"

@@ -250,7 +250,7 @@ class PostgresServer:
     def __init__(self) -> None:
         binaries = _postgres_binaries() or cannot_have("a PostgreSQL server")
         self._folder = tempfile.mkdtemp(prefix="sync-streams-postgres-")
-        self._as_postgres = _as_postgres(self._folder)
+        self._as_postgres = as_postgres(self._folder)
         port = free_port()
         self.url = f"postgres://postgres@127.0.0.1:{port}/postgres"
         data = f"{self._folder}/data"
@@ -288,7 +288,7 @@ def _postgres_binaries() -> Path | None:
     return next((place for place in places if (place / "initdb").exists()), None)
 
 
-def _as_postgres(folder: str) -> list[str]:
+def as_postgres(folder: str) -> list[str]:
     """PostgreSQL refuses to run as root: hand *folder* to Debian's own user for it."""
     if os.geteuid() != 0:
         return []

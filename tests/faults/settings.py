@@ -31,6 +31,8 @@ LAYERS = {
 }
 if layer := os.environ.get("FAULT_LAYER"):
     CHANNEL_LAYERS["default"] = LAYERS.get(layer, CHANNEL_LAYERS["default"])
+if os.environ.get("PGOPTIONS") == "":  # as docs/deployment.md has it for PgBouncer
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 if size := os.environ.get("FAULT_POOL"):
     DATABASES["default"]["OPTIONS"]["pool"] |= {"min_size": 1, "max_size": int(size)}
 if path := os.environ.get("FAULT_LOG"):
