@@ -52,9 +52,11 @@ PEERS = [
     Peer(name="Node Socket.IO", websocket="node-socket.io"),
 ]
 NOT_MEASURED = {
-    "Twilio Sync, Pusher": "hosted by their vendors: cannot be measured here",
+    "Twilio Sync, Pusher": "hosted, cannot be measured here",
     "Reverb, Soketi": "not measured",
 }
+SUBSCRIBERS = "subscribers at 30/s"
+"""What the first table is about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,31 +66,41 @@ class Measure:
     heading: str
     scenario: str
     case: str
+    unit: str = ""
     is_sse: bool = False
     less_is_better: bool = False
 
 
 MEASURES = [
     Measure(
-        heading="subscribers at 30/s, WebSocket", scenario="headline", case="1 Stream"
+        heading="1 Stream, WebSocket",
+        scenario="headline",
+        case="1 Stream",
+        unit=SUBSCRIBERS,
     ),
     Measure(
-        heading="over 100 Streams, WebSocket", scenario="headline", case="100 Streams"
+        heading="100 Streams, WebSocket",
+        scenario="headline",
+        case="100 Streams",
+        unit=SUBSCRIBERS,
     ),
     Measure(
-        heading="WebSocket, published over HTTP",
+        heading="1 Stream, WebSocket, published over HTTP",
         scenario="headline",
         case="1 Stream, over REST",
+        unit=SUBSCRIBERS,
     ),
     Measure(
-        heading="100 Streams, published over HTTP",
+        heading="100 Streams, WebSocket, published over HTTP",
         scenario="headline",
         case="100 Streams, over REST",
+        unit=SUBSCRIBERS,
     ),
     Measure(
-        heading="subscribers at 30/s, SSE, published over HTTP",
+        heading="1 Stream, SSE, published over HTTP",
         scenario="sse",
         case="1 Stream",
+        unit=SUBSCRIBERS,
         is_sse=True,
     ),
     Measure(
@@ -120,20 +132,26 @@ def comparison(results: Results) -> Iterator[str]:
     shown = [each for each in MEASURES if any(_figures(results, each).values())]
     dates = sorted({results.date(each.scenario) for each in shown})
     days = " to ".join(dict.fromkeys((dates[0], dates[-1])))
-    machine = results.runs[shown[0].scenario]["machine"]
-    yield f"Measured on {days}, one core of {machine['cpu']} each."
-    yield ""
-    yield line(["", *(each.heading for each in shown)])
-    yield line(["---", *("---:" for _ in shown)])
-    for peer in PEERS:
-        cells = [_cell(results, each)(_contender(peer, each)) for each in shown]
-        if any(cells):
-            yield line([peer.name, *cells])
-    for name, why in NOT_MEASURED.items():
-        yield line([name, why, *("" for _ in shown[1:])])
+    cpu = results.runs[shown[0].scenario]["machine"]["cpu"]
+    yield f"Measured on {days}, one core of {cpu} each. First, {SUBSCRIBERS}:"
+    yield from _table(results, [each for each in shown if each.unit == SUBSCRIBERS])
+    yield from ("", "Then publishing and connections:")
+    yield from _table(results, [each for each in shown if each.unit != SUBSCRIBERS])
     yield from ("", "Where peers are ahead of `make serve` in these runs:", "")
     ahead = [text for each in shown if (text := _ahead(results, each))]
     yield from ahead or ["- nowhere"]
+
+
+def _table(results: Results, measures: Sequence[Measure]) -> Iterator[str]:
+    yield ""
+    yield line(["", *(each.heading for each in measures)])
+    yield line(["---", *("---:" for _ in measures)])
+    for peer in PEERS:
+        cells = [_cell(results, each)(_contender(peer, each)) for each in measures]
+        if any(cells):
+            yield line([peer.name, *cells])
+    for name, why in NOT_MEASURED.items():
+        yield line([f"{name}: {why}", *("" for _ in measures)])
 
 
 def _contender(peer: Peer, measure: Measure) -> str:
@@ -163,7 +181,8 @@ def _ahead(results: Results, measure: Measure) -> str:
     if not better:
         return ""
     named = ", ".join(f"{name} {number(found[name])}" for name in better)
-    return f"- {measure.heading}: {named}; here {number(ours) if ours else '–'}"
+    what = f"{measure.unit}, {measure.heading}" if measure.unit else measure.heading
+    return f"- {what}: {named}; here {number(ours) if ours else '–'}"
 
 
 def _is_better(figure: float, ours: float, measure: Measure) -> bool:

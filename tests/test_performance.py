@@ -94,10 +94,12 @@ def test_the_comparison_says_where_peers_are_ahead_and_who_cannot_be_measured(
     text = "\n".join(comparison(results))
 
     assert "Measured on 2026-02-03, one core of CPU each." in text
-    assert "| sync_streams, `make serve` | 900 | 3,000 | 4,000 | 18 |" in text
-    assert "| Centrifugo | 800 |  | 9,000 |  |" in text
-    assert "| django-eventstream |  | 100 |  |  |" in text
-    assert all(f"| {name} | {why} |" in text for name, why in NOT_MEASURED.items())
+    assert "| sync_streams, `make serve` | 900 | 3,000 |" in text
+    assert "| sync_streams, `make serve` | 4,000 | 18 |" in text
+    assert "| django-eventstream |  | 100 |\n| Centrifugo | 800 |  |" in text
+    assert "| Centrifugo | 9,000 |  |" in text
+    for name, why in NOT_MEASURED.items():
+        assert text.count(f"| {name}: {why} |  |  |") == 2
     assert text.partition("in these runs:\n\n")[2].splitlines() == [
         "- publishes/s, HTTP, 8 connections: Centrifugo 9,000; here 4,000",
         "- KB a WebSocket: Node `ws` 9; here 18",
