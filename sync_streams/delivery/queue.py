@@ -1,6 +1,7 @@
 """Queue: events that a hub has received and not yet delivered."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -27,41 +28,45 @@ class EventQueue:
                 waits, the oldest event.
         """
         self._on_drop = on_drop
-        self._events: asyncio.Queue[Any] = asyncio.Queue()
+        self._events: deque[Any] = deque()
+        self._arrived = asyncio.Event()
 
     def __len__(self) -> int:
-        return self._events.qsize()
+        return len(self._events)
 
     @property
     def is_filling(self) -> bool:
         """Whether publishers will soon have to wait."""
-        return self._events.qsize() >= MAX_TAKEN // 4
+        return len(self._events) >= MAX_TAKEN // 4
 
     def put(self, event: Any) -> None:
         """Add an event."""
-        self._events.put_nowait(event)
-        waiting = self._events.qsize()
+        self._events.append(event)
+        self._arrived.set()
+        waiting = len(self._events)
         if waiting >= MAX_TAKEN:
             backpressure().fall_behind()
         if waiting > MAX_WAITING:
             self._drop_oldest(waiting)
 
     def _drop_oldest(self, waiting: int) -> None:
-        oldest = self._events.get_nowait()
+        oldest = self._events.popleft()
         if oldest.get("type") == MESSAGE or waiting > 2 * MAX_WAITING:
             self._on_drop(oldest)
         else:
             # Rare, and more important than a Message: requeue it.
-            self._events.put_nowait(oldest)
+            self._events.append(oldest)
 
     async def take(self) -> list[Any]:
         """Wait for events and return those to be delivered together."""
-        events = [await self._events.get()]
-        if self._events.empty():
+        while not self._events:
+            self._arrived.clear()
+            await self._arrived.wait()
+        if len(self._events) == 1:
             # With time to spare, let the publisher's reply go out first.
             await asyncio.sleep(0)
-        while len(events) < MAX_TAKEN and not self._events.empty():
-            events.append(self._events.get_nowait())
-        if self._events.qsize() < MAX_TAKEN:
+        count = min(MAX_TAKEN, len(self._events))
+        events = [self._events.popleft() for _ in range(count)]
+        if len(self._events) < MAX_TAKEN:
             backpressure().catch_up()
         return events

@@ -10,6 +10,7 @@ unusual is left to the parser, so no request is interpreted in two ways.
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -34,6 +35,9 @@ FindAnswerer = Callable[[dict[str, Any]], Answerer | None]
 MAX_HEAD_BYTES = 4096
 MAX_DIGITS = 7
 """Maximum digits of a body's length."""
+
+MAX_DEFAULTS = 8
+"""Sets of uvicorn's own headers kept as bytes; its date changes each second."""
 
 END = b"\r\n\r\n"
 
@@ -117,11 +121,15 @@ def decode_path(target: bytes) -> str:
 def write_reply(reply: Reply, default_headers: Headers) -> bytes:
     """Return the bytes of a response."""
     status, headers, body = reply
-    default = [b"%b: %b\r\n" % header for header in default_headers]
     # Encoded together, which takes half the time of one by one.
     own = "".join([f"{name.lower()}: {value}\r\n" for name, value in headers])
-    head = (_LINES[status], *default, own.encode("latin-1"), b"\r\n")
-    return b"".join((*head, body))
+    start = _LINES[status], _write_default(tuple(default_headers))
+    return b"".join((*start, own.encode("latin-1"), b"\r\n", body))
+
+
+@lru_cache(MAX_DEFAULTS)
+def _write_default(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 class PublishPath:

@@ -925,7 +925,7 @@ async def test_what_waits_is_bounded_whatever_it_is(hub: Hub) -> None:
     for _ in range(3 * MAX_WAITING):
         hub._queue.put(event)
 
-    assert hub._queue._events.qsize() == 2 * MAX_WAITING
+    assert hub.waiting == 2 * MAX_WAITING
 
 
 async def test_a_removal_is_announced_by_a_process_that_is_behind(hub: Hub) -> None:
