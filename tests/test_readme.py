@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from sync_streams import operations
 from sync_streams.testing import capture_published
-from tests.browser.conftest import CHROMIUM_FLAGS
+from tests.browser.chromium import launched
 from tests.documents import EXAMPLE_ORIGIN, README, ROOT, code_block, new_project
 from tests.programs import DemoSite, Program, cannot_have, free_port
 from tests.service.client import WAIT_SECONDS, Socket, rest, token_for
@@ -43,14 +43,10 @@ async def subscriber(embedded: DemoSite) -> AsyncIterator[Socket]:
 @pytest.fixture
 async def page(embedded: DemoSite, browser_path: str) -> AsyncIterator[Page]:
     """A page at the site's origin, whose policy lets a test add scripts to it."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=browser_path, headless=True, args=CHROMIUM_FLAGS
-        )
+    async with launched(browser_path) as browser:
         page = await (await browser.new_context(bypass_csp=True)).new_page()
         await page.goto(f"{embedded.base_url}/livez")
         yield page
-        await browser.close()
 
 
 def aimed_at(site: DemoSite, code: str) -> str:

@@ -15,10 +15,10 @@ from playwright.async_api import (
     BrowserContext,
     Page,
     ViewportSize,
-    async_playwright,
     expect,
 )
 
+from tests.browser.chromium import launched
 from tests.programs import ROOT, DemoSite
 from tests.service.client import Socket
 
@@ -38,31 +38,12 @@ LOOKS: list[Look] = [
 ]
 """How each page is looked at: a name, a colour scheme, the width in pixels."""
 
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # Two renderers for each window, for what no test types into an address bar; the
-    # others are Playwright's own, which this takes the place of.
-    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,HttpsUpgrades,"
-    "HttpsFirstBalancedModeAutoEnable,LensOverlay,MediaRouter,OptimizationHints,"
-    "NetworkTimeServiceQuerying,PaintHolding,ThirdPartyStoragePartitioning",
-]
-
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(browser_path: str) -> AsyncIterator[Browser]:
     """A Chromium for all tests."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=browser_path, headless=True, args=CHROMIUM_FLAGS
-        )
+    async with launched(browser_path) as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

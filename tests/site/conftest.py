@@ -1,12 +1,14 @@
-"""A project after Getting started, and a browser of the test's own."""
+"""A project after Getting started, and a browser."""
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser
 
-from tests.browser.conftest import CHROMIUM_FLAGS
+from tests.browser.conftest import browser as chromium
 from tests.documents import code_block
 from tests.programs import free_port
 from tests.site.project import (
@@ -17,6 +19,8 @@ from tests.site.project import (
     new_environment,
 )
 
+__all__ = ["chromium"]
+
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -24,10 +28,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return new_environment(folder, built_wheel(folder))
 
 
-@pytest.fixture
-def project(environment: Path, tmp_path: Path) -> Project:
-    """A project after the steps that come before the server runs."""
-    project = Project(tmp_path, environment, free_port())
+@pytest.fixture(scope="session")
+def begun(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after the steps that come before the server runs, to be copied."""
+    project = Project(tmp_path_factory.mktemp("begun"), environment, free_port())
     install = code_block(START, "sh", "pip install sync-streams")
     project.shell(install.splitlines()[-1])
     project.shell(code_block(START, "sh", "token_hex"))
@@ -35,14 +39,19 @@ def project(environment: Path, tmp_path: Path) -> Project:
     *steps, last = code_block(START, "sh", "migrate").splitlines()
     assert last == RUNSERVER
     project.shell("\n".join(steps))
-    return project
+    return project.folder
 
 
 @pytest.fixture
-async def browser(browser_path: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=browser_path, headless=True, args=CHROMIUM_FLAGS
-        )
-        yield browser
-        await browser.close()
+def project(begun: Path, environment: Path, tmp_path: Path) -> Project:
+    """A project of the test's own after those steps."""
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    return Project(tmp_path, environment, free_port())
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The browser of all tests, without the profiles of earlier ones."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()

@@ -1,5 +1,6 @@
 """Steps of the tutorials that need users, in a project and in a browser."""
 
+import pytest
 from playwright.async_api import Browser, Page
 
 from tests.documents import code_block, code_blocks
@@ -7,6 +8,9 @@ from tests.site.project import FEED, ORDERS, Project
 
 USERS = ("alice", "bob")
 PASSWORD = "a long password"
+
+in_browser = pytest.mark.asyncio(loop_scope="session")
+"""A test in the browser that all share."""
 
 
 def with_users(project: Project, *documents: str) -> Project:

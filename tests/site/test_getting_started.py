@@ -10,7 +10,7 @@ from tests.documents import code_block, code_blocks
 from tests.js.tools import modules
 from tests.service.client import WAIT_SECONDS
 from tests.site.project import FEED, ORDERS, START, Project, names_file
-from tests.site.steps import USERS, log_in, with_users
+from tests.site.steps import USERS, in_browser, log_in, with_users
 
 CURSORS = "docs/tutorials/cursors.md"
 DASHBOARD = "docs/tutorials/dashboard.md"
@@ -25,6 +25,7 @@ def test_a_message_arrives_in_the_second_shell(project: Project) -> None:
             tailing.wait_for('{"text":"Hello"}')
 
 
+@in_browser
 async def test_what_one_window_of_the_feed_sends_both_receive(
     project: Project, browser: Browser
 ) -> None:
@@ -41,6 +42,7 @@ async def test_what_one_window_of_the_feed_sends_both_receive(
             await expect(said).to_have_text("alice: Hello <b>Bob</b>")
 
 
+@in_browser
 async def test_status_of_an_order_changes_in_both_windows(
     project: Project, browser: Browser
 ) -> None:
@@ -60,6 +62,7 @@ async def test_status_of_an_order_changes_in_both_windows(
         assert answer.status == 404
 
 
+@in_browser
 async def test_pointer_of_one_window_moves_in_the_other(
     project: Project, browser: Browser
 ) -> None:
@@ -76,6 +79,7 @@ async def test_pointer_of_one_window_moves_in_the_other(
         await expect(alice.locator(".cursor")).to_have_count(0)
 
 
+@in_browser
 async def test_dashboard_shows_what_changes_elsewhere(
     project: Project, browser: Browser
 ) -> None:

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, expect
 from tests.documents import code_block, code_blocks
 from tests.js.tools import modules
 from tests.site.project import ORDERS, Project, names_file
-from tests.site.steps import log_in, with_users
+from tests.site.steps import in_browser, log_in, with_users
 
 GUIDE = "docs/server-sent-events.md"
 LISTEN = """() => { window.closing = new Promise((resolve) =>
@@ -25,6 +25,7 @@ def followed(project: Project) -> Project:
     return with_users(project, ORDERS, GUIDE)
 
 
+@in_browser
 async def test_pages_without_a_client_library_follow_an_order(
     followed: Project, browser: Browser
 ) -> None:
@@ -56,6 +57,7 @@ async def test_pages_without_a_client_library_follow_an_order(
         assert (await plain.evaluate("closing"))["reason"] == "disconnected"
 
 
+@in_browser
 async def test_orders_of_others_stay_closed(
     followed: Project, browser: Browser
 ) -> None:

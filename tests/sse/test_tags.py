@@ -12,13 +12,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.template import Context, RequestContext, Template
 from django.test import AsyncClient, RequestFactory, override_settings
 from django.utils.functional import SimpleLazyObject
-from playwright.async_api import BrowserContext, async_playwright, expect
+from playwright.async_api import BrowserContext, expect
 
 from sync_streams import operations
 from sync_streams.authorize import own_streams
 from sync_streams.models import Stream
 from sync_streams.publishing import apublish
-from tests.browser.conftest import CHROMIUM_FLAGS, listen
+from tests.browser.chromium import launched
+from tests.browser.conftest import listen
 from tests.documents import ROOT, code_block
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
@@ -60,15 +61,11 @@ async def host(transactional_db: None) -> AsyncIterator[Host]:
 @pytest.fixture
 async def profile(browser_path: str, host: Host) -> AsyncIterator[BrowserContext]:
     """A browser in which ada is logged in."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=browser_path, headless=True, args=CHROMIUM_FLAGS
-        )
+    async with launched(browser_path) as browser:
         context = await browser.new_context()
         cookie: Any = {"name": "sessionid", "value": host.session, "url": host.origin}
         await context.add_cookies([cookie])
         yield context
-        await browser.close()
 
 
 FAQ = ROOT / "docs/faq.md"

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
+from tests.browser.chromium import launched
 from tests.compat.twilio_sync.rig import Rig, new_name
 from tests.compat.twilio_sync.sdk import PACKAGES
 from tests.compat.twilio_sync.wire import TIMEOUT_SECONDS
@@ -16,7 +17,6 @@ from tests.compat.twilio_sync.wire import TIMEOUT_SECONDS
 pytestmark = pytest.mark.browser
 
 BUNDLE = PACKAGES / "twilio-sync" / "builds" / "twilio-sync.min.js"
-CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu"]
 HTML = """<!doctype html><title>App</title><script src="/twilio-sync.min.js"></script>
 <script>
   const events = [];
@@ -98,10 +98,7 @@ async def open_tab(
     browser_path: str, page_url: str, rig: Rig
 ) -> AsyncIterator[OpenTab]:
     """Open a tab with the page, all of one browser profile."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=browser_path, args=CHROMIUM_FLAGS
-        )
+    async with launched(browser_path) as browser:
         context = await browser.new_context()
 
         async def open_tab() -> Tab:
@@ -110,7 +107,6 @@ async def open_tab(
             return Tab(page, rig)
 
         yield open_tab
-        await browser.close()
 
 
 async def test_two_tabs_of_one_identity_share_a_stream(
