@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from . import accounts, dialects, event_dialects, machine
+from project.ports import free_port
+
+from . import accounts, dialects, event_dialects
 from .baselines import hubs, peers
 from .dialects import Dialect
 from .process import ROOT, Server, python, run
@@ -53,7 +55,7 @@ class Contender:
     def start(self, redis_url: str = "", **env: str) -> Server:
         """Return the server, not yet started, on a free port."""
         env = self.env() | env | ({"REDIS_URL": redis_url} if redis_url else {})
-        return self.make(machine.free_port(), env)
+        return self.make(free_port(), env)
 
 
 def daphne(application: str) -> Make:

@@ -3,7 +3,6 @@
 import os
 import platform
 import resource
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,13 +42,6 @@ def running_on(cores: set[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def free_port() -> int:
-    """Return a free port on the loopback interface."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def family(pid: int) -> list[int]:

@@ -30,6 +30,8 @@ from playwright.async_api import (
     async_playwright,
 )
 
+from project.ports import free_port
+
 from . import accounts, dialects, machine
 from .generator import Generator, Load
 from .process import Server, python, run
@@ -135,7 +137,7 @@ def seed() -> None:
 
 @contextmanager
 def _site() -> Iterator[Server]:
-    port = machine.free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="bench-pages-") as folder:
         env = accounts.ENVIRONMENT | {
             "DATA_DIR": folder,

@@ -3,14 +3,15 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
+
+from project.ports import free_port
+from project.supervision import end, has_started
 
 from . import machine
 
@@ -65,7 +66,8 @@ class Server:
                 start_new_session=True,
             )
         try:
-            self._wait_until_listening()
+            if not has_started(self.process, self.port, within=START_SECONDS):
+                raise ServerFailed(f"{' '.join(self.command)}\n{self.printed()}")
         except BaseException:
             self.stop()
             raise
@@ -76,12 +78,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server and its children, gracefully at first."""
-        self._signal(signal.SIGTERM)
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self.process.wait(STOP_SECONDS)
+        end(self.process, within=STOP_SECONDS, send=self._signal)
         self._signal(signal.SIGKILL)
         self.log.close()
         if self.folder:
@@ -104,17 +101,6 @@ class Server:
         except ProcessLookupError:
             return
 
-    def _wait_until_listening(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise ServerFailed(f"{' '.join(self.command)}\n{self.printed()}")
-
 
 def python(module: str, *arguments: str) -> list[str]:
     """Return the command line that runs a module with this Python."""
@@ -129,7 +115,7 @@ def run(command: Sequence[str], *, env: Mapping[str, str]) -> None:
 
 def redis() -> Server:
     """Return a Redis without persistence, on the load generator's core."""
-    port = machine.free_port()
+    port = free_port()
     options = ["--port", str(port), "--save", "", "--appendonly", "no"]
     command = ["redis-server", "--bind", "127.0.0.1", *options]
     return Server(command, port=port, on=machine.cores()[1])

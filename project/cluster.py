@@ -8,11 +8,9 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +18,8 @@ from string import Template
 from threading import Event
 
 from project import banner, settings
-from project.ports import explain
+from project.ports import free_port
+from project.supervision import end, has_started
 
 WORKERS = 2
 START_SECONDS = 30
@@ -141,39 +140,10 @@ def start(
     process = subprocess.Popen(
         command, env=environ, stdout=subprocess.DEVNULL, start_new_session=True
     )
-    stack.callback(_stop, process)
-    deadline = time.monotonic() + START_SECONDS
-    while not _listens(port):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise OSError(f"{command[0]} did not start")
-        time.sleep(0.05)
+    stack.callback(end, process, within=STOP_SECONDS)
+    if not has_started(process, port, within=START_SECONDS):
+        raise OSError(f"{command[0]} did not start")
     return process.pid
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port(port: int = 0) -> int:
-    """Return a free TCP port on the loopback interface.
-
-    Raises:
-        OSError: a particular port was asked for, and it is in use.
-    """
-    try:
-        with socket.create_server(("127.0.0.1", port)) as listener:
-            return int(listener.getsockname()[1])
-    except OSError as error:
-        raise explain("127.0.0.1", port, error.errno) from error
 
 
 def _program(name: str) -> str:

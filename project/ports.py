@@ -1,4 +1,4 @@
-"""Error message for a port that is in use."""
+"""Ports of the loopback interface: free ones, and what to say of one in use."""
 
 import os
 import socket
@@ -6,6 +6,25 @@ from errno import EADDRINUSE
 
 TRIED = 20
 """How many of the following ports are tried, to suggest a free one."""
+
+
+def free_port(port: int = 0) -> int:
+    """Return a free TCP port on the loopback interface.
+
+    Raises:
+        OSError: a particular port was asked for, and it is in use.
+    """
+    try:
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            return int(listener.getsockname()[1])
+    except OSError as error:
+        raise explain("127.0.0.1", port, error.errno) from error
+
+
+def listens(port: int) -> bool:
+    """Tell whether a process takes connections on a port of the loopback interface."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def explain(host: str, port: int, number: int | None) -> OSError:

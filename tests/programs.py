@@ -5,7 +5,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,8 @@ from typing import NoReturn, Self
 
 import pytest
 
+from project.ports import free_port as free_port
+from project.supervision import end
 from tests.secrecy import TOKEN
 from tests.zygote import ROOT as ROOT
 from tests.zygote import Forked
@@ -36,12 +37,6 @@ def cannot_have(what: str) -> NoReturn:
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         pytest.fail(f"NOT TESTED: {what} cannot be had here", pytrace=False)
     pytest.skip(f"NOT TESTED: {what} cannot be had here")
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Program:
@@ -81,16 +76,11 @@ class Program:
 
     def stop(self, with_signal: int = signal.SIGTERM) -> int:
         """Ask the process to end and return its exit code; kill it if it stays."""
-        if self.process.poll() is None:
-            self.process.send_signal(with_signal)
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        code = end(self.process, within=STOP_SECONDS, with_signal=with_signal)
         self._reader.join(STOP_SECONDS)
         if TOKEN.search(self.output):
             pytest.fail("an access token in what was logged", pytrace=False)
-        return self.process.wait()
+        return code
 
     def _start(
         self, command: Sequence[str], environ: Mapping[str, str] | None, output: int

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from bench import dialects, machine
+from bench import dialects
 from bench.generator import Generator, Load, Measurement, measure
 from bench.plan import Plan
 from bench.process import Server, python
 from bench.rows import Row, of_deliveries
+from project.ports import free_port
 
 CASES = [(300, 1), (300, 16), (5000, 1)]
 """Connections, and frames per write by the server."""
@@ -29,7 +30,7 @@ def run(plan: Plan) -> Iterator[Row]:
 
 
 def _trial(plan: Plan, connections: int, per_write: int) -> Measurement:
-    port = machine.free_port()
+    port = free_port()
     numbers = map(str, (port, connections, per_write))
     command = python("bench.baselines.blaster", *numbers)
     load = Load(subscribers=connections, publishers=0)

@@ -14,13 +14,13 @@ import redis
 from bench import accounts, machine
 from project.cluster import (
     WORKERS,
-    free_port,
     nginx_command,
     start,
     start_postgres,
     start_redis,
     worker_command,
 )
+from project.ports import free_port
 
 from .verdict import Look
 

@@ -4,16 +4,14 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPResponse
-from pathlib import Path
-from typing import Self
 
 import pytest
 
+from project.supervision import end, has_started
 from tests import zygote
 from tests.programs import ROOT, free_port, site_environ
 
@@ -74,18 +72,6 @@ class Site:
     def __init__(self, name: str, port: int) -> None:
         self.name, self.port = name, port
 
-    def wait_for(self, process: "subprocess.Popen[bytes]", output: Path) -> Self:
-        """Wait until the server, which is about to start, takes connections."""
-        ends = time.monotonic() + START_SECONDS
-        while time.monotonic() < ends and process.poll() is None:
-            try:
-                self.connect().close()
-            except ConnectionRefusedError:
-                time.sleep(0.1)
-            else:
-                return self
-        raise AssertionError(output.read_text())
-
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), SECONDS)
 
@@ -143,7 +129,7 @@ def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     port = free_port()
-    data_dir: Path = tmp_path_factory.mktemp("site")
+    data_dir = tmp_path_factory.mktemp("site")
     data_dir.chmod(0o700)
     environ = site_environ(data_dir, PORT=str(port), **CREDENTIALS)
     environ["PYTHONPATH"] = str(ROOT)
@@ -155,10 +141,11 @@ def site(
             [*python, *words], cwd=ROOT, env=environ, stdout=output, stderr=output
         )
     try:
-        yield Site(request.param, port).wait_for(process, data_dir / "output")
+        if not has_started(process, port, within=START_SECONDS):
+            raise AssertionError((data_dir / "output").read_text())
+        yield Site(request.param, port)
     finally:
-        process.terminate()
-        process.wait(SECONDS)
+        end(process, within=SECONDS)
 
 
 def test_a_message_is_published(site: Site) -> None:
@@ -226,8 +213,8 @@ def test_a_multipart_form_without_a_boundary_is_refused(site: Site) -> None:
 
 def test_a_client_that_leaves_in_between_affects_no_one_else(site: Site) -> None:
     whole = request()
-    for end in (40, len(whole) - len(BODY), len(whole) - 1):
+    for at in (40, len(whole) - len(BODY), len(whole) - 1):
         with site.connect() as connection:
-            connection.sendall(whole[:end])
+            connection.sendall(whole[:at])
 
     assert site.ask(whole).status == 201

@@ -2,10 +2,8 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import requests
 from websockets.sync.client import ClientConnection, connect
 
+from project.supervision import end, has_started
 from tests.faults.worker import CREDENTIALS, provision, worker_environ
 from tests.programs import ROOT, free_port
 
@@ -56,7 +55,9 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        self._wait()
+        if not has_started(self.process, self.port, within=WAIT_SECONDS):
+            self.stop()
+            raise AssertionError(self.output)
 
     @property
     def output(self) -> str:
@@ -65,11 +66,7 @@ class Server:
 
     def end(self) -> int:
         """Wait until it has ended, and return its exit code."""
-        try:
-            return self.process.wait(WAIT_SECONDS)
-        finally:
-            self.process.kill()
-            self.process.wait()
+        return self.process.wait(WAIT_SECONDS)
 
     def publish(self, data: dict[str, Any]) -> str:
         """Publish to the Stream ``demo`` and return the Message's SID."""
@@ -90,15 +87,9 @@ class Server:
         """Send it SIGTERM, as systemd and containers do."""
         self.process.send_signal(signal.SIGTERM)
 
-    def _wait(self) -> None:
-        ends = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < ends and self.process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        self.process.kill()
-        raise AssertionError(self.output)
+    def stop(self) -> None:
+        """End it, if it has not ended."""
+        end(self.process, within=WAIT_SECONDS)
 
 
 @contextmanager
@@ -109,6 +100,4 @@ def serving(name: str, folder: Path, *, drain_seconds: str = "1") -> Iterator[Se
     try:
         yield server
     finally:
-        if server.process.poll() is None:
-            server.terminate()
-        server.end()
+        server.stop()
