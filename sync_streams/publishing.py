@@ -16,6 +16,7 @@ from .conf import get_settings
 from .delivery.meters import meters
 from .errors import SyncError, UniqueNameNotFound
 from .models import DEFAULT_SERVICE, SYSTEM
+from .operations import databases
 from .operations.actor import Actor
 from .operations.data import Message
 
@@ -50,6 +51,10 @@ def publish(
         identity: the publisher's identity in signals and webhooks.
         create: create the Stream if none has that unique name; it never expires.
 
+    While Redis does not respond, this takes up to ``broadcast_timeout_seconds``. A
+    pooled database connection that the caller has open is kept for that time; one that
+    was opened to find the Stream is returned before.
+
     Returns:
         The Message with its new SID (``TZ…``). It is not stored.
 
@@ -59,15 +64,23 @@ def publish(
         SyncError: see :func:`sync_streams.operations.publish`.
         SynchronousOnlyOperation: called from async code, which has :func:`apublish`.
     """
-    actor = Actor(identity)
+    actor, is_callers = Actor(identity), databases.in_use()
     known = operations.find_service(account_sid or first_account(), service)
+
+    def publish_it() -> Message:
+        # What the caller has opened may have a cursor or settings of the caller's.
+        release = partial(databases.release, is_callers)
+        return operations.publish(
+            known, stream, data, actor=actor, before_broadcast=release
+        )
+
     try:
-        return operations.publish(known, stream, data, actor=actor)
+        return publish_it()
     except UniqueNameNotFound:
         if not create:
             raise
     operations.obtain_stream(known, stream, actor=actor)
-    return operations.publish(known, stream, data, actor=actor)
+    return publish_it()
 
 
 async def apublish(

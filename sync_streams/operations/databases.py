@@ -7,7 +7,7 @@ leaves enough time to answer from the cache.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -88,14 +88,24 @@ def on_commit(function: Callable[[], object]) -> None:
     transaction.on_commit(function, using=written_alias())
 
 
-def release() -> None:
+def in_use() -> frozenset[str]:
+    """Return the aliases of the databases to which this thread has a connection."""
+    known = connections.all(initialized_only=True)
+    return frozenset(one.alias for one in known if one.connection is not None)
+
+
+def release(kept: Container[str] = ()) -> None:
     """Return this thread's pooled connections, which others may be waiting for.
 
-    For a view of our own that is about to wait for Redis. Connections in a transaction
+    For code of our own that is about to wait for Redis. Connections in a transaction
     are kept, as are those without a pool, which would have to be opened again.
+
+    Args:
+        kept: aliases of the databases whose connections belong to the caller.
     """
     for connection in connections.all(initialized_only=True):
-        if getattr(connection, "pool", None) and not connection.in_atomic_block:
+        is_ours = connection.alias not in kept and not connection.in_atomic_block
+        if is_ours and getattr(connection, "pool", None):
             connection.close()
 
 

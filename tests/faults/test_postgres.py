@@ -293,6 +293,58 @@ def test_queries_and_locks_are_bounded_as_documented(lasting: Worker) -> None:
     assert " ".join(f"-c {option}" for option in options) in documented
 
 
+PUBLISH_WHILE_PAUSED = """
+import time
+from concurrent.futures import ThreadPoolExecutor
+import redis
+from django.conf import settings
+from django.db import connection
+from sync_streams.errors import ServiceUnavailable
+from sync_streams.publishing import publish
+
+def try_one(sid, is_open):
+    if is_open:
+        Stream.objects.count()
+    began = time.monotonic()
+    try:
+        publish(sid, {})
+    except ServiceUnavailable:
+        print(f"{time.monotonic() - began:.1f}", end=" ")
+
+unnamed = Stream.objects.filter(unique_name=None)
+sids = list(unnamed.values_list("sid", flat=True))
+publish("demo", {})
+connection.close()
+server = redis.Redis.from_url(settings.REDIS_URL)
+server.client_pause(60_000, all=False)  # scripts
+try:
+    with ThreadPoolExecutor() as threads:
+        for sid, is_open in zip(sids, (False, True)):
+            threads.submit(try_one, sid, is_open)
+        time.sleep(0.5)
+        patient_until, in_use = time.monotonic() + 1, 0
+        while in_use != 1 and time.monotonic() < patient_until:
+            stats = connection.pool.get_stats()
+            in_use = stats["pool_size"] - stats["pool_available"]
+        print(in_use, end=" ")
+finally:
+    server.client_unpause()
+"""
+
+
+def test_a_host_that_publishes_holds_only_the_connection_that_it_opened(
+    lasting: Worker, redis_server: RedisServer
+) -> None:
+    create_streams(lasting, 2)
+
+    environ = {"REDIS_URL": redis_server.url}
+    printed = run_django(lasting, PUBLISH_WHILE_PAUSED, **environ).split()
+
+    assert printed[0] == "1"
+    assert len(printed) == 3
+    assert max(map(float, printed[1:])) < BOUND_SECONDS
+
+
 async def test_many_who_create_one_name_get_one_201_and_409s(start: StartOne) -> None:
     workers = [await start() for _ in range(2)]
 

@@ -84,7 +84,7 @@ def provision(data_dir: Path, **environ: str) -> None:
     zygote.run("-m", "project", "provision", environ=environ).check_returncode()
 
 
-def run_django(worker: Worker, code: str) -> str:
+def run_django(worker: Worker, code: str, **environ: str) -> str:
     """Run a few lines against the worker's database and return what they print."""
     setup = "import django; django.setup()\n"
     setup += "from sync_streams.models import Service, Stream\n"
