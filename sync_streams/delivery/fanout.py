@@ -96,7 +96,9 @@ async def deliver_messages(
         for connection_id in origins & members.keys():
             others = [event for event in events if event.get("origin") != connection_id]
             _deliver(Batch(encoder, others), [members[connection_id]])
-        outboxes = [box for key, box in members.items() if key not in origins]
+        outboxes = list(members.values())
+        if origins:
+            outboxes = [box for key, box in members.items() if key not in origins]
         fans.append((Batch(encoder, events), members, outboxes))
     # From here on other tasks run in between, and connections come and go.
     for batch, members, outboxes in fans:

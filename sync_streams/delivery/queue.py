@@ -21,13 +21,14 @@ class EventQueue:
     """Events waiting to be delivered, in order and bounded."""
 
     def __init__(self, on_drop: Callable[[Event], None]) -> None:
-        """Create an empty queue.
+        """Create an empty queue for the running event loop.
 
         Args:
             on_drop: called with each dropped event: the oldest Message, or, if none
                 waits, the oldest event.
         """
         self._on_drop = on_drop
+        self._backpressure = backpressure()
         self._events: deque[Any] = deque()
         self._arrived = asyncio.Event()
 
@@ -45,7 +46,7 @@ class EventQueue:
         self._arrived.set()
         waiting = len(self._events)
         if waiting >= MAX_TAKEN:
-            backpressure().fall_behind()
+            self._backpressure.fall_behind()
         if waiting > MAX_WAITING:
             self._drop_oldest(waiting)
 
@@ -68,5 +69,5 @@ class EventQueue:
         count = min(MAX_TAKEN, len(self._events))
         events = [self._events.popleft() for _ in range(count)]
         if len(self._events) < MAX_TAKEN:
-            backpressure().catch_up()
+            self._backpressure.catch_up()
         return events

@@ -70,6 +70,7 @@ class Subscription:
         """Connect when the first channel is added, and stay connected."""
         self._opener, self._health = opener, health
         self._listener, self._verbs = listener, verbs
+        self._message, self._deliver = verbs.message, listener.deliver
         self._loop = asyncio.get_running_loop()
         self.wanted: dict[bytes, list[asyncio.Future[None]]] = {}
         """Channels, each with the callers that wait for it."""
@@ -214,8 +215,8 @@ class Subscription:
     def _take(self, reply: Any) -> None:
         if type(reply) is list:
             kind = reply[0]
-            if kind == self._verbs.message:
-                self._listener.deliver(reply[1], reply[2])
+            if kind == self._message:
+                self._deliver(reply[1], reply[2])
             elif kind == self._verbs.unsubscribe and self._is_told(reply[1]):
                 self._confirmed.discard(reply[1])
                 self._listener.moved(reply[1])
