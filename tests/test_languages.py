@@ -40,6 +40,9 @@ def test_chosen_language_is_kept_whatever_the_browser_asks_for(
 
     assert answer.headers["Content-Language"] == "fr"
     assert re.search(r'aria-current="true"\s*>Français<', answer.text)
+    assert re.findall(
+        r">\s*(\w+)</button>", answer.text.partition('"languages"')[2]
+    ) == [*("English", "Deutsch", "Español", "Français")]
 
 
 def test_api_responds_in_english_and_does_not_vary(embedded: DemoSite) -> None:

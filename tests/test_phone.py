@@ -5,7 +5,8 @@ import requests
 
 from project import phone
 from project.phone import phone_url, to_svg
-from tests.programs import DemoSite
+from tests.conftest import StartSite
+from tests.programs import DemoSite, free_port
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,15 @@ def test_site_on_loopback_has_no_code(embedded: DemoSite) -> None:
 
     assert answer.status_code == 404
     assert "Open on a phone" not in page.text
+
+
+def test_site_that_a_phone_can_reach_shows_its_code(start_site: StartSite) -> None:
+    port, url = free_port(), "http://10.1.2.3:8000"
+    start_site(PORT=str(port), PUBLIC_URL=url, DEMO_OPEN="1")
+
+    page = requests.get(f"http://127.0.0.1:{port}/", timeout=10).text
+    code = requests.get(f"http://127.0.0.1:{port}/phone.svg", timeout=10)
+
+    assert f'alt="QR code of {url}"' in page
+    assert code.headers["Content-Type"] == "image/svg+xml"
+    assert code.text == to_svg(f"{url}/")
