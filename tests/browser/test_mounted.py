@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, expect
 
-from tests.browser.test_admin import ADMIN
+from tests.browser.test_admin import ADMIN, log_in
 from tests.browser.test_page import publish, sees
 from tests.programs import DemoSite, Program, free_port, site_environ
 from tests.sse.test_proxies import nginx
@@ -50,10 +50,9 @@ async def test_console_and_monitor_are_live_below_a_path(
     await publish(page, {"n": 1})
     await sees(page, '"n": 1')
 
+    await log_in(context, embedded)  # its cookie is of the host, whatever the port
     await page.click("text=Admin")
-    await page.fill("#id_username", "admin")
-    await page.fill("#id_password", embedded.admin_password)
-    await page.click("[type=submit]")
+    await page.wait_for_url(f"{mounted}/admin/")
     await page.goto(f"{mounted}{ADMIN}/stream/?q=mounted")
     await page.click("text=Watch")
     await expect(page.locator("[data-part=state]")).to_have_text("Connected")
