@@ -15,6 +15,7 @@ has_haproxy() { PATH=$PATH:/usr/sbin command -v haproxy; }
 has_compiler() { command -v cc && ls /usr/include/stdlib.h; }
 has_pgbouncer() { PATH=$PATH:/usr/sbin command -v pgbouncer; }
 has_systemd() { command -v systemd-analyze; }
+has_buildah() { command -v buildah; }
 has_openssl() { command -v openssl; }
 has_curl() { command -v curl; }
 has_prometheus() { command -v prometheus && command -v promtool; }
@@ -51,6 +52,7 @@ need haproxy "apt haproxy"
 need compiler "apt gcc" "apt libc6-dev"
 need pgbouncer "apt pgbouncer"
 need systemd "apt systemd"
+need buildah "apt buildah"
 need openssl "apt openssl"
 need curl "apt curl"
 need prometheus "apt prometheus"

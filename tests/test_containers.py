@@ -1,7 +1,9 @@
 """The image, the compose file and the Kubernetes objects of docs/container."""
 
 import json
+import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,8 @@ import yaml
 from dockerfile_parse import DockerfileParser
 
 from tests.deployment import BIN, unit_command
-from tests.documents import ROOT
+from tests.documents import ROOT, new_project
+from tests.programs import cannot_have
 
 FOLDER = ROOT / "docs/container"
 OBJECTS: list[dict[str, Any]] = list(
@@ -56,6 +59,53 @@ def test_image_is_built_in_stages_and_runs_as_nobody_else() -> None:
     assert not any("pip" in line for line in instructions("RUN"))
     assert not any(line.startswith("--chown") for line in instructions("COPY"))
     assert {"*.env", "*.secret"} <= set((FOLDER / "dockerignore").read_text().split())
+
+
+def test_image_is_built_with_the_project_and_without_its_secrets(
+    tmp_path: Path,
+) -> None:
+    site, wheels = tmp_path / "site", tmp_path / "wheels"
+    site.mkdir()
+    new_project(site)
+    for name, text in {
+        "Dockerfile": (FOLDER / "Dockerfile").read_text(),
+        ".dockerignore": (FOLDER / "dockerignore").read_text(),
+        "sync-streams.secret": "SECRET_KEY=abc",
+        "requirements.txt": f"--find-links {wheels}\nsync-streams\n",
+    }.items():
+        (site / name).write_text(text)
+    wheel = ["pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels)]
+    subprocess.run([sys.executable, "-m", *wheel, str(ROOT)], check=True)
+
+    config = built(site, wheels)
+
+    lines = (site / "files.txt").read_text().splitlines()
+    owners = {name: owner for owner, _, name in (line.partition(" ") for line in lines)}
+    assert config["User"] == str(USER)
+    assert config["Entrypoint"] == json.loads(instructions("ENTRYPOINT")[0])
+    assert config["Cmd"] == json.loads(instructions("CMD")[0])
+    assert any(name.endswith("/sync_streams/asgi.py") for name in owners)
+    assert owners["srv/mysite/mysite/asgi.py"] == "root:644"
+    assert "srv/mysite/sync-streams.secret" not in owners
+    writable = [name for name, owner in owners.items() if not owner.startswith("root:")]
+    assert writable == ["srv/mysite/static"]
+
+
+def built(site: Path, wheels: Path) -> dict[str, Any]:
+    """Build the image; return its configuration."""
+    if shutil.which("buildah") is None:
+        cannot_have("Buildah")
+    as_root = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
+    script = str(ROOT / "tests/build-image.sh")
+    done = subprocess.run(
+        [*as_root, script, str(site), str(wheels), sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    config: dict[str, Any] = json.loads(done.stdout)["OCIv1"]["config"]
+    return config
 
 
 def test_image_starts_the_worker_of_the_unit() -> None:
