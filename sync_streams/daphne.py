@@ -7,6 +7,7 @@ and answers pings without counting them. Here each is bounded, as defined in
 https://github.com/django/daphne
 """
 
+from contextvars import copy_context
 from functools import partial
 from socket import socket
 from typing import Any, ClassVar
@@ -386,6 +387,10 @@ class CalmPort(Port):
 class BoundedServer(Server):
     """Daphne's server, with the connections above."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._context = copy_context()
+
     @property
     def http_factory(self) -> Any:
         """The factory of HTTP connections."""
@@ -426,7 +431,9 @@ class BoundedServer(Server):
         """Pass a socket's budget to the application."""
         if isinstance(protocol, BoundedWebSocket):
             scope["extensions"] = {INBOUND_EXTENSION: protocol.inbound}
-        return super().create_application(protocol, scope)
+        # A pipelined request starts inside the call that answers the one before it.
+        create = super().create_application
+        return self._context.copy().run(create, protocol, scope)
 
 
 class Command(CommandLineInterface):

@@ -8,6 +8,7 @@ in :mod:`sync_streams.connections.bounds`.
 
 import asyncio
 import logging
+from contextvars import copy_context
 from typing import Any, ClassVar, cast
 
 import httptools
@@ -65,6 +66,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         self.flow = Flow(transport)
+        self._context = copy_context()
         self._deadlines = Deadlines(self.loop, transport)
         self.address = self.client[0] if self.client else ""
         self._turns = turns()
@@ -138,7 +140,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if self._rest:
                 self._unset_keepalive_if_required()
                 # Not now: this runs inside the call that writes the response.
-                self.loop.call_soon(self._read)
+                self.loop.call_soon(self._read, context=self._context.copy())
 
     def pause_writing(self) -> None:
         """Start the time limit for the client to read."""
@@ -327,7 +329,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        # A pipelined request starts inside the call that answers the one before it.
+        # With that one's context it would have the thread that asgiref has ended.
+        self._context.copy().run(super()._start_asgi_task, cycle, app)
 
     def _upgrade(self, rest: memoryview) -> memoryview:
         if self._is_refused:

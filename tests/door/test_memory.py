@@ -12,13 +12,14 @@ import pytest
 
 from sync_streams.connections.inbound import BYTES_BEFORE_TOKEN
 from sync_streams.rest.publishing import PublishRequest, PublishResponse, start
-from tests.door.attacks import HANDSHAKE, frame, head
+from tests.door.attacks import GET, HANDSHAKE, frame, head
 from tests.door.conftest import Served
 from tests.door.healthy import usage
 
 SECONDS = 20
 AT_ONCE = 8
 ROUNDS = 20
+PIPELINED = 40
 LARGE = "x: " + "x" * 7_000, "y: " + "y" * 7_000
 
 MAX_BYTES = 4_000_000
@@ -66,6 +67,28 @@ async def test_what_a_client_sent_is_freed_with_its_connection(
     after, _ = usage(served.pid)
 
     assert after - before < MAX_BYTES
+
+
+async def pipelined(port: int) -> None:
+    """Send three requests at once, and read the responses."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(head(GET) * 3)
+        for _ in range(3):
+            await asyncio.wait_for(reader.readuntil(b'"status":401}'), SECONDS)
+    finally:
+        writer.transport.abort()
+
+
+async def test_pipelined_requests_leave_no_threads(served: Served) -> None:
+    """Each has its own context: asgiref ends the thread of each with it."""
+    await pipelined(served.port)
+    _, before = usage(served.pid)
+    for _ in range(PIPELINED):
+        await pipelined(served.port)
+    _, after = usage(served.pid)
+
+    assert after - before < PIPELINED // 2
 
 
 class Header(str):
