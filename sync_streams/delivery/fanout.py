@@ -25,8 +25,8 @@ that cannot write directly."""
 SLICE_CONNECTIONS = 64
 """Connections served in one time slice, before the event loop does anything else."""
 
-EVENT_CONNECTIONS = 1
-"""Cost of an event itself, in connections that could be served in the same time."""
+CONNECTION_EVENTS = 4
+"""Further events of a batch that can be encoded while one connection is served."""
 
 YIELD_TURNS = 4
 """Iterations of the event loop from a publisher's frame to its reply. A fan-out yields
@@ -46,6 +46,10 @@ class TimeSlices:
         self._is_pressed = is_pressed
         self._left = SLICE_CONNECTIONS
         self._has_senders = False
+
+    async def begin(self, events: int) -> None:
+        """Yield like :meth:`spend`, for a batch of so many events itself."""
+        await self.spend(1 + events // CONNECTION_EVENTS)
 
     async def spend(self, work: int) -> None:
         """Yield to other tasks first, unless the time slice has room for the work.

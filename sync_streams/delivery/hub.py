@@ -25,7 +25,6 @@ from .cluster.servers import on_interruption, receive
 from .counters import counters
 from .events import MESSAGE, PROBE, STREAM_EVENTS, Event, is_readable
 from .fanout import (
-    EVENT_CONNECTIONS,
     TimeSlices,
     batched,
     deliver_messages,
@@ -249,7 +248,7 @@ class Hub:
             for batch in batched(await self._queue.take()):
                 try:
                     # Yield first: it may change who is subscribed.
-                    await self._slices.spend(EVENT_CONNECTIONS * len(batch))
+                    await self._slices.begin(len(batch))
                     await self._take(batch)
                 except Exception:
                     logger.exception("an event failed; the hub continues")

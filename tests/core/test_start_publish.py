@@ -144,7 +144,7 @@ async def test_what_would_be_too_much_at_once_waits_and_spends_nothing(
 async def test_the_hub_keeps_up_with_many_publishers(
     news: Stream, outcomes: Outcomes
 ) -> None:
-    client, count, at_once = Client(frame_path=True), 960, 48
+    client, count, at_once = Client(frame_path=True), 1280, 64
     await get_hub().subscriptions.subscribe(client.outbox, news.sid, None)
 
     with sync_settings(publish_rate=10_000):
