@@ -85,10 +85,16 @@ def provision(data_dir: Path, **environ: str) -> None:
 
 
 def run_django(worker: Worker, code: str, **environ: str) -> str:
-    """Run a few lines against the worker's database and return what they print."""
+    """Run a few lines against the worker's database and return what they print.
+
+    Args:
+        worker: whose environment they have.
+        code: the lines.
+        environ: what differs.
+    """
     setup = "import django; django.setup()\n"
     setup += "from sync_streams.models import Service, Stream\n"
-    done = zygote.run("-c", setup + code, environ=worker.environ)
+    done = zygote.run("-c", setup + code, environ={**worker.environ, **environ})
     done.check_returncode()
     return done.stdout.strip()
 
