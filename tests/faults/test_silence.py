@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber
+from tests.faults.rig import Publisher, Subscriber, account_for
 from tests.faults.twilsock import Session
 from tests.faults.worker import create_streams
 from tests.programs import RedisServer
@@ -58,12 +58,14 @@ async def test_silent_peers_are_dropped_and_leave_nothing(
         await gate.until_all_closed(BOUND_SECONDS)
         await until_left(client, sid)
         await healthy.until(lambda: 1 in healthy.received)
+        losses = await account_for(publisher, healthy)
         gate.close()
 
     assert healthy.lost == 0
     figures(
         f"{2 * PEERS} clients vanish, half-open sockets",
         again_after="no pause",
+        losses=losses,
         sockets_lost=f"{len(gate.closed)}, the vanished ones",
         dropped_after=f"{max(gate.closed) - silent:.1f} s "
         f"(keep-alive {SETTINGS['KEEPALIVE_SECONDS']} s, "
