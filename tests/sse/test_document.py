@@ -9,6 +9,7 @@ import requests
 from django.contrib.auth.models import AnonymousUser, User
 from django.test import AsyncRequestFactory
 
+from sync_streams.connections.registry import connections
 from sync_streams.sse import connection, encoder
 from tests.documents import ROOT, code_block, code_blocks, executed
 from tests.programs import DemoSite, Program
@@ -36,7 +37,15 @@ async def test_the_view_answers_users_with_their_own_stream(site: Site) -> None:
 
     assert allowed["Content-Type"] == "text/event-stream"
     assert (refused.status_code, (await answer(User(pk=8))).status_code) == (403, 403)
-    await allowed.streaming_content.aclose()
+    await _end(allowed)
+
+
+async def _end(response: Any) -> None:
+    """Read a response and leave, as a client does: it is a connection until then."""
+    content = response._iterator
+    await anext(content)
+    await content.aclose()
+    assert not len(connections)
 
 
 def test_curl_prints_events(embedded: DemoSite) -> None:
