@@ -35,6 +35,10 @@ from .publish_path import PublishPath, find_endpoint
 MAX_WAITING_BYTES = 65_536
 """Bytes that a connection may send before it has its turn."""
 
+MAX_PIPELINED = 16
+"""Requests that may have been parsed before they have their turn. One is the rule: more
+follow a body in chunks, whose end only the parser knows."""
+
 
 class BoundedHttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, bounded in bytes, time and connections.
@@ -174,6 +178,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Start a request."""
         self._intake.begin()
         self._has_cycle = False
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refuse(bounds.BAD_REQUEST)
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -309,12 +315,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _feed(self, data: memoryview) -> memoryview:
         """Feed one slice to the parser and return the rest."""
-        size, number = self._intake.room, self._intake.requests
-        if not size:
+        number = self._intake.requests
+        if not self._intake.room:
             is_line = not self.headers
             self._refuse(bounds.LINE_TOO_LONG if is_line else bounds.HEADERS_TOO_LARGE)
             return data
-        part = data[:size]
+        part = self._intake.cut(data)
         try:
             self.parser.feed_data(part)
         except httptools.HttpParserUpgrade as upgrade:
@@ -325,7 +331,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         is_same = number == self._intake.requests
         if refusal := self._intake.take_slice(len(part), is_same=is_same):
             self._refuse(refusal)
-        return data[size:]
+        return data[len(part) :]
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

@@ -12,6 +12,8 @@ from .heads import Headers, declared_bytes
 SLICE_BYTES = 4096
 """How much the parser is fed at a time, since it cannot be stopped in between."""
 
+HEAD_END = b"\r\n\r\n"
+
 
 class Phase(Enum):
     """What the server is waiting for, or that it is processing a request."""
@@ -26,6 +28,7 @@ class Intake:
 
     __slots__ = (
         "_body_bytes",
+        "_declared_bytes",
         "_head_bytes",
         "_max_body_bytes",
         "_wire_bytes",
@@ -38,7 +41,7 @@ class Intake:
         self.requests = 0
         """Complete requests so far."""
         self._head_bytes = self._body_bytes = self._wire_bytes = 0
-        self._max_body_bytes = 0
+        self._max_body_bytes = self._declared_bytes = 0
 
     @property
     def is_begun(self) -> bool:
@@ -61,8 +64,16 @@ class Intake:
     def room(self) -> int:
         """Bytes that may be parsed next; 0 if the head is too long."""
         if self.phase is not Phase.HEAD:
-            return SLICE_BYTES
+            # 1 is a body in chunks, whose end only the parser knows.
+            left = self._declared_bytes - self._body_bytes
+            return SLICE_BYTES if self._declared_bytes <= 1 else min(SLICE_BYTES, left)
         return min(SLICE_BYTES, bounds.MAX_HEAD_BYTES - self._head_bytes)
+
+    def cut(self, data: memoryview) -> bytes:
+        """Return what is parsed next: of several requests, the first."""
+        part = bytes(data[: self.room])
+        end = part.find(HEAD_END) if self.phase is Phase.HEAD else -1
+        return part[: end + len(HEAD_END)] if end >= 0 else part
 
     def expect(self) -> None:
         """Count the next byte as the start of a request, even an empty line."""
@@ -72,12 +83,14 @@ class Intake:
     def begin(self) -> None:
         """Start a request."""
         self.phase, self._body_bytes, self._wire_bytes = Phase.HEAD, 0, 0
+        self._declared_bytes = 0
 
     def take_headers(self, target: bytes, headers: Headers) -> bounds.Refusal | None:
         """Set the bound of the body; refuse one whose declared length exceeds it."""
         path = target.partition(b"?")[0].decode("latin-1")
         self._max_body_bytes = bounds.max_body_bytes(path)
-        is_too_large = declared_bytes(headers) > self._max_body_bytes
+        self._declared_bytes = declared_bytes(headers)
+        is_too_large = self._declared_bytes > self._max_body_bytes
         return bounds.BODY_TOO_LARGE if is_too_large else None
 
     def take_body(self, size: int) -> bounds.Refusal | None:

@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from sync_streams.concurrency import BoundedRequests
 from sync_streams.connections import bounds
 from sync_streams.uvicorn import BoundedHttpProtocol, FramePathProtocol
+from sync_streams.uvicorn.http import MAX_PIPELINED
 from tests.uvicorn_server import Server
 
 SECONDS = 10
@@ -358,7 +359,7 @@ async def test_a_handshake_with_a_body_is_refused_at_once(more: list[str]) -> No
         assert await client.refusal() == 400
 
 
-async def test_a_handshake_behind_an_unanswered_request_is_cut_off() -> None:
+async def test_a_handshake_behind_a_request_waits_for_its_response() -> None:
     async with serving() as port, Client(port) as client:
         client.send(
             b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -366,8 +367,23 @@ async def test_a_handshake_behind_an_unanswered_request_is_cut_off() -> None:
                 ["GET / HTTP/1.1", "Host: x", *HANDSHAKE, KEY, "", ""]
             ).encode()
         )
-        with suppress(ConnectionError):
-            assert b"101" not in await client.end()
+        assert await client.answer() == (200, b"GET / 0")
+        assert (await client.answer())[0] == 101
+
+
+async def test_requests_behind_a_chunked_body_are_few() -> None:
+    """Only the parser knows where it ends, and it reads what follows at once."""
+    body = b"0\r\n\r\n"
+    for number, is_served in ((MAX_PIPELINED, True), (MAX_PIPELINED + 1, False)):
+        async with serving() as port, Client(port) as client:
+            client.request(CHUNKED, method="POST")
+            client.send(body + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * number)
+            if is_served:
+                for _ in range(number + 1):
+                    assert (await client.answer())[0] == 200
+            else:
+                with suppress(ConnectionError):
+                    assert b"GET" not in await client.end()
 
 
 async def test_a_handshake_may_bring_cookies_of_any_size_and_many_headers() -> None:
