@@ -26,13 +26,14 @@ FIGURES = "figures of a fault"
 """Property of a test that holds a row of the table that is printed in the end."""
 
 SLOWEST = (
-    *("tests/faults/", "tests/door/test_attacks.py", "tests/test_project.py"),
-    *("tests/compat/", "tests/js/", "tests/browser/", "tests/contract/test_servers.py"),
+    *("tests/faults/", "tests/door/test_attacks.py", "tests/site/test_getting"),
+    *("tests/test_project.py", "tests/compat/", "tests/browser/", "tests/js/"),
+    *("tests/contract/test_servers.py", "tests/delivery/test_stalled.py"),
     *("tests/test_deployment.py", "tests/test_readme.py", "tests/test_package.py"),
-    "tests/walk/",
     *("tests/test_soak.py", "tests/servers/", "tests/processes/", "tests/hosts/"),
-    *("tests/door/", "tests/metrics/", "tests/commands/", "tests/redis/"),
-    "tests/site/",
+    *("tests/sse/", "tests/door/", "tests/metrics/", "tests/commands/"),
+    *("tests/redis/", "tests/site/", "tests/admin/", "tests/webhooks/"),
+    "tests/service/",
 )
 """What takes longest, the longest first."""
 
