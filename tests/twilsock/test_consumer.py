@@ -100,9 +100,10 @@ async def test_unacknowledged_messages_wait_and_the_oldest_are_dropped(
             await slow.acknowledge(frame)
         late = await slow.receive()
 
-        assert [frame.id for frame in early] == sids[: len(early)]
+        received = [sid for frame in early for sid in message_sids(frame)]
+        assert received == sids[: len(received)]
         assert message_sids(late) == sids[-2:]
-        assert len(early) < 15
+        assert len(received) < 15
 
 
 async def test_messages_that_waited_come_in_one_notification_and_in_order(
