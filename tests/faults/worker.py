@@ -53,6 +53,8 @@ class Worker:
             self.program = Program(
                 "sh", "-c", few, *command, ready=ready, environ=environ
             )
+        elif "LD_PRELOAD" in environ:
+            self.program = Program(*command, ready=ready, environ=environ)
         else:
             self.program = PythonProgram(*command[1:], ready=ready, environ=environ)
 
