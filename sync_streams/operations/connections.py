@@ -22,9 +22,9 @@ def disconnect_identity(
         connection_id: close only this one; ids are in :func:`list_connections`.
 
     Returns:
-        The number of connections closed. A process that takes longer than a second to
-        reply (a quarter of one, if it has not replied before) closes its connections,
-        too, but is not counted.
+        The number of connections closed. A process that takes longer than two seconds
+        to reply (a quarter of one, if it has not replied before) closes its
+        connections, too, but is not counted.
 
     Raises:
         ServiceUnavailable: 20503, the command was not sent.

@@ -57,6 +57,12 @@ def test_descriptors_are_scarce_however_their_numbers_are_spread(
             os.close(number)
 
 
+def _own(pid: int) -> int:
+    """Return how many descriptors of a process are no sockets."""
+    links = (str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir())
+    return sum(not link.startswith("socket:") for link in links)
+
+
 @pytest.mark.parametrize("files", [128, 1024])
 def test_the_reserve_is_taken_in_three_steps(files: int) -> None:
     kept = files - descriptors.reserve(files) // 4
@@ -79,10 +85,10 @@ async def test_a_crowd_of_sockets_leaves_the_last_descriptors_free(
             answers = await asyncio.gather(
                 *(_open(served.port, stack) for _ in range(CROWD))
             )
-            taken = len(numbers(served.pid))
+            taken, own = len(numbers(served.pid)), _own(served.pid)
 
     assert taken <= most - descriptors.reserve(most) // 4
-    assert answers.count(b"101") < ROOM - descriptors.reserve(most) // 2
+    assert answers.count(b"101") + own <= most - descriptors.reserve(most) // 2
     assert set(answers) <= {b"101", b"503", b""}
 
 

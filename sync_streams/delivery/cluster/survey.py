@@ -23,7 +23,7 @@ from .event_loop import run_on_loop
 GATHER_SECONDS = 0.25
 """Time for the processes to reply."""
 
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 2.0
 """Time for processes that replied before, if the caller waits for them."""
 
 REMEMBERED_SECONDS = 600
