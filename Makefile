@@ -60,9 +60,10 @@ check: $(VENV)/.dev  ## lint, types, layers, migrations, templates
 	$(PY) manage.py makemigrations --settings tests.settings --check --dry-run
 	$(VENV)/bin/djlint --check --lint templates $(wildcard sync_streams/templates)
 
-docs: $(VENV)/.dev  ## build the documentation into site/
+docs: $(VENV)/.dev  ## build the documentation into site/, in this version's folder
 	@$(PY) -m docs.generate
 	@$(VENV)/bin/zensical build --clean --strict
+	@$(PY) -m docs.generate.versions
 
 fuzz: $(VENV)/.dev $(VENV)-fuzz/bin/schemathesis  ## try every input for up to FUZZ_SECONDS (300), and the REST API by its description
 	@$(PY) -m tests.fuzz $(FUZZ_SECONDS)

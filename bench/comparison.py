@@ -86,13 +86,13 @@ MEASURES = [
     ),
     Measure(
         heading="1 Stream, WebSocket, published over HTTP",
-        scenario="headline",
+        scenario="rest",
         case="1 Stream, over REST",
         unit=SUBSCRIBERS,
     ),
     Measure(
         heading="100 Streams, WebSocket, published over HTTP",
-        scenario="headline",
+        scenario="rest",
         case="100 Streams, over REST",
         unit=SUBSCRIBERS,
     ),
@@ -238,14 +238,14 @@ def _sentences(results: Results) -> Iterator[str]:
         "over the JSON socket, published over a socket, with p99 below 100 ms and no "
         f"loss{beside}."
     )
-    yield from _over(results, "headline", "1 Stream, over REST", "over REST")
+    yield from _over(results, "rest", "1 Stream, over REST", "over REST")
     yield from _over(results, "sse", "1 Stream", "over REST to Server-Sent Events")
 
 
 def _over(results: Results, scenario: str, case: str, how: str) -> Iterator[str]:
     ours = "sse-frames" if scenario == "sse" else "product-frames"
     peers = {
-        "headline": {"centrifugo": "Centrifugo"},
+        "rest": {"centrifugo": "Centrifugo"},
         "sse": {"sse-mercure": "Mercure", "eventstream-uvicorn": "django-eventstream"},
     }
     held = results.figure(scenario, case, ours)

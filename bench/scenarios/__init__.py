@@ -13,6 +13,7 @@ from . import (
     layers,
     publish,
     redis,
+    rest,
     sse,
     stalled,
     start,
@@ -24,6 +25,7 @@ Scenario = Callable[[Plan], Iterator[Row]]
 SCENARIOS: dict[str, Scenario] = {
     "ceiling": ceiling.run,
     "headline": headline.run,
+    "rest": rest.run,
     "fanout": fanout.run,
     "publish": publish.run,
     "idle": idle.run,

@@ -2,8 +2,7 @@
 
 The largest N at which 30 Messages a second reach all of them with p99 below 100 ms and
 no loss, on one Stream and spread over 100 Streams with that rate each. The 100 Streams
-have 8 publishing sockets, because requests of one socket are handled in order. Then the
-same with publishes over HTTP, from 8 connections and from 64.
+have 8 publishing sockets, because requests of one socket are handled in order.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,9 +16,6 @@ PUBLISH_RATE = 30
 MAX_P99_MS = 100
 PUBLISHERS = {1: 1, 100: 8}
 """Publishing sockets, by number of Streams."""
-
-HTTP_PUBLISHERS = {1: 8, 100: 64}
-"""The same for HTTP publishers, each sending one request after the other."""
 
 FIRST = 100
 LEAST = 10
@@ -38,27 +34,36 @@ Trial = Callable[[int], Measurement | None]
 
 def run(plan: Plan) -> Iterator[Row]:
     """Yield the largest N for each contender."""
-    for streams in PUBLISHERS:
+    for streams, publishers in PUBLISHERS.items():
         for contender in plan.contenders("product", "twilsock", "tutorial", "peer"):
-            yield measure(plan, contender, streams)
-    for streams in HTTP_PUBLISHERS:
-        for contender in plan.contenders("product", "peer"):
-            if contender.http is not None:
-                yield measure(plan, contender, streams, contender.http)
+            row = measure(plan, contender, streams, publishers)
+            row.scenario, row.case = "headline", of_streams(streams)
+            yield row
+
+
+def of_streams(count: int) -> str:
+    """Return the name of a case."""
+    return "1 Stream" if count == 1 else f"{count} Streams"
 
 
 def measure(
-    plan: Plan, contender: Contender, streams: int, http: MakeDialect | None = None
+    plan: Plan,
+    contender: Contender,
+    streams: int,
+    publishers: int,
+    dialect: MakeDialect | None = None,
 ) -> Row:
-    """Return the largest N of one contender, published over HTTP if that is given."""
+    """Return the largest N of one contender, in a dialect other than its own if given.
+
+    The scenario and the case are the caller's to fill in.
+    """
     passed: dict[int, list[Measurement]] = {}
-    publishers = HTTP_PUBLISHERS[streams] if http else PUBLISHERS[streams]
     order = f"rate {PUBLISH_RATE * streams}"
 
     def trial(size: int) -> Measurement | None:
         load = Load(subscribers=size, streams=streams, publishers=publishers)
         for _ in range(ATTEMPTS):
-            runs = plan.trial(contender, load, order, dialect=http)
+            runs = plan.trial(contender, load, order, dialect=dialect)
             if runs and _holds(runs[0], size):
                 passed.setdefault(size, []).append(runs[0])
                 return runs[0]
@@ -71,9 +76,8 @@ def measure(
         found.append(_walk(trial, found[-1]))
     best = [run for size in set(found) for run in passed.get(size, [])]
     return Row(
-        scenario="headline",
-        case=("1 Stream" if streams == 1 else f"{streams} Streams")
-        + (", over REST" if http else ""),
+        scenario="",
+        case="",
         contender=contender.name,
         unit="subscribers at 30/s",
         values=[float(size) for size in found],

@@ -1,5 +1,6 @@
 """The documentation site: built strictly, and in line with the code."""
 
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from django.test import override_settings
 from docs.generate.files import FILES
 from docs.generate.settings import read_entries, unexplained
 from docs.generate.site import PAGES, assemble
+from docs.generate.versions import publish
 from sync_streams.conf import Settings, get_settings
 from sync_streams.connections import bounds, inbound
 from sync_streams.connections.close_codes import CloseCode
@@ -112,12 +114,28 @@ def test_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stdout + built.stderr
     for page in (ROOT / "docs").rglob("*.md"):
         name = page.relative_to(ROOT / "docs").with_suffix(".html")
-        html = (tmp_path / "site" / name).read_text()
+        html = (tmp_path / "build/site" / name).read_text()
         shown = set(re.findall(r'<h[1-6] id="([^"]+)"', html))
         assert anchors(str(page.relative_to(ROOT))) <= shown, name
-    names = {path.name for path in (tmp_path / "site").rglob("*.html")}
+    names = {path.name for path in (tmp_path / "build/site").rglob("*.html")}
     pages = {path.with_suffix(".html").name for path in (ROOT / "docs").rglob("*.md")}
     assert pages | {"index.html", "search.json"} <= names | {"search.json"}
+
+
+def test_versions_of_the_site_stand_side_by_side(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    for version in ("0.9.1", "0.10.0", "0.9.2"):
+        (tmp_path / "built").mkdir()
+        (tmp_path / "built/index.html").write_text(version)
+        publish(tmp_path / "built", site, version)
+
+    pages = {path.parent.name: path.read_text() for path in site.glob("*/index.html")}
+    assert pages == {"0.9": "0.9.2", "0.10": "0.10.0"}
+    assert json.loads((site / "versions.json").read_text()) == [
+        {"version": "0.10", "title": "0.10", "aliases": ["latest"]},
+        {"version": "0.9", "title": "0.9", "aliases": []},
+    ]
+    assert 'href="0.10/index.html"' in (site / "index.html").read_text()
 
 
 def test_every_page_is_in_the_navigation() -> None:
