@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from contextlib import suppress
-from logging.handlers import QueueHandler
 from queue import Full, Queue
 from threading import Thread
 
@@ -55,7 +54,7 @@ class JSONFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False, default=str)
 
 
-class BackgroundHandler(QueueHandler):
+class BackgroundHandler(logging.Handler):
     """Writes to standard error in a thread of its own.
 
     A terminal, a pipe or a disk that takes nothing more would otherwise stop the event
@@ -65,21 +64,24 @@ class BackgroundHandler(QueueHandler):
 
     def __init__(self, capacity: int = 10_000) -> None:
         """Write the lines as they come, and at exit for up to a second."""
-        self._waiting: Queue[logging.LogRecord | None] = Queue(capacity)
-        super().__init__(self._waiting)
+        # Not a QueueHandler: since Python 3.12, settings give that a queue of theirs.
+        super().__init__()
+        self._waiting: Queue[str | None] = Queue(capacity)
         self._process = 0
         self.dropped = 0
         """Lines dropped so far."""
         self._told = 0
 
-    def enqueue(self, record: logging.LogRecord) -> None:
-        """Hand a record to the thread, or drop it."""
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a record's line to the thread, or drop it."""
         if self._process != os.getpid():  # the first one, or a forked child's
             self._start()
         try:
-            self._waiting.put_nowait(record)
+            self._waiting.put_nowait(self.format(record))
         except Full:
             self.dropped += 1
+        except Exception:
+            self.handleError(record)
 
     def close(self) -> None:
         """Write what waits, if that takes at most a second."""
@@ -97,11 +99,9 @@ class BackgroundHandler(QueueHandler):
         self._thread = Thread(target=self._write, args=arguments, daemon=True)
         self._thread.start()
 
-    def _write(
-        self, waiting: "Queue[logging.LogRecord | None]", sink: logging.Handler
-    ) -> None:
-        while (record := waiting.get()) is not None:
-            sink.handle(record)
+    def _write(self, waiting: "Queue[str | None]", sink: logging.Handler) -> None:
+        while (line := waiting.get()) is not None:
+            sink.handle(logging.makeLogRecord({"msg": line}))
             if (dropped := self.dropped - self._told) > 0:
                 self._told += dropped
                 sink.handle(_note_of(dropped))

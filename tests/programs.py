@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,8 +70,10 @@ class Program:
 
     def wait_for(self, text: str) -> None:
         """Wait until the process has printed some text."""
+        until = time.monotonic() + START_SECONDS
         while text not in self.output:
-            if not self._printed.wait(START_SECONDS) or not self._reader.is_alive():
+            left = max(0, until - time.monotonic())
+            if not self._printed.wait(left) or not self._reader.is_alive():
                 pytest.fail(f"No {text!r} in:\n{self.output}", pytrace=False)
             self._printed.clear()
 

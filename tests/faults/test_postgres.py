@@ -313,7 +313,7 @@ def try_one(sid, is_open):
 
 unnamed = Stream.objects.filter(unique_name=None)
 sids = list(unnamed.values_list("sid", flat=True))
-publish("demo", {})
+publish(sids.pop(), {})
 connection.close()
 server = redis.Redis.from_url(settings.REDIS_URL)
 server.client_pause(60_000, all=False)  # scripts
@@ -335,7 +335,7 @@ finally:
 def test_a_host_that_publishes_holds_only_the_connection_that_it_opened(
     lasting: Worker, redis_server: RedisServer
 ) -> None:
-    create_streams(lasting, 2)
+    create_streams(lasting, 3)
 
     environ = {"REDIS_URL": redis_server.url}
     printed = run_django(lasting, PUBLISH_WHILE_PAUSED, **environ).split()

@@ -1,6 +1,7 @@
 """Logs that nobody takes stop nobody."""
 
 import logging
+import logging.config
 import os
 import subprocess
 import sys
@@ -92,6 +93,27 @@ def test_lines_carry_what_their_formatter_and_filter_gave(sink: Sink) -> None:
     assert line.endswith("ValueError: why")
 
 
+def test_settings_make_it_with_every_python(sink: Sink) -> None:
+    sink.may_write.set()
+    made = {"class": "sync_streams.logs.BackgroundHandler", "capacity": CAPACITY}
+    only = {"handlers": ["console"], "propagate": False}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"console": made},
+            "loggers": {"tests.background": only},
+        }
+    )
+    logger = logging.getLogger("tests.background")
+    [handler] = logger.handlers
+    logger.error("written")
+    logger.removeHandler(handler)
+    handler.close()
+
+    assert sink.lines == ["written"]
+
+
 FORKING = """
 import logging, os
 from sync_streams.logs import BackgroundHandler
@@ -106,7 +128,7 @@ else:
 
 
 def test_a_forked_child_writes_its_own_lines_to_the_end() -> None:
-    command = [sys.executable, "-c", FORKING]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert sorted(done.stderr.splitlines()) == ["the child's", "the parent's"]
