@@ -64,12 +64,12 @@ def publish(
         SyncError: see :func:`sync_streams.operations.publish`.
         SynchronousOnlyOperation: called from async code, which has :func:`apublish`.
     """
-    actor, is_callers = Actor(identity), databases.in_use()
+    actor, callers = Actor(identity), databases.in_use()
     known = operations.find_service(account_sid or first_account(), service)
 
     def publish_it() -> Message:
         # What the caller has opened may have a cursor or settings of the caller's.
-        release = partial(databases.release, is_callers)
+        release = partial(databases.release, callers)
         return operations.publish(
             known, stream, data, actor=actor, before_broadcast=release
         )

@@ -93,8 +93,8 @@ def _read_form(body: bytes) -> Parameters:
 
 
 def _unescape(value: bytes) -> bytes:
-    # Quoted-printable is the same encoding with another sign, and decoded in C. No sign
-    # without two digits is left, which could be taken for a line break.
+    # Quoted-printable is the same encoding with another sign, and decoded in C. A sign
+    # without two digits, which it would take for a line break, was refused before.
     quoted = value.replace(b"+", b" ").replace(b"=", b"=3D").replace(b"%", b"=")
     return a2b_qp(quoted)
 

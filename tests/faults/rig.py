@@ -318,3 +318,17 @@ def _due(publisher: Publisher, one: Subscriber) -> list[Attempt]:
         for attempt in publisher.attempts[one.first :]
         if attempt.status == 201 and attempt.stream in one.sids
     ]
+
+
+async def create_until(base_url: str, status: int) -> Any:
+    """Create Streams until one is answered so; return the body."""
+    url = f"{base_url}/v1/Services/default/Streams"
+    async with (
+        asyncio.timeout(WAIT_SECONDS),
+        aiohttp.ClientSession(headers=authorization()) as session,
+    ):
+        while True:
+            async with session.post(url) as answer:
+                assert answer.status in {201, 503}
+                if answer.status == status:
+                    return await answer.json()

@@ -7,13 +7,12 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber, account_for, authorization
+from tests.faults.rig import Publisher, Subscriber, account_for, create_until
 from tests.faults.worker import Worker
 from tests.programs import RedisServer
 
@@ -87,20 +86,6 @@ def worker(
     return start_worker(REDIS_URL=redis_server.url, DATA_DIR=folder, FAULT_LOG=log)
 
 
-async def create_until(worker: Worker, status: int) -> Any:
-    """Create Streams until one is answered so; return the body."""
-    url = f"{worker.base_url}/v1/Services/default/Streams"
-    async with (
-        asyncio.timeout(BOUND_SECONDS),
-        aiohttp.ClientSession(headers=authorization()) as session,
-    ):
-        while True:
-            async with session.post(url) as answer:
-                assert answer.status in {201, 503}
-                if answer.status == status:
-                    return await answer.json()
-
-
 async def ready(worker: Worker) -> tuple[int, dict[str, bool]]:
     """Return the status and the parts of readyz."""
     async with (
@@ -117,12 +102,12 @@ async def test_a_full_disk_stops_no_publisher_and_is_told(
     async with Subscriber(url, "demo") as known, Publisher(url, "demo") as publisher:
         await publisher.publish()
         await asyncio.to_thread(disk.fill, worker)
-        refused = await create_until(worker, 503)
+        refused = await create_until(worker.base_url, 503)
         status, told = await ready(worker)
         for _ in range(MESSAGES):
             await publisher.publish()
         await asyncio.to_thread(disk.free, worker)
-        await create_until(worker, 201)
+        await create_until(worker.base_url, 201)
         losses = await account_for(publisher, known)
 
     assert set(refused) == {"code", "message", "more_info", "status"}

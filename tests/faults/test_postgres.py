@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
 import aiohttp
 import psycopg
@@ -15,7 +14,13 @@ from django.utils import timezone
 
 from tests.documents import code_block
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber, account_for, authorization
+from tests.faults.rig import (
+    Publisher,
+    Subscriber,
+    account_for,
+    authorization,
+    create_until,
+)
 from tests.faults.worker import Worker, create_streams, provision, run_django
 from tests.programs import PostgresServer, RedisServer
 
@@ -242,11 +247,11 @@ async def test_a_database_that_takes_no_writes_stops_no_publisher(
     async with Subscriber(url, sid) as known, Publisher(url, sid) as publisher:
         await publisher.publish()
         with no_writes(lasting_url, fault):
-            refused = await post_until(worker, 503)
+            refused = await create_until(worker.base_url, 503)
             told = await health(worker)
             for _ in range(RATE):
                 await publisher.publish()
-        await post_until(worker, 201)
+        await create_until(worker.base_url, 201)
         losses = await account_for(publisher, known)
 
     assert refused["code"] == 20503
@@ -261,19 +266,6 @@ async def test_a_database_that_takes_no_writes_stops_no_publisher(
         creates="503/20503",
         readyz="200, database_writes false",
     )
-
-
-async def post_until(worker: Worker, status: int) -> Any:
-    """Create Streams until one is answered so; return the body."""
-    url = f"{worker.base_url}/v1/Services/default/Streams"
-    async with (
-        asyncio.timeout(BOUND_SECONDS),
-        aiohttp.ClientSession(headers=authorization()) as session,
-    ):
-        while True:
-            async with session.post(url) as answer:
-                if answer.status == status:
-                    return await answer.json()
 
 
 def test_queries_and_locks_are_bounded_as_documented(lasting: Worker) -> None:

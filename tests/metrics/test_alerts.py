@@ -110,14 +110,6 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
         yield workers
 
 
-@pytest.fixture(scope="module")
-def prometheus(
-    workers: Workers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with scraping(tmp_path_factory.mktemp("prometheus"), workers.base_url) as api:
-        yield api
-
-
 def wait_for(prometheus: str, names: set[str], seconds: float) -> bool:
     """Wait for alerts to fire; tell whether all do."""
     until = time.monotonic() + seconds

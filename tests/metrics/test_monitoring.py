@@ -19,7 +19,7 @@ import yaml
 
 from sync_streams.metrics import FAMILIES, PREFIX
 from tests.documents import ROOT
-from tests.metrics.prometheus import ALERTS, ask, rules, scraping
+from tests.metrics.prometheus import ALERTS, ask, rules
 from tests.metrics.workers import (
     MAX_TRIES,
     WAIT_SECONDS,
@@ -229,14 +229,6 @@ def test_every_metric_is_on_the_dashboard() -> None:
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     with serving(tmp_path_factory.mktemp("workers")) as workers:
         yield workers
-
-
-@pytest.fixture(scope="module")
-def prometheus(
-    workers: Workers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with scraping(tmp_path_factory.mktemp("prometheus"), workers.base_url) as api:
-        yield api
 
 
 @pytest.mark.redis

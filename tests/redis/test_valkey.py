@@ -9,8 +9,8 @@ import redis
 from sync_streams.redis.urls import hosts
 from tests.programs import RedisServer, ValkeyServer, free_port
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Subscriber, event, publish
-from tests.redis.test_refusals import FULL, refused, until_published
+from tests.redis.listening import Subscriber, publish
+from tests.redis.test_refusals import check_rate, refused, until_published
 
 pytestmark = pytest.mark.redis
 
@@ -35,16 +35,7 @@ def valkey(server: RedisServer) -> list[Any]:
 async def test_messages_are_published_within_their_rate_and_received(
     server: RedisServer, new_layer: NewLayer
 ) -> None:
-    layer = new_layer(*valkey(server))
-    async with Subscriber(layer) as subscriber:
-        admitted = await layer.group_send_in_rate(GROUP, event(1), FULL)
-        wait = await layer.group_send_in_rate(GROUP, event(2), FULL)
-        await publish(layer, 3)
-        await subscriber.until(2)
-
-    assert admitted == 0
-    assert 59 < wait <= 60
-    assert subscriber.numbers == [1, 3]
+    await check_rate(new_layer(*valkey(server)))
 
 
 @pytest.mark.parametrize("reason", REFUSALS)

@@ -1,0 +1,223 @@
+"""An HTTP connection of Daphne's, with a bound on everything that a client sends."""
+
+from functools import partial
+from typing import Any, ClassVar
+
+from daphne.http_protocol import WebRequest
+from twisted.internet import reactor
+from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import Headers
+
+from sync_streams.conf import get_settings
+from sync_streams.connections import bounds
+from sync_streams.connections.fairness import Crowd
+from sync_streams.processes import descriptors
+
+from .turns import turns
+
+
+class BoundedChannel(HTTPChannel):
+    """Twisted's HTTP connection, bounded in bytes, time and number.
+
+    Refuses with 400, 408, 413, 414, 431 or 503, always with Twilio's JSON body and
+    ``Connection: close``. A connection on which nothing arrived is closed without a
+    response.
+    """
+
+    MAX_LENGTH = totalHeadersSize = bounds.MAX_HEAD_BYTES
+    maxHeaders = bounds.MAX_HEADERS
+    abortTimeout = bounds.UNREAD_SECONDS
+
+    crowd: ClassVar[Crowd["BoundedChannel"]] = Crowd()
+    """Every connection that is not a WebSocket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_refused = self._has_sent = self._is_last = False
+        self._lingered = 0
+        self._body_bytes = self._wire_bytes = self._max_body_bytes = 0
+        self._deadline: Any = None
+        self._is_lost = False
+
+    def connectionMade(self) -> None:
+        """Accept a connection; when full, close the one idle for longest."""
+        self.timeOut = None  # there is a deadline
+        super().connectionMade()
+        self.address = str(self.transport.getPeer().host)
+        self._turns = turns.get()
+        self.crowd.add(self)
+        self._owe(bounds.HEAD_SECONDS)
+        self._is_last = descriptors.is_last(self.transport.fileno())
+        self._make_room(for_descriptor=self._is_last)
+
+    def _make_room(self, *, for_descriptor: bool) -> None:
+        is_full = len(self.crowd) > get_settings().max_http_connections
+        if not (is_full or for_descriptor):
+            return
+        connection = self.crowd.expendable()
+        # It may be all that is no WebSocket, such as a health check.
+        if connection is not None and (is_full or connection is not self):
+            connection.end(bounds.NO_PLACE)
+
+    def connectionLost(self, reason: Any) -> None:
+        """Release everything."""
+        self._is_lost = True
+        self._leave()
+        super().connectionLost(reason)
+        for request in self.requests:
+            _release(request)
+        self.requests.clear()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read data within the limits."""
+        if self._is_refused:
+            self._lingered += len(data)
+            if self._lingered > bounds.LINGER_BYTES:
+                self.transport.abortConnection()
+            return
+        self._has_sent = True
+        self.transport.stopReading()
+        if not self._turns.run(self.address, partial(self._read, data)):
+            # It does not wait for its client now.
+            self.crowd.answer(self)
+
+    def _read(self, data: bytes) -> None:
+        if self._is_lost or self._is_refused:
+            return
+        if not self._handlingRequest:
+            self.crowd.wait(self)
+        # The request may stop it again.
+        self.transport.startReading()
+        super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:
+        """Read a line of a head."""
+        if not self._is_refused:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Refuse a line that is too long."""
+        is_first = not self._receivedHeaderSize
+        self.refuse(bounds.LINE_TOO_LONG if is_first else bounds.HEADERS_TOO_LARGE)
+
+    def allHeadersReceived(self) -> None:
+        """Start the deadline for the body, or refuse one that is too large."""
+        super().allHeadersReceived()
+        path = self._path.partition(b"?")[0].decode("latin-1")
+        self._max_body_bytes = bounds.max_body_bytes(path)
+        self._body_bytes = self._wire_bytes = 0
+        if (self.length or 0) > self._max_body_bytes:
+            self.refuse(bounds.BODY_TOO_LARGE)
+        elif self.length != 0:
+            self._owe(bounds.BODY_SECONDS)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Read part of a body, or data that waits until a request is answered."""
+        # Chunk sizes and extensions are not part of the body and have no limit.
+        self._wire_bytes += 0 if self._handlingRequest else len(data)
+        if self._wire_bytes > self._max_body_bytes + bounds.MAX_HEAD_BYTES:
+            self.refuse(bounds.BODY_TOO_LARGE)
+        if not self._is_refused:
+            super().rawDataReceived(data)
+
+    def allContentReceived(self) -> None:
+        """Have the request answered."""
+        if self._is_refused:
+            return
+        request = self.requests[-1]
+        if self._is_last and request.requestHeaders.hasHeader(b"Upgrade"):
+            self.refuse(bounds.NO_PLACE)
+            return
+        self._cancel_deadline()
+        self.crowd.answer(self)
+        super().allContentReceived()
+        if request.transport is None:
+            # The connection has become a WebSocket, which now owns the transport.
+            self._leave()
+            self._forget(request)
+
+    def _forget(self, request: Any) -> None:
+        """Release a request that nobody will call done."""
+        self.requests.remove(request)
+        request.channel = None
+        request.content.close()
+        _release(request)
+
+    def requestDone(self, request: Any) -> None:
+        """Wait for the next request."""
+        _release(request)
+        self._has_sent = False
+        self._savedTimeOut = None
+        if self.persistent:
+            self._owe(bounds.HEAD_SECONDS)
+        super().requestDone(request)
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        is_large = self._receivedHeaderSize > self.totalHeadersSize
+        is_many = self._receivedHeaderCount > self.maxHeaders
+        large = is_large or is_many
+        self.refuse(bounds.HEADERS_TOO_LARGE if large else bounds.BAD_REQUEST)
+
+    def end(self, refusal: bounds.Refusal) -> None:
+        """End a connection whose client has not sent what is due."""
+        if self._has_sent:
+            self.refuse(refusal)
+        else:
+            self._leave()
+            self.timeoutConnection()
+
+    def refuse(self, refusal: bounds.Refusal) -> None:
+        """Answer, and close once the client has had time to read the response."""
+        if self._is_refused:
+            return
+        self._is_refused = True
+        self._leave()
+        self.clearLineBuffer()
+        self.setTimeout(None)
+        self._transferDecoder = None
+        for request in self.requests:
+            _release(request)
+        if self._handlingRequest:
+            # The client would take this for the response to its previous request.
+            self.transport.abortConnection()
+            return
+        self.transport.write(refusal.wire)
+        if hasattr(self.transport, "loseWriteConnection"):
+            self.transport.loseWriteConnection()
+        abort = self.transport.abortConnection
+        self._deadline = reactor.callLater(bounds.LINGER_SECONDS, abort)
+
+    def keep(self, request: WebRequest, data: bytes) -> None:
+        """Keep part of a request's body, within the limit that Twisted lacks."""
+        if self._is_refused:
+            return
+        step = self._body_bytes // bounds.BODY_STEP_BYTES
+        self._body_bytes += len(data)
+        if self._body_bytes > self._max_body_bytes:
+            self.refuse(bounds.BODY_TOO_LARGE)
+            return
+        request.content.write(data)
+        if self._body_bytes // bounds.BODY_STEP_BYTES > step:
+            self._owe(bounds.BODY_SECONDS)
+
+    def _owe(self, seconds: float) -> None:
+        self._cancel_deadline()
+        self.crowd.wait(self)
+        end = partial(self.end, bounds.TIMED_OUT)
+        self._deadline = reactor.callLater(seconds, end)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+
+    def _leave(self) -> None:
+        """Stop counting this connection and end its deadline."""
+        self._cancel_deadline()
+        self.crowd.discard(self)
+
+
+def _release(request: WebRequest) -> None:
+    """Free what a request that is over holds; Daphne keeps it for a second or two."""
+    request.requestHeaders, request.clean_headers = Headers(), []
+    # Set by BoundedServer.protocol_connected, it refers to the request itself.
+    request.__dict__.pop("handleContentChunk", None)

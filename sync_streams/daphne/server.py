@@ -1,0 +1,67 @@
+"""Daphne's server, with bounded connections."""
+
+from contextvars import copy_context
+from functools import partial
+from typing import Any
+
+from daphne.http_protocol import WebRequest
+from daphne.server import Server  # chooses Twisted's reactor, so it comes first
+from twisted.internet.tcp import Port
+
+from sync_streams.connections.inbound import INBOUND_EXTENSION
+
+from .http import BoundedChannel
+from .port import CalmPort
+from .websocket import BoundedWebSocket
+
+
+class BoundedServer(Server):
+    """Daphne's server, with the connections above."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._context = copy_context()
+
+    @property
+    def http_factory(self) -> Any:
+        """The factory of HTTP connections."""
+        return self._http_factory
+
+    @http_factory.setter
+    def http_factory(self, factory: Any) -> None:
+        # Daphne creates the factory where it cannot be overridden otherwise.
+        factory.protocol = BoundedChannel
+        self._http_factory = factory
+
+    @property
+    def ws_factory(self) -> Any:
+        """The factory of WebSockets."""
+        return self._ws_factory
+
+    @ws_factory.setter
+    def ws_factory(self, factory: Any) -> None:
+        factory.protocol = BoundedWebSocket
+        self._ws_factory = factory
+
+    def listen_success(self, port: Any) -> None:
+        """Make a port that was opened take turns."""
+        super().listen_success(port)
+        if type(port) is Port:
+            # The reactor creates it, and asks for no class.
+            port.__class__ = CalmPort
+
+    def protocol_connected(self, protocol: Any) -> None:
+        """Bound the body that a request keeps."""
+        super().protocol_connected(protocol)
+        if isinstance(protocol, WebRequest):
+            protocol.handleContentChunk = partial(protocol.channel.keep, protocol)
+            # Otherwise Twisted parses forms, too, and disconnects on a malformed one.
+            protocol._parsePOSTFormSubmission = False
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """Pass a socket's budget to the application."""
+        if isinstance(protocol, BoundedWebSocket):
+            scope["extensions"] = {INBOUND_EXTENSION: protocol.inbound}
+        # A pipelined request starts inside the call that answers the one before it.
+        create = super().create_application
+        return self._context.copy().run(create, protocol, scope)
