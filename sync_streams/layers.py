@@ -58,7 +58,7 @@ class InMemoryChannelLayer(ChannelsInMemoryLayer):
         # A caller that sends in a loop would fill the channels before anybody receives.
         await asyncio.sleep(0)
 
-    def can_send_now(self, group: str) -> bool:
+    def can_start(self, group: str) -> bool:
         """Return whether :meth:`group_send_now` would reach all of a group's channels.
 
         A caller that often sends without waiting leaves receivers no time to run.
@@ -69,9 +69,10 @@ class InMemoryChannelLayer(ChannelsInMemoryLayer):
                 return False
         return True
 
-    def group_send_now(self, group: str, message: dict[str, Any]) -> None:
+    def group_send_now(self, group: str, message: Any) -> None:
         """Send to a group's channels without waiting; do not change *message* later."""
-        self._clean_expired()
+        if time.monotonic() >= self._clean_at:
+            self._clean_expired()
         expires = time.time() + self.expiry
         for channel in self.groups.get(group, ()):
             if channel in self._listeners:

@@ -115,7 +115,7 @@ async def test_a_frame_that_the_application_takes_at_once_is_not_received() -> N
     offered: list[tuple[bytes, bool]] = []
     received: list[Any] = []
 
-    def take(data: bytes, is_text: bool) -> bool:
+    def take(data: bytes, is_text: bool, _: bool) -> bool:
         offered.append((bytes(data), is_text))
         return data.startswith(b"ack")
 

@@ -16,7 +16,6 @@ from django.db import connections, router
 from sync_streams.conf import get_settings
 from sync_streams.models import Service, Stream
 from sync_streams.processes.background import new_lock
-from sync_streams.values.sids import is_sid
 
 from .breaker import Breaker
 
@@ -45,8 +44,8 @@ class _Streams:
         self._lock = new_lock()
 
     def get(self, service_sid: str, ref: str, *, since: float = 0) -> Stream | None:
-        sid = ref if is_sid(ref) else self._sids.get((service_sid, ref), "")
-        entry = self._entries.get(sid)
+        # No unique name looks like a SID.
+        entry = self._entries.get(self._sids.get((service_sid, ref), ref))
         if entry is None or entry.until < since:
             return None
         stream = entry.stream

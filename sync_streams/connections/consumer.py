@@ -91,7 +91,8 @@ class SocketConsumer(AsyncConsumer):
         self.timers = Timers()
         self._tasks = Tasks()
         self._task = asyncio.current_task()
-        self._frames, self._window_ends, self._heard = 0, 0.0, 0.0
+        self._frames = self._max_frames = 0
+        self._window_ends = self._heard = 0.0
         self.state = State.CONNECTING
         self.closed_with: CloseCode | None = None
         self._path: FramePath | None = None
@@ -127,10 +128,6 @@ class SocketConsumer(AsyncConsumer):
             "connect", get_settings().connect_timeout_seconds, CloseCode.NOT_CONNECTED
         )
 
-    def mark_alive(self) -> None:
-        """Record that the client is alive."""
-        self._heard = time.monotonic()
-
     def is_silent_for(self, seconds: float) -> bool:
         """Return whether the client has sent nothing for so many seconds."""
         return self._heard < time.monotonic() - seconds
@@ -139,7 +136,7 @@ class SocketConsumer(AsyncConsumer):
         """Process a frame, unless the connection is closing."""
         if self.state is State.CLOSING:
             return
-        self.mark_alive()
+        self._heard = time.monotonic()
         await self.receive_frame(message.get("text"), message.get("bytes"))
 
     async def websocket_disconnect(self, message: Mapping[str, Any]) -> None:
@@ -150,37 +147,43 @@ class SocketConsumer(AsyncConsumer):
         """Answer one frame from the client; implemented by the adapter."""
         raise NotImplementedError
 
-    def take(self, data: bytes, is_text: bool) -> bool:
-        """Process a frame that needs no reply; implemented by the adapter.
+    def take(self, data: bytes, is_text: bool, is_next: bool) -> bool:
+        """Process a frame as soon as it arrives, if that can start without waiting.
 
-        A server may call it as soon as the frame arrives.
+        Args:
+            data: its content.
+            is_text: whether it is text.
+            is_next: whether :meth:`websocket_receive` would be called with it now. An
+                acknowledgement may come before others, a request may not.
 
         Returns:
-            Whether the frame is fully processed.
+            Whether the frame is answered or will be; if not, nothing was done.
+        """
+        self._heard = time.monotonic()
+        if self.take_acknowledgement(data, is_text):
+            self.inbound.refund()
+            return True
+        if not is_next or self.state is State.CLOSING or not self._has_frames_left():
+            return False
+        is_answered = self.answer_now(data, is_text)
+        self._frames += is_answered
+        return is_answered
+
+    def take_acknowledgement(self, data: bytes, is_text: bool) -> bool:
+        """Process an expected acknowledgement; implemented by the adapter.
+
+        Returns:
+            Whether the frame is one in the form that most clients send.
         """
         return False
 
-    def take_request(self, data: bytes, is_text: bool) -> bool:
-        """Process a frame on arrival, if that can start without waiting.
-
-        A server may call it when :meth:`websocket_receive` would be next.
+    def answer_now(self, data: bytes, is_text: bool) -> bool:
+        """Answer a request, or begin to; implemented by the adapter.
 
         Returns:
             Whether the frame is answered or will be; if not, nothing was done.
         """
         return False
-
-    def has_frames_left(self) -> bool:
-        """Return whether another inbound frame is within the connection's rate."""
-        limit = get_settings().max_frames_per_second * FRAME_RATE_WINDOW_SECONDS
-        return self._frames < limit or time.monotonic() >= self._window_ends
-
-    def take_acknowledgement(self, data: bytes, is_text: bool) -> bool:
-        """Process a frame by :meth:`take`, and refund it to the budget if processed."""
-        is_taken = self.take(data, is_text)
-        if is_taken:
-            self.inbound.refund()
-        return is_taken
 
     def subprotocol(self) -> str | None:
         """Return the subprotocol to accept, if any."""
@@ -197,15 +200,20 @@ class SocketConsumer(AsyncConsumer):
             TooManyRequests: 20429, more than ``max_frames_per_second``. A connection
                 that sends twice as many is closed.
         """
+        has_frames_left = self._has_frames_left()
+        self._frames += 1
+        if self._frames > 2 * self._max_frames:
+            self.close_soon(CloseCode.TOO_MANY_FRAMES)
+        if not has_frames_left:
+            raise TooManyRequests
+
+    def _has_frames_left(self) -> bool:
         now = time.monotonic()
         if now >= self._window_ends:
             self._frames, self._window_ends = 0, now + FRAME_RATE_WINDOW_SECONDS
-        self._frames += 1
-        limit = get_settings().max_frames_per_second * FRAME_RATE_WINDOW_SECONDS
-        if self._frames > 2 * limit:
-            self.close_soon(CloseCode.TOO_MANY_FRAMES)
-        if self._frames > limit:
-            raise TooManyRequests
+        per_second = get_settings().max_frames_per_second
+        self._max_frames = per_second * FRAME_RATE_WINDOW_SECONDS
+        return self._frames < self._max_frames
 
     def call_later(self, name: str, delay: float, code: CloseCode) -> None:
         """Close after *delay* seconds, unless the named timer is set again."""
@@ -266,8 +274,7 @@ class SocketConsumer(AsyncConsumer):
             termination.drain_first()
         else:
             path.close = departure.begin
-            path.take = self.take_acknowledgement
-            path.take_request = self.take_request
+            path.take = self.take
             path.set_writable = outbox.set_writable
         return outbox
 

@@ -19,7 +19,7 @@ def _nothing() -> None:
     return
 
 
-def _decline(_data: bytes, _is_text: bool) -> bool:
+def _decline(_data: bytes, _is_text: bool, _is_next: bool) -> bool:
     return False
 
 
@@ -61,14 +61,10 @@ class FramePath:
     set_writable: Callable[[bool], None] = _ignore
     """Called by the server when the path opens and when it closes."""
 
-    take: Callable[[bytes, bool], bool] = _decline
-    """Called with each whole frame, and whether it is text; returns whether the frame
-    is fully processed."""
-
-    take_request: Callable[[bytes, bool], bool] = _decline
-    """Called with a frame that ``take`` declined, while the application waits for one,
-    so that all earlier frames have been answered or are about to be; returns whether
-    it takes care of it."""
+    take: Callable[[bytes, bool, bool], bool] = _decline
+    """Called with each whole frame, whether it is text, and whether the application
+    waits for one, so that all earlier frames have been answered or are about to be;
+    returns whether it takes care of the frame."""
 
     close: Callable[[], None] | None = None
     """Called when the server stops: say so to the client and close the connection. If
@@ -76,5 +72,4 @@ class FramePath:
 
     def release(self) -> None:
         """Stop calling the application, whose connection is closed."""
-        self.set_writable, self.take, self.take_request = _ignore, _decline, _decline
-        self.close = None
+        self.set_writable, self.take, self.close = _ignore, _decline, None

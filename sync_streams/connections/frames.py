@@ -53,18 +53,18 @@ class WebSocketFrame:
     @property
     def wire(self) -> bytes:
         """The frame's bytes on the wire."""
-        if self._wire is None:
-            self._wire = self._encode()
-        return self._wire
-
-    def _encode(self) -> bytes:
+        if self._wire is not None:
+            return self._wire
         if "text" in self.event:
             opcode, content = _FINAL_TEXT, self.event["text"].encode()
         else:
             opcode, content = _FINAL_BINARY, self.event["bytes"]
         size = len(content)
         if size < 126:
-            return bytes((opcode, size)) + content
-        if size < 65_536:
-            return bytes((opcode, 126)) + size.to_bytes(2, "big") + content
-        return bytes((opcode, 127)) + size.to_bytes(8, "big") + content
+            head = bytes((opcode, size))
+        elif size < 65_536:
+            head = bytes((opcode, 126)) + size.to_bytes(2, "big")
+        else:
+            head = bytes((opcode, 127)) + size.to_bytes(8, "big")
+        self._wire = head + content
+        return self._wire

@@ -59,8 +59,9 @@ class InboundBudget:
         ``max_bytes_per_second``, in windows of 2 seconds. Above the single frame rate
         the consumer refuses each message with an error.
         """
-        if self._is_authenticated:
-            self._begin_window()
+        if self._is_authenticated and time.monotonic() >= self._window_ends:
+            self._window_ends = time.monotonic() + WINDOW_SECONDS
+            self._frames = self._bytes = self._control_frames = 0
         self._frames += frames
         self._control_frames += control
         self._bytes += size
@@ -89,9 +90,3 @@ class InboundBudget:
         """Switch to the budget of a client whose token was accepted."""
         self._is_authenticated = True
         self._window_ends = 0.0
-
-    def _begin_window(self) -> None:
-        now = time.monotonic()
-        if now >= self._window_ends:
-            self._window_ends = now + WINDOW_SECONDS
-            self._frames = self._bytes = self._control_frames = 0

@@ -68,6 +68,8 @@ class SubscriberConsumer(SocketConsumer):
         self.hub = get_hub()
         self.identity: Identity | None = None
         self.service: Service | None = None
+        self.actor = Actor("", self.outbox.connection_id)
+        """This connection as the actor of its requests."""
         self.since, self.client = time.time(), ""
         self._refusals = 0
         self._counted: list[tuple[str, ...]] = []
@@ -96,19 +98,6 @@ class SubscriberConsumer(SocketConsumer):
     def call_client(self, name: str) -> None:
         """Keep the client's name for itself, for operators."""
         self.client = name[:MAX_CLIENT_LENGTH]
-
-    @property
-    def actor(self) -> Actor:
-        """This connection as the actor of its requests."""
-        if self.identity is None:
-            return Actor("", self.outbox.connection_id)
-        return Actor(
-            self.identity.name,
-            self.outbox.connection_id,
-            is_read_only=self.identity.is_read_only,
-            is_observer=self.identity.is_observer,
-            transport=self.transport,
-        )
 
     async def authenticate(self, token: object) -> Identity:
         """Authenticate the connection; a second refused token closes it.
@@ -163,14 +152,14 @@ class SubscriberConsumer(SocketConsumer):
 
     def _enter(self, identity: Identity, service: Service) -> None:
         self._counted = note_recipient(self, service, identity.name, identity)
-        self.identity, self.service = identity, service
+        self.service = service
+        self._identify(identity)
         if self.state is State.CONNECTING:
             self.state = State.OPEN
         self.outbox.is_observer = identity.is_observer
         self.inbound.raise_for_token()
         self.timers.cancel("connect")
         self.timers.cancel("refused")
-        self._watch_token(identity)
         self._keep_alive()
         self._announce("connected")
 
@@ -189,8 +178,7 @@ class SubscriberConsumer(SocketConsumer):
         names = {known.service_ref, self.service.sid, self.service.unique_name}
         if identity.service_ref not in names:
             raise TokenMismatch
-        self.identity = identity
-        self._watch_token(identity)
+        self._identify(identity)
         keys().hold(self, identity)
         return identity
 
@@ -224,7 +212,15 @@ class SubscriberConsumer(SocketConsumer):
         if self.service is not None and not self.outbox.is_observer:
             announce_endpoint(change, self.service, self.actor)
 
-    def _watch_token(self, identity: Identity) -> None:
+    def _identify(self, identity: Identity) -> None:
+        self.identity = identity
+        self.actor = Actor(
+            identity.name,
+            self.outbox.connection_id,
+            is_read_only=identity.is_read_only,
+            is_observer=identity.is_observer,
+            transport=self.transport,
+        )
         left = identity.expires_at - time.time()
         self.call_later("token", left, CloseCode.TOKEN_EXPIRED)
         warning = left - ABOUT_TO_EXPIRE_SECONDS

@@ -64,6 +64,7 @@ def forget_waiting() -> None:
 
 
 def count_published(stream_sid: str, service_sid: str) -> None:
-    """Count a Message that this process has broadcast, for the rates."""
+    """Count a Message that this process has broadcast."""
+    counters.published += 1
     published_rates.note(stream_sid)
     published_by_service.note(service_sid)

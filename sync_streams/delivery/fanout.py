@@ -47,10 +47,6 @@ class TimeSlices:
         self._left = SLICE_CONNECTIONS
         self._has_senders = False
 
-    async def begin(self, events: int) -> None:
-        """Yield like :meth:`spend`, for a batch of so many events itself."""
-        await self.spend(1 + events // CONNECTION_EVENTS)
-
     async def spend(self, work: int) -> None:
         """Yield to other tasks first, unless the time slice has room for the work.
 

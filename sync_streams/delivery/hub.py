@@ -25,6 +25,7 @@ from .cluster.servers import on_interruption, receive
 from .counters import counters
 from .events import MESSAGE, PROBE, STREAM_EVENTS, Event, is_readable
 from .fanout import (
+    CONNECTION_EVENTS,
     TimeSlices,
     batched,
     deliver_messages,
@@ -100,6 +101,8 @@ class Hub:
     def __init__(self) -> None:
         """Create a hub for the running event loop."""
         self.layer = channel_layer()
+        self._backpressure = backpressure()
+        self._backpressure.unreachable.clear()
         self.is_serving = False
         """Whether it serves connections, rather than only keeping the cache current."""
         self._loop = asyncio.get_running_loop()
@@ -135,7 +138,7 @@ class Hub:
     @property
     def is_unreachable(self) -> bool:
         """Whether nothing arrives from one of the layer's servers."""
-        return self.membership.is_unreachable
+        return bool(self._backpressure.unreachable)
 
     @property
     def lag(self) -> float:
@@ -193,7 +196,7 @@ class Hub:
             self.tasks.spawn(self._deliver())
             for probe in self.membership.probes:
                 self.tasks.spawn(probe.watch())
-            backpressure().streams = self.subscriptions.topics
+            self._backpressure.streams = self.subscriptions.topics
             for started in hooks.started:
                 started()
             _latest.follow(self)
@@ -248,7 +251,7 @@ class Hub:
             for batch in batched(await self._queue.take()):
                 try:
                     # Yield first: it may change who is subscribed.
-                    await self._slices.begin(len(batch))
+                    await self._slices.spend(1 + len(batch) // CONNECTION_EVENTS)
                     await self._take(batch)
                 except Exception:
                     logger.exception("an event failed; the hub continues")
@@ -282,7 +285,7 @@ class Hub:
         if event["type"] == MESSAGE:
             topic = self.subscriptions.topics.get(event["stream_sid"])
             if topic is not None and topic.is_joined:
-                with delivering(batch, topic.count):
+                with delivering(batch, topic):
                     await deliver_messages(topic, batch, self._slices)
                 _time_delivery(event)
         elif event["type"] == PROBE:
@@ -358,7 +361,7 @@ def get_hub() -> Hub:
 def is_receiving() -> bool:
     """Return whether the latest hub of this process is receiving changes."""
     hub = _latest.hub
-    return hub is not None and hub.is_receiving and not hub.membership.is_unreachable
+    return hub is not None and hub.is_receiving and not hub.is_unreachable
 
 
 def latest_hub() -> Hub | None:

@@ -53,11 +53,6 @@ class Membership:
         ]
 
     @property
-    def is_unreachable(self) -> bool:
-        """Whether nothing arrives from one of the layer's servers."""
-        return any(probe.is_unreachable for probe in self.probes)
-
-    @property
     def lag(self) -> float:
         """Latest delay of the event loop, in seconds."""
         return max(probe.lag for probe in self.probes)

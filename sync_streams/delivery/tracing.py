@@ -16,12 +16,15 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from time import monotonic
 from types import SimpleNamespace, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sync_streams import __version__
 from sync_streams.errors import SyncError
 
 from .events import Event
+
+if TYPE_CHECKING:
+    from .topic import Topic
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +61,11 @@ def broadcasting(event: Event) -> Section:
     return _Span(tracer, "broadcast", kind="PRODUCER", attributes=labels, event=event)
 
 
-def delivering(events: Sequence[Event], subscribers: int) -> Section:
+def delivering(events: Sequence[Event], topic: "Topic") -> Section:
     """Record the delivery of Messages to the subscribers of this process."""
     if (tracer := tracing.tracer()) is None:
         return _UNRECORDED
-    return _Deliveries(tracer, events, subscribers)
+    return _Deliveries(tracer, events, topic.count)
 
 
 def continuing(headers: Mapping[str, str]) -> Section:

@@ -1,7 +1,6 @@
 """Announcements: tell subscribers and signal receivers about committed changes."""
 
 import logging
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal
@@ -11,20 +10,12 @@ from django.dispatch import Signal
 
 from sync_streams import signals
 from sync_streams.cache.lookups import forget_all, forget_stream
-from sync_streams.delivery.cluster.broadcast import (
-    abroadcast_message,
-    broadcast,
-    broadcast_message,
-    can_start_broadcast,
-    start_broadcast,
-)
+from sync_streams.delivery.cluster.broadcast import broadcast
 from sync_streams.delivery.events import Event, ServiceEvent
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.databases import on_commit
-
-from .data import Message
 
 logger = logging.getLogger(__name__)
 
@@ -94,64 +85,6 @@ def announce_all_removed(streams: Iterable[Stream], actor: Actor) -> None:
     """Announce the removal of Streams, once it is committed."""
     for stream in streams:
         on_commit(partial(announce_removed, stream, actor))
-
-
-def announce_message(stream: Stream, message: Message, actor: Actor) -> None:
-    """Broadcast a Message, if its Stream's rate allows that.
-
-    Raises:
-        RateLimited: 54009, nobody was told.
-        ServiceUnavailable: 20503, nobody was told, or the layer did not say so in time.
-    """
-    broadcast_message(_published(stream, message, actor))
-    signals.message_published.send_robust(
-        Stream, stream=stream, message=message, identity=actor.identity, actor=actor
-    )
-
-
-async def aannounce_message(stream: Stream, message: Message, actor: Actor) -> None:
-    """Async version of :func:`announce_message`."""
-    await abroadcast_message(_published(stream, message, actor))
-    # Receivers are usually synchronous: start a thread only if there are any.
-    if signals.message_published.has_listeners(Stream):
-        await signals.message_published.asend_robust(
-            Stream, stream=stream, message=message, identity=actor.identity, actor=actor
-        )
-
-
-def can_start_announcement(stream: Stream) -> bool:
-    """Return whether a Message of the Stream can be announced without waiting."""
-    has_listeners = signals.message_published.has_listeners(Stream)
-    return not has_listeners and can_start_broadcast(stream.sid)
-
-
-def start_announcement(
-    stream: Stream,
-    message: Message,
-    actor: Actor,
-    tell: Callable[[Exception | None], None],
-) -> None:
-    """Announce a Message without waiting, if :func:`can_start_announcement` allows it.
-
-    Args:
-        stream: the Stream.
-        message: its Message.
-        actor: who publishes.
-        tell: called once with the outcome: ``None``, or what
-            :func:`aannounce_message` raises.
-    """
-    start_broadcast(_published(stream, message, actor), tell)
-
-
-def _published(stream: Stream, message: Message, actor: Actor) -> Event:
-    return {
-        "type": "message.published",
-        "stream_sid": stream.sid,
-        "message_sid": message.sid,
-        "text": message.text,
-        "origin": actor.connection_id,
-        "at": time.time(),
-    }
 
 
 def _broadcast(event: Event | ServiceEvent) -> None:

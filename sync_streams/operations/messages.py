@@ -3,25 +3,27 @@
 See https://www.twilio.com/docs/sync/api/stream-message-resource.
 """
 
+import time
 from collections.abc import Callable
-from time import perf_counter
 from types import TracebackType
 from typing import TypeAlias
 
 from sync_streams.cache.lookups import cached_stream
-from sync_streams.delivery.counters import count_published, counters
+from sync_streams.delivery.cluster.broadcast import (
+    abroadcast_message,
+    broadcast_message,
+    layer_at_hand,
+    start_broadcast,
+)
+from sync_streams.delivery.counters import count_published
+from sync_streams.delivery.events import Event
 from sync_streams.delivery.meters import meters
-from sync_streams.delivery.tracing import publishing
+from sync_streams.delivery.tracing import is_tracing, publishing
 from sync_streams.errors import SyncError
-from sync_streams.models import Service
+from sync_streams.models import Service, Stream
+from sync_streams.signals import message_published
 
 from .actor import SYSTEM_ACTOR, Actor
-from .announcements import (
-    aannounce_message,
-    announce_message,
-    can_start_announcement,
-    start_announcement,
-)
 from .data import Message
 from .finding import afind_stream
 from .permissions import aauthorize, authorize, check_may_change, is_asked
@@ -71,7 +73,8 @@ def publish(
         message = Message.new(stream.sid, data)
         if before_broadcast is not None:
             before_broadcast()
-        announce_message(stream, message, actor)
+        broadcast_message(_event(message, actor))
+        message_published.send_robust(Stream, **_facts(stream, message, actor))
         count_published(stream.sid, stream.service_id)
     return message
 
@@ -85,7 +88,12 @@ async def apublish(
         stream = await afind_stream(service, stream_ref)
         await aauthorize(actor, "publish", stream)
         message = Message.new(stream.sid, data)
-        await aannounce_message(stream, message, actor)
+        await abroadcast_message(_event(message, actor))
+        # Receivers are usually synchronous: start a thread only if there are any.
+        if message_published.has_listeners(Stream):
+            await message_published.asend_robust(
+                Stream, **_facts(stream, message, actor)
+            )
         count_published(stream.sid, stream.service_id)
     return message
 
@@ -116,52 +124,38 @@ def start_publish(
     """
     check_may_change(actor)
     stream = cached_stream(service.sid, stream_ref)
-    if stream is None or is_asked(actor) or not can_start_announcement(stream):
+    if stream is None or is_asked(actor) or _is_watched():
         return False
-    measured = _Measured(actor)
-    measured.begin()
+    layer, started = layer_at_hand(stream.sid), time.perf_counter()
+    if layer is None:
+        return False
     try:
         message = Message.new(stream.sid, data, is_read=True)
     except SyncError as error:
-        measured.end(error)
+        _count_outcome(actor, started, error)
         raise
 
     def told(error: Exception | None) -> None:
-        measured.end(error)
+        _count_outcome(actor, started, error)
         if error is None:
             count_published(stream.sid, stream.service_id)
         tell(message, error)
 
-    start_announcement(stream, message, actor, told)
+    start_broadcast(layer, _event(message, actor), told)
     return True
 
 
 class _Measured:
-    """Counts the outcome of a publish, times and traces it."""
+    """Traces a publish, times it, and counts its outcome."""
 
-    __slots__ = ("_span", "_started", "_transport")
+    __slots__ = ("_actor", "_span", "_started")
 
     def __init__(self, actor: Actor) -> None:
-        self._transport, self._started = actor.transport, perf_counter()
+        self._actor, self._started = actor, time.perf_counter()
         self._span = publishing(actor.transport)
 
-    def begin(self) -> None:
-        """Begin the span."""
-        self._span.__enter__()
-
-    def end(self, error: BaseException | None) -> None:
-        """Record the outcome, ``None`` or what went wrong."""
-        if error is None:
-            outcome = "published"
-            counters.published += 1
-        else:
-            outcome = str(error.code) if isinstance(error, SyncError) else "failed"
-        meters.count("publishes", self._transport, outcome)
-        meters.observe("publish_seconds", perf_counter() - self._started)
-        self._span.__exit__(None, error, None)
-
     def __enter__(self) -> None:
-        self.begin()
+        self._span.__enter__()
 
     def __exit__(
         self,
@@ -169,4 +163,36 @@ class _Measured:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.end(error)
+        _count_outcome(self._actor, self._started, error)
+        self._span.__exit__(None, error, None)
+
+
+def _is_watched() -> bool:
+    # A receiver takes its time; a trace's current span belongs to a task.
+    return message_published.has_listeners(Stream) or is_tracing()
+
+
+def _event(message: Message, actor: Actor) -> Event:
+    return {
+        "type": "message.published",
+        "stream_sid": message.stream_sid,
+        "message_sid": message.sid,
+        "text": message.text,
+        "origin": actor.connection_id,
+        "at": time.time(),
+    }
+
+
+def _facts(stream: Stream, message: Message, actor: Actor) -> dict[str, object]:
+    """Return what receivers of the signal are told."""
+    who = {"identity": actor.identity, "actor": actor}
+    return {"stream": stream, "message": message, **who}
+
+
+def _count_outcome(actor: Actor, started: float, error: BaseException | None) -> None:
+    if error is None:
+        outcome = "published"
+    else:
+        outcome = str(error.code) if isinstance(error, SyncError) else "failed"
+    meters.count("publishes", actor.transport, outcome)
+    meters.observe("publish_seconds", time.perf_counter() - started)

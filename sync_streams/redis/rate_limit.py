@@ -122,7 +122,8 @@ async def aspend(stream_sid: str) -> None:
                 wait = await client.eval(SPEND.text, 1, key, *map(str, arguments))
         except (redis.RedisError, OSError) as error:
             raise ServiceUnavailable from error
-        check(stream_sid, int(wait) / 1_000_000)
+        if int(wait) > 0:
+            raise refusal(stream_sid, int(wait) / 1_000_000)
     else:
         spend(stream_sid)
 
@@ -133,41 +134,35 @@ def spend(stream_sid: str) -> None:
     Raises:
         RateLimited: 54009, with the seconds to wait.
     """
-    limit, window = _limit()
-    check(stream_sid, _log.wait(name_digits(stream_sid), limit, window))
+    key, limit, microseconds = rate(stream_sid)
+    wait = _log.wait(key, limit, microseconds / 1_000_000)
+    if wait > 0:
+        raise refusal(stream_sid, wait)
 
 
 def rate(stream_sid: str) -> tuple[str, int, int]:
-    """Return a Stream's rate in the form that Redis scripts take.
+    """Return a Stream's rate, in the form that Redis scripts take.
 
     Returns:
         The key of its log, Messages per window, and the window in microseconds.
     """
-    limit, window = _limit()
+    settings = get_settings()
+    window = settings.publish_window_seconds
     # Braces keep the key on the slot of the Stream's group in a Redis Cluster.
-    key = f"{get_settings().prefix}:rate:{{{name_digits(stream_sid)}}}"
-    return key, limit, int(window * 1e6)
+    key = f"{settings.prefix}:rate:{{{name_digits(stream_sid)}}}"
+    return key, max(1, int(settings.publish_rate * window)), int(window * 1e6)
 
 
-def check(stream_sid: str, wait: float) -> None:
-    """Count a Message as refused if it has to wait.
+def refusal(stream_sid: str, wait: float) -> RateLimited:
+    """Count a Message as refused, and return the error to raise.
 
     Args:
         stream_sid: the Stream.
-        wait: seconds until its next Message is accepted; 0 if this one was.
-
-    Raises:
-        RateLimited: 54009, with the seconds to wait.
+        wait: seconds until its next Message is accepted.
     """
-    if wait > 0:
-        refusals.note(stream_sid)
-        refused_rates.note(stream_sid)
-        raise RateLimited(stream_sid, wait)
-
-
-def is_local() -> bool:
-    """Tell whether this process keeps the rate, so :func:`spend` need not wait."""
-    return not get_settings().redis_url
+    refusals.note(stream_sid)
+    refused_rates.note(stream_sid)
+    return RateLimited(stream_sid, wait)
 
 
 def async_client(url: str, key: str) -> redis.asyncio.Redis:
@@ -190,12 +185,6 @@ def forget_after_fork() -> None:
     refusals.forget()
     refused_rates.forget()
     _by_loop.clear()
-
-
-def _limit() -> tuple[int, float]:
-    settings = get_settings()
-    window = settings.publish_window_seconds
-    return max(1, int(settings.publish_rate * window)), window
 
 
 _Clients = dict[str, list[redis.asyncio.Redis]]

@@ -8,7 +8,6 @@ from functools import partial
 
 from sync_streams.conf import get_settings
 from sync_streams.connections.close_codes import CloseCode
-from sync_streams.connections.consumer import State
 from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.connections.subscriber import (
     SubscriberConsumer,
@@ -55,7 +54,7 @@ class TwilsockConsumer(SubscriberConsumer):
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
         """Handle one frame; one that cannot be decoded closes the connection."""
-        if data and self.take_acknowledgement(data, is_text=False):
+        if data and self.take(data, is_text=False, is_next=False):
             return
         try:
             frame = frames.decode(_within_limit(data))
@@ -64,28 +63,27 @@ class TwilsockConsumer(SubscriberConsumer):
         else:
             await self._answer(frame)
 
-    def take(self, data: bytes, is_text: bool) -> bool:
+    def take_acknowledgement(self, data: bytes, is_text: bool) -> bool:
         """Take an expected acknowledgement.
 
         They are as frequent as deliveries, so they are not parsed as JSON and do not
         count towards the rate limit.
         """
         ack_id = None if is_text else frames.ack_id(data)
-        if ack_id is None or not self.outbox.acknowledge(ack_id):
-            return False
-        self.mark_alive()
-        return True
+        return ack_id is not None and self.outbox.acknowledge(ack_id)
 
-    def take_request(self, data: bytes, is_text: bool) -> bool:
+    def answer_now(self, data: bytes, is_text: bool) -> bool:
         """Answer, or start to publish, in the time slice in which the frame arrives."""
-        if is_text or self.state is State.CLOSING or not self.has_frames_left():
-            return False
         try:
-            frame = frames.decode(_within_limit(data))
+            frame = frames.decode(_within_limit(None if is_text else data))
         except FrameError:
             return False
         answer = AT_ONCE.get(frame.method)
-        return answer is not None and self._answer_now(answer, frame)
+        try:
+            return answer is not None and answer(self, frame)
+        except Exception as exception:
+            self._refuse(frame, to_error(exception))
+            return True
 
     async def init(self, frame: frames.Frame) -> None:
         """Authenticate the connection with an access token."""
@@ -159,21 +157,6 @@ class TwilsockConsumer(SubscriberConsumer):
             await _handler(frame)(self, frame)
         except Exception as exception:
             self._refuse(frame, to_error(exception))
-
-    def _answer_now(
-        self,
-        answer: "Callable[[TwilsockConsumer, frames.Frame], bool]",
-        frame: frames.Frame,
-    ) -> bool:
-        self.mark_alive()
-        try:
-            is_answered = answer(self, frame)
-        except Exception as exception:
-            self._refuse(frame, to_error(exception))
-            is_answered = True
-        if is_answered:
-            self.count_frame()
-        return is_answered
 
     def _welcome(self, frame: frames.Frame) -> None:
         self.call_client(sessions.client_of(frame))

@@ -324,9 +324,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         path = self.frame_path
         if path is None or self.close_sent:
             return False
-        if path.take(data, is_text):
-            return True
-        return self.queue.is_awaited() and path.take_request(data, is_text)
+        return path.take(data, is_text, self.queue.is_awaited())
 
     def _tell(self, *, is_writable: bool) -> None:
         # uvicorn writes whole frames only, so a frame written while the path is open

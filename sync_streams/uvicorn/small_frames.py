@@ -6,6 +6,7 @@ Everything else is left to the parser, one frame at a time, so that both agree o
 the next frame begins. See RFC 6455, section 5.2.
 """
 
+import sys
 from typing import NamedTuple
 
 from websockets.exceptions import ProtocolError
@@ -39,10 +40,12 @@ class SmallFrame(NamedTuple):
 class FrameReader:
     """Reads the small frames of one connection; counts through all others."""
 
-    __slots__ = ("_head", "_left", "_parser")
+    __slots__ = ("_head", "_left", "_max_length", "_parser")
 
     def __init__(self, parser: ServerProtocol) -> None:
         self._parser = parser
+        limit = parser.max_message_size
+        self._max_length = sys.maxsize if limit is None else limit
         self._head = b""
         """What the parser has of a frame whose length is not known yet."""
         self._left = 0
@@ -63,7 +66,7 @@ class FrameReader:
                 return None
             start = at + 4
         end = start + _MASK_BYTES + length
-        if len(data) < end or self._is_too_long(length):
+        if len(data) < end or length > self._max_length:
             return None
         mask = data[start : start + _MASK_BYTES]
         content = apply_mask(data[start + _MASK_BYTES : end], mask)
@@ -91,10 +94,6 @@ class FrameReader:
     def _is_between_messages(self) -> bool:
         parser = self._parser
         return parser.state is State.OPEN and parser.current_size is None
-
-    def _is_too_long(self, length: int) -> bool:
-        limit = self._parser.max_message_size
-        return limit is not None and length > limit
 
 
 def _frame_bytes(head: bytes) -> int | None:

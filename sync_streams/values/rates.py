@@ -32,7 +32,8 @@ class Rates:
     def note(self, sid: str) -> None:
         """Count an event."""
         with self._lock:
-            self._turn()
+            if self._clock() - self._since >= WINDOW_SECONDS:
+                self._turn()
             counts = self._current
             if sid in counts:
                 counts[sid] += 1

@@ -6,7 +6,6 @@ from functools import partial
 from sync_streams import operations
 from sync_streams.cache.lookups import cached_stream
 from sync_streams.connections.close_codes import CloseCode
-from sync_streams.connections.consumer import State
 from sync_streams.connections.registry import jitter
 from sync_streams.connections.subscriber import SubscriberConsumer, to_error
 from sync_streams.errors import (
@@ -54,23 +53,22 @@ class JsonConsumer(SubscriberConsumer):
         except Exception as exception:
             self._refuse(to_error(exception), request_id)
 
-    def take(self, data: bytes, is_text: bool) -> bool:
+    def take_acknowledgement(self, data: bytes, is_text: bool) -> bool:
         """Take an expected pong, if it has the form that most clients send."""
-        is_due = is_text and data == protocol.PONG and self.outbox.acknowledge()
-        if is_due:
-            self.mark_alive()
-        return is_due
+        return is_text and data == protocol.PONG and self.outbox.acknowledge()
 
-    def take_request(self, data: bytes, is_text: bool) -> bool:
+    def answer_now(self, data: bytes, is_text: bool) -> bool:
         """Answer, or start to publish, in the time slice in which the frame arrives."""
-        if not is_text or self.state is State.CLOSING or not self.has_frames_left():
-            return False
         try:
-            request = protocol.parse(data.decode())
+            request = protocol.parse(data.decode() if is_text else None)
         except (SyncError, ValueError):
             return False
         answer = AT_ONCE.get(request.type)
-        return answer is not None and self._answer_now(answer, request)
+        try:
+            return answer is not None and answer(self, request)
+        except Exception as exception:
+            self._refuse(to_error(exception), request.id)
+            return True
 
     async def connect(self, request: Request) -> None:
         """Authenticate the connection with an access token."""
@@ -141,7 +139,7 @@ class JsonConsumer(SubscriberConsumer):
             request.fields.get("data"),
             actor=self.actor,
         )
-        self._tell_published(request, message)
+        self._tell_outcome(request, message, None)
 
     async def ping(self, request: Request) -> None:
         """Answer the client's ping."""
@@ -171,26 +169,13 @@ class JsonConsumer(SubscriberConsumer):
 
     def publish_now(self, request: Request) -> bool:
         """Start to publish a Message, if nothing has to be waited for before."""
-        return operations.start_publish(
-            self._service(),
+        return self.service is not None and operations.start_publish(
+            self.service,
             request.text("stream"),
             request.fields.get("data"),
             partial(self._tell_outcome, request),
             actor=self.actor,
         )
-
-    def _answer_now(
-        self, answer: "Callable[[JsonConsumer, Request], bool]", request: Request
-    ) -> bool:
-        self.mark_alive()
-        try:
-            is_answered = answer(self, request)
-        except Exception as exception:
-            self._refuse(to_error(exception), request.id)
-            is_answered = True
-        if is_answered:
-            self.count_frame()
-        return is_answered
 
     def _tell_subscribed(self, request: Request, stream: Stream) -> None:
         described = protocol.describe_stream(stream)
@@ -200,17 +185,10 @@ class JsonConsumer(SubscriberConsumer):
         self, request: Request, message: Message, error: Exception | None
     ) -> None:
         if error is None:
-            self._tell_published(request, message)
+            sids = {"message_sid": message.sid, "stream_sid": message.stream_sid}
+            self._reply(request, "published", **sids)
         else:
             self._refuse(to_error(error), request.id)
-
-    def _tell_published(self, request: Request, message: Message) -> None:
-        self._reply(
-            request,
-            "published",
-            message_sid=message.sid,
-            stream_sid=message.stream_sid,
-        )
 
     def _refuse(self, error: SyncError, request_id: RequestId) -> None:
         self.outbox.put(protocol.error(error, request_id))

@@ -29,6 +29,8 @@ MAX_ID_LENGTH = 64
 PONG = b'{"type":"pong"}'
 """The answer to a ping, without spaces."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+
 NO_FRAME = "A frame is a JSON object with a type"
 
 RequestId = float | str | None
@@ -89,7 +91,7 @@ def parse(text: str | None) -> Request:
 def reply(type_: str, request_id: RequestId = None, **fields: object) -> WebSocketFrame:
     """Write a frame that answers a request, or an unsolicited one."""
     head = {"type": type_} if request_id is None else {"type": type_, "id": request_id}
-    return WebSocketFrame(_to_text({**head, **fields}))
+    return WebSocketFrame(_ENCODER.encode({**head, **fields}))
 
 
 def error(fault: SyncError, request_id: RequestId) -> Frame:
@@ -97,7 +99,7 @@ def error(fault: SyncError, request_id: RequestId) -> Frame:
     fields = {"type": "error", "id": request_id, **fault.to_dict()}
     if fault.retry_after is not None:
         fields["retry_after"] = round(fault.retry_after, 3)
-    return WebSocketFrame(_to_text(fields))
+    return WebSocketFrame(_ENCODER.encode(fields))
 
 
 def describe_stream(stream: Stream) -> dict[str, str | None]:
@@ -159,10 +161,3 @@ def _request_id(value: object) -> RequestId:
             "Invalid id: expected a number or a string, at most 64 characters"
         )
     return cast("RequestId", value)
-
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
-
-
-def _to_text(fields: Mapping[str, object]) -> str:
-    return _ENCODER.encode(fields)

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from sync_streams import operations
 from sync_streams.asgi import PublishEndpoint
 from sync_streams.delivery import tracing
+from sync_streams.delivery.topic import Topic
 from sync_streams.errors import InvalidJSON
 from sync_streams.publishing import apublish, first_account, publish
 from tests.contract.http import Application, ask, publication
@@ -135,6 +136,26 @@ async def test_a_publish_of_the_host_is_a_child_of_its_own_span(
     assert found["broadcast"].context.trace_id == host.context.trace_id
 
 
+async def test_a_publish_that_is_traced_is_left_to_a_task(
+    monkeypatch: pytest.MonkeyPatch, exporter: InMemorySpanExporter
+) -> None:
+    find = sync_to_async(operations.find_service)
+    service = await find(first_account(), "default")
+    told: list[object] = []
+    async with Socket() as socket:
+        await socket.ask("subscribe", stream="board")
+
+        def start() -> bool:
+            return operations.start_publish(
+                service, "board", {}, lambda *_: told.append(_)
+            )
+
+        is_started = start()
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+
+        assert (is_started, start(), len(told)) == (False, True, 1)
+
+
 async def test_a_refused_publish_says_its_code_and_was_not_broadcast(
     exporter: InMemorySpanExporter,
 ) -> None:
@@ -153,7 +174,7 @@ async def test_an_event_is_as_before_where_the_host_records_no_traces(
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
 
     assert tracing.tracing.tracer() is None
-    assert tracing.publishing("rest") is tracing.delivering([], 0)
+    assert tracing.publishing("rest") is tracing.delivering([], Topic("TO1"))
     assert tracing.continuing({"traceparent": TRACEPARENT}) is tracing.publishing("x")
 
 
@@ -227,7 +248,7 @@ WITHOUT = """
 import sys
 sys.modules["opentelemetry"] = {module}
 from sync_streams.delivery import tracing
-print(tracing.tracing.tracer(), tracing.publishing("rest") is tracing.delivering([], 0))
+print(tracing.tracing.tracer(), tracing.publishing("rest") is tracing.continuing({{}}))
 """
 
 

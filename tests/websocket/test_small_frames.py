@@ -115,7 +115,7 @@ class Application:
         while not self.events or self.events[-1]["type"] == "websocket.receive":
             self.events.append(await receive())
 
-    def take(self, data: bytes, is_text: bool) -> bool:
+    def take(self, data: bytes, is_text: bool, _: bool) -> bool:
         self.taken.append((data, is_text))
         return len(data) % 2 == 0
 

@@ -23,7 +23,7 @@ from sync_streams.delivery.events import (
     stream_group,
 )
 from sync_streams.delivery.meters import meters
-from sync_streams.delivery.tracing import broadcasting, is_tracing
+from sync_streams.delivery.tracing import broadcasting
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.redis import rate_limit
@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 Tell: TypeAlias = Callable[[Exception | None], None]
 """Called with the outcome of a broadcast: ``None``, or what its async twin raises."""
+
+ReadyLayer: TypeAlias = InMemoryChannelLayer | RedisChannelLayer
+"""A layer that sends without waiting."""
 
 NO_LAYER = (
     'CHANNEL_LAYERS has no "default" layer: Messages reach nobody. One process may use '
@@ -114,7 +117,8 @@ async def _send_in_rate(event: Event) -> None:
             wait = await layer.group_send_in_rate(group, event, rate)
         except RedisUnavailable as error:
             raise _unpublished(error) from error
-        rate_limit.check(stream_sid, wait)
+        if wait > 0:
+            raise rate_limit.refusal(stream_sid, wait)
     else:
         await rate_limit.aspend(stream_sid)
         await _send_in_time(group, event)
@@ -138,7 +142,7 @@ async def acheck_rate(group: str) -> None:
         if isinstance(layer, RedisChannelLayer):
             event = {"type": "check"}
             await layer.group_send_in_rate(group, event, rate_limit.rate(token))
-        elif not rate_limit.is_local():
+        elif get_settings().redis_url:
             await rate_limit.aspend(token)
     except RateLimited:
         return  # checked too often, so the limiter works
@@ -169,31 +173,35 @@ def _unpublished(error: RedisUnavailable) -> ServiceUnavailable:
     return ServiceUnavailable(is_unpublished=error.is_undone)
 
 
-def can_start_broadcast(stream_sid: str) -> bool:
-    """Return whether a Message of the Stream can be sent without waiting or loss."""
+def layer_at_hand(stream_sid: str) -> ReadyLayer | None:
+    """Return the layer, if a Message of the Stream can be sent without waiting or loss.
+
+    Returns:
+        The argument for :func:`start_broadcast`; ``None``: call
+        :func:`abroadcast_message` instead.
+    """
     known = backpressure()
     if known.unreachable or known.is_behind(stream_sid) or loops.elsewhere():
-        return False
+        return None
     layer, group = channel_layer(), stream_group(stream_sid)
-    if isinstance(layer, RedisChannelLayer):
-        # A trace's current span belongs to a task, and there is none for a reply.
-        return layer.can_start(group) and not is_tracing()
     if isinstance(layer, InMemoryChannelLayer):
-        return rate_limit.is_local() and layer.can_send_now(group)
-    return False
+        # A rate that Redis counts has to be waited for.
+        is_ready = not get_settings().redis_url and layer.can_start(group)
+        return layer if is_ready else None
+    if isinstance(layer, RedisChannelLayer) and layer.can_start(group):
+        return layer
+    return None
 
 
-def start_broadcast(event: Event, tell: Tell) -> None:
-    """Do what :func:`abroadcast_message` does without waiting for it.
-
-    Call it if :func:`can_start_broadcast` allows it.
+def start_broadcast(layer: ReadyLayer, event: Event, tell: Tell) -> None:
+    """Do what :func:`abroadcast_message` does without waiting for it, and untraced.
 
     Args:
+        layer: what :func:`layer_at_hand` has just returned.
         event: the Message.
         tell: called once with the outcome: before this returns, in memory, or when
             Redis has replied. It must not raise.
     """
-    layer: Any = channel_layer()
     if isinstance(layer, RedisChannelLayer):
         _start_in_rate(layer, event, tell)
         return
@@ -203,8 +211,7 @@ def start_broadcast(event: Event, tell: Tell) -> None:
     except RateLimited as error:
         tell(error)
         return
-    with broadcasting(event):
-        layer.group_send_now(stream_group(stream_sid), dict(event))
+    layer.group_send_now(stream_group(stream_sid), event)
     tell(None)
 
 
@@ -212,13 +219,12 @@ def _start_in_rate(layer: RedisChannelLayer, event: Event, tell: Tell) -> None:
     stream_sid, started = event["stream_sid"], perf_counter()
 
     def told(wait: float, error: Exception | None) -> None:
-        try:
-            if isinstance(error, RedisUnavailable):
-                error = _unpublished(error)
-            rate_limit.check(stream_sid, wait)
+        if isinstance(error, RedisUnavailable):
+            error = _unpublished(error)
+        elif wait > 0:
+            error = rate_limit.refusal(stream_sid, wait)
+        else:
             meters.observe("broadcast_seconds", perf_counter() - started)
-        except RateLimited as refusal:
-            error = refusal
         tell(error)
 
     rate = rate_limit.rate(stream_sid)

@@ -141,8 +141,13 @@ class Outbox:
 
     def put(self, frame: Frame) -> None:
         """Send a frame now if that is possible without waiting; otherwise queue it."""
-        if self._state is State.OPEN:
-            self._add(frame)
+        if self._state is not State.OPEN:
+            return
+        if self.direct is None:
+            self._queue(frame)
+        else:
+            self.direct(frame.wire)
+            self.note_sent(frame)
 
     def record_drop(self, stream_sid: str) -> None:
         """Record a Message that was dropped before it got here, as a gap."""
@@ -220,12 +225,10 @@ class Outbox:
 
     def note_sent(self, *frames: Frame) -> None:
         """Count frames that were sent, and expect their acknowledgements."""
-        was_due = self.acknowledgements.are_due
         for frame in frames:
-            self._count(frame)
-        if self.acknowledgements.are_due and not was_due:
-            self._set_check()
-            self._watch()
+            self.sent += frame.size
+            if frame.ack_id is not None:
+                self._expect(frame.ack_id, frame.messages)
         if self.sent > self.check_at:
             self.ping()
             self._set_direct()
@@ -250,7 +253,7 @@ class Outbox:
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(LAST_FRAMES_SECONDS):
                 for frame in last:
-                    self._add(frame)
+                    self._queue(frame)
                 await self.flush()
                 self.discard()
                 await close_transport(int(code))
@@ -274,11 +277,7 @@ class Outbox:
         self._state, self.direct = state, None
         self._backlog.clear()
 
-    def _add(self, frame: Frame) -> None:
-        if self.direct is not None:
-            self.direct(frame.wire)
-            self.note_sent(frame)
-            return
+    def _queue(self, frame: Frame) -> None:
         self._backlog.append(frame)
         if self._backlog.is_overfull:
             self.give_up()
@@ -323,10 +322,12 @@ class Outbox:
         is_room = in_flight < self._limits.in_flight_max_bytes
         return is_room or self._writer.has_flow_control
 
-    def _count(self, frame: Frame) -> None:
-        self.sent += frame.size
-        if frame.ack_id is not None:
-            self.acknowledgements.expect(frame.ack_id, self.sent, frame.messages)
+    def _expect(self, ack_id: str, messages: int) -> None:
+        is_first = not self.acknowledgements.are_due
+        self.acknowledgements.expect(ack_id, self.sent, messages)
+        if is_first:
+            self._set_check()
+            self._watch()
 
     def _set_check(self) -> None:
         if self._writer.has_flow_control:
