@@ -14,9 +14,10 @@ from pathlib import Path
 import psycopg
 import requests
 
+from tests.clients.accounts import Account
+from tests.clients.rest import WAIT_SECONDS
 from tests.documents import ROOT, code_block, new_project
 from tests.programs import Program, cannot_have, free_port
-from tests.service.client import WAIT_SECONDS
 from tests.test_uvicorn import self_signed
 
 DOCUMENT = "docs/deployment.md"
@@ -69,9 +70,14 @@ class Deployment:
     """The port that stands for each one of the document."""
 
     @property
-    def origin(self) -> str:
+    def base_url(self) -> str:
         """Where nginx serves it."""
         return f"https://localhost:{self.ports['443']}"
+
+    @property
+    def account(self) -> Account:
+        """The account of its environment."""
+        return Account.of(self.environ)
 
     @property
     def certificate(self) -> Path:
@@ -113,8 +119,8 @@ class Deployment:
         """Send a request to nginx, or to another origin."""
         return requests.request(
             method,
-            (origin or self.origin) + path,
-            auth=(self.environ["SYNC_ACCOUNT_SID"], self.environ["SYNC_AUTH_TOKEN"]),
+            (origin or self.base_url) + path,
+            auth=self.account.login,
             headers={"Host": ADDRESS},
             data=data,
             verify=str(self.certificate),

@@ -18,6 +18,7 @@ import pytest
 
 from project.ports import free_port as free_port
 from project.supervision import end
+from tests.clients.accounts import Account
 from tests.secrecy import TOKEN
 from tests.zygote import ROOT as ROOT
 from tests.zygote import Forked
@@ -140,6 +141,13 @@ class DemoSite:
     def output(self) -> str:
         """Everything it printed since it was last started."""
         return self.program.output
+
+    @property
+    def account(self) -> Account:
+        """The account that it prints."""
+        return Account(
+            self.account_sid, self.auth_token, self.api_key_sid, self.api_key_secret
+        )
 
     @property
     def websocket_url(self) -> str:

@@ -11,8 +11,9 @@ import pytest
 import requests
 
 from bench.machine import family
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import WAIT_SECONDS, publish
 from tests.programs import DemoSite, cannot_have
-from tests.service.client import WAIT_SECONDS, Socket, rest
 from tests.test_project import run_project
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
@@ -50,11 +51,11 @@ async def test_two_workers_are_one_site_until_ctrl_c(cluster: DemoSite) -> None:
 
     page = opened(cluster)
     first, second = workers_of(cluster)
-    async with Socket(first) as one, Socket(second) as other:
+    async with SiteSocket(first) as one, SiteSocket(second) as other:
         await one.ask("subscribe", stream="demo")
         await other.ask("subscribe", stream="demo")
         for number, site in enumerate((first, second, cluster)):
-            rest(site, "/default/Streams/demo/Messages", Data=f'{{"n": {number}}}')
+            publish(site, "demo", {"n": number})
         heard = [
             {(await socket.receive())["message"]["data"]["n"] for _ in range(3)}
             for socket in (one, other)

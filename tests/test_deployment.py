@@ -17,11 +17,10 @@ import psycopg
 import pytest
 import redis
 import requests
-from twilio.jwt.access_token import AccessToken
-from twilio.jwt.access_token.grants import SyncGrant
-from websockets.asyncio.client import connect
 
 from sync_streams import checks
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import WAIT_SECONDS
 from tests.deployment import (
     BIN,
     DOCUMENT,
@@ -33,7 +32,6 @@ from tests.deployment import (
 )
 from tests.documents import ROOT, code_block, code_blocks
 from tests.programs import Program, cannot_have, free_port
-from tests.service.client import WAIT_SECONDS
 from tests.test_containers import instructions, kind
 
 STREAMS = "/v1/Services/default/Streams"
@@ -46,13 +44,6 @@ def site(
     folder = tmp_path_factory.mktemp("deployment")
     with deployed(folder, postgres_url=postgres_url, redis_url=redis_url) as site:
         yield site
-
-
-def token(site: Deployment) -> str:
-    sids = (site.environ["SYNC_ACCOUNT_SID"], site.environ["SYNC_API_KEY_SID"])
-    made = AccessToken(*sids, site.environ["SYNC_API_KEY_SECRET"], identity="alice")
-    made.add_grant(SyncGrant(service_sid="default"))
-    return str(made.to_jwt())
 
 
 def pids(site: Deployment) -> set[str]:
@@ -72,16 +63,10 @@ async def test_site_serves_rest_and_sockets_behind_tls(site: Deployment) -> None
     ready = await asyncio.to_thread(site.request, "GET", "/readyz")
     found = await asyncio.to_thread(publish, site)
     tls = ssl.create_default_context(cafile=site.certificate)
-    url = site.origin.replace("https", "wss") + "/v1/websocket"
-    async with connect(url, ssl=tls) as socket:
-        for frame in (
-            {"type": "connect", "id": 1, "token": token(site)},
-            {"type": "subscribe", "id": 2, "stream": "demo"},
-        ):
-            await socket.send(json.dumps(frame))
-            assert json.loads(await socket.recv())["id"] == frame["id"]
+    async with SiteSocket(site, ssl=tls) as socket:
+        await socket.ask("subscribe", stream="demo")
         await asyncio.to_thread(publish, site)
-        heard = json.loads(await socket.recv())
+        heard = await socket.receive()
 
     stream = (await asyncio.to_thread(site.request, "GET", f"{STREAMS}/demo")).json()
     log = (site.folder / "sync_streams.log").read_text()

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-import requests
 
 from tests.admin.operator import Operator
+from tests.clients.rest import SERVICES, request
 from tests.programs import DemoSite
 
 TITLES = {
@@ -46,12 +46,8 @@ def test_chosen_language_is_kept_whatever_the_browser_asks_for(
 
 
 def test_api_responds_in_english_and_does_not_vary(embedded: DemoSite) -> None:
-    answer = requests.get(
-        f"{embedded.base_url}/v1/Services/default/Streams/none",
-        auth=(embedded.account_sid, embedded.auth_token),
-        headers={"Accept-Language": "de"},
-        timeout=10,
-    )
+    path = f"{SERVICES}/default/Streams/none"
+    answer = request(embedded, "GET", path, {"Accept-Language": "de"})
 
     assert answer.status_code == 404
     assert "Accept-Language" not in answer.headers.get("Vary", "")

@@ -1,6 +1,5 @@
 """The README, executed: its commands work as described."""
 
-import json
 import os
 import re
 import shutil
@@ -11,31 +10,27 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import requests
 from playwright.async_api import Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from sync_streams import operations
 from sync_streams.testing import capture_published
 from tests.browser.chromium import launched
+from tests.clients.accounts import Account
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import WAIT_SECONDS, LocalSite, publish, request
 from tests.documents import EXAMPLE_ORIGIN, README, ROOT, code_block, new_project
 from tests.programs import DemoSite, Program, cannot_have, free_port
-from tests.service.client import WAIT_SECONDS, Socket, rest, token_for
 from tests.settings import ACCOUNT_SID
 
 HELLO = {"text": "Hello"}
-PROJECT_CREDENTIALS = {
-    "SYNC_ACCOUNT_SID": "AC" + "c" * 32,
-    "SYNC_AUTH_TOKEN": "t" * 32,
-    "SYNC_API_KEY_SID": "SK" + "c" * 32,
-    "SYNC_API_KEY_SECRET": "s" * 32,
-}
+PROJECT_ACCOUNT = Account("AC" + "c" * 32, "t" * 32, "SK" + "c" * 32, "s" * 32)
 SDK = ROOT / "tests/compat/node_modules/twilio-sync/builds/twilio-sync.min.js"
 
 
 @pytest.fixture
-async def subscriber(embedded: DemoSite) -> AsyncIterator[Socket]:
-    async with Socket(embedded) as socket:
+async def subscriber(embedded: DemoSite) -> AsyncIterator[SiteSocket]:
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream="demo")
         yield socket
 
@@ -72,7 +67,7 @@ def test_every_file_that_is_linked_exists() -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
-async def test_curl_publishes(embedded: DemoSite, subscriber: Socket) -> None:
+async def test_curl_publishes(embedded: DemoSite, subscriber: SiteSocket) -> None:
     code = aimed_at(embedded, code_block(README, "sh", "curl"))
     run("bash", "-eu", code=code.replace(".data/", f"{embedded.data_dir}/"))
 
@@ -80,7 +75,7 @@ async def test_curl_publishes(embedded: DemoSite, subscriber: Socket) -> None:
 
 
 async def test_twilios_python_library_publishes(
-    embedded: DemoSite, subscriber: Socket
+    embedded: DemoSite, subscriber: SiteSocket
 ) -> None:
     values = f"account_sid, auth_token = {embedded.account_sid!r}, "
     values += f"{embedded.auth_token!r}\n"
@@ -92,7 +87,7 @@ async def test_twilios_python_library_publishes(
 
 
 async def test_twilios_node_library_publishes(
-    embedded: DemoSite, subscriber: Socket
+    embedded: DemoSite, subscriber: SiteSocket
 ) -> None:
     if not shutil.which("node"):
         cannot_have("node")
@@ -122,7 +117,9 @@ async def test_a_browser_subscribes(
     embedded: DemoSite, page: Page, containing: str
 ) -> None:
     await page.add_script_tag(path=SDK)
-    await page.evaluate(f"window.token = {token_for(embedded)!r}; window.heard = []")
+    await page.evaluate(
+        f"window.token = {embedded.account.token()!r}; window.heard = []"
+    )
     await page.evaluate("void (console.log = (data) => window.heard.push(data))")
 
     code = aimed_at(embedded, code_block(README, "js", containing))
@@ -134,7 +131,7 @@ async def test_a_browser_subscribes(
 async def heard(page: Page, site: DemoSite) -> object:
     """Publish until the page receives one: Messages before it subscribes are lost."""
     for _ in range(WAIT_SECONDS):
-        rest(site, "/default/Streams/demo/Messages", Data=json.dumps(HELLO))
+        publish(site, "demo", HELLO)
         with suppress(PlaywrightTimeout):
             await page.wait_for_function("window.heard.length", timeout=1000)
             return await page.evaluate("window.heard[0]")
@@ -143,7 +140,7 @@ async def heard(page: Page, site: DemoSite) -> object:
 
 def test_a_django_project_takes_the_app_in(tmp_path: Path) -> None:
     project = new_project(tmp_path)
-    environ = {**os.environ, **PROJECT_CREDENTIALS, "PYTHONPATH": str(project)}
+    environ = {**os.environ, **PROJECT_ACCOUNT.environ, "PYTHONPATH": str(project)}
     environ |= {"DJANGO_SETTINGS_MODULE": "mysite.settings"}
     manage = (sys.executable, str(project / "manage.py"))
     run(*manage, "check", "--fail-level", "WARNING", code="", **environ)
@@ -154,14 +151,8 @@ def test_a_django_project_takes_the_app_in(tmp_path: Path) -> None:
     with Program(
         *daphne, "mysite.asgi:application", ready="Listening on TCP", environ=environ
     ) as server:
-        answer = requests.post(
-            f"http://127.0.0.1:{port}/v1/Services/default/Streams",
-            auth=(
-                PROJECT_CREDENTIALS["SYNC_ACCOUNT_SID"],
-                PROJECT_CREDENTIALS["SYNC_AUTH_TOKEN"],
-            ),
-            data={"UniqueName": "demo"},
-            timeout=WAIT_SECONDS,
-        )
+        made = LocalSite(port, PROJECT_ACCOUNT)
+        path = "/v1/Services/default/Streams"
+        answer = request(made, "POST", path, UniqueName="demo")
 
     assert answer.status_code == 201, server.output

@@ -48,6 +48,8 @@ async def serving(
     listening = server.servers[0].sockets[0]
     if send_buffer:  # what it accepts inherits this
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-    yield listening.getsockname()[1]
-    server.should_exit = True
-    await asyncio.wait_for(task, SECONDS)
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(task, SECONDS)

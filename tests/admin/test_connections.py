@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
-from websockets.exceptions import ConnectionClosed
 
 from sync_streams.delivery.cluster import listing, survey
 from sync_streams.models import Stream
@@ -18,8 +17,9 @@ from sync_streams.twilsock.sessions import client_of
 from sync_streams.values.text import visible
 from tests.admin.conftest import StaffClient
 from tests.admin.operator import Operator, until
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import post
 from tests.programs import DemoSite
-from tests.service.client import Socket, rest
 
 PAGE = "/admin/sync_streams/service/connections/"
 PATH = "sync_streams/service/connections/"
@@ -41,24 +41,13 @@ async def operator(embedded: DemoSite) -> Operator:
 
 
 @pytest.fixture
-async def crowd(embedded: DemoSite) -> AsyncIterator[dict[str, Socket]]:
+async def crowd(embedded: DemoSite) -> AsyncIterator[dict[str, SiteSocket]]:
     """Two ordinary connections and a hostile one; one of them is subscribed."""
     names = ("crowd-alice", "crowd-bob", HOSTILE)
-    sockets = {name: Socket(embedded, name) for name in names}
+    sockets = {name: SiteSocket(embedded, name) for name in names}
     async with sockets["crowd-alice"], sockets["crowd-bob"], sockets[HOSTILE]:
         await sockets["crowd-bob"].ask("subscribe", stream="demo")
         yield sockets
-
-
-async def read(socket: Socket) -> None:
-    while True:
-        await socket.receive()
-
-
-async def has_closed(socket: Socket) -> bool:
-    with pytest.raises(ConnectionClosed):
-        await read(socket)
-    return True
 
 
 @pytest.mark.parametrize(
@@ -78,7 +67,7 @@ async def has_closed(socket: Socket) -> bool:
     ],
 )
 async def test_connections_are_found(
-    operator: Operator, crowd: dict[str, Socket], query: str, found: set[str]
+    operator: Operator, crowd: dict[str, SiteSocket], query: str, found: set[str]
 ) -> None:
     look = partial(identities_in, operator, query)
 
@@ -88,7 +77,7 @@ async def test_connections_are_found(
 
 
 async def test_hostile_identity_is_text_and_nothing_in_it_is_hidden(
-    operator: Operator, crowd: dict[str, Socket]
+    operator: Operator, crowd: dict[str, SiteSocket]
 ) -> None:
     look = partial(operator.get, f"{PATH}?identity=script")
 
@@ -100,7 +89,7 @@ async def test_hostile_identity_is_text_and_nothing_in_it_is_hidden(
 
 
 async def test_row_tells_protocol_client_and_subscriptions(
-    operator: Operator, crowd: dict[str, Socket]
+    operator: Operator, crowd: dict[str, SiteSocket]
 ) -> None:
     look = partial(operator.get, f"{PATH}?identity=crowd-bob")
 
@@ -117,7 +106,10 @@ async def test_row_tells_protocol_client_and_subscriptions(
 async def test_one_connection_is_ended_and_its_twin_stays(
     operator: Operator, embedded: DemoSite
 ) -> None:
-    async with Socket(embedded, "twin") as first, Socket(embedded, "twin") as second:
+    async with (
+        SiteSocket(embedded, "twin") as first,
+        SiteSocket(embedded, "twin") as second,
+    ):
         query = f"{PATH}?identity=twin"
         look = partial(operator.get, query)
         page = await asyncio.to_thread(until, look, lambda a: a.text.count("tw") > 3)
@@ -133,7 +125,7 @@ async def test_one_connection_is_ended_and_its_twin_stays(
         assert "This one connection is closed now" in asked.text
         assert "Ended 1 connection of “twin”." in done.text
         # The rows stand newest first.
-        assert await has_closed(second)
+        await second.receive_close()
         assert (await first.ask("ping"))["type"] == "pong"
 
 
@@ -143,13 +135,16 @@ async def test_all_connections_of_an_identity_are_ended_and_counted(
     service = await asyncio.to_thread(operator.service_sid)
     fields = {"service": service, "identity": "both", "confirmed": "yes"}
     look = partial(operator.get, f"{PATH}?identity=both")
-    async with Socket(embedded, "both") as first, Socket(embedded, "both") as second:
+    async with (
+        SiteSocket(embedded, "both") as first,
+        SiteSocket(embedded, "both") as second,
+    ):
         await asyncio.to_thread(until, look, lambda a: a.text.count("both") > 3)
         done = await asyncio.to_thread(operator.post, PATH, **fields)
 
         assert "Ended 2 connections of “both”." in done.text
-        assert await has_closed(first)
-        assert await has_closed(second)
+        await first.receive_close()
+        await second.receive_close()
     again = await asyncio.to_thread(operator.post, PATH, **fields)
     assert "No process reported a connection of “both” to end." in again.text
 
@@ -161,7 +156,7 @@ async def test_connections_of_all_processes_are_listed(
     sites = [start_site(REDIS_URL=redis_url) for _ in range(2)]
     operator = await asyncio.to_thread(Operator, sites[0])
 
-    async with Socket(sites[0], "here"), Socket(sites[1], "there"):
+    async with SiteSocket(sites[0], "here"), SiteSocket(sites[1], "there"):
         look = partial(identities_in, operator)
         found = await asyncio.to_thread(until, look, lambda names: len(names) == 2)
 
@@ -278,9 +273,9 @@ def test_service_and_stream_lead_to_their_connections(
 async def test_who_is_subscribed_to_a_stream_by_its_sid(
     operator: Operator, embedded: DemoSite
 ) -> None:
-    created = await asyncio.to_thread(rest, embedded, "/default/Streams")
+    created = await asyncio.to_thread(post, embedded, "/default/Streams")
 
-    async with Socket(embedded, "listener") as socket:
+    async with SiteSocket(embedded, "listener") as socket:
         await socket.ask("subscribe", stream=created["sid"])
         look = partial(identities_in, operator, f"stream={created['sid']}")
         found = await asyncio.to_thread(until, look, lambda names: len(names) == 1)

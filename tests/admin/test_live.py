@@ -4,16 +4,15 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any
 
 import jwt
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from sync_streams.tokens import CONTENT_TYPE
 from tests.admin.operator import Operator, until
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import post
 from tests.programs import DemoSite
-from tests.service.client import Socket, rest, token_for
 
 DEMO = "sync_streams/stream"
 
@@ -28,14 +27,6 @@ async def operator_of(site: DemoSite) -> Operator:
     return await asyncio.to_thread(Operator, site)
 
 
-async def closing_of(socket: Socket) -> dict[str, Any]:
-    """Return the frame that says why the connection ends, and see it end."""
-    frame = await socket.receive()
-    with pytest.raises(ConnectionClosed):
-        await socket.receive()
-    return frame
-
-
 def names_in(operator: Operator, path: str) -> list[str]:
     return re.findall(">(demo|quiet)<", operator.get(path).text)
 
@@ -46,12 +37,12 @@ def processes_in(operator: Operator, path: str) -> list[str]:
 
 
 @pytest.fixture
-async def subscribed(sites: list[DemoSite]) -> AsyncIterator[list[Socket]]:
+async def subscribed(sites: list[DemoSite]) -> AsyncIterator[list[SiteSocket]]:
     """Alice on the first process, Alice and Bob on the second, all at ``demo``."""
     async with (
-        Socket(sites[0], "alice") as first,
-        Socket(sites[1], "alice") as second,
-        Socket(sites[1], "bob") as third,
+        SiteSocket(sites[0], "alice") as first,
+        SiteSocket(sites[1], "alice") as second,
+        SiteSocket(sites[1], "bob") as third,
     ):
         for socket in (first, second, third):
             await socket.ask("subscribe", stream="demo")
@@ -60,7 +51,7 @@ async def subscribed(sites: list[DemoSite]) -> AsyncIterator[list[Socket]]:
 
 @pytest.mark.redis
 async def test_subscribers_are_counted_over_all_processes(
-    sites: list[DemoSite], subscribed: list[Socket]
+    sites: list[DemoSite], subscribed: list[SiteSocket]
 ) -> None:
     operator = await operator_of(sites[0])
 
@@ -74,10 +65,10 @@ async def test_subscribers_are_counted_over_all_processes(
 async def test_filter_finds_streams_that_another_process_serves(
     sites: list[DemoSite],
 ) -> None:
-    await asyncio.to_thread(rest, sites[0], "/default/Streams", UniqueName="quiet")
+    await asyncio.to_thread(post, sites[0], "/default/Streams", UniqueName="quiet")
     operator = await operator_of(sites[0])
 
-    async with Socket(sites[1]) as socket:
+    async with SiteSocket(sites[1]) as socket:
         await socket.ask("subscribe", stream="demo")
         for choice, name in (("yes", "demo"), ("no", "quiet")):
             look = partial(names_in, operator, f"{DEMO}/?occupied={choice}")
@@ -89,14 +80,14 @@ async def test_observer_is_not_counted_as_a_subscriber(
     embedded: DemoSite,
 ) -> None:
     operator = await operator_of(embedded)
-    created = await asyncio.to_thread(rest, embedded, "/default/Streams")
+    created = await asyncio.to_thread(post, embedded, "/default/Streams")
     sid = created["sid"]
     page = await asyncio.to_thread(operator.post, f"{DEMO}/{sid}/token/")
-    observer = Socket(embedded)
-    observer._token = page.json()["token"]
+    observer = SiteSocket(embedded)
+    observer.token = page.json()["token"]
     found = f"{DEMO}/?occupied=yes&q={sid}"
 
-    async with observer, Socket(embedded) as alice:
+    async with observer, SiteSocket(embedded) as alice:
         await observer.ask("subscribe", stream=sid)
         await observer.ask("subscribe", stream=sid)
         assert await asyncio.to_thread(operator.subscribers, sid) == 0
@@ -111,7 +102,7 @@ async def test_observer_is_not_counted_as_a_subscriber(
 
 @pytest.mark.redis
 async def test_disconnected_identity_loses_its_sockets_on_all_processes(
-    sites: list[DemoSite], subscribed: list[Socket]
+    sites: list[DemoSite], subscribed: list[SiteSocket]
 ) -> None:
     operator = await operator_of(sites[0])
     service_sid = await asyncio.to_thread(operator.service_sid)
@@ -121,7 +112,7 @@ async def test_disconnected_identity_loses_its_sockets_on_all_processes(
 
     alice, alice_too, bob = subscribed
     for socket in (alice, alice_too):
-        closing = await closing_of(socket)
+        closing, _ = await socket.receive_close()
         assert (closing["type"], closing["code"]) == ("closing", 4007)
         assert closing["reconnect_after"] is None
     assert (await bob.ask("ping"))["type"] == "pong"
@@ -129,7 +120,7 @@ async def test_disconnected_identity_loses_its_sockets_on_all_processes(
 
 @pytest.mark.redis
 async def test_drained_process_closes_its_own_connections_only(
-    sites: list[DemoSite], subscribed: list[Socket]
+    sites: list[DemoSite], subscribed: list[SiteSocket]
 ) -> None:
     operator = await operator_of(sites[0])
     url = "sync_streams/service/processes/"
@@ -142,7 +133,7 @@ async def test_drained_process_closes_its_own_connections_only(
 
     stays, *leave = subscribed
     for socket in leave:
-        closing = await closing_of(socket)
+        closing, _ = await socket.receive_close()
         assert (closing["type"], closing["code"]) == ("closing", 4008)
         assert closing["reconnect_after"] is not None
     assert (await stays.ask("ping"))["type"] == "pong"
@@ -152,10 +143,10 @@ async def test_subscribers_are_notified_of_a_removal_in_the_admin(
     embedded: DemoSite,
 ) -> None:
     operator = await operator_of(embedded)
-    created = await asyncio.to_thread(rest, embedded, "/default/Streams")
+    created = await asyncio.to_thread(post, embedded, "/default/Streams")
     sid = created["sid"]
 
-    async with Socket(embedded) as socket:
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=sid)
         await asyncio.to_thread(operator.post, f"{DEMO}/{sid}/delete/", post="yes")
 
@@ -164,10 +155,10 @@ async def test_subscribers_are_notified_of_a_removal_in_the_admin(
 
 async def test_test_message_reaches_a_subscriber(embedded: DemoSite) -> None:
     operator = await operator_of(embedded)
-    created = await asyncio.to_thread(rest, embedded, "/default/Streams")
+    created = await asyncio.to_thread(post, embedded, "/default/Streams")
     sid = created["sid"]
 
-    async with Socket(embedded) as socket:
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=sid)
         url = f"{DEMO}/{sid}/publish/"
         await asyncio.to_thread(operator.post, url, data='{"a": "</script>"}')
@@ -178,10 +169,10 @@ async def test_test_message_reaches_a_subscriber(embedded: DemoSite) -> None:
 async def test_read_only_token_subscribes_and_publishes_nothing(
     embedded: DemoSite,
 ) -> None:
-    socket = Socket(embedded)
-    claims = jwt.decode(token_for(embedded), options={"verify_signature": False})
+    socket = SiteSocket(embedded)
+    claims = jwt.decode(embedded.account.token(), options={"verify_signature": False})
     claims["grants"]["data_sync"]["read_only"] = True
-    socket._token = jwt.encode(
+    socket.token = jwt.encode(
         claims, embedded.api_key_secret, headers={"cty": CONTENT_TYPE}
     )
 

@@ -13,8 +13,9 @@ from sync_streams.delivery.cluster.history import NAMES, SAMPLES
 from sync_streams.models import Stream
 from tests.admin.conftest import StaffClient
 from tests.admin.operator import Operator, until
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import post
 from tests.programs import DemoSite
-from tests.service.client import Socket, rest
 
 PAGE = "/admin/sync_streams/service/overview/"
 FIGURES = "/admin/sync_streams/service/figures/"
@@ -125,9 +126,9 @@ async def test_subscribers_of_a_hostile_name_are_shown_as_text(
 ) -> None:
     operator = await asyncio.to_thread(Operator, embedded)
     fields = {"UniqueName": "<b>overview</b>"}
-    await asyncio.to_thread(rest, embedded, "/default/Streams", **fields)
+    await asyncio.to_thread(post, embedded, "/default/Streams", **fields)
 
-    async with Socket(embedded) as socket:
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream="<b>overview</b>")
         path = "sync_streams/service/figures/"
         look = partial(figures_of, operator, path)

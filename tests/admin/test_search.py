@@ -10,8 +10,8 @@ from django.test import Client
 from sync_streams.models import Stream
 from tests.admin.conftest import StaffClient
 from tests.admin.operator import Operator
+from tests.clients.rest import post
 from tests.programs import DemoSite
-from tests.service.client import rest
 
 STREAMS = "/admin/sync_streams/stream/"
 HINT = "any part of a unique name"
@@ -52,7 +52,7 @@ def test_postgresql_finds_names_by_any_part(
     if not has_trigrams(database):
         pytest.fail("this PostgreSQL has no pg_trgm: install its contrib modules")
     site = start_site(DATABASE_URL=database)
-    rest(site, "/default/Streams", UniqueName="board-1")
+    post(site, "/default/Streams", UniqueName="board-1")
 
     page = Operator(site).get("sync_streams/stream/?q=OARD").text
 
@@ -78,7 +78,7 @@ def test_who_may_not_create_the_extension_searches_by_beginnings(
     start_site: Callable[..., DemoSite], database: str
 ) -> None:
     site = start_site(DATABASE_URL=database.replace("postgres@", "clerk@"))
-    rest(site, "/default/Streams", UniqueName="board-1")
+    post(site, "/default/Streams", UniqueName="board-1")
     operator = Operator(site)
 
     assert names_in(operator.get("sync_streams/stream/?q=oard").text) == []

@@ -19,8 +19,8 @@ from playwright.async_api import (
 )
 
 from tests.browser.chromium import launched
+from tests.clients.json_socket import SiteSocket
 from tests.programs import ROOT, DemoSite
-from tests.service.client import Socket
 
 OpenPage = Callable[..., Awaitable[Page]]
 
@@ -108,7 +108,7 @@ async def overflow_of(page: Page, name: str, folder: Path) -> int:
 
 async def play(site: DemoSite, stream: str, *, seconds: int) -> None:
     """Publish what looks like a match, faster and slower."""
-    async with Socket(site, "watcher") as watcher, Socket(site) as referee:
+    async with SiteSocket(site, "watcher") as watcher, SiteSocket(site) as referee:
         watching = asyncio.create_task(watch(watcher, stream, after=seconds // 3))
         for second in range(seconds):
             for number in range(2 + second * 7 % 12):
@@ -123,7 +123,7 @@ async def crowd(site: DemoSite, stream: str) -> AsyncIterator[None]:
     """Publish to a Stream all the time, more than it takes and less than is closed."""
 
     async def publish() -> None:
-        async with Socket(site, "crowd") as socket:
+        async with SiteSocket(site, "crowd") as socket:
             while True:
                 await socket.ask("publish", stream=stream, data={})
                 await asyncio.sleep(0.005)
@@ -135,7 +135,7 @@ async def crowd(site: DemoSite, stream: str) -> AsyncIterator[None]:
         await publishing
 
 
-async def watch(watcher: Socket, stream: str, *, after: int) -> None:
+async def watch(watcher: SiteSocket, stream: str, *, after: int) -> None:
     """Subscribe after some seconds, and read what arrives."""
     await asyncio.sleep(after)
     await watcher.ask("subscribe", stream=stream)

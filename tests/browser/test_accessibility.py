@@ -11,7 +11,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.test_admin import log_in
-from tests.browser.test_page import publish_by_rest
+from tests.clients.rest import publish
 from tests.programs import ROOT, DemoSite, cannot_have
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -77,7 +77,7 @@ async def test_no_demo_page_has_serious_findings(
     for page in (console, cursors):
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
 
-    publish_by_rest(embedded, "one", {"text": "Hello", "n": [1, True, None]})
+    publish(embedded, "one", {"text": "Hello", "n": [1, True, None]})
     await expect(console.locator("#messages code")).to_be_visible()
     await cursors.locator("#stage").press("ArrowRight")
     await expect(cursors.locator(".pointer")).to_be_visible()

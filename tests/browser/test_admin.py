@@ -22,9 +22,9 @@ from tests.browser.conftest import (
     overflow_of,
     play,
 )
-from tests.browser.test_page import call
+from tests.clients import rest
+from tests.clients.json_socket import SiteSocket
 from tests.programs import DemoSite
-from tests.service.client import Socket, rest
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -75,13 +75,12 @@ async def admin(
 
 
 async def new_stream(site: DemoSite, **fields: str) -> str:
-    created = await asyncio.to_thread(rest, site, "/default/Streams", **fields)
+    created = await asyncio.to_thread(rest.post, site, "/default/Streams", **fields)
     return str(created["sid"])
 
 
 async def publish(site: DemoSite, stream: str, data: object) -> None:
-    path = f"/default/Streams/{stream}/Messages"
-    await asyncio.to_thread(rest, site, path, Data=json.dumps(data))
+    await asyncio.to_thread(rest.publish, site, stream, data)
 
 
 async def open_monitor(page: Page, site: DemoSite, resource: str) -> None:
@@ -112,7 +111,7 @@ async def test_monitor_shows_what_another_connection_publishes(
     await open_monitor(admin, embedded, f"stream/{sid}")
     await is_subscribed(admin)
 
-    async with Socket(embedded, "alice") as socket:
+    async with SiteSocket(embedded, "alice") as socket:
         await socket.ask("publish", stream=sid, data={"from": "alice"})
 
     row = admin.locator("[data-part=rows] li").first
@@ -278,7 +277,7 @@ async def test_removed_stream_is_said_to_be_removed(
     await is_subscribed(admin)
 
     path = f"/v1/Services/default/Streams/{sid}"
-    await asyncio.to_thread(call, embedded, "DELETE", path)
+    await asyncio.to_thread(rest.request, embedded, "DELETE", path)
 
     note = admin.locator(".sync-note")
     await expect(note).to_have_text("short-lived: The stream was removed")
@@ -310,7 +309,7 @@ async def test_list_counts_subscribers_while_one_looks(
     count = admin.locator(f"[data-occupancy={sid}]")
     await expect(count).to_have_text("0")
 
-    async with Socket(embedded) as socket:
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=sid)
 
         await expect(count).to_have_text("1", timeout=15_000)
@@ -325,9 +324,9 @@ async def test_busy_monitor_samples_and_counts_exactly(
     service = (await link.get_attribute("href") or "").split("/")[-3]
     await open_monitor(admin, embedded, f"service/{service}")
     await is_subscribed(admin, streams=len(sids))
-    async with Socket(embedded) as socket:
+    async with SiteSocket(embedded) as socket:
         for sid in sids * 25:
-            await socket.send("publish", stream=sid, data={"n": 1})
+            await socket.request("publish", stream=sid, data={"n": 1})
         for _ in sids * 25:
             await socket.receive()
 

@@ -17,7 +17,8 @@ from tests.browser.conftest import (
     new_look,
     overflow_of,
 )
-from tests.browser.test_page import HOSTILE, publish_by_rest
+from tests.browser.test_page import HOSTILE
+from tests.clients.rest import publish
 from tests.programs import DemoSite
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -115,10 +116,10 @@ async def test_hostile_pointers_are_text_or_nothing(
 
     wrongs: list[dict[str, object]] = [{"id": {}}, {"x": "1"}, {"y": 9}, {"x": None}]
     for wrong in wrongs:
-        publish_by_rest(embedded, "hostile", {**good, "id": "wrong", **wrong})
+        publish(embedded, "hostile", {**good, "id": "wrong", **wrong})
     name = {"name": f"\u202e<b>{HOSTILE}", "colour": "url(//x)"}
-    publish_by_rest(embedded, "hostile", {**good, "id": '"><b>', **name})
-    publish_by_rest(embedded, "hostile", {**good, "mark": {"deep": [[[]]]}})
+    publish(embedded, "hostile", {**good, "id": '"><b>', **name})
+    publish(embedded, "hostile", {**good, "mark": {"deep": [[[]]]}})
 
     labels = page.locator(".pointer")
     await expect(labels).to_have_text(

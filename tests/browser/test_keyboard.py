@@ -7,8 +7,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.test_admin import ADMIN, log_in, new_stream, publish
+from tests.clients.json_socket import SiteSocket
 from tests.programs import DemoSite
-from tests.service.client import Socket
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -83,7 +83,7 @@ async def test_every_control_of_the_admin_is_reached_and_left(
     paths += [f"service/{service}/{each}/" for each in names]
     paths += [f"service/{each}/" for each in ("overview", "connections", "processes")]
     paths += ["", "stream/?q=keyboard", "service/?q=default", "stream/add/", "../"]
-    async with Socket(embedded, "kim") as socket:
+    async with SiteSocket(embedded, "kim") as socket:
         await socket.ask("subscribe", stream=sid)
         await socket.ask("publish", stream=sid, data={"n": 1})
         for path in paths:
@@ -122,7 +122,7 @@ async def test_refresh_of_the_overview_leaves_the_keyboard_where_it_is(
     page: Page, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded, UniqueName="held")
-    async with Socket(embedded) as socket:
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=sid)
         await page.goto(f"{embedded.base_url}{ADMIN}/service/overview/")
         link = page.locator("[data-part=streams] a", has_text="held")

@@ -18,8 +18,9 @@ from tests.browser.test_admin import (
     open_monitor,
     publish,
 )
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import post
 from tests.programs import DemoSite
-from tests.service.client import Socket, rest
 
 __all__ = ["admin"]
 
@@ -29,10 +30,10 @@ ROWS = "[data-part=rows] li:not([hidden]) code"
 
 
 async def new_service(site: DemoSite, *names: str) -> str:
-    created = await asyncio.to_thread(rest, site, "")
+    created = await asyncio.to_thread(post, site, "")
     for name in names:
         path = f"/{created['sid']}/Streams"
-        await asyncio.to_thread(rest, site, path, UniqueName=name)
+        await asyncio.to_thread(post, site, path, UniqueName=name)
     return str(created["sid"])
 
 
@@ -54,7 +55,7 @@ async def test_monitor_counts_others_and_not_itself(
     count = admin.locator("[data-chart=subscribers] output")
     await expect(count).to_have_text("0")
 
-    async with Socket(embedded) as socket:
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=sid)
         await expect(count).to_have_text("1")
 

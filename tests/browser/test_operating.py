@@ -7,8 +7,9 @@ import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.test_admin import ADMIN, admin, log_in, new_stream, publish
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import post
 from tests.programs import DemoSite
-from tests.service.client import Socket, rest
 
 __all__ = ["admin"]
 
@@ -21,7 +22,7 @@ async def test_overview_counts_what_happens_now(
     admin: Page, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded, UniqueName="overview-\u0644")
-    async with Socket(embedded) as socket:
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=sid)
         await publish(embedded, sid, {"n": 1})
 
@@ -59,7 +60,7 @@ async def test_index_leads_to_the_overview_by_keyboard(
 async def test_connection_is_found_and_ended_by_keyboard(
     admin: Page, embedded: DemoSite
 ) -> None:
-    async with Socket(embedded, "keyboard-kim"):
+    async with SiteSocket(embedded, "keyboard-kim"):
         await admin.goto(f"{embedded.base_url}{ADMIN}/service/connections/")
         await admin.focus("#id_identity")
         await admin.keyboard.type("keyboard-")
@@ -80,7 +81,7 @@ async def test_nothing_is_cut_off_at_any_width(
     size = ViewportSize(width=width, height=900)
     context = await browser.new_context(viewport=size)
     page = await log_in(context, embedded)
-    async with Socket(embedded, "M" * 256):
+    async with SiteSocket(embedded, "M" * 256):
         for path in (
             "stream/",
             "service/",
@@ -104,17 +105,17 @@ async def test_hostile_names_and_identities_are_text_on_every_page(
 ) -> None:
     markup = "<img src=x onerror=\"document.title='owned'\">"
     named = {"FriendlyName": f"{markup}\u202e{'W' * 200}"}
-    service = (await asyncio.to_thread(rest, embedded, "", **named))["sid"]
+    service = (await asyncio.to_thread(post, embedded, "", **named))["sid"]
     stream = f"{markup}\u0644{'W' * 278}"[:320]
     path = f"/{service}/Streams"
-    sid = (await asyncio.to_thread(rest, embedded, path, UniqueName=stream))["sid"]
+    sid = (await asyncio.to_thread(post, embedded, path, UniqueName=stream))["sid"]
     identity = f"{markup}\u202e\u200b{'W' * 200}"
     names = ("change", "monitor", "disconnect", "delete", "history")
     pages = ["overview/", "connections/", "processes/"]
     pages += [f"{service}/{name}/" for name in names]
     pages += [f"../stream/{sid}/{name}/" for name in names if name != "disconnect"]
     await admin.set_viewport_size({"width": 390, "height": 800})
-    async with Socket(embedded, identity, service) as socket:
+    async with SiteSocket(embedded, identity, service) as socket:
         await socket.ask("subscribe", stream=sid)
         await socket.ask("publish", stream=sid, data={})
         for page in pages:

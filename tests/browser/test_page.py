@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.admin.operator import Operator
@@ -22,8 +21,9 @@ from tests.browser.conftest import (
     overflow_of,
     play,
 )
+from tests.clients import rest
+from tests.clients.json_socket import SiteSocket
 from tests.programs import DemoSite
-from tests.service.client import Socket
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -37,23 +37,6 @@ HOSTILE = (
 async def publish(page: Page, data: Mapping[str, Any]) -> None:
     await page.fill("#data", json.dumps(data))
     await page.click("#publish-form [type=submit]")
-
-
-def call(site: DemoSite, method: str, path: str, **form: str) -> requests.Response:
-    answer = requests.request(
-        method,
-        f"{site.base_url}{path}",
-        auth=(site.account_sid, site.auth_token),
-        data=form,
-        timeout=10,
-    )
-    answer.raise_for_status()
-    return answer
-
-
-def publish_by_rest(site: DemoSite, stream: str, data: Mapping[str, Any]) -> None:
-    path = f"/v1/Services/default/Streams/{stream}/Messages"
-    call(site, "POST", path, Data=json.dumps(data))
 
 
 async def sees(page: Page, text: str) -> None:
@@ -83,7 +66,7 @@ async def test_a_message_published_by_rest_arrives(
 ) -> None:
     page = await open_page("by-rest")
 
-    publish_by_rest(embedded, "by-rest", {"from": "REST"})
+    rest.publish(embedded, "by-rest", {"from": "REST"})
 
     await sees(page, '"from": "REST"')
     await expect(page.locator("#total")).to_have_text("1")
@@ -169,7 +152,7 @@ async def test_hostile_data_is_shown_as_text(
 ) -> None:
     page = await open_page("hostile")
 
-    publish_by_rest(embedded, "hostile", {HOSTILE: HOSTILE})
+    rest.publish(embedded, "hostile", {HOSTILE: HOSTILE})
 
     await sees(page, "</script><script>document.title=")
     await sees(page, "\\u202egnp.exe")
@@ -195,7 +178,7 @@ async def test_a_hostile_name_is_shown_as_text(
 async def test_the_page_keeps_to_a_strict_content_security_policy(
     open_page: OpenPage, embedded: DemoSite, complaints: list[str]
 ) -> None:
-    headers = call(embedded, "GET", "/").headers
+    headers = rest.request(embedded, "GET", "/").headers
     page = await open_page("policy")
     await publish(page, {"n": 1})
     await sees(page, '"n": 1')
@@ -210,8 +193,8 @@ async def test_a_paused_list_holds_messages_and_shows_them_later(
     page = await open_page("paused")
     await page.click("#pause")
 
-    publish_by_rest(embedded, "paused", {"n": 1})
-    publish_by_rest(embedded, "paused", {"n": 2})
+    rest.publish(embedded, "paused", {"n": 1})
+    rest.publish(embedded, "paused", {"n": 2})
 
     await expect(page.locator("#pause")).to_have_text("Resume (2)")
     await expect(page.locator("#messages code")).to_have_count(0)
@@ -248,7 +231,7 @@ async def test_twenty_busy_streams_are_counted_exactly(
     page = await open_page(",".join(names))
     await expect(page.locator("#streams [aria-busy]")).to_have_count(0)
 
-    async with Socket(embedded, "busy") as socket:
+    async with SiteSocket(embedded, "busy") as socket:
         for name in names * 30:
             await socket.ask("publish", stream=name, data={"of": name})
 
@@ -267,9 +250,9 @@ async def test_several_streams_are_watched_and_kept_in_the_address(
     await expect(page).to_have_title("second one · Sync Streams")
     await expect(page.locator("#stream-facts code")).to_be_visible()
 
-    publish_by_rest(embedded, "first", {"n": 1})
+    rest.publish(embedded, "first", {"n": 1})
     await sees(page, '"n": 1')
-    publish_by_rest(embedded, "second%20one", {"n": 2})
+    rest.publish(embedded, "second%20one", {"n": 2})
     await sees(page, '"n": 2')
 
     origins = page.locator("#messages .origin")
@@ -285,8 +268,8 @@ async def test_a_stream_is_left_out_and_the_others_stay(
 
     await page.click("[aria-label='Stop watching left']")
     await expect(page.locator("#streams bdi")).to_have_text(["kept"])
-    publish_by_rest(embedded, "left", {"n": 1})
-    publish_by_rest(embedded, "kept", {"n": 2})
+    rest.publish(embedded, "left", {"n": 1})
+    rest.publish(embedded, "kept", {"n": 2})
 
     await sees(page, '"n": 2')
     await expect(page.locator("#total")).to_have_text("1")
@@ -311,7 +294,7 @@ async def test_latency_is_that_of_own_messages(
 ) -> None:
     page = await open_page("latency")
 
-    publish_by_rest(embedded, "latency", {"from": "elsewhere"})
+    rest.publish(embedded, "latency", {"from": "elsewhere"})
     await sees(page, "elsewhere")
     await publish(page, {"from": "here"})
 
@@ -435,7 +418,7 @@ async def test_a_removed_stream_is_announced_and_can_be_created_again(
 ) -> None:
     page = await open_page("removed")
 
-    call(embedded, "DELETE", "/v1/Services/default/Streams/removed")
+    rest.call(embedded, "DELETE", "/default/Streams/removed")
 
     await expect(page.locator("#stream-problem")).to_contain_text("was removed")
     await page.click("text=Watch")

@@ -19,21 +19,22 @@ from sync_streams.management.commands.sync_bench import histogram
 from sync_streams.management.commands.sync_tail import Command as Tail
 from sync_streams.management.subscription import MAX_PAUSE_SECONDS, pause
 from sync_streams.tokens import MAX_LIFETIME_SECONDS
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import WAIT_SECONDS, post, publish
 from tests.commands.manage import environ_of, manage, running
 from tests.conftest import StartSite
 from tests.programs import ROOT, DemoSite
-from tests.service.client import WAIT_SECONDS, Socket, rest
 
 
 @pytest.fixture
 def stream(embedded: DemoSite) -> str:
-    return str(rest(embedded, "/default/Streams", Ttl=600)["sid"])
+    return str(post(embedded, "/default/Streams", Ttl=600)["sid"])
 
 
 async def test_publish_reaches_subscribers_of_a_server(
     embedded: DemoSite, stream: str
 ) -> None:
-    async with Socket(embedded) as socket:
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=stream)
 
         done = manage(
@@ -111,7 +112,7 @@ async def test_publish_and_tail_work_here_with_redis(
 ) -> None:
     site = start_site(REDIS_URL=redis_url)
     environ = environ_of(site, REDIS_URL=redis_url)
-    async with Socket(site) as socket:
+    async with SiteSocket(site) as socket:
         await socket.ask("subscribe", stream="demo")
         with running("sync_tail", "demo", "--json", environ=environ) as tail:
             tail.wait_until_told("Subscribed to TO")
@@ -129,9 +130,7 @@ def test_tail_prints_messages_for_people(embedded: DemoSite, stream: str) -> Non
     with running("sync_tail", stream, "--url", url, environ=environ) as tail:
         tail.wait_until_told(f"Subscribed to {stream}.")
 
-        sid = rest(embedded, f"/default/Streams/{stream}/Messages", Data='{"é":1}')[
-            "sid"
-        ]
+        sid = publish(embedded, stream, {"é": 1})
 
         _, printed_sid, data = tail.line().split(" ", 2)
         assert (printed_sid, data) == (sid, '{"é":1}')
@@ -149,18 +148,18 @@ def test_tail_survives_a_restart_of_the_server(start_site: StartSite) -> None:
         site.start()
         tail.wait_until_told("Subscribed")
 
-        rest(site, "/default/Streams/demo/Messages", Data='{"n":2}')
+        publish(site, "demo", {"n": 2})
 
         assert json.loads(tail.line())["message"]["data"] == {"n": 2}
         assert tail.interrupt() == 0
 
 
 def test_tail_ends_with_its_stream(embedded: DemoSite) -> None:
-    stream = rest(embedded, "/default/Streams")["sid"]
+    stream = post(embedded, "/default/Streams")["sid"]
     environ, url = environ_of(embedded), embedded.base_url
     with running("sync_tail", stream, "--url", url, environ=environ) as tail:
         tail.wait_until_told("Subscribed")
-        rest(embedded, f"/default/Streams/{stream}", Ttl=1)
+        post(embedded, f"/default/Streams/{stream}", Ttl=1)
         tail.wait_until_told("The Stream was removed.")
 
         assert tail.process.wait(10) == 0
@@ -192,7 +191,7 @@ def test_tail_ends_quietly_when_its_reader_has_enough(
         assert pipe.stderr is not None
         told = [pipe.stderr.readline()]
         while pipe.returncode is None:
-            rest(embedded, f"/default/Streams/{stream}/Messages", Data="{}")
+            publish(embedded, stream, {})
             with suppress(subprocess.TimeoutExpired):
                 pipe.wait(0.1)
         told += pipe.stderr.readlines()
@@ -353,7 +352,7 @@ def test_terminal_without_utf_8_gets_all_messages(
         "sync_tail", stream, "--url", embedded.base_url, environ=environ
     ) as tail:
         tail.wait_until_told("Subscribed")
-        rest(embedded, f"/default/Streams/{stream}/Messages", Data='{"é":"☕"}')
+        publish(embedded, stream, {"é": "☕"})
 
         data = tail.line().split(" ", 2)[2]
 
@@ -389,7 +388,7 @@ async def test_bench_keeps_its_figures_when_it_is_interrupted(
     url = embedded.base_url
     arguments = "--subscribers", "3", "--rate", "20", "--seconds", "60", "--url", url
     with running("sync_bench", *arguments, environ=environ_of(embedded)) as bench:
-        async with Socket(embedded) as socket:
+        async with SiteSocket(embedded) as socket:
             found = await asyncio.to_thread(first_stream_of_a_bench, embedded)
             await socket.ask("subscribe", stream=found)
             for _ in range(3):

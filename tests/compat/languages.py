@@ -8,13 +8,11 @@ import os
 import subprocess
 from pathlib import Path
 
-import requests
-
+from tests.clients.rest import call
 from tests.compat.test_migrating import DOCUMENT
 from tests.conftest import StartSite
 from tests.documents import EXAMPLE_ORIGIN, code_block
 from tests.programs import DemoSite
-from tests.service.client import WAIT_SECONDS
 
 BUILD_SECONDS = 900
 GO_SECRETS = """package main
@@ -64,12 +62,8 @@ def secrets(site: DemoSite, template: str) -> str:
 
 
 def names(site: DemoSite) -> list[str]:
-    answer = requests.get(
-        f"{site.base_url}/v1/Services/default/Streams",
-        auth=(site.account_sid, site.auth_token),
-        timeout=WAIT_SECONDS,
-    )
-    return [stream["unique_name"] for stream in answer.json()["streams"]]
+    page = call(site, "GET", "/default/Streams")
+    return [stream["unique_name"] for stream in page["streams"]]
 
 
 def test_go(start_site: StartSite, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from sync_streams import operations
 from sync_streams.models import Service
+from tests.clients.json_socket import LocalSocket
 from tests.contract.transports import (
     MANAGING_TRANSPORTS,
     TRANSPORTS,
@@ -13,7 +14,6 @@ from tests.contract.transports import (
     open_transport,
 )
 from tests.settings import ACCOUNT_SID
-from tests.websocket.client import Socket
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def managing(
 
 
 @pytest.fixture
-async def subscriber(service: Service) -> AsyncIterator[Socket]:
+async def subscriber(service: Service) -> AsyncIterator[LocalSocket]:
     """A connection to the JSON socket, not subscribed to anything yet."""
-    async with Socket("subscriber") as socket:
+    async with LocalSocket("subscriber") as socket:
         yield socket

@@ -2,18 +2,17 @@
 
 import asyncio
 import re
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.settings import ACCOUNT_SID, AUTH_TOKEN
+from tests.clients.accounts import ACCOUNT
 
 Application = Callable[..., Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 FORM = b"application/x-www-form-urlencoded"
-BASIC = b"Basic " + b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode())
+BASIC = ACCOUNT.basic.encode()
 WAIT_SECONDS = 20
 
 _VARYING = (

@@ -8,9 +8,9 @@ import pytest
 
 from sync_streams.models import Service, Stream
 from sync_streams.values.sids import is_sid
+from tests.clients.json_socket import LocalSocket
 from tests.contract.transports import Refused, Transport
 from tests.overrides import sync_settings
-from tests.websocket.client import Socket
 
 MISSING_SID = "TO" + "0" * 32
 NOT_FOUND = {20404, 54250, 54300}
@@ -32,7 +32,7 @@ async def assert_not_found(call: Awaitable[object]) -> None:
 
 async def test_a_message_reaches_every_subscriber_at_once(transport: Transport) -> None:
     sid = await transport.create("news")
-    async with Socket("alice") as alice, Socket("bob") as bob:
+    async with LocalSocket("alice") as alice, LocalSocket("bob") as bob:
         for socket, ref in ((alice, "news"), (bob, sid)):
             await socket.ask("subscribe", stream=ref)
 
@@ -52,7 +52,7 @@ async def test_a_message_reaches_every_subscriber_at_once(transport: Transport) 
 
 
 async def test_messages_of_one_publisher_arrive_in_order(
-    transport: Transport, subscriber: Socket
+    transport: Transport, subscriber: LocalSocket
 ) -> None:
     sid = await transport.create("news")
     await subscriber.ask("subscribe", stream=sid)
@@ -64,7 +64,7 @@ async def test_messages_of_one_publisher_arrive_in_order(
 
 
 async def test_messages_are_for_those_who_listen_now(
-    transport: Transport, subscriber: Socket
+    transport: Transport, subscriber: LocalSocket
 ) -> None:
     await transport.create("news")
 
@@ -99,7 +99,7 @@ VALUES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("data", VALUES, ids=repr)
 async def test_data_arrives_as_it_was_published(
-    transport: Transport, subscriber: Socket, data: dict[str, Any]
+    transport: Transport, subscriber: LocalSocket, data: dict[str, Any]
 ) -> None:
     await transport.create("news")
     await subscriber.ask("subscribe", stream="news")
@@ -111,7 +111,7 @@ async def test_data_arrives_as_it_was_published(
 
 @pytest.mark.parametrize("letter", ["x", "\u20ac"])
 async def test_data_of_4096_bytes_passes_and_of_4097_does_not(
-    transport: Transport, subscriber: Socket, letter: str
+    transport: Transport, subscriber: LocalSocket, letter: str
 ) -> None:
     count, rest = divmod(4_096 - len('{"a":""}'), len(letter.encode()))
     data = {"a": letter * count + "x" * rest}
@@ -153,7 +153,7 @@ async def test_a_number_beyond_a_double_is_refused(
 
 @pytest.mark.parametrize("number", [2**1023, -(10**308), 1.7976931348623157e308])
 async def test_a_number_within_a_double_arrives(
-    transport: Transport, subscriber: Socket, number: float
+    transport: Transport, subscriber: LocalSocket, number: float
 ) -> None:
     await transport.create("news")
     await subscriber.ask("subscribe", stream="news")
@@ -195,7 +195,7 @@ async def test_the_rate_holds_on_every_transport(transport: Transport) -> None:
 
 
 async def test_a_refused_message_reaches_no_one(
-    transport: Transport, subscriber: Socket
+    transport: Transport, subscriber: LocalSocket
 ) -> None:
     await transport.create("news")
     await subscriber.ask("subscribe", stream="news")
@@ -216,7 +216,7 @@ async def test_a_stream_that_is_not_there_is_not_found(
 
 
 async def test_an_expired_stream_is_not_found(
-    transport: Transport, subscriber: Socket
+    transport: Transport, subscriber: LocalSocket
 ) -> None:
     with sync_settings(cache_seconds=0):
         sid = await transport.create("news")
@@ -244,7 +244,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 async def test_a_stream_is_found_by_its_name(
-    transport: Transport, subscriber: Socket, name: str
+    transport: Transport, subscriber: LocalSocket, name: str
 ) -> None:
     sid = await transport.create(name)
     answer = await subscriber.ask("subscribe", stream=name)
@@ -282,7 +282,7 @@ async def test_a_name_like_a_sid_is_refused(managing: Transport) -> None:
 
 @pytest.mark.parametrize("name", [".", "..", "../x"])
 async def test_a_stream_whose_name_is_refused_today_is_reached_by_its_sid(
-    managing: Transport, service: Service, subscriber: Socket, name: str
+    managing: Transport, service: Service, subscriber: LocalSocket, name: str
 ) -> None:
     stream = await Stream.objects.acreate(
         service=service, account_sid=service.account_sid, unique_name=name
@@ -304,7 +304,9 @@ async def test_a_name_is_taken_once(managing: Transport) -> None:
     assert await refusal(managing.create("news")) == (409, 54301)
 
 
-async def test_a_stream_needs_no_name(managing: Transport, subscriber: Socket) -> None:
+async def test_a_stream_needs_no_name(
+    managing: Transport, subscriber: LocalSocket
+) -> None:
     sid = await managing.create()
     await subscriber.ask("subscribe", stream=sid)
 
@@ -314,7 +316,7 @@ async def test_a_stream_needs_no_name(managing: Transport, subscriber: Socket) -
 
 
 async def test_a_removed_stream_is_announced_and_gone_at_once(
-    managing: Transport, subscriber: Socket
+    managing: Transport, subscriber: LocalSocket
 ) -> None:
     sid = await managing.create("news")
     await subscriber.ask("subscribe", stream="news")
@@ -358,7 +360,7 @@ async def test_any_other_ttl_is_refused(managing: Transport, ttl: int) -> None:
 
 
 async def test_a_stream_expires_when_its_ttl_is_over(
-    managing: Transport, subscriber: Socket
+    managing: Transport, subscriber: LocalSocket
 ) -> None:
     sid = await managing.create("news", 1)
     await subscriber.ask("subscribe", stream="news")
@@ -372,7 +374,7 @@ async def test_a_stream_expires_when_its_ttl_is_over(
 
 
 async def test_a_longer_ttl_reaches_subscribers(
-    managing: Transport, subscriber: Socket
+    managing: Transport, subscriber: LocalSocket
 ) -> None:
     await managing.create("news", 1)
     await subscriber.ask("subscribe", stream="news")

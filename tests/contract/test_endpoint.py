@@ -23,6 +23,7 @@ from sync_streams.cache import lookups
 from sync_streams.delivery.hub import get_hub, hooks
 from sync_streams.models import Service
 from sync_streams.rest.bodies import MAX_BODY_BYTES
+from tests.clients.json_socket import LocalSocket
 from tests.contract.http import (
     BASIC,
     FORM,
@@ -34,7 +35,6 @@ from tests.contract.http import (
 )
 from tests.overrides import sync_settings
 from tests.settings import OTHER_ACCOUNT_SID, OTHER_AUTH_TOKEN
-from tests.websocket.client import Socket
 
 SECONDS = 20
 PATH = "/v1/Services/default/Streams/news/Messages"
@@ -99,7 +99,7 @@ def _with(*headers: tuple[bytes, bytes], body: bytes = BODY, **changes: Any) -> 
 async def test_a_message_is_published_with_the_same_response(
     django: Application, news: Service
 ) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
 
         answer = await both(django, publication(PATH, BODY))
@@ -212,7 +212,7 @@ async def test_a_body_in_pieces_of_one_byte_gets_the_same_response(
 async def test_a_client_that_leaves_in_between_publishes_nothing(
     django: Application, news: Service, pieces: list[bytes]
 ) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
 
         answer = await both(django, _with(pieces=pieces, leaves=True))

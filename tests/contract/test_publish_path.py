@@ -1,7 +1,6 @@
 """uvicorn's publish path: what it parses itself, without a visible difference."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from sync_streams.cache import lookups
 from sync_streams.models import Service
 from sync_streams.uvicorn import BoundedHttpProtocol
 from sync_streams.uvicorn.publish_path import Head, read_head, split_request
+from tests.clients.raw import HttpConnection, turns
 from tests.contract.http import BASIC, FORM, without_variation
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
@@ -78,44 +78,12 @@ async def port(endpoint: Endpoint) -> AsyncIterator[int]:
         yield port
 
 
-async def turns() -> None:
-    """Let the server, on this event loop, read what was written."""
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-class Client:
-    """One connection, and the answers that come over it."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
-        self.reader, self.writer = reader, writer
-
-    async def ask(self, *pieces: bytes) -> bytes:
-        """Send a request in pieces, each of which the server reads alone."""
-        for piece in pieces:
-            self.writer.write(piece)
-            await self.writer.drain()
-            await turns()
-        return await self.answer()
-
-    async def answer(self) -> bytes:
-        async with asyncio.timeout(SECONDS):
-            head = await self.reader.readuntil(b"\r\n\r\n")
-            if b" 100 " in head:  # "go on"; the answer is still to come
-                head = await self.reader.readuntil(b"\r\n\r\n")
-            size = re.search(rb"(?i)content-length: (\d+)", head)
-            assert size
-            return head + await self.reader.readexactly(int(size[1]))
-
-
 @pytest.fixture
-async def client(port: int) -> AsyncIterator[Client]:
-    client = Client(*await asyncio.open_connection("127.0.0.1", port))
-    await client.ask(raw())
-    await client.ask(raw())
-    yield client
-    client.writer.close()
-    await client.writer.wait_closed()
+async def client(port: int) -> AsyncIterator[HttpConnection]:
+    async with HttpConnection(port) as client:
+        await client.ask(raw())
+        await client.ask(raw())
+        yield client
 
 
 REQUESTS = {
@@ -133,7 +101,7 @@ REQUESTS = {
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
 async def test_a_response_is_the_same_on_every_path(
-    client: Client, endpoint: Endpoint, request_: bytes
+    client: HttpConnection, endpoint: Endpoint, request_: bytes
 ) -> None:
     whole = await client.ask(request_)
     in_pieces = await client.ask(request_[:9], request_[9:])
@@ -148,7 +116,7 @@ def lines_of(answer: bytes) -> list[bytes]:
 
 
 async def test_a_plain_publish_is_no_asgi_call(
-    client: Client, endpoint: Endpoint
+    client: HttpConnection, endpoint: Endpoint
 ) -> None:
     endpoint.calls = 0
 
@@ -174,19 +142,19 @@ UNUSUAL = {
 
 @pytest.mark.parametrize("pieces", UNUSUAL.values(), ids=UNUSUAL)
 async def test_what_is_not_plain_is_an_asgi_call(
-    client: Client, endpoint: Endpoint, pieces: list[bytes]
+    client: HttpConnection, endpoint: Endpoint, pieces: list[bytes]
 ) -> None:
     endpoint.calls = 0
 
     for piece in pieces:
-        client.writer.write(piece)
+        client.send(piece)
         await turns()
-    await client.answer()
+    await client.response()
 
     assert endpoint.calls == 1
 
 
-async def test_the_next_head_is_parsed_again(client: Client) -> None:
+async def test_the_next_head_is_parsed_again(client: HttpConnection) -> None:
     other = b"Authorization: " + BASIC.swapcase()
 
     statuses = [
@@ -202,7 +170,9 @@ async def test_the_next_head_is_parsed_again(client: Client) -> None:
     assert statuses == [201, 201, 401, 201]
 
 
-async def test_credentials_are_verified_for_each_request(client: Client) -> None:
+async def test_credentials_are_verified_for_each_request(
+    client: HttpConnection,
+) -> None:
     changed = {ACCOUNT_SID: {"AUTH_TOKEN": "another-auth-token-of-32-characters"}}
 
     assert b" 201 " in await client.ask(raw())
@@ -213,53 +183,48 @@ async def test_credentials_are_verified_for_each_request(client: Client) -> None
 
 async def test_a_connection_that_falls_silent_is_closed(endpoint: Endpoint) -> None:
     serve = serving(endpoint, timeout_keep_alive=1, **OPTIONS)
-    async with serve as port:
-        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+    async with serve as port, HttpConnection(port) as client:
         for request in (raw(), raw(), raw(method=b"GET"), raw()):
             await client.ask(request)
 
-        async with asyncio.timeout(SECONDS):
-            assert await client.reader.read() == b""
-        client.writer.close()
-        await client.writer.wait_closed()
+        assert await client.end() == b""
 
 
 async def test_a_connection_is_kept_while_it_publishes(endpoint: Endpoint) -> None:
     serve = serving(endpoint, timeout_keep_alive=1, **OPTIONS)
-    async with serve as port:
-        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+    async with serve as port, HttpConnection(port) as client:
         ends = asyncio.get_running_loop().time() + 2.5
 
         while asyncio.get_running_loop().time() < ends:
             assert b" 201 " in await client.ask(raw())
-        client.writer.close()
-        await client.writer.wait_closed()
 
 
 async def test_pipelined_requests_are_answered_in_order(
-    client: Client, endpoint: Endpoint
+    client: HttpConnection, endpoint: Endpoint
 ) -> None:
     missing = raw(path=PATH.replace(b"news", b"missing"))
     requests = [raw(), missing, raw(body=b""), missing, raw()]
 
-    client.writer.write(b"".join(requests))
+    client.send(b"".join(requests))
     await turns()
-    client.writer.write(raw(path=PATH.replace(b"news", b"other")))
-    answers = [await client.answer() for _ in range(6)]
+    client.send(raw(path=PATH.replace(b"news", b"other")))
+    answers = [await client.response() for _ in range(6)]
 
     statuses = [int(answer.split()[1]) for answer in answers]
     assert statuses == [201, 404, 400, 404, 201, 404]
     assert b"/Streams/other/" in answers[-1]
 
 
-async def test_one_request_in_pieces_of_one_byte_is_answered(client: Client) -> None:
+async def test_one_request_in_pieces_of_one_byte_is_answered(
+    client: HttpConnection,
+) -> None:
     request = raw()
 
     for start in range(len(request)):
-        client.writer.write(request[start : start + 1])
+        client.send(request[start : start + 1])
         await asyncio.sleep(0)
 
-    assert b" 201 " in await client.answer()
+    assert b" 201 " in await client.response()
 
 
 class Parser:

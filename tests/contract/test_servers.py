@@ -4,7 +4,6 @@ import json
 import socket
 import subprocess
 import sys
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPResponse
@@ -13,21 +12,19 @@ import pytest
 
 from project.supervision import end, has_started
 from tests import zygote
+from tests.clients.accounts import Account
 from tests.programs import ROOT, free_port, site_environ
 
 SECONDS = 20
 START_SECONDS = 60
 FORM = "application/x-www-form-urlencoded"
 BODY = b"Data=%7B%22n%22%3A1%7D"
-CREDENTIALS = {
-    "SYNC_ACCOUNT_SID": "AC" + "c" * 32,
-    "SYNC_AUTH_TOKEN": "0123456789abcdef" * 2,
-    "SYNC_API_KEY_SID": "SK" + "c" * 32,
-    "SYNC_API_KEY_SECRET": "fedcba9876543210" * 2,
-}
-BASIC = b64encode(
-    f"{CREDENTIALS['SYNC_ACCOUNT_SID']}:{CREDENTIALS['SYNC_AUTH_TOKEN']}".encode()
-).decode()
+ACCOUNT = Account(
+    sid="AC" + "c" * 32,
+    auth_token="0123456789abcdef" * 2,
+    key_sid="SK" + "c" * 32,
+    key_secret="fedcba9876543210" * 2,
+)
 UVICORN = ("uvicorn", "project.asgi:application", "--port", "{port}")
 COMMANDS = {
     "make run": ("project", "serve"),
@@ -98,13 +95,13 @@ def request(
     method: str = "POST",
     content_type: str = FORM,
     stream: str = "demo",
-    basic: str = BASIC,
+    authorization: str = ACCOUNT.basic,
 ) -> bytes:
     length = [] if "Transfer-Encoding: chunked" in headers else [len(body)]
     lines = [
         f"{method} /v1/Services/default/Streams/{stream}/Messages HTTP/1.1",
         "Host: 127.0.0.1",
-        f"Authorization: Basic {basic}",
+        f"Authorization: {authorization}",
         f"Content-Type: {content_type}",
         *(f"Content-Length: {size}" for size in length),
         *headers,
@@ -131,7 +128,7 @@ def site(
     port = free_port()
     data_dir = tmp_path_factory.mktemp("site")
     data_dir.chmod(0o700)
-    environ = site_environ(data_dir, PORT=str(port), **CREDENTIALS)
+    environ = site_environ(data_dir, PORT=str(port), **ACCOUNT.environ)
     environ["PYTHONPATH"] = str(ROOT)
     python = (sys.executable, "-m")
     zygote.run("-m", "project", "provision", environ=environ).check_returncode()
@@ -170,7 +167,7 @@ def test_a_body_in_chunks_of_one_byte_is_published(
 
 ERRORS: dict[str, tuple[Callable[[], bytes], int, int]] = {
     "no such method": (lambda: request(b"", method="GET"), 405, 20004),
-    "no credentials": (lambda: request(basic="x"), 401, 20003),
+    "no credentials": (lambda: request(authorization="Basic x"), 401, 20003),
     "no such Stream": (lambda: request(stream="missing"), 404, 20404),
     "no data": (lambda: request(b""), 400, 54251),
     "no object": (lambda: request(b"Data=1"), 400, 54008),

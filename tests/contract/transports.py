@@ -15,10 +15,10 @@ from asgiref.sync import sync_to_async
 from sync_streams import operations
 from sync_streams.errors import SyncError
 from sync_streams.models import Service
+from tests.clients.json_socket import Frame, LocalSocket
+from tests.clients.twilsock import Session, connected
 from tests.rest.api import Api
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
-from tests.twilsock.session import Session, connected
-from tests.websocket.client import Frame, Socket
 
 
 class Refused(Exception):
@@ -112,7 +112,7 @@ class Rest:
 class WebSocket:
     """The JSON socket; it cannot change or remove a Stream."""
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: LocalSocket) -> None:
         self._socket = socket
 
     async def create(self, name: str | None = None, ttl: int | None = None) -> str:
@@ -176,7 +176,7 @@ async def open_transport(name: str, service: Service) -> AsyncIterator[Transport
     elif name == "rest":
         yield Rest()
     elif name == "websocket":
-        async with Socket("publisher") as socket:
+        async with LocalSocket("publisher") as socket:
             yield WebSocket(socket)
     else:
         async with connected() as session:

@@ -20,9 +20,9 @@ from sync_streams.redis import urls as redis_urls
 from sync_streams.rest.authentication import BasicAuthentication
 from sync_streams.tokens import issue_token, read_token
 from sync_streams.values.accounts import Account, Secret, hide_passwords
+from tests.clients.json_socket import LocalSocket
+from tests.clients.twilsock import opened
 from tests.settings import ACCOUNT_SID, API_KEY_SID
-from tests.twilsock.session import Session
-from tests.websocket.client import Socket
 
 HIDDEN = "confidential-confidential-confidential"
 KEYS = {API_KEY_SID: HIDDEN}
@@ -262,15 +262,13 @@ async def test_error_reports_of_sockets_show_no_access_token(
     settings.SYNC_STREAMS = {"ACCOUNTS": failing}
 
     if transport == "websocket":
-        socket = Socket(token=TOKEN)
+        socket = LocalSocket(token=TOKEN)
         await socket.open()
         await socket.ask("connect", token=TOKEN)
         await socket.leave()
     else:
-        session = Session()
-        await session.socket.connect()
-        await session.ask("init", token=TOKEN)
-        await session.socket.disconnect()
+        async with opened() as session:
+            await session.ask("init", token=TOKEN)
 
     reports = [record.exc_info for record in caplog.records if record.exc_info]
     assert reports

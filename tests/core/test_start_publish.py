@@ -15,10 +15,10 @@ from sync_streams.errors import AccessForbidden, InvalidJSON, RateLimited
 from sync_streams.models import Stream
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.data import Message
+from tests.clients.json_socket import LocalSocket
 from tests.delivery.client import Client
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
-from tests.websocket.client import Socket
 
 
 class Outcomes:
@@ -63,7 +63,7 @@ async def news(transactional_db: None) -> AsyncIterator[Stream]:
 async def test_a_known_stream_needs_no_waiting(
     news: Stream, outcomes: Outcomes
 ) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
 
         assert outcomes.start(news, {"n": 1})
@@ -125,7 +125,7 @@ async def test_receivers_and_other_layers_are_left_to_others(
 async def test_what_would_be_too_much_at_once_waits_and_spends_nothing(
     news: Stream, outcomes: Outcomes
 ) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
         with sync_settings(publish_rate=1_000):
             numbers = range(200)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 
 from sync_streams.connections.close_codes import CloseCode
-from sync_streams.tokens import issue_token
+from tests.clients.json_socket import Frame, SiteSocket
+from tests.clients.rest import LocalSite
+from tests.clients.wires import ABNORMAL, Closed
 from tests.programs import ROOT, Program, free_port
 
 MESSAGES = 1_500
@@ -54,13 +54,9 @@ class Server:
         line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
         return int(line.split()[1]) * 1024
 
-    @asynccontextmanager
-    async def connect(self, **options: Any) -> AsyncIterator[ClientConnection]:
+    def connect(self, **options: Any) -> SiteSocket:
         """Connect and say who it is."""
-        url = f"ws://127.0.0.1:{self.port}/v1/websocket"
-        async with connect(url, compression=None, **options) as connection:
-            await ask(connection, "connect", token=issue_token("alice", "default"))
-            yield connection
+        return SiteSocket(LocalSite(self.port), compression=None, **options)
 
 
 @pytest.fixture(scope="module")
@@ -83,25 +79,11 @@ def server(request: pytest.FixtureRequest, environ: dict[str, str]) -> Iterator[
     server.program.stop()
 
 
-async def receive(connection: ClientConnection) -> Any:
-    """Return the next frame but pings, which are answered."""
-    while (frame := json.loads(await connection.recv()))["type"] == "ping":
-        await connection.send('{"type":"pong"}')
-    assert frame["type"] != "error", frame
-    return frame
-
-
-async def ask(connection: ClientConnection, type_: str, **fields: object) -> None:
-    await connection.send(json.dumps({"type": type_, "id": 1, **fields}))
-    while (await receive(connection)).get("id") != 1:
-        continue
-
-
 class Reader:
     """A healthy reader, and a publisher that sends no more than it can read."""
 
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
+    def __init__(self, socket: SiteSocket) -> None:
+        self._socket = socket
         self.numbers: list[int] = []
         """The numbers of the Messages that arrived."""
         self._arrived = asyncio.Event()
@@ -109,20 +91,19 @@ class Reader:
     async def read_all(self) -> None:
         """Read until the last Message."""
         while MESSAGES - 1 not in self.numbers[-1:]:
-            frame = await receive(self._connection)
+            frame = await self._socket.receive()
             if frame["type"] == "message":
                 self.numbers.append(frame["message"]["data"]["n"])
                 self._arrived.set()
 
-    async def flood(self, publisher: ClientConnection) -> None:
+    async def flood(self, publisher: SiteSocket) -> None:
         """Publish as fast as this reader reads, fifty at a time."""
         for first in range(0, MESSAGES, 50):
             for number in range(first, first + 50):
                 data = {"n": number, "pad": PAD}
-                frame = {"type": "publish", "id": 1, "stream": "news", "data": data}
-                await publisher.send(json.dumps(frame))
+                await publisher.request("publish", stream="news", data=data)
             for _ in range(50):
-                await receive(publisher)
+                assert (await publisher.receive())["type"] == "published"
             while not self.numbers or self.numbers[-1] < first + 49:
                 self._arrived.clear()
                 await self._arrived.wait()
@@ -179,14 +160,14 @@ class Trickle:
                 await asyncio.sleep(0.05)
 
 
-async def read_to_the_end(connection: ClientConnection) -> tuple[list[Any], int | None]:
-    """Read on until the server's close; return the frames and the close code."""
+async def read_to_the_end(socket: SiteSocket) -> tuple[list[Frame], int]:
+    """Read on until the server's close, answering nothing; return the close code."""
     frames = []
     try:
         while True:
-            frames.append(json.loads(await connection.recv()))
-    except ConnectionClosed as closed:
-        return frames, closed.rcvd.code if closed.rcvd else None
+            frames.append(json.loads(await socket.wire.receive()))
+    except Closed as closed:
+        return frames, closed.code
 
 
 async def test_a_stalled_reader_is_ended_and_costs_the_others_nothing(
@@ -198,9 +179,9 @@ async def test_a_stalled_reader_is_ended_and_costs_the_others_nothing(
         server.connect() as healthy,
         server.connect(sock=small_buffer(server.port), max_queue=1) as stalled,
     ):
-        for connection in (healthy, stalled):
+        for client in (healthy, stalled):
             subscription = {"stream": "news", "mode": "open_or_create"}
-            await ask(connection, "subscribe", **subscription)
+            await client.ask("subscribe", **subscription)
         before = server.memory_bytes
 
         reader = Reader(healthy)
@@ -214,8 +195,8 @@ async def test_a_stalled_reader_is_ended_and_costs_the_others_nothing(
     received = [frame for frame in frames if frame["type"] == "message"]
     assert len(received) < MESSAGES / 2
     # Daphne gives a closing peer one second and then drops what it did not read.
-    assert code in {CloseCode.TOO_SLOW, None}
-    assert code is None or frames[-1]["type"] == "closing"
+    assert code in {CloseCode.TOO_SLOW, ABNORMAL}
+    assert code == ABNORMAL or frames[-1]["type"] == "closing"
 
 
 async def test_a_reader_of_a_few_bytes_a_second_is_ended_too(server: Server) -> None:
@@ -227,18 +208,18 @@ async def test_a_reader_of_a_few_bytes_a_second_is_ended_too(server: Server) -> 
         way.open() as sock,
         server.connect(sock=sock) as trickling,
     ):
-        for connection in (healthy, trickling):
+        for client in (healthy, trickling):
             subscription = {"stream": "news", "mode": "open_or_create"}
-            await ask(connection, "subscribe", **subscription)
+            await client.ask("subscribe", **subscription)
         before = server.memory_bytes
 
         way.is_narrow = True
         reader = Reader(healthy)
         await asyncio.gather(reader.read_all(), reader.flood(publisher))
         grown = server.memory_bytes - before
-        with suppress(ConnectionClosed):
+        with suppress(Closed):
             while not way.ended.is_set():  # a client that only reads may notice it late
-                await trickling.send('{"type":"ping"}')
+                await trickling.send({"type": "ping"})
                 await asyncio.sleep(0.2)
 
     assert reader.numbers == list(range(MESSAGES))

@@ -17,6 +17,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.clients.raw import HANDSHAKE, frame, head, text
+
 HERE = "127.0.0.2", 0
 END_SECONDS = 15
 """Time that an attacker's connection has to be ended; the server's bounds are below."""
@@ -48,38 +50,12 @@ class Report:
 
 Attack = Callable[[Report], Coroutine[Any, Any, None]]
 
-HANDSHAKE = [
-    *("GET /v1/websocket HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket"),
-    *("Connection: Upgrade", "Sec-WebSocket-Version: 13"),
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-]
 POST = [
     *("POST /v1/Services/default/Streams/demo/Messages HTTP/1.1", "Host: 127.0.0.1"),
     f"Authorization: Basic {b64encode(b'AC:nobody').decode()}",
     "Content-Type: application/x-www-form-urlencoded",
 ]
 GET = ["GET /v1/Services HTTP/1.1", "Host: 127.0.0.1"]
-
-
-def head(lines: list[str], *more: str) -> bytes:
-    """Return a request's head."""
-    return "\r\n".join([*lines, *more, "", ""]).encode()
-
-
-def frame(opcode: int, data: bytes = b"", *, is_final: bool = True) -> bytes:
-    """Return a client's frame, masked with zeros."""
-    size = len(data)
-    length = bytes([0x80 | min(size, 126)]) + (
-        size.to_bytes(2, "big") if size > 125 else b""
-    )
-    if size > 65_535:
-        length = b"\xff" + size.to_bytes(8, "big")
-    return bytes([opcode | is_final << 7]) + length + bytes(4) + data
-
-
-def text(**fields: object) -> bytes:
-    """Return a text frame that holds JSON."""
-    return frame(1, json.dumps(fields).encode())
 
 
 class Connection(asyncio.Protocol):

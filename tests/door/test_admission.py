@@ -11,9 +11,9 @@ from sync_streams.connections.census import census
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.operations import failures as failures_module
 from sync_streams.operations.failures import failures
+from tests.clients.json_socket import LocalSocket
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
-from tests.websocket.client import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,15 +30,15 @@ def _nobody_has_failed() -> Iterator[None]:
 async def test_junk_tokens_take_no_place_from_those_who_have_one() -> None:
     with sync_settings(max_connects_per_second=50):
         for _ in range(100):
-            async with Socket(token=JUNK) as junk:
+            async with LocalSocket(token=JUNK) as junk:
                 assert junk.connected["code"] == 20101
-        async with Socket() as socket:
+        async with LocalSocket() as socket:
             assert socket.connected["type"] == "connected", socket.connected
 
 
 async def test_the_deadline_runs_from_the_accept_whatever_is_said_meanwhile() -> None:
     with sync_settings(connect_timeout_seconds=0.3):
-        socket = Socket()
+        socket = LocalSocket()
         began = time.monotonic()
         assert await socket.open()
         await socket.ask("ping")
@@ -59,16 +59,16 @@ async def test_connections_are_accepted_up_to_the_limit_and_no_more(
     setting: str, others: str | None
 ) -> None:
     with sync_settings(**{setting: 2}):
-        async with Socket() as first, Socket() as second:
+        async with LocalSocket() as first, LocalSocket() as second:
             assert first.connected["type"] == second.connected["type"] == "connected"
-            third = Socket()
+            third = LocalSocket()
             assert await third.open()
             refusal = await third.ask("connect", token=third.token)
             closing, code = await third.receive_close()
             if others:
-                async with Socket(others) as other:
+                async with LocalSocket(others) as other:
                     assert other.connected["type"] == "connected"
-        async with Socket() as again:
+        async with LocalSocket() as again:
             assert again.connected["type"] == "connected"
 
     assert (refusal["code"], refusal["status"]) == (20429, 429)
@@ -80,7 +80,7 @@ async def test_connections_are_accepted_up_to_the_limit_and_no_more(
 async def test_an_address_has_so_many_connections() -> None:
     with sync_settings(max_connections_per_address=1):
         # The test's sockets have no address, and nothing is counted without one.
-        async with Socket() as first, Socket() as second:
+        async with LocalSocket() as first, LocalSocket() as second:
             assert first.connected["type"] == second.connected["type"] == "connected"
 
 

@@ -21,8 +21,7 @@ from tests import zygote
 from tests.door.attacks import ATTACKS
 from tests.door.conftest import FIGURES
 from tests.door.healthy import Figures, Healthy
-from tests.faults.rig import new_token
-from tests.faults.worker import CREDENTIALS
+from tests.faults.worker import ACCOUNT
 from tests.programs import ROOT, Program, free_port, site_environ
 
 SECONDS = os.environ.get("DOOR_SECONDS", "2")
@@ -55,9 +54,9 @@ class Site:
     pid: int
 
     def healthy(self) -> Healthy:
-        login = CREDENTIALS["SYNC_ACCOUNT_SID"], CREDENTIALS["SYNC_AUTH_TOKEN"]
+        login = ACCOUNT.login
         return Healthy(
-            f"http://127.0.0.1:{self.port}", login=login, token=new_token("alice")
+            f"http://127.0.0.1:{self.port}", login=login, token=ACCOUNT.token("alice")
         )
 
 
@@ -68,7 +67,7 @@ def site(
     command, ready = SERVERS[request.param]
     port = free_port()
     folder = tmp_path_factory.mktemp("door")
-    environ = site_environ(folder, PORT=str(port), **CREDENTIALS)
+    environ = site_environ(folder, PORT=str(port), **ACCOUNT.environ)
     zygote.run("-m", "project", "provision", environ=environ).check_returncode()
     command = [part.format(port=port) for part in command]
     with Program(*command, ready=ready, environ=environ) as program:
@@ -79,7 +78,7 @@ async def attack(name: str, site: Site) -> dict[str, Any]:
     """Run an attack in a process of its own and return its report."""
     program = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.door.attacks", name),
-        *(str(site.port), SECONDS, new_token("alice")),
+        *(str(site.port), SECONDS, ACCOUNT.token("alice")),
         cwd=ROOT,
         stdout=subprocess.PIPE,
     )

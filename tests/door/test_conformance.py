@@ -30,8 +30,8 @@ from wsproto.events import (
 )
 from wsproto.utilities import RemoteProtocolError
 
-from tests.door.attacks import frame, text
-from tests.door.test_frames import SECONDS, RawSocket, token
+from tests.clients.raw import RawSocket, frame, text
+from tests.door.test_frames import SECONDS, token
 
 PROTOCOL_ERROR, NOT_UTF8 = 1002, 1007
 DROPPED = 1006

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from sync_streams.processes import descriptors
-from tests.door.attacks import GET, HANDSHAKE, head
+from tests.clients.raw import HANDSHAKE, head
+from tests.door.attacks import GET
 from tests.door.conftest import Served
 
 SECONDS = 20

@@ -18,64 +18,9 @@ from sync_streams.connections.inbound import (
     InboundBudget,
 )
 from sync_streams.tokens import issue_token
-from tests.door.attacks import HANDSHAKE, frame, head, text
+from tests.clients.raw import RawSocket, frame, text
 
 SECONDS = 10
-
-FLOOD = 100
-"""Packets of 500 frames: far more than any budget."""
-
-
-class RawSocket:
-    """A WebSocket of which a test sends every byte."""
-
-    def __init__(self, port: int, *, token: str = "") -> None:
-        self._port, self._token = port, token
-
-    async def __aenter__(self) -> "RawSocket":
-        streams = await asyncio.open_connection("127.0.0.1", self._port)
-        self.reader, self.writer = streams
-        try:
-            self.send(head(HANDSHAKE))
-            await self.until(b"\r\n\r\n")
-            if self._token:
-                self.send(text(type="connect", id=1, token=self._token))
-                await self.until(b'"connected"')
-        except BaseException:
-            self.writer.transport.abort()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.writer.transport.abort()
-
-    def send(self, data: bytes) -> None:
-        self.writer.write(data)
-
-    async def until(self, mark: bytes) -> None:
-        await asyncio.wait_for(self.reader.readuntil(mark), SECONDS)
-
-    async def is_open(self) -> bool:
-        """Tell whether the server answers, after all that was sent before."""
-        try:
-            self.send(frame(9, b"there?"))
-            await self.until(b"there?")
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return False
-        return True
-
-    async def flood(self, data: bytes) -> None:
-        """Send until the server ends it; fail if it takes everything."""
-        reading = asyncio.ensure_future(self.reader.read(-1))
-        with pytest.raises(ConnectionError):
-            await asyncio.wait_for(self._flood(data), SECONDS)
-        await asyncio.wait([reading])
-        reading.exception()
-
-    async def _flood(self, data: bytes) -> None:
-        for _ in range(100 * FLOOD):
-            self.send(data)
-            await self.writer.drain()
 
 
 def token() -> str:
@@ -93,7 +38,7 @@ async def test_a_flood_of_frames_that_are_no_messages_ends_the_connection(
 ) -> None:
     async with RawSocket(port, token=token() if is_client else "") as flooder:
         flooder.send(frame(1, b"x", is_final=False))
-        await flooder.flood(data)
+        await flooder.pour(data)
 
 
 async def test_a_socket_that_has_shown_no_token_sends_so_many_frames(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.door.attacks import GET, HANDSHAKE, POST, frame, head, text
+from tests.clients.raw import HANDSHAKE, frame, head, text
+from tests.door.attacks import GET, POST
 from tests.door.spoiling import spoilt
 
 SECONDS = 20

@@ -7,16 +7,17 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
 from sync_streams.connections.inbound import BYTES_BEFORE_TOKEN
 from sync_streams.rest.publishing import PublishRequest, PublishResponse, start
-from tests.door.attacks import GET, HANDSHAKE, frame, head
+from tests.clients.raw import RawConnection, RawSocket, frame, head
+from tests.door.attacks import GET
 from tests.door.conftest import Served
 from tests.door.healthy import usage
 
-SECONDS = 20
 AT_ONCE = 8
 ROUNDS = 20
 PIPELINED = 40
@@ -28,29 +29,17 @@ MAX_BYTES = 4_000_000
 
 async def socket(port: int) -> None:
     """Open a socket with a large head; send most of a frame, and vanish."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(head(HANDSHAKE, *LARGE))
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SECONDS)
-        writer.write(frame(9, b"there?") + frame(1, b"x" * BYTES_BEFORE_TOKEN)[:-100])
-        await asyncio.wait_for(reader.readuntil(b"there?"), SECONDS)
-    finally:
-        writer.transport.abort()
+    async with RawSocket(port, *LARGE) as client:
+        client.send(frame(9, b"there?") + frame(1, b"x" * BYTES_BEFORE_TOKEN)[:-100])
+        await client.until(b"there?")
 
 
 async def flood(port: int) -> None:
     """Send more than a socket may that nobody has authenticated."""
-    excess = frame(1, b"x" * (2 * BYTES_BEFORE_TOKEN - 1))
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(head(HANDSHAKE))
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SECONDS)
-        writer.write(excess)
-        await asyncio.wait_for(reader.read(), SECONDS)
-    except ConnectionError:
-        pass
-    finally:
-        writer.transport.abort()
+    async with RawSocket(port) as client:
+        client.send(frame(1, b"x" * (2 * BYTES_BEFORE_TOKEN - 1)))
+        with suppress(ConnectionError):
+            await client.end()
 
 
 @pytest.mark.parametrize("end", [socket, flood])
@@ -71,13 +60,10 @@ async def test_what_a_client_sent_is_freed_with_its_connection(
 
 async def pipelined(port: int) -> None:
     """Send three requests at once, and read the responses."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(head(GET) * 3)
+    async with RawConnection(port) as client:
+        client.send(head(GET) * 3)
         for _ in range(3):
-            await asyncio.wait_for(reader.readuntil(b'"status":401}'), SECONDS)
-    finally:
-        writer.transport.abort()
+            await client.until(b'"status":401}')
 
 
 async def test_pipelined_requests_leave_no_threads(served: Served) -> None:

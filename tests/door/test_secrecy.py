@@ -7,9 +7,9 @@ import pytest
 from rest_framework.test import APIClient
 
 from sync_streams import operations
+from tests.clients.json_socket import LocalSocket
 from tests.secrecy import Watch, watching
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
-from tests.websocket.client import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,13 +48,13 @@ def test_nothing_of_a_request_is_logged(name: str) -> None:
 
 async def test_nothing_of_a_frame_is_logged() -> None:
     with watching("", MARK, level=logging.DEBUG) as watch:
-        async with Socket() as socket:
+        async with LocalSocket() as socket:
             await socket.ask("subscribe", stream="news", mode="open_or_create")
             for data in ({"text": MARK}, [MARK], MARK, {"text": MARK + "x" * 5000}):
                 await socket.ask("publish", stream="news", data=data)
-            await socket.send_text(f'{{"type": "publish", "data": "{MARK}')
+            await socket.wire.send(f'{{"type": "publish", "data": "{MARK}')
             await socket.receive()
-        async with Socket(token=f"{MARK}.{MARK}.{MARK}"):
+        async with LocalSocket(token=f"{MARK}.{MARK}.{MARK}"):
             pass
 
     assert describe(watch) == []

@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.faults.rig import new_token
+from tests.faults.worker import ACCOUNT
 
 KEY = b64encode(bytes(16)).decode()
 HANDSHAKE = (
@@ -25,7 +25,9 @@ class Crowd:
     def __init__(self, base_url: str, size: int) -> None:
         self.port = int(urlsplit(base_url).port or 0)
         self.size = size
-        self.first = _masked({"type": "connect", "id": 1, "token": new_token("many")})
+        self.first = _masked(
+            {"type": "connect", "id": 1, "token": ACCOUNT.token("many")}
+        )
         self.everybody = asyncio.Event()
         self.somebody_refused = asyncio.Event()
         self.connected = 0

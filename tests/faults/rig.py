@@ -5,38 +5,22 @@ import json
 import math
 import random
 import time
-from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import aiohttp
-from twilio.jwt.access_token import AccessToken
-from twilio.jwt.access_token.grants import SyncGrant
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, WebSocketException
 
-from tests.faults.worker import ACCOUNT_SID, AUTH_TOKEN, KEY_SECRET, KEY_SID
+from tests.faults.worker import ACCOUNT
 
 WAIT_SECONDS = 30
 MAX_DUE = 10
 """Answers that a publisher waits for at a time."""
 PAUSE_SECONDS = 0.1, 0.5
 """How long a client with a broken connection waits before it reconnects."""
-
-
-def authorization() -> dict[str, str]:
-    """Return the header that logs in to the REST API."""
-    login = b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode())
-    return {"Authorization": f"Basic {login.decode()}"}
-
-
-def new_token(identity: str) -> str:
-    """Return an access token for the default Service."""
-    token = AccessToken(ACCOUNT_SID, KEY_SID, KEY_SECRET, identity=identity)
-    token.add_grant(SyncGrant(service_sid="default"))
-    return str(token.to_jwt())
 
 
 @dataclass
@@ -65,7 +49,7 @@ class Subscriber:
         self._url = base_url.replace("http", "ws", 1) + "/v1/websocket"
         self._streams = streams
         self._answers = 0
-        self._token = new_token("alice")
+        self._token = ACCOUNT.token("alice")
         self._news = asyncio.Condition()
         self._task: asyncio.Task[None]
         self.is_subscribed = False
@@ -208,7 +192,7 @@ class Publisher:
     async def __aenter__(self) -> Self:
         # A connection for each publish, as most callers of a REST API have it.
         self._session = aiohttp.ClientSession(
-            headers={**authorization(), **self.headers},
+            headers={**ACCOUNT.headers, **self.headers},
             connector=aiohttp.TCPConnector(force_close=True, limit=0),
             timeout=aiohttp.ClientTimeout(WAIT_SECONDS),
         )
@@ -325,7 +309,7 @@ async def create_until(base_url: str, status: int) -> Any:
     url = f"{base_url}/v1/Services/default/Streams"
     async with (
         asyncio.timeout(WAIT_SECONDS),
-        aiohttp.ClientSession(headers=authorization()) as session,
+        aiohttp.ClientSession(headers=ACCOUNT.headers) as session,
     ):
         while True:
             async with session.post(url) as answer:

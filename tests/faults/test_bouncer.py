@@ -13,8 +13,8 @@ import pytest
 import requests
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.clients.rest import WAIT_SECONDS, request
 from tests.faults.worker import Worker, provision
-from tests.metrics.workers import LOGIN, WAIT_SECONDS
 from tests.programs import Program, as_postgres, cannot_have, free_port
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
@@ -72,16 +72,11 @@ def worker(
 
 def live(worker: Worker, name: str) -> list[int]:
     """Create a Stream, publish to it, list it and remove it; return the statuses."""
-    url = worker.base_url + STREAMS
-    calls = [
-        ("POST", url, {"UniqueName": name}),
-        ("POST", f"{url}/{name}/Messages", {"Data": '{"n": 1}'}),
-        ("GET", f"{url}?PageSize=100", {}),
-        ("DELETE", f"{url}/{name}", {}),
-    ]
     answers = [
-        requests.request(method, at, data=data, auth=LOGIN, timeout=WAIT_SECONDS)
-        for method, at, data in calls
+        request(worker, "POST", STREAMS, UniqueName=name),
+        request(worker, "POST", f"{STREAMS}/{name}/Messages", Data='{"n": 1}'),
+        request(worker, "GET", f"{STREAMS}?PageSize=100"),
+        request(worker, "DELETE", f"{STREAMS}/{name}"),
     ]
     return [answer.status_code for answer in answers]
 

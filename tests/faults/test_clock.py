@@ -19,8 +19,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber, account_for, new_token
-from tests.faults.worker import Worker, create_streams
+from tests.faults.rig import Publisher, Subscriber, account_for
+from tests.faults.worker import ACCOUNT, Worker, create_streams
 from tests.programs import RedisServer, cannot_have
 
 pytestmark = pytest.mark.redis
@@ -75,7 +75,7 @@ async def answer_to_a_token(worker: Worker) -> Any:
     """Return the reply to a token that is valid for an hour from now."""
     url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
     async with connect(url) as connection:
-        first = {"type": "connect", "id": 1, "token": new_token("bob")}
+        first = {"type": "connect", "id": 1, "token": ACCOUNT.token("bob")}
         await connection.send(json.dumps(first))
         frame = json.loads(await connection.recv())
     return frame.get("code", frame["type"])

@@ -15,9 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from sync_streams.connections.close_codes import CloseCode
 from tests.conftest import StartSite
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import new_token
 from tests.faults.twilsock import Session
-from tests.faults.worker import CREDENTIALS, Worker
+from tests.faults.worker import ACCOUNT, Worker
 from tests.programs import DemoSite
 from tests.proxy import Proxy
 
@@ -36,7 +35,7 @@ def start(
 ) -> Start:
     """Start one process of the demo site under either server."""
     if request.param == "daphne":
-        environ = {**CREDENTIALS, "DRAIN_SECONDS": str(DRAIN_SECONDS)}
+        environ = {**ACCOUNT.environ, "DRAIN_SECONDS": str(DRAIN_SECONDS)}
         return lambda: start_site(**environ)
     settings = json.dumps({"DRAIN_SECONDS": DRAIN_SECONDS})
     return lambda: start_worker(FAULT_SETTINGS=settings)
@@ -62,7 +61,7 @@ class Listener:
 async def listening(base_url: str) -> AsyncIterator[Listener]:
     url = base_url.replace("http", "ws", 1) + "/v1/websocket"
     async with connect(url, compression=None) as connection:
-        first = {"type": "connect", "id": 1, "token": new_token("alice")}
+        first = {"type": "connect", "id": 1, "token": ACCOUNT.token("alice")}
         await connection.send(json.dumps(first))
         assert json.loads(await connection.recv())["type"] == "connected"
         yield Listener(connection)

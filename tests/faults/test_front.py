@@ -6,14 +6,8 @@ import aiohttp
 import pytest
 
 from tests.faults.conftest import Figures, StartFront, StartWorker
-from tests.faults.rig import (
-    WAIT_SECONDS,
-    Publisher,
-    Subscriber,
-    account_for,
-    authorization,
-)
-from tests.faults.worker import Front, HAProxy, Worker, create_streams
+from tests.faults.rig import WAIT_SECONDS, Publisher, Subscriber, account_for
+from tests.faults.worker import ACCOUNT, Front, HAProxy, Worker, create_streams
 from tests.programs import RedisServer
 from tests.proxy import Proxy
 
@@ -43,7 +37,7 @@ async def until_not_ready(worker: Worker) -> None:
 async def post(url: str, data: str) -> tuple[int, str, object]:
     """Return status, type and body of the answer to a POST."""
     async with (
-        aiohttp.ClientSession(headers=authorization()) as session,
+        aiohttp.ClientSession(headers=ACCOUNT.headers) as session,
         session.post(url, data={"Data": data}) as answer,
     ):
         return answer.status, answer.content_type, await answer.json()

@@ -14,14 +14,8 @@ from django.utils import timezone
 
 from tests.documents import code_block
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import (
-    Publisher,
-    Subscriber,
-    account_for,
-    authorization,
-    create_until,
-)
-from tests.faults.worker import Worker, create_streams, provision, run_django
+from tests.faults.rig import Publisher, Subscriber, account_for, create_until
+from tests.faults.worker import ACCOUNT, Worker, create_streams, provision, run_django
 from tests.programs import PostgresServer, RedisServer
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
@@ -76,7 +70,7 @@ async def post(worker: Worker, path: str, **fields: str) -> tuple[int, float]:
     began = time.monotonic()
     url = f"{worker.base_url}/v1/Services{path}"
     async with (
-        aiohttp.ClientSession(headers=authorization()) as session,
+        aiohttp.ClientSession(headers=ACCOUNT.headers) as session,
         session.post(url, data=fields) as answer,
     ):
         await answer.read()
@@ -150,7 +144,7 @@ async def test_publishers_that_wait_for_redis_hold_no_database_connection(
         Publisher(worker.base_url, sids[0]) as publisher,
         # Such a request is answered by a view, in a thread.
         Publisher(worker.base_url, "", headers=FROM_A_PAGE) as page,
-        aiohttp.ClientSession(headers=authorization()) as session,
+        aiohttp.ClientSession(headers=ACCOUNT.headers) as session,
     ):
         redis_server.freeze()
         # Each of them is looked up in the database, and then waits for Redis.

@@ -12,9 +12,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from sync_streams.values.sids import name_digits
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Losses, Subscriber, new_token
+from tests.faults.rig import Losses, Subscriber
 from tests.faults.scene import start_together
-from tests.faults.worker import Worker, create_streams
+from tests.faults.worker import ACCOUNT, Worker, create_streams
 from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -106,7 +106,7 @@ async def hammer(worker: Worker, sid: str) -> set[int]:
     """Publish as fast as answers come; return the numbers that were accepted."""
     url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
     async with connect(url, compression=None) as connection:
-        first = {"type": "connect", "id": 1, "token": new_token("alice")}
+        first = {"type": "connect", "id": 1, "token": ACCOUNT.token("alice")}
         await connection.send(json.dumps(first))
         assert json.loads(await connection.recv())["type"] == "connected"
         publisher = Hammer(connection, sid)

@@ -9,10 +9,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber, account_for, new_token
+from tests.faults.rig import Publisher, Subscriber, account_for
 from tests.faults.scene import BOUND_SECONDS
 from tests.faults.twilsock import Session
-from tests.faults.worker import create_streams
+from tests.faults.worker import ACCOUNT, create_streams
 from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -90,7 +90,7 @@ async def test_nothing_is_accepted_that_no_one_will_receive(
         Publisher(worker.base_url, "demo") as publisher,
         Subscriber(worker.base_url, sid) as subscriber,
     ):
-        await over_json(connection, "connect", token=new_token("alice"))
+        await over_json(connection, "connect", token=ACCOUNT.token("alice"))
         transports = Transports(sid, publisher, connection, session)
         assert await transports.publish() == {(201, None)}
 
@@ -157,7 +157,7 @@ async def test_publishes_of_one_connection_do_not_wait_in_a_row(
     (sid,) = await asyncio.to_thread(create_streams, worker, 1)
     url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
     async with connect(url, compression=None) as connection:
-        await over_json(connection, "connect", token=new_token("alice"))
+        await over_json(connection, "connect", token=ACCOUNT.token("alice"))
         asker = Asker(connection, sid)
         await asker.ask(1, IN_A_ROW_RATE)
         asker.took.clear()

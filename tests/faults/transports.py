@@ -6,9 +6,10 @@ from typing import Any
 
 import aiohttp
 
+from tests.clients.sse import EventSource
 from tests.compat.twilio_sync.sdk import Sdk, SdkClient
-from tests.faults.rig import Span, Subscriber, authorization, new_token
-from tests.sse.client import EventSource
+from tests.faults.rig import Span, Subscriber
+from tests.faults.worker import ACCOUNT
 
 
 class EventStreamSubscriber(Subscriber):
@@ -21,7 +22,7 @@ class EventStreamSubscriber(Subscriber):
         self._last_id = ""
 
     async def _connect(self) -> float | None:
-        headers = authorization()
+        headers = ACCOUNT.headers
         if self._last_id:
             headers["Last-Event-ID"] = self._last_id
         try:
@@ -62,7 +63,9 @@ class SdkSubscriber(Subscriber):
 
     async def _stay(self) -> None:
         uri = f"{self._connects}/v3/wsconnect"
-        self._client = await self._sdk.client(new_token("alice"), uri, **self._options)
+        self._client = await self._sdk.client(
+            ACCOUNT.token("alice"), uri, **self._options
+        )
         self._client.listeners.append(self._take_event)
         stream = await self._client.stream(self._streams[0])
         stream.listeners.append(self._take_event)

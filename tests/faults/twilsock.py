@@ -10,7 +10,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from sync_streams.twilsock import frames
-from tests.faults.rig import WAIT_SECONDS, new_token
+from tests.clients.twilsock import acknowledgement, subscription, tunnelled
+from tests.faults.rig import WAIT_SECONDS
+from tests.faults.worker import ACCOUNT
 
 _numbers = count(1)
 
@@ -28,7 +30,7 @@ class Session:
     async def __aenter__(self) -> Self:
         self._connection = await connect(self._url, compression=None)
         self._task = asyncio.create_task(self._read())
-        reply = await self.ask("init", token=new_token("alice"), capabilities=[])
+        reply = await self.ask("init", token=ACCOUNT.token("alice"), capabilities=[])
         assert reply.header["status"]["code"] == 200, reply.header
         return self
 
@@ -49,18 +51,13 @@ class Session:
 
     async def request(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """Tunnel a request and return the status and body of its reply."""
-        asked = {"host": "x.example", "method": method, "path": path}
+        asked = tunnelled(method, path)
         reply = await self.ask("message", json.dumps(body).encode(), http_request=asked)
         return reply.header["http_status"]["code"], json.loads(reply.payload)
 
     async def subscribe(self, sid: str) -> None:
         """Subscribe to a Stream."""
-        body = {
-            "event_protocol_version": 4,
-            "action": "establish",
-            "correlation_id": next(_numbers),
-            "requests": [{"object_type": "stream", "object_sid": sid}],
-        }
+        body = subscription("establish", sid)
         assert (await self.request("POST", "/v4/Subscriptions", body))[0] == 200
 
     async def until_closed(self) -> int | None:
@@ -78,8 +75,6 @@ class Session:
         if frame.method == "reply":
             self._replies.pop(frame.id).set_result(frame)
             return
-        header = {"id": frame.id, "method": "reply", "payload_type": "application/json"}
-        status = {"code": 200, "status": "OK"}
-        await self._connection.send(frames.encode({**header, "status": status}))
+        await self._connection.send(acknowledgement(frame.id))
         if frame.method != "ping":
             self.told.append(frame)

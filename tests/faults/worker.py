@@ -5,17 +5,16 @@ from pathlib import Path
 
 from project.cluster import nginx_command, worker_command
 from tests import zygote
+from tests.clients.accounts import Account
 from tests.documents import code_block
 from tests.programs import Program, PythonProgram, free_port, site_environ
 
-ACCOUNT_SID, AUTH_TOKEN = "AC" + "c" * 32, "auth-token-of-the-cluster-under-fault"
-KEY_SID, KEY_SECRET = "SK" + "c" * 32, "api-key-secret-of-the-cluster-under-fault"
-CREDENTIALS = {
-    "SYNC_ACCOUNT_SID": ACCOUNT_SID,
-    "SYNC_AUTH_TOKEN": AUTH_TOKEN,
-    "SYNC_API_KEY_SID": KEY_SID,
-    "SYNC_API_KEY_SECRET": KEY_SECRET,
-}
+ACCOUNT = Account(
+    sid="AC" + "c" * 32,
+    auth_token="auth-token-of-the-cluster-under-fault",
+    key_sid="SK" + "c" * 32,
+    key_secret="api-key-secret-of-the-cluster-under-fault",
+)
 
 
 HAPROXY = """\
@@ -31,6 +30,8 @@ frontend site
 
 class Worker:
     """One process of the demo site under uvicorn; it restarts on the same port."""
+
+    account = ACCOUNT
 
     def __init__(self, data_dir: Path, **environ: str) -> None:
         settings = {"DRAIN_SECONDS": 1, "PROBE_SECONDS": 0.5, "CACHE_SECONDS": 1}
@@ -77,7 +78,7 @@ class Worker:
 def worker_environ(data_dir: Path, **environ: str) -> dict[str, str]:
     """Return the environment of a worker that keeps its data in a folder."""
     environ["DJANGO_SETTINGS_MODULE"] = "tests.faults.settings"
-    return site_environ(data_dir, **CREDENTIALS, **environ)
+    return site_environ(data_dir, **ACCOUNT.environ, **environ)
 
 
 def provision(data_dir: Path, **environ: str) -> None:

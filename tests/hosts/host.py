@@ -8,22 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from twilio.jwt.access_token import AccessToken
-from twilio.jwt.access_token.grants import SyncGrant
-from websockets.asyncio.client import ClientConnection, connect
 
-from tests import settings as site
 from tests import zygote
+from tests.clients.accounts import ACCOUNT
+from tests.clients.json_socket import PATH, Frame, SiteSocket
+from tests.clients.rest import request
 from tests.programs import Program, PythonProgram, free_port, site_environ
 
-WAIT_SECONDS = 20
 UVICORN = "uvicorn tests.hosts.asgi:application --port {port} --lifespan on"
 GEVENT = "gunicorn tests.hosts.wsgi:application --bind 127.0.0.1:{port} -k gevent"
-AUTH = (site.ACCOUNT_SID, site.AUTH_TOKEN)
 
 
 class Host:
     """A migrated host project with a server; one for each variant."""
+
+    account = ACCOUNT
 
     def __init__(self, folder: Path, variant: str, **environ: str) -> None:
         self.environ = site_environ(
@@ -74,15 +73,7 @@ class Host:
         **fields: object,
     ) -> requests.Response:
         """Send a request with the account's credentials."""
-        return requests.request(
-            method,
-            self.base_url + path,
-            auth=AUTH,
-            data=fields,
-            headers=headers,
-            timeout=WAIT_SECONDS,
-            allow_redirects=False,
-        )
+        return request(self, method, path, headers, **fields)
 
     def _run(self, *arguments: str) -> str:
         done = zygote.run(*arguments, environ=self.environ)
@@ -90,38 +81,11 @@ class Host:
         return done.stdout
 
 
-class Subscriber:
-    """A JSON socket to the host project, subscribed to one Stream."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
-
-    async def ask(self, type_: str, **fields: object) -> Any:
-        """Send a request and return its answer."""
-        await self._connection.send(json.dumps({"type": type_, "id": 1, **fields}))
-        return await self.receive()
-
-    async def receive(self) -> Any:
-        """Return the next frame, but for pings, which are answered."""
-        while True:
-            frame = json.loads(await self._connection.recv())
-            if frame["type"] != "ping":
-                return frame
-            await self._connection.send('{"type":"pong"}')
-
-
 @asynccontextmanager
 async def subscribed(
     host: Host, stream: str, prefix: str = ""
-) -> AsyncIterator[tuple[Subscriber, Any]]:
+) -> AsyncIterator[tuple[SiteSocket, Frame]]:
     """Connect and subscribe; give the connection and the answer."""
-    token = AccessToken(
-        site.ACCOUNT_SID, site.API_KEY_SID, site.API_KEY_SECRET, identity="alice"
-    )
-    token.add_grant(SyncGrant(service_sid="default"))
-    address = host.base_url.replace("http", "ws", 1)
-    async with connect(f"{address}{prefix}/v1/websocket") as connection:
-        subscriber = Subscriber(connection)
-        connected = await subscriber.ask("connect", token=token.to_jwt())
-        assert connected["type"] == "connected"
+    async with SiteSocket(host, path=prefix + PATH) as subscriber:
+        assert subscriber.connected["type"] == "connected"
         yield subscriber, await subscriber.ask("subscribe", stream=stream)

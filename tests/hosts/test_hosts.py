@@ -16,8 +16,9 @@ import psycopg
 import pytest
 import requests
 
+from tests.clients.rest import WAIT_SECONDS
 from tests.hosts.conftest import StartHost
-from tests.hosts.host import GEVENT, WAIT_SECONDS, Host, subscribed
+from tests.hosts.host import GEVENT, Host, subscribed
 
 STREAMS = "/v1/Services/default/Streams"
 LOCK_SECONDS = 6

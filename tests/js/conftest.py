@@ -12,7 +12,6 @@ from playwright.async_api import Browser, Page, Route, WebSocket
 from tests.browser.conftest import browser, complaints, listen
 from tests.js.tools import PATIENCE_SECONDS, modules, pack
 from tests.programs import DemoSite
-from tests.service.client import token_for
 
 __all__ = ["browser", "complaints"]
 
@@ -35,7 +34,7 @@ class Stage:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.site: DemoSite
-        self.give_token: Callable[[], str] = lambda: token_for(self.site)
+        self.give_token: Callable[[], str] = lambda: self.site.account.token()
         self.sockets: list[WebSocket] = []
         self.sent: list[str] = []
         self.received: list[str] = []

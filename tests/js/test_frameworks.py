@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from tests.clients.rest import call, post, publish
 from tests.conftest import StartSite
 from tests.documents import code_block
 from tests.js.conftest import Stage
-from tests.js.tools import FOLDER, STATIC, App, remove
+from tests.js.tools import FOLDER, STATIC, App
 from tests.programs import DemoSite
-from tests.service.client import rest
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -78,7 +78,7 @@ async def test_strict_mode_opens_one_connection_and_one_subscription(
     await stage.page.get_by_role("button").click()
 
     await expect(stage.page.locator("li")).to_have_text(["7: paid"])
-    rest(embedded, f"{ORDERS}/Messages", Data='{"id": 8, "status": "sent"}')
+    publish(embedded, "orders", {"id": 8, "status": "sent"})
     await expect(stage.page.locator("li")).to_have_text(["7: paid", "8: sent"])
     assert len(stage.sockets) == stage.sent.count("connect") == 1
     assert complaints == []
@@ -94,7 +94,7 @@ async def test_what_react_mounts_is_subscribed_and_what_it_unmounts_is_closed(
     await page.get_by_text("first").click()
     await expect(shown).to_have_text("connected first subscribed  ")
     for number in (1, 2, 3):
-        rest(embedded, "/default/Streams/first/Messages", Data=f'{{"n": {number}}}')
+        publish(embedded, "first", {"n": number})
     await expect(shown).to_have_text("connected first subscribed 3 2+3")
 
     await page.get_by_text("second").click()
@@ -124,7 +124,7 @@ async def test_what_strict_mode_mounts_twice_on_an_open_connection_gets_messages
     await stage.page.get_by_text("late").click()
     await expect(shown).to_have_text("connected late subscribed  ")
 
-    rest(embedded, "/default/Streams/late/Messages", Data='{"n": 1}')
+    publish(embedded, "late", {"n": 1})
     await expect(shown).to_have_text("connected late subscribed 1 1")
     assert stage.sent.count("subscribe") == 2
     assert "unsubscribe" not in stage.sent
@@ -157,7 +157,7 @@ async def test_a_react_app_is_notified_of_a_removed_stream(
     await stage.open(site, PAGE, react)
     await expect(stage.page.locator("#state")).to_have_text("connected · subscribed")
 
-    remove(site, ORDERS)
+    call(site, "DELETE", ORDERS)
 
     await expect(stage.page.locator("#state")).to_have_text("connected · removed")
 
@@ -208,7 +208,7 @@ async def test_an_htmx_page_fetches_and_swaps(
     for count, text in enumerate(("one order", "two orders"), start=1):
         await stage.sees(lambda: stage.received.count("subscribed") == 2)
         data = json.dumps({"html": f"<li>news {count}</li>"})
-        rest(embedded, f"{ORDERS}/Messages", Data=data)
+        post(embedded, f"{ORDERS}/Messages", Data=data)
         await expect(page.locator("section b")).to_have_text(text)
         await expect(page.locator("#news li").first).to_have_text(f"news {count}")
     await expect(page.locator("#news li")).to_have_count(2)

@@ -9,12 +9,13 @@ import pytest
 from playwright.async_api import expect
 
 from sync_streams import errors
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import publish
 from tests.conftest import StartSite
 from tests.documents import EXAMPLE_ORIGIN, ROOT, code_block
 from tests.js.conftest import Stage
 from tests.js.tools import PATIENCE_SECONDS, STATIC, App, bundled_node, system_node
 from tests.programs import DemoSite
-from tests.service.client import Socket, rest, token_for
 
 GUIDE = "docs/browser-client.md"
 
@@ -63,7 +64,7 @@ class TestInChromium:
         await stage.sees(lambda: "subscribed" in stage.received)
 
         async with stage.page.expect_console_message() as message:
-            rest(embedded, "/default/Streams/orders/Messages", Data='{"id": 1}')
+            publish(embedded, "orders", {"id": 1})
 
         assert (await message.value).text == "{id: 1}"
 
@@ -87,7 +88,7 @@ class TestInChromium:
         await stage.open(embedded, TWO_VERSIONS, STATIC)
         await stage.sees(lambda: stage.received.count("subscribed") == 2)
 
-        rest(embedded, "/default/Streams/versions/Messages", Data='{"id": 1}')
+        publish(embedded, "versions", {"id": 1})
 
         await expect(stage.page.locator("li")).to_have_text(["1", "1"])
         assert len(stage.sockets) == 2
@@ -120,7 +121,7 @@ class TestInChromium:
     async def test_a_cached_token_that_was_refused_is_not_used_again(
         self, stage: Stage, embedded: DemoSite
     ) -> None:
-        tokens = iter(["lapsed", token_for(embedded)])
+        tokens = iter(["lapsed", embedded.account.token()])
         stage.give_token = lambda: next(tokens)
         await stage.open(embedded, page_of("session.js"), STATIC)
 
@@ -136,13 +137,13 @@ class TestInChromium:
         )
         await stage.open(site, page_of("gap.js"), STATIC)
         await stage.sees(lambda: "subscribed" in stage.received)
-        rest(site, "/default/Streams/counter/Messages", Data='{"add": 2}')
+        publish(site, "counter", {"add": 2})
         await expect(stage.page).to_have_title("7")
 
         await asyncio.to_thread(site.restart)
 
         await stage.sees(lambda: stage.received.count("subscribed") == 2)
-        rest(site, "/default/Streams/counter/Messages", Data='{"add": 1}')
+        publish(site, "counter", {"add": 1})
         await expect(stage.page).to_have_title("101")
 
     async def test_more_messages_than_the_rate_allows_are_all_published(
@@ -166,16 +167,16 @@ async def test_the_node_script_gets_a_message(
     process = await asyncio.create_subprocess_exec(
         node(),
         app.folder / "node.mjs",
-        env={"SYNC_TOKEN": token_for(embedded)},
+        env={"SYNC_TOKEN": embedded.account.token()},
         stdout=asyncio.subprocess.PIPE,
     )
 
-    async with Socket(embedded) as socket:
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream="orders", mode="open_or_create")
     running = asyncio.create_task(process.communicate())
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not running.done():  # before it subscribes, Messages are lost
-            rest(embedded, "/default/Streams/orders/Messages", Data='{"id": 3}')
+            publish(embedded, "orders", {"id": 3})
             await asyncio.wait([running], timeout=0.5)
 
     assert (await running)[0] == b'{"id":3}\n'

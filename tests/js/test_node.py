@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twilio.jwt.access_token import AccessToken
-from twilio.jwt.access_token.grants import SyncGrant
 
 from sync_streams.errors import TokenExpired
+from tests.clients.rest import call, publish
 from tests.conftest import StartSite
 from tests.documents import ROOT
 from tests.js.tools import (
@@ -20,12 +19,10 @@ from tests.js.tools import (
     PATIENCE_SECONDS,
     bundled_node,
     modules,
-    remove,
     run,
     system_node,
 )
 from tests.programs import DemoSite, free_port
-from tests.service.client import rest, token_for
 from tests.sse.test_proxies import nginx
 
 SOCKET = "/v1/websocket"
@@ -107,7 +104,9 @@ async def start(
 async def test_it_subscribes_publishes_and_leaves_nothing_behind(
     start: StartClient, embedded: DemoSite
 ) -> None:
-    client = await start(f"{embedded.base_url}{SOCKET}", lambda: token_for(embedded))
+    client = await start(
+        f"{embedded.base_url}{SOCKET}", lambda: embedded.account.token()
+    )
     await client.tell("subscribe", ref="orders", mode="open_or_create")
     await client.hears("subscribed")
 
@@ -121,7 +120,7 @@ async def test_a_server_that_is_killed_and_returns_costs_a_gap(
     start: StartClient, start_site: StartSite
 ) -> None:
     site = start_site()
-    client = await start(f"{site.base_url}{SOCKET}", lambda: token_for(site))
+    client = await start(f"{site.base_url}{SOCKET}", lambda: site.account.token())
     await client.tell("subscribe", ref="orders", mode="open_or_create")
     await client.hears("subscribed")
 
@@ -131,7 +130,7 @@ async def test_a_server_that_is_killed_and_returns_costs_a_gap(
     await asyncio.to_thread(site.start)
 
     assert (await client.hears("gap"))["dropped"] is None
-    rest(site, f"{ORDERS}/Messages", Data='{"id": 2}')
+    publish(site, "orders", {"id": 2})
     assert (await client.hears("message"))["data"] == {"id": 2}
     assert client.count("error") == 0, "the states tell of it"
 
@@ -139,7 +138,7 @@ async def test_a_server_that_is_killed_and_returns_costs_a_gap(
 async def test_an_expired_token_is_requested_again_once(
     start: StartClient, embedded: DemoSite
 ) -> None:
-    tokens = iter([token_for(embedded, ttl=-60), token_for(embedded)])
+    tokens = iter([embedded.account.token(ttl=-60), embedded.account.token()])
     client = await start(f"{embedded.base_url}{SOCKET}", lambda: next(tokens))
 
     await client.hears("connected")
@@ -153,7 +152,7 @@ async def test_an_expired_token_is_requested_again_once(
 async def test_two_expired_tokens_close_the_client_with_the_servers_reason(
     start: StartClient, embedded: DemoSite
 ) -> None:
-    lapsed = token_for(embedded, ttl=-60)
+    lapsed = embedded.account.token(ttl=-60)
     client = await start(f"{embedded.base_url}{SOCKET}", lambda: lapsed)
 
     assert (await client.hears("closed"))["reason"] == "token invalid"
@@ -171,10 +170,8 @@ async def test_two_expired_tokens_close_the_client_with_the_servers_reason(
 async def test_a_token_from_a_clock_that_is_ahead_is_refused_with_that_reason(
     start: StartClient, embedded: DemoSite
 ) -> None:
-    account = embedded.account_sid, embedded.api_key_sid, embedded.api_key_secret
-    early = AccessToken(*account, identity="alice", nbf=int(time.time()) + 600)
-    early.add_grant(SyncGrant(service_sid="default"))
-    client = await start(f"{embedded.base_url}{SOCKET}", lambda: str(early.to_jwt()))
+    early = embedded.account.token(nbf=int(time.time()) + 600)
+    client = await start(f"{embedded.base_url}{SOCKET}", lambda: early)
 
     assert (await client.hears("closed"))["reason"] == "token invalid"
 
@@ -187,9 +184,9 @@ async def test_a_token_from_a_clock_that_is_ahead_is_refused_with_that_reason(
 async def test_a_token_that_ends_while_connected_is_renewed(
     start: StartClient, embedded: DemoSite
 ) -> None:
-    tokens = iter([token_for(embedded, ttl=4), token_for(embedded, ttl=4)])
+    tokens = iter([embedded.account.token(ttl=4), embedded.account.token(ttl=4)])
     client = await start(
-        f"{embedded.base_url}{SOCKET}", lambda: next(tokens, token_for(embedded))
+        f"{embedded.base_url}{SOCKET}", lambda: next(tokens, embedded.account.token())
     )
     await client.tell("subscribe", ref="orders", mode="open_or_create")
     await client.hears("subscribed")
@@ -206,11 +203,11 @@ async def test_a_removed_stream_is_announced(
     start: StartClient, start_site: StartSite
 ) -> None:
     site = start_site()
-    client = await start(f"{site.base_url}{SOCKET}", lambda: token_for(site))
+    client = await start(f"{site.base_url}{SOCKET}", lambda: site.account.token())
     await client.tell("subscribe", ref="orders", mode="open_or_create")
     await client.hears("subscribed")
 
-    remove(site, ORDERS)
+    call(site, "DELETE", ORDERS)
 
     await client.hears("removed")
 
@@ -261,7 +258,7 @@ async def test_what_publishes_without_a_connection_is_refused_in_time(
     start: StartClient, start_site: StartSite
 ) -> None:
     site = start_site()
-    client = await start(f"{site.base_url}{SOCKET}", lambda: token_for(site))
+    client = await start(f"{site.base_url}{SOCKET}", lambda: site.account.token())
     await client.hears("connected")
     site.stop(signal.SIGKILL)
     await client.hears("reconnecting")

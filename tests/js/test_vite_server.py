@@ -9,7 +9,6 @@ from playwright.async_api import Browser, expect
 from tests.documents import code_block
 from tests.js.tools import STATIC, App, bundled_node, modules
 from tests.programs import DemoSite, Program, free_port
-from tests.service.client import token_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -63,7 +62,8 @@ async def test_vites_server_forwards_the_socket(
 ) -> None:
     page = await browser.new_page()
     await page.route(
-        "**/token", lambda route: route.fulfill(json={"token": token_for(embedded)})
+        "**/token",
+        lambda route: route.fulfill(json={"token": embedded.account.token()}),
     )
     async with page.expect_websocket(lambda socket: "/v1/" in socket.url) as opened:
         await page.goto(vite)
@@ -82,7 +82,7 @@ async def test_a_service_worker_connects_by_a_relative_address(
     page = await browser.new_page()
     await page.goto(vite)
 
-    await page.evaluate(REGISTER, token_for(embedded))
+    await page.evaluate(REGISTER, embedded.account.token())
 
     await expect(page).to_have_title("connected")
     await page.close()
@@ -105,7 +105,7 @@ async def test_a_worker_of_a_blob_connects_by_a_relative_address(
           new Worker(address, { type: "module" }).onmessage =
             ({ data }) => (document.title = data);
         }""",
-        token_for(embedded),
+        embedded.account.token(),
     )
 
     await expect(page).to_have_title("connected")

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import playwright
-import requests
 
-from tests.programs import DemoSite, cannot_have
-from tests.service.client import WAIT_SECONDS
+from tests.programs import cannot_have
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests/js"
@@ -86,16 +84,6 @@ def pack(folder: Path) -> Path:
     with tarfile.open(tarball) as archive:
         archive.extractall(folder, filter="data")
     return folder / "package"
-
-
-def remove(site: DemoSite, path: str) -> None:
-    """DELETE below ``/v1/Services``."""
-    answer = requests.delete(
-        f"{site.base_url}/v1/Services{path}",
-        auth=(site.account_sid, site.auth_token),
-        timeout=WAIT_SECONDS,
-    )
-    answer.raise_for_status()
 
 
 class App:

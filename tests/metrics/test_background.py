@@ -18,8 +18,8 @@ from project.cluster import worker_command
 from sync_streams import logs
 from sync_streams.logs import BackgroundHandler
 from tests.documents import ROOT
-from tests.faults.worker import provision, worker_environ
-from tests.metrics.workers import LOGIN, WAIT_SECONDS
+from tests.faults.worker import ACCOUNT, provision, worker_environ
+from tests.metrics.workers import WAIT_SECONDS
 from tests.programs import free_port
 
 CAPACITY = 5
@@ -136,7 +136,7 @@ def test_a_forked_child_writes_its_own_lines_to_the_end() -> None:
 
 def ask(origin: str, path: str, method: str = "GET", **data: str) -> int:
     answer = requests.request(
-        method, origin + path, auth=LOGIN, data=data, timeout=WAIT_SECONDS
+        method, origin + path, auth=ACCOUNT.login, data=data, timeout=WAIT_SECONDS
     )
     return answer.status_code
 

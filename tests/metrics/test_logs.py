@@ -15,11 +15,10 @@ from project.cluster import worker_command
 from sync_streams.cache import breaker
 from sync_streams.logs import JSONFormatter, RequestIdFilter
 from tests.documents import ROOT
-from tests.faults.worker import CREDENTIALS, provision, worker_environ
+from tests.faults.worker import ACCOUNT, provision, worker_environ
 from tests.metrics.workers import WAIT_SECONDS
 from tests.programs import Program, free_port
 
-LOGIN = CREDENTIALS["SYNC_ACCOUNT_SID"], CREDENTIALS["SYNC_AUTH_TOKEN"]
 SERVICES = "/v1/Services"
 LINE = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ERROR django\.request "
 
@@ -72,7 +71,11 @@ def test_error_of_ours_is_logged_with_the_id_that_the_client_has(
     path = SERVICES if method == "GET" else f"{SERVICES}/default/Streams/x/Messages"
 
     answer = requests.request(
-        method, origin + path, auth=LOGIN, data={"Data": "{}"}, timeout=WAIT_SECONDS
+        method,
+        origin + path,
+        auth=ACCOUNT.login,
+        data={"Data": "{}"},
+        timeout=WAIT_SECONDS,
     )
 
     sid = answer.headers["Twilio-Request-Id"]

@@ -18,8 +18,8 @@ from sync_streams.delivery.outbox.backlog import Backlog
 from sync_streams.errors import RateLimited
 from sync_streams.operations.actor import REST_ACTOR
 from sync_streams.publishing import apublish, first_account
+from tests.clients.json_socket import LocalSocket
 from tests.overrides import sync_settings
-from tests.websocket.client import Socket
 
 urlpatterns = [path("metrics", metrics.metrics)]
 
@@ -60,7 +60,7 @@ def grown(before: Read, after: Read, name: str, labels: str = "") -> float:
 
 async def test_publishes_and_deliveries_are_counted(stream: str) -> None:
     before = await scrape()
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="board")
         for number in range(3):
             await apublish("board", {"n": number})
@@ -95,10 +95,10 @@ async def test_refusals_are_counted_by_their_code(stream: str) -> None:
 
 async def test_ends_are_counted_by_who_ended(stream: str) -> None:
     before = await scrape()
-    async with Socket():
+    async with LocalSocket():
         pass
     with sync_settings(connect_timeout_seconds=0.01):
-        socket = Socket()
+        socket = LocalSocket()
         await socket.open()
         await socket.receive_close()
     after = await scrape()
@@ -156,7 +156,7 @@ async def test_a_library_that_fails_fails_the_scrape_and_nothing_else(
 ) -> None:
     old = SimpleNamespace(CollectorRegistry=lambda **_: None)
     client: Any = AsyncClient(raise_request_exception=False)
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="board")
         with monkeypatch.context() as patched:
             patched.setattr(metrics, "import_module", lambda _: old)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.commands.manage import Running, manage, running
-from tests.faults.worker import ACCOUNT_SID
+from tests.faults.worker import ACCOUNT
 from tests.metrics.workers import MAX_TRIES, Client, Workers, serving
 
 RATE = 4
@@ -62,7 +62,7 @@ def test_top_names_who_publishes_and_who_is_refused(workers: Workers) -> None:
     loud, quiet = rows
     assert 429 in statuses
     assert (loud["stream_sid"], loud["unique_name"]) == (sids["loud"], "loud")
-    assert loud["account_sid"] == ACCOUNT_SID
+    assert loud["account_sid"] == ACCOUNT.sid
     assert loud["service_sid"].startswith("IS")
     assert (loud["subscribers"], quiet["subscribers"]) == (5, 0)
     assert loud["refused"] > quiet["refused"]

@@ -23,9 +23,9 @@ from sync_streams.delivery import tracing
 from sync_streams.delivery.topic import Topic
 from sync_streams.errors import InvalidJSON
 from sync_streams.publishing import apublish, first_account, publish
+from tests.clients.json_socket import LocalSocket
 from tests.contract.http import Application, ask, publication
 from tests.documents import ROOT
-from tests.websocket.client import Socket
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
@@ -85,7 +85,7 @@ async def test_a_publish_over_rest_continues_its_clients_trace(
         application = PublishEndpoint(application)
     request = publication(PATH, BODY)
     headers = [*request.headers, (b"traceparent", TRACEPARENT.encode())]
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="board")
         answer = await ask(application, publication(PATH, BODY, headers=headers))
         assert await socket.numbers(1) == [1]
@@ -107,7 +107,11 @@ async def test_a_publish_over_rest_continues_its_clients_trace(
 async def test_a_publish_over_a_socket_is_one_trace_with_its_delivery(
     exporter: InMemorySpanExporter,
 ) -> None:
-    async with Socket() as publisher, Socket("bob") as one, Socket("eve") as other:
+    async with (
+        LocalSocket() as publisher,
+        LocalSocket("bob") as one,
+        LocalSocket("eve") as other,
+    ):
         for socket in one, other:
             await socket.ask("subscribe", stream="board")
         await publisher.ask("publish", stream="board", data={"secret": "in the data"})
@@ -142,7 +146,7 @@ async def test_a_publish_that_is_traced_is_left_to_a_task(
     find = sync_to_async(operations.find_service)
     service = await find(first_account(), "default")
     told: list[object] = []
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="board")
 
         def start() -> bool:
@@ -217,7 +221,7 @@ async def test_publishes_and_deliveries_go_on_if_traces_fail(
     else:
         broken = {"provider": NoTracers(), "tracer": BadTracer()}[fault]
         monkeypatch.setattr(trace, "_TRACER_PROVIDER", broken)
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="board")
         for number in range(3):
             await apublish("board", {"n": number})
@@ -233,7 +237,7 @@ async def test_an_unreadable_trace_context_costs_no_message(
 ) -> None:
     request = publication(PATH, BODY)
     headers = [*request.headers, (b"traceparent", b"00-zzz"), (b"tracestate", b"\xff")]
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="board")
         endpoint = PublishEndpoint(get_asgi_application())
         answer = await ask(endpoint, publication(PATH, BODY, headers=headers))

@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 import requests
 
-from tests.faults.worker import AUTH_TOKEN
+from tests.clients.rest import SERVICES, request
+from tests.faults.worker import ACCOUNT
 from tests.metrics.workers import (
-    LOGIN,
     MAX_TRIES,
     WAIT_SECONDS,
     WORKERS,
@@ -32,7 +32,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    receiver = Receiver(AUTH_TOKEN)
+    receiver = Receiver(ACCOUNT.auth_token)
     yield receiver
     receiver.stop()
 
@@ -173,13 +173,9 @@ def test_trace_of_a_publisher_goes_on_in_the_worker_that_delivers(
             clients.append(stack.enter_context(Client(workers, "traced")))
             if len(+workers.scrape().by_process("subscriptions")) == WORKERS:
                 break
-        requests.post(
-            f"{workers.base_url}/v1/Services/default/Streams/traced/Messages",
-            auth=LOGIN,
-            data={"Data": '{"n": 1}'},
-            headers={"traceparent": f"00-{trace_id}-{'1' * 16}-01"},
-            timeout=WAIT_SECONDS,
-        ).raise_for_status()
+        path = f"{SERVICES}/default/Streams/traced/Messages"
+        parent = {"traceparent": f"00-{trace_id}-{'1' * 16}-01"}
+        request(workers, "POST", path, parent, Data='{"n": 1}').raise_for_status()
         for client in clients:
             client.wait_for(1)
         found = recorded(workers, trace_id)

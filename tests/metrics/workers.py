@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
-from websockets.sync.client import ClientConnection, connect
 
 from project.cluster import worker_command
-from tests.faults.rig import new_token
-from tests.faults.worker import CREDENTIALS, provision, worker_environ
+from tests.clients.accounts import Account
+from tests.clients.blocking import BlockingSocket, Frame
+from tests.clients.rest import SERVICES, request
+from tests.faults.worker import ACCOUNT, provision, worker_environ
 from tests.programs import Program, RedisServer, free_port
 
 WORKERS = 2
 MAX_TRIES = 500
 WAIT_SECONDS = 20
-LOGIN = CREDENTIALS["SYNC_ACCOUNT_SID"], CREDENTIALS["SYNC_AUTH_TOKEN"]
 
 
 class Scrape:
@@ -66,6 +66,7 @@ class Workers:
     program: Program
     environ: dict[str, str]
     """The environment that commands of the site run in."""
+    account: Account = ACCOUNT
 
     def scrape(self) -> Scrape:
         """Ask one of the processes, over a connection of its own."""
@@ -83,8 +84,7 @@ class Workers:
 
     def request(self, path: str, **fields: str) -> requests.Response:
         """POST to the REST API, over a connection of its own."""
-        url = f"{self.base_url}/v1/Services{path}"
-        return requests.post(url, auth=LOGIN, data=fields, timeout=WAIT_SECONDS)
+        return request(self, "POST", SERVICES + path, None, **fields)
 
     def publish(self, stream: str, number: int = 0) -> int:
         """Publish a number and return the status."""
@@ -92,58 +92,44 @@ class Workers:
         return self.request(path, Data=json.dumps({"n": number})).status_code
 
 
-class Client:
-    """A JSON socket that is subscribed to a Stream."""
+class Client(BlockingSocket):
+    """A JSON socket that is subscribed to a Stream, and counts its gaps."""
 
     def __init__(self, workers: Workers, stream: str) -> None:
-        url = workers.base_url.replace("http", "ws", 1) + "/v1/websocket"
-        self._connecting = connect(url)
+        super().__init__(workers)
         self._stream = stream
-        self._socket: ClientConnection
         self.gaps = 0
         """Number of gaps it received."""
 
     def __enter__(self) -> Self:
-        self._socket = self._connecting.__enter__()
-        self._ask({"type": "connect", "id": 1, "token": new_token("alice")})
+        super().__enter__()
         self.subscribe(self._stream)
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connecting.__exit__(None, None, None)
 
     def subscribe(self, *streams: str) -> None:
         """Subscribe to further Streams."""
         for stream in streams:
-            self._ask({"type": "subscribe", "id": 2, "stream": stream})
+            self.ask("subscribe", stream=stream)
 
-    def publish(self, *datas: object, stream: str = "") -> list[dict[str, Any]]:
+    def publish(self, *datas: object, stream: str = "") -> list[Frame]:
         """Publish at once; return the answers, whatever they say."""
-        for number, data in enumerate(datas):
-            frame = {"type": "publish", "id": 100 + number, "data": data}
-            self._socket.send(json.dumps(frame | {"stream": stream or self._stream}))
-        answers: list[dict[str, Any]] = []
+        for data in datas:
+            self.request("publish", stream=stream or self._stream, data=data)
+        answers: list[Frame] = []
         while len(answers) < len(datas):
-            frame = self._receive()
+            frame = self.receive()
             if "id" in frame:
                 answers.append(frame)
         return answers
 
     def wait_for(self, number: int) -> None:
         """Receive until a number comes."""
-        while self._receive().get("message", {}).get("data") != {"n": number}:
+        while self.receive().get("message", {}).get("data") != {"n": number}:
             pass
 
-    def _ask(self, frame: dict[str, Any]) -> None:
-        self._socket.send(json.dumps(frame))
-        while self._receive().get("id") != frame["id"]:
-            pass
-
-    def _receive(self) -> dict[str, Any]:
-        frame: dict[str, Any] = json.loads(self._socket.recv(WAIT_SECONDS))
+    def _next(self) -> Frame:
+        frame = super()._next()
         self.gaps += frame["type"] == "gap"
-        if frame["type"] == "ping":
-            self._socket.send('{"type":"pong"}')
         return frame
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from itertools import count
 from typing import Any
 
@@ -11,7 +12,6 @@ from asgiref.sync import sync_to_async
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 from pytest_django import Settings
-from websockets.asyncio.client import ClientConnection
 
 from sync_streams import operations
 from sync_streams.cache import lookups
@@ -19,21 +19,16 @@ from sync_streams.delivery.hub import get_hub
 from sync_streams.delivery.meters import meters
 from sync_streams.routing import websocket_urlpatterns
 from sync_streams.uvicorn import BoundedHttpProtocol, FramePathProtocol
-from tests.contract.test_publish_path import PATH, Client, Endpoint, raw
+from tests.clients.json_socket import Frame, SiteSocket
+from tests.clients.raw import HttpConnection
+from tests.contract.test_publish_path import PATH, Endpoint, raw
 from tests.delivery.test_hub import stop
 from tests.overrides import sync_settings
 from tests.programs import RedisServer
 from tests.redis.listening import until
 from tests.settings import ACCOUNT_SID
 from tests.uvicorn_server import serving
-from tests.websocket.test_publish_path import (
-    Frame,
-    Recorder,
-    ask,
-    json_socket,
-    receive,
-    together,
-)
+from tests.websocket.test_publish_path import Recorder, json_socket
 
 pytestmark = pytest.mark.redis
 
@@ -87,17 +82,15 @@ async def port(recorder: Recorder, endpoint: Endpoint) -> AsyncIterator[int]:
 
 
 @pytest.fixture
-async def client(port: int) -> AsyncIterator[Client]:
-    client = Client(*await asyncio.open_connection("127.0.0.1", port))
-    yield client
-    client.writer.close()
-    await client.writer.wait_closed()
+async def client(port: int) -> AsyncIterator[HttpConnection]:
+    async with HttpConnection(port) as client:
+        yield client
 
 
 @pytest.fixture
-async def socket(port: int, recorder: Recorder) -> AsyncIterator[ClientConnection]:
+async def socket(port: int, recorder: Recorder) -> AsyncIterator[SiteSocket]:
     async with json_socket(port) as socket:
-        await ask(socket, type="subscribe", stream="news")
+        await socket.ask("subscribe", stream="news")
         recorder.frames.clear()
         yield socket
 
@@ -111,17 +104,17 @@ def body(number: int) -> bytes:
     return b"Data=%7B%22n%22%3A" + str(number).encode() + b"%7D"
 
 
-async def frames(socket: ClientConnection, number: int) -> tuple[list[Any], list[int]]:
+async def frames(socket: SiteSocket, number: int) -> tuple[list[Any], list[int]]:
     """Return the answers and the Messages among so many frames."""
-    got = [await receive(socket) for _ in range(number)]
+    got = [await socket.receive() for _ in range(number)]
     heard = [f["message"]["data"]["n"] for f in got if f["type"] == "message"]
     return [frame for frame in got if "id" in frame], heard
 
 
 async def test_frames_start_publishes_that_are_answered_and_heard_in_order(
-    socket: ClientConnection, recorder: Recorder
+    socket: SiteSocket, recorder: Recorder
 ) -> None:
-    together(socket, *map(publication, range(100)))
+    socket.send_together(*map(publication, range(100)))
 
     answers, heard = await frames(socket, 200)
 
@@ -132,7 +125,7 @@ async def test_frames_start_publishes_that_are_answered_and_heard_in_order(
 
 
 async def test_frames_that_must_wait_are_not_overtaken(
-    socket: ClientConnection, recorder: Recorder
+    socket: SiteSocket, recorder: Recorder
 ) -> None:
     numbers = count()
     opening = {"type": "subscribe", "stream": "other", "mode": "open_or_create"}
@@ -140,7 +133,7 @@ async def test_frames_that_must_wait_are_not_overtaken(
     def some() -> list[Frame]:
         return [publication(next(numbers)) for _ in range(9)]
 
-    together(socket, *some(), {**opening, "id": "other"}, *some())
+    socket.send_together(*some(), {**opening, "id": "other"}, *some())
     answers, heard = await frames(socket, 37)
 
     assert sorted(str(answer["id"]) for answer in answers) == sorted(
@@ -151,10 +144,10 @@ async def test_frames_that_must_wait_are_not_overtaken(
 
 
 async def test_a_message_over_the_rate_is_refused_and_the_next_frame_answered(
-    socket: ClientConnection,
+    socket: SiteSocket,
 ) -> None:
     with sync_settings(publish_rate=1 / 60, publish_window_seconds=60):
-        together(socket, publication(1), {"type": "ping", "id": 2})
+        socket.send_together(publication(1), {"type": "ping", "id": 2})
         answers, heard = await frames(socket, 2)
 
     assert heard == []
@@ -164,29 +157,29 @@ async def test_a_message_over_the_rate_is_refused_and_the_next_frame_answered(
 
 
 async def test_requests_start_publishes_that_are_answered_in_order(
-    client: Client, socket: ClientConnection, endpoint: Endpoint
+    client: HttpConnection, socket: SiteSocket, endpoint: Endpoint
 ) -> None:
     for number in range(3):
         assert b" 201 " in await client.ask(raw(body=body(number)))
     assert endpoint.calls == 0
 
     missing = raw(path=PATH.replace(b"news", b"missing"))
-    client.writer.write(raw(body=body(3)))
+    client.send(raw(body=body(3)))
     for request in (missing, raw(body=body(4))):
         await asyncio.sleep(0)
-        client.writer.write(request)
-    statuses = [(await client.answer()).split()[1] for _ in range(3)]
+        client.send(request)
+    statuses = [(await client.response()).split()[1] for _ in range(3)]
 
     assert statuses == [b"201", b"404", b"201"]
     assert (await frames(socket, 5))[1] == [*range(5)]
 
 
 async def test_what_redis_does_not_confirm_in_time_is_refused_and_not_published(
-    client: Client, socket: ClientConnection, server: RedisServer, endpoint: Endpoint
+    client: HttpConnection, socket: SiteSocket, server: RedisServer, endpoint: Endpoint
 ) -> None:
     with sync_settings(broadcast_timeout_seconds=0.3, probe_seconds=600):
         server.freeze()
-        together(socket, publication(1), publication(2))
+        socket.send_together(publication(1), publication(2))
         answer = await client.ask(raw(body=body(3)))
         refusals, _ = await frames(socket, 2)
         server.thaw()
@@ -200,7 +193,7 @@ async def test_what_redis_does_not_confirm_in_time_is_refused_and_not_published(
     assert heard == [4]
 
 
-async def publish_at_last(client: Client, number: int) -> None:
+async def publish_at_last(client: HttpConnection, number: int) -> None:
     async with asyncio.timeout(10):
         while True:
             if b" 201 " in await client.ask(raw(body=body(number))):
@@ -209,21 +202,18 @@ async def publish_at_last(client: Client, number: int) -> None:
 
 
 async def test_clients_that_leave_before_the_reply_harm_nobody(
-    port: int, socket: ClientConnection, server: RedisServer
+    port: int, socket: SiteSocket, server: RedisServer
 ) -> None:
     server.freeze()
-    leaving = Client(*await asyncio.open_connection("127.0.0.1", port))
-    leaving.writer.write(raw(body=body(1)))
-    async with json_socket(port) as other:
-        together(other, publication(2))
+    async with json_socket(port) as other, HttpConnection(port) as leaving:
+        leaving.send(raw(body=body(1)))
+        other.send_together(publication(2))
         await until(lambda: awaited() == 2)
-        leaving.writer.transport.abort()
     server.thaw()
-    await asyncio.gather(leaving.writer.wait_closed(), return_exceptions=True)
 
     assert sorted((await frames(socket, 2))[1]) == [1, 2]
-    answer = await ask(socket, **publication(3))
-    assert answer["type"] in {"published", "message"}
+    answer = await socket.ask("publish", id=3, stream="news", data={"n": 3})
+    assert answer["type"] == "published"
 
 
 def awaited() -> int:
@@ -236,22 +226,21 @@ def awaited() -> int:
 async def test_a_server_that_stops_answers_first(
     endpoint: Endpoint, server: RedisServer
 ) -> None:
-    async with serving(endpoint, **OPTIONS) as port:
-        client = Client(*await asyncio.open_connection("127.0.0.1", port))
-        await client.ask(raw())
-        server.freeze()
-        client.writer.write(raw())
-        await until(lambda: awaited() == 1)
-        asyncio.get_running_loop().call_later(0.3, server.thaw)
+    async with AsyncExitStack() as clients:
+        async with serving(endpoint, **OPTIONS) as port:
+            client = await clients.enter_async_context(HttpConnection(port))
+            await client.ask(raw())
+            server.freeze()
+            client.send(raw())
+            await until(lambda: awaited() == 1)
+            asyncio.get_running_loop().call_later(0.3, server.thaw)
 
-    assert b" 201 " in await client.answer()
-    assert await client.reader.read() == b""
-    client.writer.close()
-    await client.writer.wait_closed()
+        assert b" 201 " in await client.response()
+        assert await client.end() == b""
 
 
 async def test_each_outcome_is_counted_once(
-    client: Client, server: RedisServer
+    client: HttpConnection, server: RedisServer
 ) -> None:
     before = publishes()
     await client.ask(raw())

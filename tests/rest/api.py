@@ -1,12 +1,13 @@
 """A client of the REST API that sends what Twilio's clients send."""
 
 import json
-from base64 import b64encode
 from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.test import Client
+
+from tests.clients.accounts import basic
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -16,8 +17,7 @@ class Api:
     """One account's client; answers are Django's responses."""
 
     def __init__(self, name: str, password: str) -> None:
-        encoded = b64encode(f"{name}:{password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {encoded}"}
+        self._headers = {"Authorization": basic(name, password)}
         self._client = Client(raise_request_exception=False)
 
     def get(self, path: str, **query: object) -> HttpResponse:

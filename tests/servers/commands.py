@@ -1,6 +1,5 @@
 """The commands by which each server serves the demo site, and their processes."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -9,11 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import requests
-from websockets.sync.client import ClientConnection, connect
-
 from project.supervision import end, has_started
-from tests.faults.worker import CREDENTIALS, provision, worker_environ
+from tests.clients.rest import publish
+from tests.faults.worker import ACCOUNT, provision, worker_environ
 from tests.programs import ROOT, free_port
 
 BIN = Path(sys.executable).parent
@@ -40,8 +37,11 @@ COMMANDS = {
 class Server:
     """One of them, as a process of its own."""
 
+    account = ACCOUNT
+
     def __init__(self, name: str, folder: Path, *, drain_seconds: str = "1") -> None:
         self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
         environ = worker_environ(
             folder, DRAIN_SECONDS=drain_seconds, PYTHONPATH=str(ROOT)
         )
@@ -70,18 +70,7 @@ class Server:
 
     def publish(self, data: dict[str, Any]) -> str:
         """Publish to the Stream ``demo`` and return the Message's SID."""
-        answer = requests.post(
-            f"http://127.0.0.1:{self.port}/v1/Services/default/Streams/demo/Messages",
-            auth=(CREDENTIALS["SYNC_ACCOUNT_SID"], CREDENTIALS["SYNC_AUTH_TOKEN"]),
-            data={"Data": json.dumps(data)},
-            timeout=WAIT_SECONDS,
-        )
-        answer.raise_for_status()
-        return str(answer.json()["sid"])
-
-    def connect(self) -> ClientConnection:
-        """Open a socket."""
-        return connect(f"ws://127.0.0.1:{self.port}/v1/websocket")
+        return publish(self, "demo", data)
 
     def terminate(self) -> None:
         """Send it SIGTERM, as systemd and containers do."""

@@ -12,8 +12,9 @@ from sync_streams import operations, signals
 from sync_streams.errors import UniqueNameNotFound
 from sync_streams.models import Service, Stream
 from sync_streams.operations import sweeper
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import post
 from tests.programs import DemoSite
-from tests.service.client import Socket, rest
 from tests.settings import ACCOUNT_SID
 
 MANY = 10_000
@@ -43,9 +44,9 @@ def lapsed_streams(service: Service, count: int) -> None:
 async def test_subscribers_are_notified_once_and_within_two_seconds(
     embedded: DemoSite,
 ) -> None:
-    created = await asyncio.to_thread(rest, embedded, "/default/Streams", Ttl=1)
+    created = await asyncio.to_thread(post, embedded, "/default/Streams", Ttl=1)
     moment = time.monotonic() + 1
-    async with Socket(embedded) as socket:
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=created["sid"])
 
         removed = await socket.receive()
@@ -59,11 +60,11 @@ async def test_subscribers_are_notified_once_and_within_two_seconds(
 
 
 async def test_longer_life_reaches_the_hub(embedded: DemoSite) -> None:
-    created = await asyncio.to_thread(rest, embedded, "/default/Streams", Ttl=1)
-    async with Socket(embedded) as socket:
+    created = await asyncio.to_thread(post, embedded, "/default/Streams", Ttl=1)
+    async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=created["sid"])
         path = f"/default/Streams/{created['sid']}"
-        await asyncio.to_thread(rest, embedded, path, Ttl=60)
+        await asyncio.to_thread(post, embedded, path, Ttl=60)
 
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(socket.receive(), 1.5)

@@ -3,11 +3,9 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import jwt
 import pytest
-from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client, override_settings
@@ -21,7 +19,7 @@ from sync_streams.tokens import (
     issue_token,
     read_token,
 )
-from sync_streams.websocket.consumers import JsonConsumer
+from tests.clients.json_socket import LocalSocket
 from tests.service import keys
 from tests.service.overrides import Override
 from tests.settings import ACCOUNT_SID, API_KEY_SID, OTHER_ACCOUNT_SID
@@ -54,29 +52,17 @@ def test_tokens_of_a_removed_key_are_refused_at_once() -> None:
         read_token(old)
 
 
-async def receive_but_for_pings(socket: WebsocketCommunicator) -> Any:
-    frame = await socket.receive_json_from(timeout=5)
-    while frame["type"] == "ping":
-        frame = await socket.receive_json_from(timeout=5)
-    return frame
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("rotation")
 async def test_open_connections_of_a_removed_key_end_within_seconds() -> None:
-    token = issue_token("alice", "default")
-    socket = WebsocketCommunicator(JsonConsumer.as_asgi(), "/v1/websocket")
-    await socket.connect()
-    await socket.send_json_to({"type": "connect", "id": 1, "token": token})
-    assert (await receive_but_for_pings(socket))["type"] == "connected"
-    keys.api_keys = {**keys.NEW}
+    async with LocalSocket() as socket:
+        assert socket.connected["type"] == "connected"
+        keys.api_keys = {**keys.NEW}
 
-    frame = await receive_but_for_pings(socket)
+        closing, code = await socket.receive_close()
 
-    assert (frame["type"], frame["code"]) == ("closing", 4002)
-    assert frame["reconnect_after"] is None
-    assert (await socket.receive_output())["code"] == 4002
-    await socket.wait()
+    assert (closing["code"], code) == (4002, 4002)
+    assert closing["reconnect_after"] is None
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,9 +6,9 @@ import shutil
 import pytest
 from playwright.async_api import Browser, expect
 
+from tests.clients.rest import WAIT_SECONDS
 from tests.documents import code_block, code_blocks
 from tests.js.tools import modules
-from tests.service.client import WAIT_SECONDS
 from tests.site.project import FEED, ORDERS, START, Project, names_file
 from tests.site.steps import USERS, in_browser, log_in, with_users
 

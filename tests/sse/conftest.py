@@ -11,8 +11,9 @@ from django.core.handlers.asgi import ASGIHandler
 from sync_streams import operations
 from sync_streams.models import Service, Stream
 from sync_streams.tokens import issue_token
-from tests.settings import ACCOUNT_SID, AUTH_TOKEN
-from tests.sse.client import EventSource, basic
+from tests.clients.accounts import ACCOUNT
+from tests.clients.sse import EventSource
+from tests.settings import ACCOUNT_SID
 from tests.uvicorn_server import serving
 
 CLASSES = {
@@ -36,7 +37,7 @@ class Site:
     def rest(self, ref: str, query: str = "", **headers: str) -> EventSource:
         """Open one with the account's credentials."""
         path = f"/v1/Services/default/Streams/{ref}/Events{query}"
-        return self.open(path, **{**basic(ACCOUNT_SID, AUTH_TOKEN), **headers})
+        return self.open(path, **{**ACCOUNT.headers, **headers})
 
     def as_identity(self, ref: str, **options: Any) -> EventSource:
         """Open one with an access token."""

@@ -5,15 +5,14 @@ import signal
 from typing import Any
 
 import pytest
-import requests
 from django.contrib.auth.models import AnonymousUser, User
 from django.test import AsyncRequestFactory
 
 from sync_streams.connections.registry import connections
 from sync_streams.sse import connection, encoder
+from tests.clients.rest import publish
 from tests.documents import ROOT, code_block, code_blocks, executed
 from tests.programs import DemoSite, Program
-from tests.service.client import WAIT_SECONDS
 from tests.sse.conftest import Site
 
 DOCUMENT = "docs/wire-sse.md"
@@ -55,12 +54,7 @@ def test_curl_prints_events(embedded: DemoSite) -> None:
     block = block.replace("http://127.0.0.1:8000", embedded.base_url)
     command = block.replace("curl -N", "exec curl --silent --include -N")
     with Program("bash", "-euc", command, ready="text/event-stream") as curl:
-        requests.post(
-            f"{embedded.base_url}/v1/Services/default/Streams/demo/Messages",
-            auth=(embedded.account_sid, embedded.auth_token),
-            data={"Data": '{"text":"Hello"}'},
-            timeout=WAIT_SECONDS,
-        )
+        publish(embedded, "demo", {"text": "Hello"})
         curl.wait_for('"data":{"text":"Hello"}')
         curl.stop(signal.SIGTERM)
 

@@ -21,15 +21,14 @@ from sync_streams.publishing import apublish
 from sync_streams.sse.views import stream_events
 from sync_streams.tokens import issue_token
 from sync_streams.uvicorn import BoundedHttpProtocol
+from tests.clients.accounts import ACCOUNT
 from tests.clock import Jump
 from tests.overrides import sync_settings
-from tests.settings import ACCOUNT_SID, AUTH_TOKEN
-from tests.sse.client import basic
 from tests.sse.conftest import CLASSES, Site
 from tests.uvicorn_server import serving
 
 if TYPE_CHECKING:
-    from tests.sse.client import Event
+    from tests.clients.sse import Event
 
 remove = sync_to_async(operations.remove_stream)
 
@@ -213,8 +212,7 @@ async def test_a_client_that_leaves_is_forgotten(site: Site) -> None:
 async def test_a_response_that_is_never_read_is_forgotten(
     site: Site, jump: Jump
 ) -> None:
-    headers = basic(ACCOUNT_SID, AUTH_TOKEN)
-    request = AsyncRequestFactory().get("/", headers=headers)
+    request = AsyncRequestFactory().get("/", headers=ACCOUNT.headers)
     response = await stream_events(request, "default", "board")
     assert response.status_code == 200
     assert get_hub().subscriptions.count(site.streams["board"].sid) == 1
@@ -250,8 +248,7 @@ async def test_a_stalled_reader_loses_only_its_own_messages_and_gets_a_gap(
 async def test_a_response_that_begins_too_late_says_when_to_come_back(
     site: Site,
 ) -> None:
-    headers = basic(ACCOUNT_SID, AUTH_TOKEN)
-    request = AsyncRequestFactory().get("/", headers=headers)
+    request = AsyncRequestFactory().get("/", headers=ACCOUNT.headers)
     with sync_settings(connect_timeout_seconds=0):
         response: Any = await stream_events(request, "default", "board")
     deadline = time.monotonic() + 5

@@ -18,9 +18,9 @@ from hypercorn.asyncio import serve
 from sync_streams import operations
 from sync_streams.connections.registry import connections
 from sync_streams.publishing import apublish
+from tests.clients.sse import WAIT_SECONDS
 from tests.programs import cannot_have, free_port
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
-from tests.sse.client import SECONDS
 from tests.sse.conftest import CLASSES
 from tests.uvicorn_server import serving
 
@@ -71,7 +71,7 @@ async def nginx(folder: Path, upstream: int, **conf: str) -> AsyncIterator[int]:
         *(*command, "-c", str(folder / "nginx.conf")), stderr=asyncio.subprocess.PIPE
     )
     assert process.stderr is not None
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         while b"start worker process " not in await process.stderr.readline():
             assert process.returncode is None
     yield port
@@ -96,7 +96,7 @@ async def curl(port: int, *options: str) -> AsyncIterator[asyncio.StreamReader]:
 
 async def assert_events_come_one_by_one(output: asyncio.StreamReader) -> bytes:
     """Publish two Messages, the second after the first has come; return the head."""
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         head = await output.readuntil(b"\r\n\r\n")
         await output.readuntil(b"retry: ")
         for number in (1, 2):
@@ -138,7 +138,7 @@ async def test_a_client_that_leaves_nginx_is_forgotten(
         async with curl(port) as output:
             await assert_events_come_one_by_one(output)
             assert len(connections) == 1
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + WAIT_SECONDS
         while len(connections):
             assert time.monotonic() < deadline
             await asyncio.sleep(0)
@@ -161,10 +161,10 @@ async def test_events_come_over_http_2_and_end_with_their_stream(
         head = await assert_events_come_one_by_one(output)
         service = await sync_to_async(operations.get_service)(ACCOUNT_SID, "default")
         await sync_to_async(operations.remove_stream)(service, "board")
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             rest = await output.read()
     stop.set()
-    await asyncio.wait_for(serves, SECONDS)
+    await asyncio.wait_for(serves, WAIT_SECONDS)
 
     assert head.startswith(b"HTTP/2 200")
     assert b"x-accel-buffering: no" in head

@@ -10,8 +10,8 @@ from sync_streams import operations
 from sync_streams.delivery.cluster.listing import Row
 from sync_streams.operations import announcements
 from sync_streams.operations.actor import Actor
+from tests.clients.sse import EventSource
 from tests.overrides import sync_settings
-from tests.sse.client import EventSource
 from tests.sse.conftest import Site
 
 list_connections = sync_to_async(operations.list_connections)

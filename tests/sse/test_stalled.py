@@ -13,10 +13,12 @@ from django.core.handlers.asgi import ASGIHandler
 from sync_streams import operations
 from sync_streams.connections.registry import connections
 from sync_streams.publishing import apublish
+from tests.clients.accounts import ACCOUNT
+from tests.clients.raw import head
+from tests.clients.sse import WAIT_SECONDS
 from tests.overrides import sync_settings
 from tests.proxy import Proxy
-from tests.settings import ACCOUNT_SID, AUTH_TOKEN
-from tests.sse.client import SECONDS, basic
+from tests.settings import ACCOUNT_SID
 from tests.sse.conftest import CLASSES
 from tests.uvicorn_server import serving
 
@@ -52,10 +54,9 @@ class Reader:
             sock=connection, limit=limit
         )
         stack.callback(writer.close)
-        [credentials] = basic(ACCOUNT_SID, AUTH_TOKEN).values()
         path = "/v1/Services/default/Streams/board/Events"
-        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {credentials}\r\n\r\n"
-        writer.write(head.encode())
+        login = f"Authorization: {ACCOUNT.basic}"
+        writer.write(head([f"GET {path} HTTP/1.1", "Host: x", login]))
         await self._reader.readuntil(b"retry:")
 
     async def read_until(self, text: bytes) -> None:
@@ -105,7 +106,7 @@ async def test_a_reader_at_5_kb_a_second_stays_and_is_told_its_gaps(
             count += 1
             await asyncio.sleep(0)
         line.bytes_per_second = QUICK_BYTES_PER_SECOND  # it was slow for long enough
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             await reader.read_until(b'"n":%d,' % (count - 1))
 
     assert line.opened == 1
@@ -139,9 +140,9 @@ async def test_one_of_200_stalled_readers_is_told_its_gap_and_others_lose_nothin
                 await apublish("board", {"n": count, "pad": PAD})
                 last = b'"n":%d,' % count
                 count += 1
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 await asyncio.gather(*(reader.read_until(last) for reader in others))
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             await stalled.read_until(last)
 
     for reader in others:

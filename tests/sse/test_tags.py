@@ -20,10 +20,10 @@ from sync_streams.models import Stream
 from sync_streams.publishing import apublish
 from tests.browser.chromium import launched
 from tests.browser.conftest import listen
+from tests.clients.sse import EventSource
 from tests.documents import ROOT, code_block
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
-from tests.sse.client import EventSource
 from tests.sse.pages import application
 from tests.uvicorn_server import SECONDS, serving
 

@@ -18,14 +18,18 @@ from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import MERGED_MAX_BYTES
 from sync_streams.twilsock.subscriptions import MAX_BATCH_SIZE
 from tests import settings as site
-from tests.clock import Jump
-from tests.twilsock.session import (
-    Session,
+from tests.clients.accounts import OTHER_ACCOUNT
+from tests.clients.twilsock import (
+    PATH,
     body_of,
     connected,
     make_token,
     message_sids,
+    opened,
+    subscription,
 )
+from tests.clients.wires import LocalWire
+from tests.clock import Jump
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,7 +46,7 @@ async def test_message_is_encoded_once_for_all_connections() -> None:
 
         await publisher.publish(sid, x=1)
 
-        assert (await one.event())["bytes"] is (await two.event())["bytes"]
+        assert await one.wire.receive() is await two.wire.receive()
 
 
 async def test_each_connection_gets_its_version_of_the_events() -> None:
@@ -78,8 +82,7 @@ async def test_publisher_and_remover_are_not_notified() -> None:
 
         notified = [body_of(await other.receive())["event_type"] for _ in range(2)]
         assert notified == ["stream_message_published", "stream_removed"]
-        assert session.pending == []
-        assert await session.socket.receive_nothing()
+        assert await session.receive_nothing()
 
 
 async def test_unacknowledged_messages_wait_and_the_oldest_are_dropped(
@@ -94,7 +97,7 @@ async def test_unacknowledged_messages_wait_and_the_oldest_are_dropped(
 
         sids = [await publisher.publish(sid, number=number) for number in range(30)]
         early = [await slow.receive()]
-        while not await slow.socket.receive_nothing():
+        while not await slow.receive_nothing():
             early.append(await slow.receive())
         for frame in early:
             await slow.acknowledge(frame)
@@ -129,7 +132,7 @@ async def test_messages_that_waited_come_in_one_notification_and_in_order(
         assert received == published
         assert max(sizes)[0] > 10
         assert max(size for _, size in sizes) <= MERGED_MAX_BYTES
-        assert await slow.socket.receive_nothing()
+        assert await slow.receive_nothing()
 
 
 async def test_what_is_no_message_stays_in_its_place(settings: Settings) -> None:
@@ -178,19 +181,19 @@ async def test_forged_and_doubled_acknowledgements_open_nothing(
         for number in range(30):
             await publisher.publish(sid, number=number)
         arrived = [await slow.receive()]
-        while not await slow.socket.receive_nothing():
+        while not await slow.receive_nothing():
             arrived.append(await slow.receive())
         before = counters.unasked, counters.acknowledged
 
         for frame_id in ("TM-forged", "TZ" + "0" * 32, *["TM-forged"] * 20):
             await slow.acknowledge(replace(arrived[0], id=frame_id))
-        assert await slow.socket.receive_nothing()
+        assert await slow.receive_nothing()
         await slow.acknowledge(arrived[0])
         opened = await slow.receive()
         for _ in range(20):
             await slow.acknowledge(arrived[0])
 
-        assert await slow.socket.receive_nothing()
+        assert await slow.receive_nothing()
         assert len(message_sids(opened)) > 1
         assert (counters.unasked, counters.acknowledged) == (
             before[0] + 42,
@@ -234,7 +237,7 @@ async def test_frame_may_have_64_kib(excess: int, is_accepted: bool) -> None:
         data = frames.encode({**header, "pad": "x" * (60_000 + rest)})
         assert len(data) == size
 
-        await session.socket.send_to(bytes_data=data)
+        await session.wire.send(data)
 
         if is_accepted:
             assert (await session.ask("dance")).header["status"]["code"] == 400
@@ -297,11 +300,9 @@ async def test_removal_of_its_api_key_ends_the_connection(
 
         assert await session.closed() == CloseCode.TOKEN_INVALID
 
-    again = Session()
-    await again.socket.connect()
-    refusal = await again.ask("init", token=make_token())
-    assert refusal.header["status"]["errorCode"] == 20103
-    await again.socket.disconnect()
+    async with opened() as again:
+        refusal = await again.ask("init", token=make_token())
+        assert refusal.header["status"]["errorCode"] == 20103
 
 
 async def test_read_only_token_may_listen_but_not_publish() -> None:
@@ -331,9 +332,7 @@ async def test_leaving_server_closes_without_a_word() -> None:
         for connection in connections:
             connection.close_soon(CloseCode.GOING_AWAY)
 
-        event = await session.event()
-
-        assert event == {"type": "websocket.close", "code": CloseCode.GOING_AWAY}
+        assert await session.receive_all() == ([], CloseCode.GOING_AWAY)
 
 
 @pytest.mark.parametrize(("rate", "is_herd"), [(2, False), (1, True)])
@@ -344,11 +343,9 @@ async def test_only_clients_of_a_mass_close_are_asked_to_reconnect_later(
         configure(settings, MAX_CONNECTS_PER_SECOND=rate * len(connections))
 
         connections.close_all(CloseCode.GOING_AWAY, within=0.5)
-        words = []
-        while (event := await session.event())["type"] == "websocket.send":
-            words.append(frames.decode(event["bytes"]))
+        words, code = await session.receive_all()
 
-        assert event["code"] == CloseCode.GOING_AWAY
+        assert code == CloseCode.GOING_AWAY
         assert [word.header["status"]["code"] for word in words] == [308] * is_herd
 
 
@@ -374,15 +371,13 @@ async def test_full_server_asks_to_be_left_alone_for_a_while(
     settings: Settings,
 ) -> None:
     configure(settings, MAX_CONNECTIONS=0)
-    session = Session()
-    await session.socket.connect()
+    async with opened() as session:
+        reply = await session.ask("init", token=make_token())
 
-    reply = await session.ask("init", token=make_token())
-
-    status, policy = reply.header["status"], body_of(reply)["backoff_policy"]
-    assert (status["code"], status["errorCode"]) == (429, 51202)
-    assert 0 < policy["reconnect_min_ms"] < policy["reconnect_max_ms"]
-    assert await session.closed() == CloseCode.SERVER_BUSY
+        status, policy = reply.header["status"], body_of(reply)["backoff_policy"]
+        assert (status["code"], status["errorCode"]) == (429, 51202)
+        assert 0 < policy["reconnect_min_ms"] < policy["reconnect_max_ms"]
+        assert await session.closed() == CloseCode.SERVER_BUSY
 
 
 async def test_allowed_origins_restrict_the_handshake(settings: Settings) -> None:
@@ -390,10 +385,9 @@ async def test_allowed_origins_restrict_the_handshake(settings: Settings) -> Non
     outcomes = []
 
     for origin in (b"https://app.example.org", b"https://evil.example.org"):
-        session = Session()
-        session.socket.scope["headers"] = [(b"origin", origin)]
-        outcomes.append((await session.socket.connect())[0])
-        await session.socket.disconnect()
+        wire = LocalWire(PATH, headers=[(b"origin", origin)])
+        outcomes.append(await wire.open())
+        await wire.close()
 
     assert outcomes == [True, False]
 
@@ -403,25 +397,18 @@ async def test_frames_over_the_rate_are_refused_then_end_the_connection(
 ) -> None:
     configure(settings, MAX_FRAMES_PER_SECOND=5)
     async with connected() as session:
-        codes = []
         for _ in range(20):
             await session.send("put_notification_ctx")
-        while (event := await session.event())["type"] == "websocket.send":
-            header = frames.decode(event["bytes"]).header
-            codes.append(header["status"]["code"])
+        replies, end = await session.receive_all()
 
+        codes = [reply.header["status"]["code"] for reply in replies]
         assert codes[:9] == [200] * 9
         assert set(codes[9:]) == {429}
-        assert event["code"] == CloseCode.TOO_MANY_FRAMES
+        assert end == CloseCode.TOO_MANY_FRAMES
 
 
 async def test_other_accounts_streams_are_not_found() -> None:
-    foreign = make_token(
-        "eve",
-        issuer=site.OTHER_API_KEY_SID,
-        account_sid=site.OTHER_ACCOUNT_SID,
-        secret=site.OTHER_API_KEY_SECRET,
-    )
+    foreign = make_token("eve", account=OTHER_ACCOUNT)
     async with connected() as session, connected(foreign) as stranger:
         sid = await session.create()
 
@@ -453,21 +440,18 @@ async def test_acknowledgement_in_another_order_counts_too(settings: Settings) -
         message = await session.receive()
         ack = {"method": "reply", "id": message.id, "status": {"code": 200}}
 
-        await session.socket.send_to(bytes_data=frames.encode(ack))
+        await session.wire.send(frames.encode(ack))
 
-        assert await session.socket.receive_nothing(timeout=0.5)
+        assert await session.receive_nothing(0.5)
 
 
 @pytest.mark.parametrize("method", ["message", "update"])
 async def test_first_frame_must_be_init(method: str) -> None:
-    session = Session()
-    await session.socket.connect()
+    async with opened() as session:
+        reply = await session.ask(method, http_request={"path": "/v3/Streams"})
 
-    reply = await session.ask(method, http_request={"path": "/v3/Streams"})
-
-    assert reply.header["status"]["code"] == 401
-    assert "http_status" not in reply.header
-    await session.socket.disconnect()
+        assert reply.header["status"]["code"] == 401
+        assert "http_status" not in reply.header
 
 
 async def test_second_init_is_refused() -> None:
@@ -479,7 +463,7 @@ async def test_second_init_is_refused() -> None:
 
 async def test_text_is_not_understood() -> None:
     async with connected() as session:
-        await session.socket.send_to(text_data="{}")
+        await session.wire.send("{}")
 
         assert await session.closed() == CloseCode.PROTOCOL_VIOLATED
 
@@ -491,13 +475,12 @@ async def test_text_is_not_understood() -> None:
 async def test_registrations_are_confirmed_within_bounds(
     registrations: object, count: int
 ) -> None:
-    session = Session()
-    await session.socket.connect()
+    async with opened() as session:
+        reply = await session.ask(
+            "init", token=make_token(), registrations=registrations
+        )
 
-    reply = await session.ask("init", token=make_token(), registrations=registrations)
-
-    assert len(reply.header["init_registrations"]) == count
-    await session.socket.disconnect()
+        assert len(reply.header["init_registrations"]) == count
 
 
 async def test_stream_is_fetched_updated_and_found_by_name() -> None:
@@ -521,30 +504,22 @@ async def test_flood_of_acknowledgements_ends_the_connection(
         for _ in range(20):
             await session.send("reply")
 
-        event = await session.event()
-
-        assert event == {"type": "websocket.close", "code": CloseCode.TOO_MANY_FRAMES}
+        assert await session.receive_all() == ([], CloseCode.TOO_MANY_FRAMES)
 
 
 async def test_the_second_refused_token_ends_the_connection() -> None:
-    session = Session()
-    await session.socket.connect()
-    for _ in range(2):
-        refusal = await session.ask("init", token="not.a.token")
-        assert refusal.header["status"]["errorCode"] == 20101
+    async with opened() as session:
+        for _ in range(2):
+            refusal = await session.ask("init", token="not.a.token")
+            assert refusal.header["status"]["errorCode"] == 20101
 
-    assert await session.closed() == CloseCode.TOKEN_INVALID
+        assert await session.closed() == CloseCode.TOKEN_INVALID
 
 
 async def test_a_batch_may_name_so_many_unknown_streams() -> None:
     def batch(unknown: int) -> dict[str, object]:
-        sids = [sid, *(f"TO{number:032x}" for number in range(unknown))]
-        return {
-            "action": "establish",
-            "event_protocol_version": 4,
-            "correlation_id": 1,
-            "requests": [{"object_sid": s, "object_type": "stream"} for s in sids],
-        }
+        missing = (f"TO{number:032x}" for number in range(unknown))
+        return subscription("establish", sid, *missing)
 
     async with connected() as session:
         sid = await session.create()

@@ -12,8 +12,8 @@ from sync_streams.operations.data import Message
 from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import ENCODERS
 from sync_streams.values.sids import new_sid, new_stream_sid
+from tests.clients.twilsock import message_sids
 from tests.delivery.client import published
-from tests.twilsock.session import message_sids
 
 SID = new_stream_sid()
 

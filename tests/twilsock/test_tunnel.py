@@ -19,7 +19,7 @@ from sync_streams.errors import (
 from sync_streams.twilsock import requests, subscriptions, tunnel
 from sync_streams.twilsock.frames import Frame
 from sync_streams.twilsock.requests import TunnelReply, TunnelRequest
-from tests.twilsock.session import connected
+from tests.clients.twilsock import connected
 
 REQUEST = {"host": "sync.example.org", "path": "/v3/Streams", "method": "POST"}
 

@@ -17,8 +17,9 @@ from sync_streams.testing import Subscriber
 from sync_streams.tokens import issue_token
 from sync_streams.webhooks import reachability, sender
 from sync_streams.webhooks.presence import Endpoint, RedisPresence
+from tests.clients.json_socket import SiteSocket
+from tests.clients.rest import post
 from tests.programs import DemoSite
-from tests.service.client import Socket, rest
 from tests.service.overrides import Override
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 from tests.webhooks.conftest import WAIT_SECONDS, Receiver
@@ -187,7 +188,7 @@ async def test_identity_that_moves_to_another_process_sends_nothing(
     }
     sites = [start_site(tmp_path, **environ) for _ in range(2)]
     service = await asyncio.to_thread(
-        rest,
+        post,
         sites[0],
         "",
         WebhookUrl=receiver.url(),
@@ -197,9 +198,9 @@ async def test_identity_that_moves_to_another_process_sends_nothing(
     )
     sid = service["sid"]
 
-    async with Socket(sites[0], service=sid):
+    async with SiteSocket(sites[0], service=sid):
         connected = await event_of(receiver)
-    async with Socket(sites[1], service=sid):
+    async with SiteSocket(sites[1], service=sid):
         assert await asyncio.to_thread(receiver.is_silent, 2)
     left = time.monotonic()
     disconnected = await event_of(receiver)

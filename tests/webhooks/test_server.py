@@ -2,10 +2,8 @@
 
 import time
 
-import requests
-
+from tests.clients.rest import SERVICES, post, request
 from tests.conftest import StartSite
-from tests.service.client import rest
 from tests.settings import AUTH_TOKEN
 from tests.webhooks.conftest import Receiver
 
@@ -18,10 +16,10 @@ def test_server_sweeps_without_any_socket_and_sends_once(
     start_site: StartSite, receiver: Receiver
 ) -> None:
     site = start_site(**environ())
-    sid = rest(site, "", WebhookUrl=receiver.url())["sid"]
+    sid = post(site, "", WebhookUrl=receiver.url())["sid"]
     created = time.monotonic()
 
-    stream = rest(site, f"/{sid}/Streams", UniqueName="x", Ttl=1)
+    stream = post(site, f"/{sid}/Streams", UniqueName="x", Ttl=1)
 
     removed = receiver.parameters()
     assert removed["EventType"] == "stream_removed"
@@ -35,9 +33,9 @@ def test_server_that_ends_sends_what_waits(
 ) -> None:
     site = start_site(**environ())
     fields = {"WebhookUrl": receiver.url("slow"), "WebhooksFromRestEnabled": "true"}
-    sid = rest(site, "", **fields)["sid"]
+    sid = post(site, "", **fields)["sid"]
     for _ in range(3):
-        rest(site, f"/{sid}/Streams")
+        post(site, f"/{sid}/Streams")
 
     assert site.stop() == 0
 
@@ -52,12 +50,7 @@ def test_private_addresses_are_refused_unless_allowed(
 ) -> None:
     site = start_site(**environ(WEBHOOK_ALLOW_PRIVATE=""))
 
-    refused = requests.post(
-        f"{site.base_url}/v1/Services",
-        auth=(site.account_sid, site.auth_token),
-        data={"WebhookUrl": receiver.url()},
-        timeout=10,
-    )
+    refused = request(site, "POST", SERVICES, WebhookUrl=receiver.url())
 
     assert refused.json() == {
         "code": 54051,

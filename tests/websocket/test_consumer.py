@@ -19,10 +19,10 @@ from sync_streams.delivery.topic import LINGER_SECONDS
 from sync_streams.models import Service, Stream
 from sync_streams.tokens import issue_token
 from sync_streams.values.sids import is_sid
+from tests.clients.json_socket import Frame, LocalSocket
 from tests.clock import Jump
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID, OTHER_ACCOUNT_SID
-from tests.websocket.client import Frame, Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,7 +51,7 @@ def is_error(frame: Frame, code: int, status: int) -> bool:
 
 
 async def test_a_token_says_who_connects(service: Service) -> None:
-    async with Socket("alice") as socket:
+    async with LocalSocket("alice") as socket:
         expires_at = socket.connected.pop("expires_at")
 
         assert socket.connected == {
@@ -75,14 +75,14 @@ async def test_a_token_says_who_connects(service: Service) -> None:
 async def test_our_subprotocol_is_accepted_where_offered(
     offered: list[str] | None, accepted: str | None
 ) -> None:
-    async with Socket(subprotocols=offered) as socket:
-        assert socket.subprotocol == accepted
+    async with LocalSocket(subprotocols=offered) as socket:
+        assert socket.wire.subprotocol == accepted
 
 
 async def test_a_subscriber_receives_messages_in_order(
     service: Service, stream: Stream
 ) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         subscribed = await socket.ask("subscribe", stream="news")
 
         sids = [
@@ -107,7 +107,7 @@ async def test_a_subscriber_receives_messages_in_order(
 
 
 async def test_a_stream_may_be_named_by_sid(stream: Stream) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream=stream.sid)
         published = await socket.ask("publish", stream="news", data={"n": 1})
 
@@ -121,14 +121,14 @@ async def test_a_stream_may_be_named_by_sid(stream: Stream) -> None:
 async def test_a_publisher_that_is_not_subscribed_receives_nothing(
     stream: Stream,
 ) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("publish", stream="news", data={})
 
         assert await socket.receive_nothing()
 
 
 async def test_unsubscribing_ends_the_messages(stream: Stream) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
         unsubscribed = await socket.ask("unsubscribe", stream="news")
         await socket.ask("publish", stream="news", data={})
@@ -138,14 +138,14 @@ async def test_unsubscribing_ends_the_messages(stream: Stream) -> None:
 
 
 async def test_unsubscribing_without_a_subscription_is_no_error(stream: Stream) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         answer = await socket.ask("unsubscribe", stream="news")
 
     assert answer["type"] == "unsubscribed"
 
 
 async def test_subscribing_twice_delivers_once(stream: Stream) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         for ref in ("news", stream.sid, "news"):
             assert (await socket.ask("subscribe", stream=ref))["type"] == "subscribed"
         await socket.ask("publish", stream="news", data={"n": 1})
@@ -156,7 +156,7 @@ async def test_subscribing_twice_delivers_once(stream: Stream) -> None:
 
 
 async def test_open_or_create_creates_once(service: Service) -> None:
-    async with Socket("alice") as alice, Socket("bob") as bob:
+    async with LocalSocket("alice") as alice, LocalSocket("bob") as bob:
         answers = await asyncio.gather(
             alice.ask("subscribe", stream="fresh", mode="open_or_create"),
             bob.ask("subscribe", stream="fresh", mode="open_or_create"),
@@ -170,7 +170,7 @@ async def test_open_or_create_creates_once(service: Service) -> None:
 
 
 async def test_open_or_create_opens_what_is_there(stream: Stream) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         answer = await socket.ask("subscribe", stream="news", mode="open_or_create")
 
     assert answer["stream"]["sid"] == stream.sid
@@ -195,7 +195,7 @@ async def test_open_or_create_opens_what_is_there(stream: Stream) -> None:
 async def test_a_subscription_that_cannot_be_is_refused(
     ref: object, mode: str | None, code: int, status: int
 ) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         answer = await socket.ask("subscribe", stream=ref, mode=mode)
 
         assert is_error(answer, code, status)
@@ -217,7 +217,7 @@ async def test_a_subscription_that_cannot_be_is_refused(
 async def test_bad_data_is_refused(
     stream: Stream, data: object, code: int, status: int
 ) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         answer = await socket.ask("publish", stream="news", data=data)
 
         assert is_error(answer, code, status)
@@ -225,7 +225,7 @@ async def test_bad_data_is_refused(
 
 async def test_data_of_4096_bytes_is_published(stream: Stream) -> None:
     data = {"a": "x" * 4_088}
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
         answer = await socket.ask("publish", stream="news", data=data)
 
@@ -234,7 +234,7 @@ async def test_data_of_4096_bytes_is_published(stream: Stream) -> None:
 
 
 async def test_publishing_to_a_stream_that_is_not_there_is_refused() -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         answers = [
             await socket.ask("publish", stream=ref, data={})
             for ref in ("missing", MISSING_SID, "\ud800")
@@ -245,7 +245,7 @@ async def test_publishing_to_a_stream_that_is_not_there_is_refused() -> None:
 
 async def test_publishing_above_the_rate_is_refused(stream: Stream) -> None:
     with sync_settings(publish_rate=3 / 600, publish_window_seconds=600):
-        async with Socket() as socket:
+        async with LocalSocket() as socket:
             for _ in range(3):
                 answer = await socket.ask("publish", stream="news", data={})
                 assert answer["type"] == "published"
@@ -272,8 +272,8 @@ async def test_publishing_above_the_rate_is_refused(stream: Stream) -> None:
     ids=lambda value: str(value)[:20],
 )
 async def test_a_frame_that_makes_no_sense_is_answered(text: str, code: int) -> None:
-    async with Socket() as socket:
-        await socket.send_text(text)
+    async with LocalSocket() as socket:
+        await socket.wire.send(text)
         answer = await socket.receive()
 
         assert answer["code"] == code
@@ -282,8 +282,8 @@ async def test_a_frame_that_makes_no_sense_is_answered(text: str, code: int) -> 
 
 
 async def test_a_binary_frame_is_answered() -> None:
-    async with Socket() as socket:
-        await socket.send_bytes(b'{"type":"ping"}')
+    async with LocalSocket() as socket:
+        await socket.wire.send(b'{"type":"ping"}')
         answer = await socket.receive()
 
         assert is_error(answer, 20001, 400)
@@ -291,17 +291,17 @@ async def test_a_binary_frame_is_answered() -> None:
 
 
 async def test_deep_data_is_answered(stream: Stream) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         for depth in (100, 900, 1_000, 20_000):
             data = '{"a":' * depth + "1" + "}" * depth
             text = f'{{"type":"publish","id":9,"stream":"news","data":{data}}}'
             if len(text) <= 65_536:
-                await socket.send_text(text)
+                await socket.wire.send(text)
                 assert (await socket.receive())["code"] in {54006, 54008}
 
 
 async def test_a_token_before_anything_else() -> None:
-    socket = Socket()
+    socket = LocalSocket()
     assert await socket.open()
 
     for type_ in ("subscribe", "unsubscribe", "publish", "token"):
@@ -312,7 +312,7 @@ async def test_a_token_before_anything_else() -> None:
 
 
 async def test_connecting_twice_is_refused() -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         answer = await socket.ask("connect", token=socket.token)
 
         assert is_error(answer, 20001, 400)
@@ -323,7 +323,7 @@ async def test_connecting_twice_is_refused() -> None:
 async def test_a_bad_token_is_answered_and_ends_the_connection(token: object) -> None:
     if callable(token):
         token = issue_token("alice", "default")[:-3] + "xxx"
-    socket = Socket()
+    socket = LocalSocket()
     assert await socket.open()
 
     answer = await socket.ask("connect", token=token)
@@ -341,7 +341,7 @@ async def test_a_bad_token_is_answered_and_ends_the_connection(token: object) ->
 
 
 async def test_a_token_of_a_service_that_is_not_there_is_refused() -> None:
-    socket = Socket(token=issue_token("alice", "IS" + "0" * 32))
+    socket = LocalSocket(token=issue_token("alice", "IS" + "0" * 32))
     assert await socket.open()
 
     assert is_error(await socket.ask("connect", token=socket.token), 54050, 404)
@@ -350,7 +350,7 @@ async def test_a_token_of_a_service_that_is_not_there_is_refused() -> None:
 
 async def test_who_says_nothing_is_closed_in_time() -> None:
     with sync_settings(connect_timeout_seconds=0.1):
-        socket = Socket()
+        socket = LocalSocket()
         assert await socket.open()
         closing, code = await socket.receive_close()
 
@@ -360,7 +360,7 @@ async def test_who_says_nothing_is_closed_in_time() -> None:
 
 async def test_who_says_anything_but_a_token_is_closed_in_time() -> None:
     with sync_settings(connect_timeout_seconds=0.2):
-        socket = Socket()
+        socket = LocalSocket()
         assert await socket.open()
         await socket.ask("ping")
         _, code = await socket.receive_close()
@@ -370,13 +370,13 @@ async def test_who_says_anything_but_a_token_is_closed_in_time() -> None:
 
 async def test_who_connects_in_time_stays() -> None:
     with sync_settings(connect_timeout_seconds=0.1):
-        async with Socket() as socket:
+        async with LocalSocket() as socket:
             await asyncio.sleep(0.2)
             assert (await socket.ask("ping"))["type"] == "pong"
 
 
 async def test_a_token_is_renewed_in_place(stream: Stream) -> None:
-    async with Socket(token=issue_token("alice", "default", ttl=300)) as socket:
+    async with LocalSocket(token=issue_token("alice", "default", ttl=300)) as socket:
         await socket.ask("subscribe", stream="news")
         renewed = await socket.ask("token", token=issue_token("alice", "default"))
         await socket.ask("publish", stream="news", data={"n": 1})
@@ -387,11 +387,11 @@ async def test_a_token_is_renewed_in_place(stream: Stream) -> None:
 
 
 async def test_a_token_may_name_the_service_in_any_way(service: Service) -> None:
-    async with Socket(service="default") as socket:
+    async with LocalSocket(service="default") as socket:
         for ref in (service.sid, "default", service.sid):
             answer = await socket.ask("token", token=issue_token("alice", ref))
             assert answer["type"] == "token_updated", ref
-    async with Socket(service=service.sid) as socket:
+    async with LocalSocket(service=service.sid) as socket:
         answer = await socket.ask("token", token=issue_token("alice", "default"))
         assert answer["type"] == "token_updated"
 
@@ -405,7 +405,7 @@ async def test_a_token_of_somebody_else_is_refused_and_changes_nothing(
         issue_token("alice", other.sid),
         issue_token("alice", "default", account_sid=OTHER_ACCOUNT_SID),
     ]
-    async with Socket("alice") as socket:
+    async with LocalSocket("alice") as socket:
         for token in tokens:
             assert is_error(await socket.ask("token", token=token), 51215, 401)
         assert is_error(await socket.ask("token", token="x"), 20101, 401)
@@ -413,7 +413,7 @@ async def test_a_token_of_somebody_else_is_refused_and_changes_nothing(
 
 
 async def test_an_expired_token_ends_the_connection(jump: Jump) -> None:
-    async with Socket(token=issue_token("alice", "default", ttl=2)) as socket:
+    async with LocalSocket(token=issue_token("alice", "default", ttl=2)) as socket:
         assert await socket.receive() == {"type": "token_about_to_expire"}
         jump(2)
         closing, code = await socket.receive_close()
@@ -423,7 +423,7 @@ async def test_an_expired_token_ends_the_connection(jump: Jump) -> None:
 
 
 async def test_a_renewed_token_outlives_the_first_one(jump: Jump) -> None:
-    async with Socket(token=issue_token("alice", "default", ttl=2)) as socket:
+    async with LocalSocket(token=issue_token("alice", "default", ttl=2)) as socket:
         await socket.ask("token", token=issue_token("alice", "default"))
         jump(2.1)
 
@@ -431,14 +431,14 @@ async def test_a_renewed_token_outlives_the_first_one(jump: Jump) -> None:
 
 
 async def test_a_client_is_warned_three_minutes_before(jump: Jump) -> None:
-    async with Socket(token=issue_token("alice", "default", ttl=190)) as socket:
+    async with LocalSocket(token=issue_token("alice", "default", ttl=190)) as socket:
         assert await socket.receive_nothing()
         jump(10)
         assert await socket.receive() == {"type": "token_about_to_expire"}
 
 
 async def test_a_removed_key_ends_its_connections(jump: Jump) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         with sync_settings(accounts={}):
             jump(CHECK_SECONDS)
             closing, _ = await socket.receive_close()
@@ -451,7 +451,7 @@ async def test_a_connection_holds_so_many_subscriptions(service: Service) -> Non
         await in_thread(operations.create_stream, service, unique_name=str(number))
 
     with sync_settings(max_subscriptions=3):
-        async with Socket() as socket:
+        async with LocalSocket() as socket:
             for number in range(3):
                 answer = await socket.ask("subscribe", stream=str(number))
                 assert answer["type"] == "subscribed"
@@ -469,7 +469,7 @@ def test_a_connection_holds_2000_subscriptions_by_default() -> None:
 
 async def test_a_subscription_that_was_refused_does_not_count(stream: Stream) -> None:
     with sync_settings(max_subscriptions=1):
-        async with Socket() as socket:
+        async with LocalSocket() as socket:
             for _ in range(3):
                 await socket.ask("subscribe", stream="missing")
             answer = await socket.ask("subscribe", stream="news")
@@ -480,7 +480,7 @@ async def test_a_subscription_that_was_refused_does_not_count(stream: Stream) ->
 async def test_a_removal_is_announced_once_to_each_subscriber(
     service: Service, stream: Stream
 ) -> None:
-    async with Socket("alice") as alice, Socket("bob") as bob:
+    async with LocalSocket("alice") as alice, LocalSocket("bob") as bob:
         for socket in (alice, bob):
             await socket.ask("subscribe", stream="news")
 
@@ -499,7 +499,7 @@ async def test_a_removed_stream_frees_its_subscription(
 ) -> None:
     await in_thread(operations.create_stream, service, unique_name="other")
     with sync_settings(max_subscriptions=1):
-        async with Socket() as socket:
+        async with LocalSocket() as socket:
             await socket.ask("subscribe", stream="news")
             await in_thread(operations.remove_stream, service, "news")
             await socket.receive()
@@ -510,7 +510,7 @@ async def test_a_removed_stream_frees_its_subscription(
 
 async def test_removing_the_service_notifies_its_subscribers(service: Service) -> None:
     stream = await in_thread(operations.create_stream, service, unique_name="news")
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
 
         await in_thread(operations.remove_service, service)
@@ -524,7 +524,7 @@ async def test_an_expired_stream_is_announced_on_time(service: Service) -> None:
     stream = await in_thread(operations.create_stream, service, unique_name="news")
     soon = timezone.now() + timedelta(seconds=0.3)
     await Stream.objects.filter(sid=stream.sid).aupdate(date_expires=soon)
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
 
         assert (await socket.receive())["type"] == "stream_removed"
@@ -537,7 +537,7 @@ async def test_an_expired_stream_is_announced_on_time(service: Service) -> None:
 async def test_a_name_may_be_used_again_at_once(
     service: Service, stream: Stream
 ) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
         await in_thread(operations.remove_stream, service, "news")
         again = await in_thread(operations.create_stream, service, unique_name="news")
@@ -551,7 +551,7 @@ async def test_a_name_may_be_used_again_at_once(
 
 async def test_too_many_frames_are_refused_and_far_too_many_end_it() -> None:
     with sync_settings(max_frames_per_second=10):
-        async with Socket() as socket:
+        async with LocalSocket() as socket:
             for _ in range(60):
                 await socket.send({"type": "ping", "id": 7})
             answers = [await socket.receive() for _ in range(38)]
@@ -581,13 +581,13 @@ async def test_pages_of_other_origins_are_refused(
 ) -> None:
     headers = [(b"origin", origin)] if origin else []
     with sync_settings(allowed_origins=["https://app.example"]):
-        socket = Socket(headers=headers)
+        socket = LocalSocket(headers=headers)
         assert await socket.open() == is_allowed
         await socket.leave()
 
 
 async def test_pages_of_any_origin_are_accepted_by_default() -> None:
-    async with Socket(headers=[(b"origin", b"https://evil.example")]) as socket:
+    async with LocalSocket(headers=[(b"origin", b"https://evil.example")]) as socket:
         assert socket.connected["type"] == "connected"
 
 
@@ -598,7 +598,7 @@ async def test_a_database_that_fails_is_an_error_and_no_end(stream: Stream) -> N
         connection.close()
 
     table = Stream._meta.db_table
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await in_thread(rename, table, "away")
         try:
             answer = await socket.ask("subscribe", stream="news")
@@ -614,7 +614,7 @@ async def test_a_database_that_fails_is_an_error_and_no_end(stream: Stream) -> N
 
 
 async def test_a_layer_that_fails_is_an_error_and_no_end(stream: Stream) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(get_hub().layer, "group_send", _fail)
@@ -631,7 +631,7 @@ async def _fail(*_: object) -> None:
 async def test_a_connection_that_ends_leaves_no_trace(
     stream: Stream, jump: Jump
 ) -> None:
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
         assert get_hub().subscriptions.count(stream.sid) == 1
         before = len(connections)
@@ -647,7 +647,7 @@ async def test_a_silent_client_is_asked_and_closed_if_it_says_nothing(
     stream: Stream,
 ) -> None:
     with sync_settings(keepalive_seconds=0.05, stuck_timeout_seconds=0.2):
-        async with Socket() as socket:
+        async with LocalSocket() as socket:
             assert await socket.receive() == {"type": "ping"}
             closing, code = await socket.receive_close()
 
@@ -657,7 +657,7 @@ async def test_a_silent_client_is_asked_and_closed_if_it_says_nothing(
 
 async def test_a_silent_client_that_pongs_stays() -> None:
     with sync_settings(keepalive_seconds=0.05, stuck_timeout_seconds=0.2):
-        async with Socket() as socket:
+        async with LocalSocket() as socket:
             for _ in range(8):
                 assert await socket.receive() == {"type": "ping"}
                 await socket.send({"type": "pong"})
@@ -665,7 +665,7 @@ async def test_a_silent_client_that_pongs_stays() -> None:
 
 async def test_a_read_only_token_may_subscribe_and_not_publish(stream: Stream) -> None:
     token = issue_token("alice", "default", is_read_only=True)
-    async with Socket(token=token) as socket:
+    async with LocalSocket(token=token) as socket:
         assert (await socket.ask("subscribe", stream="news"))["type"] == "subscribed"
         refused = [
             await socket.ask("publish", stream="news", data={}),
@@ -677,7 +677,7 @@ async def test_a_read_only_token_may_subscribe_and_not_publish(stream: Stream) -
 
 async def test_another_account_sees_nothing(stream: Stream) -> None:
     token = issue_token("alice", "default", account_sid=OTHER_ACCOUNT_SID)
-    async with Socket(token=token) as socket:
+    async with LocalSocket(token=token) as socket:
         for ref, code in (("news", 54300), (stream.sid, 54250)):
             assert is_error(await socket.ask("subscribe", stream=ref), code, 404)
             answer = await socket.ask("publish", stream=ref, data={})

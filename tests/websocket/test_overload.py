@@ -13,9 +13,9 @@ from sync_streams.connections.registry import Connections, connections
 from sync_streams.delivery.hub import get_hub
 from sync_streams.errors import TooManyRequests
 from sync_streams.models import Stream
+from tests.clients.json_socket import LocalSocket
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
-from tests.websocket.client import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,14 +27,14 @@ def stream() -> Stream:
 
 
 @pytest.fixture
-async def there(stream: Stream) -> AsyncIterator[Socket]:
+async def there(stream: Stream) -> AsyncIterator[LocalSocket]:
     """A connection that is subscribed."""
-    async with Socket() as socket:
+    async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
         yield socket
 
 
-async def is_told_to_come_back(newcomer: Socket) -> bool:
+async def is_told_to_come_back(newcomer: LocalSocket) -> bool:
     """Connect, be refused in the protocol, and hear when to come back."""
     assert await newcomer.open()
     answer = await newcomer.ask("connect", token=newcomer.token)
@@ -44,24 +44,24 @@ async def is_told_to_come_back(newcomer: Socket) -> bool:
     return (answer["code"], answer["status"]) == (20429, 429)
 
 
-async def is_undisturbed(socket: Socket) -> bool:
+async def is_undisturbed(socket: LocalSocket) -> bool:
     """Publish over a connection and have it hear of that."""
     await socket.ask("publish", stream="news", data={"n": 1})
     return await socket.numbers(1) == [1]
 
 
-async def test_the_last_place_is_taken_and_the_next_refused(there: Socket) -> None:
+async def test_the_last_place_is_taken_and_the_next_refused(there: LocalSocket) -> None:
     with sync_settings(max_connections=len(connections) + 1):
-        async with Socket("last") as last:
+        async with LocalSocket("last") as last:
             assert last.connected["type"] == "connected"
-            assert await is_told_to_come_back(Socket("one too many"))
+            assert await is_told_to_come_back(LocalSocket("one too many"))
             assert await is_undisturbed(there)
-        async with Socket("free again") as next_one:
+        async with LocalSocket("free again") as next_one:
             assert next_one.connected["type"] == "connected"
 
 
 async def test_connections_are_accepted_up_to_the_rate_and_the_next_is_refused(
-    there: Socket,
+    there: LocalSocket,
 ) -> None:
     with sync_settings(max_connects_per_second=3):
         while True:
@@ -69,7 +69,7 @@ async def test_connections_are_accepted_up_to_the_rate_and_the_next_is_refused(
             await asyncio.sleep(1 - time.monotonic() % 1)
             second = int(time.monotonic())
             async with AsyncExitStack() as stack:
-                sockets = [Socket() for _ in range(4)]
+                sockets = [LocalSocket() for _ in range(4)]
                 for socket in sockets:
                     await stack.enter_async_context(socket)
             if int(time.monotonic()) == second:
@@ -95,7 +95,7 @@ async def test_newcomers_are_refused_while_the_process_is_late(
 
 async def test_a_late_event_loop_is_noticed_and_forgiven() -> None:
     with sync_settings(probe_seconds=0.05):
-        async with Socket(), asyncio.timeout(5):
+        async with LocalSocket(), asyncio.timeout(5):
             while get_hub().lag < 0.3:
                 time.sleep(0.4)  # noqa: ASYNC251 - that is the fault
                 await asyncio.sleep(0.01)

@@ -8,8 +8,8 @@ import pytest
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.delivery.counters import counters
 from sync_streams.delivery.hub import get_hub
+from tests.clients.json_socket import LocalSocket
 from tests.overrides import sync_settings
-from tests.websocket.client import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,7 +28,7 @@ async def test_its_clients_are_closed_when_it_was_unreachable_for_too_long() -> 
     hub = get_hub()
     quick = {"probe_seconds": 0.02, "drain_seconds": 0}
     with sync_settings(**quick, unreachable_timeout_seconds=60):
-        async with Socket() as socket:
+        async with LocalSocket() as socket:
             (probe,) = hub.membership.probes
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(hub.layer, "group_send", fail)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sync_streams.twilsock import frames
 from tests.compat.twilio_sync.rig import (
     Rig,
     all_versions_at_once,
@@ -211,7 +212,7 @@ class TestImpatient:
         async with rig.peer() as peer:
             await peer.ask("init", token=rig.token())
 
-            assert (await peer.receive()).method == "ping"
+            assert frames.decode(await peer.wire.receive()).method == "ping"
 
             assert await peer.closed() == 4000
 

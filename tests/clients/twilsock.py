@@ -1,44 +1,26 @@
-"""A Twilsock connection within the test's own process."""
+"""A client that speaks Twilsock (docs/wire-twilsock.md), frame by frame."""
 
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
-import jwt
-from channels.testing import WebsocketCommunicator
-
-from sync_streams.tokens import CONTENT_TYPE
 from sync_streams.twilsock import frames
-from tests import settings as site
-from tests.asgi import application
+from tests.clients.accounts import ACCOUNT, Account
+from tests.clients.wires import Closed, LocalWire, Wire
 
 PATH = "/v3/wsconnect"
-TIMEOUT_SECONDS = 20
 
 _ids = count(1)
 
 
 def make_token(
-    identity: str = "alice",
-    ttl: int = 3600,
-    *,
-    issuer: str = site.API_KEY_SID,
-    account_sid: str = site.ACCOUNT_SID,
-    secret: str = site.API_KEY_SECRET,
-    **grant: Any,
+    identity: str = "alice", ttl: int = 3600, account: Account = ACCOUNT, **grant: Any
 ) -> str:
     """Make an access token; *grant* adds to its Sync grant."""
     sync = {"service_sid": "default", **grant}
-    claims = {
-        "iss": issuer,
-        "sub": account_sid,
-        "exp": int(time.time()) + ttl,
-        "grants": {"identity": identity, "data_sync": sync},
-    }
-    return jwt.encode(claims, secret, headers={"cty": CONTENT_TYPE})
+    return account.sign(ttl=ttl, grants={"identity": identity, "data_sync": sync})
 
 
 def body_of(frame: frames.Frame) -> Any:
@@ -52,11 +34,32 @@ def message_sids(frame: frames.Frame) -> list[str]:
     return [message["message_sid"] for message in messages if "message_sid" in message]
 
 
+def acknowledgement(frame_id: str) -> bytes:
+    """Return the frame with which the SDK acknowledges one of the server's."""
+    header = {"id": frame_id, "method": "reply", "payload_type": "application/json"}
+    return frames.encode({**header, "status": {"code": 200, "status": "OK"}})
+
+
+def tunnelled(method: str, path: str) -> dict[str, str]:
+    """Return the ``http_request`` of a frame that tunnels a request."""
+    return {"host": "x.example", "method": method, "path": path}
+
+
+def subscription(action: str, *sids: str, version: int = 4) -> dict[str, Any]:
+    """Return the body that establishes or cancels subscriptions."""
+    return {
+        "action": action,
+        "event_protocol_version": version,
+        "correlation_id": 1,
+        "requests": [{"object_sid": sid, "object_type": "stream"} for sid in sids],
+    }
+
+
 class Session:
     """A connection that acknowledges pings, and anything else only on request."""
 
-    def __init__(self) -> None:
-        self.socket = WebsocketCommunicator(application, PATH)
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
         self.pending: list[frames.Frame] = []
         """Frames of the server that came before a reply that was waited for."""
 
@@ -64,39 +67,45 @@ class Session:
         """Send a frame and return its id."""
         frame_id = f"TM{next(_ids)}"
         header = {"id": frame_id, "method": method, **fields}
-        await self.socket.send_to(bytes_data=frames.encode(header, payload))
+        await self.wire.send(frames.encode(header, payload))
         return frame_id
 
-    async def event(self) -> dict[str, Any]:
-        """Wait for the server's next ASGI event."""
-        event: dict[str, Any] = await self.socket.receive_output(TIMEOUT_SECONDS)
-        return event
-
     async def receive(self) -> frames.Frame:
-        """Wait for the server's next frame but pings."""
+        """Return the server's next frame but pings; raises :class:`Closed`."""
         if self.pending:
             return self.pending.pop(0)
-        event = await self.event()
-        assert event["type"] == "websocket.send", event
-        frame = frames.decode(event["bytes"])
+        frame = frames.decode(await self.wire.receive())
         if frame.method != "ping":
             return frame
         await self.acknowledge(frame)
         return await self.receive()
 
+    async def receive_all(self) -> tuple[list[frames.Frame], int]:
+        """Return the frames up to the end, and the close code."""
+        found: list[frames.Frame] = []
+        try:
+            while True:
+                found.append(await self.receive())
+        except Closed as end:
+            return found, end.code
+
+    async def receive_nothing(self, seconds: float = 0.1) -> bool:
+        """Tell whether nothing waits, and nothing comes for so long."""
+        return not self.pending and await self.wire.receive_nothing(seconds)
+
     async def closed(self) -> int:
-        """Wait for the end, past what comes before it, and return its code."""
-        while (event := await self.event())["type"] == "websocket.send":
-            pass
-        return int(event["code"])
+        """Acknowledge nothing more, and return the code with which it is closed."""
+        try:
+            while True:
+                await self.wire.receive()
+        except Closed as end:
+            return end.code
 
     async def acknowledge(self, frame: frames.Frame) -> None:
         """Acknowledge a frame as the SDK does."""
-        header = {"id": frame.id, "method": "reply", "payload_type": "application/json"}
-        status = {"code": 200, "status": "OK"}
-        data = frames.encode({**header, "status": status})
+        data = acknowledgement(frame.id)
         assert frames.ack_id(data) == frame.id
-        await self.socket.send_to(bytes_data=data)
+        await self.wire.send(data)
 
     async def ask(
         self, method: str, payload: bytes = b"", **fields: Any
@@ -113,10 +122,10 @@ class Session:
         self, method: str, path: str, body: Any = None
     ) -> tuple[int, Any]:
         """Tunnel a request and return the status and body of its reply."""
+        payload = b"" if body is None else json.dumps(body).encode()
+        request = tunnelled(method, path)
         reply = await self.ask(
-            "message",
-            b"" if body is None else json.dumps(body).encode(),
-            http_request={"host": "x.example", "method": method, "path": path},
+            "message", payload, active_grant="data_sync", http_request=request
         )
         return reply.header["http_status"]["code"], body_of(reply)
 
@@ -130,13 +139,7 @@ class Session:
         self, action: str, *sids: str, version: int = 4
     ) -> list[frames.Frame]:
         """Establish or cancel subscriptions and return the events of it."""
-        objects = [{"object_sid": sid, "object_type": "stream"} for sid in sids]
-        body = {
-            "action": action,
-            "event_protocol_version": version,
-            "correlation_id": 1,
-            "requests": objects,
-        }
+        body = subscription(action, *sids, version=version)
         status, _ = await self.request("POST", "/v4/Subscriptions", body)
         assert status == 200
         events, self.pending = self.pending, []
@@ -153,13 +156,19 @@ class Session:
 
 
 @asynccontextmanager
-async def connected(token: str | None = None) -> AsyncIterator[Session]:
-    """Open a connection; without a token, with one of alice."""
-    session = Session()
-    await session.socket.connect()
-    reply = await session.ask("init", token=make_token() if token is None else token)
-    assert reply.header["status"]["code"] == 200
+async def opened(wire: Wire | None = None) -> AsyncIterator[Session]:
+    """Open a connection, to the application in this process as a rule."""
+    session = Session(LocalWire(PATH) if wire is None else wire)
+    assert await session.wire.open()
     yield session
-    # A wait that timed out has cancelled the consumer, and has said so already.
-    if not session.socket.future.cancelled():
-        await session.socket.disconnect()
+    await session.wire.close()
+
+
+@asynccontextmanager
+async def connected(token: str | None = None) -> AsyncIterator[Session]:
+    """Open a connection here and present a token; without one, alice's."""
+    async with opened() as session:
+        token = make_token() if token is None else token
+        reply = await session.ask("init", token=token)
+        assert reply.header["status"]["code"] == 200
+        yield session

@@ -1,14 +1,13 @@
-"""A client of event streams that reads them as the format says."""
+"""A client of Server-Sent Events that reads them as the format says."""
 
 import asyncio
 import json
-from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import aiohttp
 
-SECONDS = 10
+WAIT_SECONDS = 10
 
 
 @dataclass(slots=True)
@@ -27,12 +26,6 @@ class Event:
     @property
     def json(self) -> Any:
         return json.loads(self.text)
-
-
-def basic(name: str, password: str) -> dict[str, str]:
-    """Return the header of credentials."""
-    word = b64encode(f"{name}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {word}"}
 
 
 class EventSource:
@@ -60,7 +53,7 @@ class EventSource:
     async def next(self) -> Event:
         """Return the next event; raises ``EOFError`` once the response is over."""
         event = Event()
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             while True:
                 line = (await self.answer.content.readline()).decode()
                 if not line:
