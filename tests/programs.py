@@ -303,8 +303,14 @@ def as_postgres(folder: str) -> list[str]:
 
 
 def browser_binary() -> str:
-    """Return a Chromium: one on PATH, or the one that Playwright has downloaded."""
-    names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+    """Return a Chromium: one on PATH, or the one that Playwright has downloaded.
+
+    The headless shell comes first: it has the same engine, and no window to draw.
+    """
+    names = [
+        *("chromium-headless-shell", "chromium", "chromium-browser"),
+        *("google-chrome", "google-chrome-stable"),
+    ]
     downloads = Path(
         os.environ.get("PLAYWRIGHT_BROWSERS_PATH", Path.home() / ".cache/ms-playwright")
     )

@@ -1,7 +1,6 @@
 """Pages whose sockets are below a path: behind a proxy that takes the path off."""
 
 import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from playwright.async_api import BrowserContext, expect
 
 from tests.browser.test_admin import ADMIN, log_in
 from tests.browser.test_page import publish, sees
-from tests.programs import DemoSite, Program, free_port, site_environ
+from tests.programs import DemoSite, PythonProgram, free_port, site_environ
 from tests.sse.test_proxies import nginx
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -34,8 +33,8 @@ async def mounted(embedded: DemoSite, tmp_path: Path) -> AsyncIterator[str]:
     """Address of the demo site's data below a path, which its server is told."""
     port = free_port()
     environ = site_environ(embedded.data_dir, UVICORN_ROOT_PATH=PREFIX)
-    command = [sys.executable, *SERVER, "--port", str(port)]
-    with Program(*command, ready="running on", environ=environ):
+    command = [*SERVER, "--port", str(port)]
+    with PythonProgram(*command, ready="running on", environ=environ):
         async with nginx(tmp_path, port, listen="", location=STRIP) as front:
             yield f"http://127.0.0.1:{front}{PREFIX}"
 

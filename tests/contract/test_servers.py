@@ -10,10 +10,11 @@ from http.client import HTTPResponse
 
 import pytest
 
-from project.supervision import end, has_started
+from project.supervision import Process, end, has_started
 from tests import zygote
 from tests.clients.accounts import Account
 from tests.programs import ROOT, free_port, site_environ
+from tests.zygote import Forked
 
 SECONDS = 20
 START_SECONDS = 60
@@ -48,6 +49,7 @@ COMMANDS = {
         "project.asgi:application",
     ),
 }
+SPAWNING = {"granian", "hypercorn"}
 
 
 @dataclass(frozen=True)
@@ -130,19 +132,26 @@ def site(
     data_dir.chmod(0o700)
     environ = site_environ(data_dir, PORT=str(port), **ACCOUNT.environ)
     environ["PYTHONPATH"] = str(ROOT)
-    python = (sys.executable, "-m")
     zygote.run("-m", "project", "provision", environ=environ).check_returncode()
     words = [word.format(port=port) for word in COMMANDS[request.param]]
     with (data_dir / "output").open("wb") as output:
-        process = subprocess.Popen(
-            [*python, *words], cwd=ROOT, env=environ, stdout=output, stderr=output
-        )
+        process = start(words, environ, output.fileno())
     try:
         if not has_started(process, port, within=START_SECONDS):
             raise AssertionError((data_dir / "output").read_text())
         yield Site(request.param, port)
     finally:
         end(process, within=SECONDS)
+
+
+def start(words: list[str], environ: dict[str, str], output: int) -> Process:
+    """Start a server; those that spawn processes of their own do it anew."""
+    if words[0] not in SPAWNING:
+        return Forked("-m", *words, environ=environ, stdout=output, stderr=output)
+    command = [sys.executable, "-m", *words]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=output, stderr=output
+    )
 
 
 def test_a_message_is_published(site: Site) -> None:

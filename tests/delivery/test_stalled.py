@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,10 +12,11 @@ from typing import Any
 import pytest
 
 from sync_streams.connections.close_codes import CloseCode
+from tests import zygote
 from tests.clients.json_socket import Frame, SiteSocket
 from tests.clients.rest import LocalSite
 from tests.clients.wires import ABNORMAL, Closed
-from tests.programs import ROOT, Program, free_port
+from tests.programs import PythonProgram, free_port
 
 MESSAGES = 1_500
 PAD = "x" * 4_000
@@ -41,8 +40,8 @@ class Server:
     def __init__(self, name: str, environ: dict[str, str]) -> None:
         self.port = free_port()
         command = [part.format(port=self.port) for part in SERVERS[name]]
-        self.program = Program(
-            *(sys.executable, "-m", *command, "tests.asgi:application"),
+        self.program = PythonProgram(
+            *("-m", *command, "tests.asgi:application"),
             ready="istening on TCP" if name == "daphne" else "running on",
             environ=environ,
         )
@@ -67,8 +66,8 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "tests.delivery.server_settings",
         "DATABASE_FILE": str(tmp_path_factory.mktemp("stalled") / "site.sqlite3"),
     }
-    migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
-    subprocess.run(migrate, env=environ, cwd=ROOT, check=True)
+    migrate = ("-m", "django", "migrate", "--verbosity", "0")
+    zygote.run(*migrate, environ=environ).check_returncode()
     return environ
 
 

@@ -1,14 +1,13 @@
 """Servers to attack; prints the attacks' costs as the table of docs/security.md."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from tests.programs import ROOT, Program, free_port
+from tests import zygote
+from tests.programs import PythonProgram, free_port
 
 FIGURES = "figures of an attack"
 """Property of a test that holds a row of the table."""
@@ -69,12 +68,12 @@ def served(
         "DJANGO_SETTINGS_MODULE": "tests.door.server_settings",
         "DATABASE_FILE": str(folder / "site.sqlite3"),
     }
-    migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
-    subprocess.run(migrate, env=environ, cwd=ROOT, check=True)
+    migrate = ("-m", "django", "migrate", "--verbosity", "0")
+    zygote.run(*migrate, environ=environ).check_returncode()
     number = free_port()
     command = [*SERVERS[request.param], str(number), "tests.asgi:application"]
     ready = "istening on TCP" if request.param == "daphne" else "running on"
-    with Program(sys.executable, "-m", *command, ready=ready, environ=environ) as site:
+    with PythonProgram("-m", *command, ready=ready, environ=environ) as site:
         yield Served(number, site.process.pid)
     _, _, fault = site.output.partition("Traceback")
     assert not fault, fault[:3000]

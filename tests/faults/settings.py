@@ -13,6 +13,7 @@ from project.settings import (
     SYNC_STREAMS,
 )
 from sync_streams.redis import urls
+from tests.demo_settings import PASSWORD_HASHERS as PASSWORD_HASHERS
 
 SYNC_STREAMS |= json.loads(os.environ.get("FAULT_SETTINGS", "{}"))
 

@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from tests.documents import ROOT
 from tests.faults.worker import ACCOUNT, provision, worker_environ
 from tests.metrics.workers import WAIT_SECONDS
 from tests.programs import free_port
+from tests.zygote import Forked
 
 CAPACITY = 5
 ERRORS = 60
@@ -159,9 +161,8 @@ def test_a_pipe_that_nobody_reads_stops_no_publish(tmp_path: Path) -> None:
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
     unread, full = os.pipe()
-    server = subprocess.Popen(
-        worker_command(port), cwd=ROOT, env=environ, stdout=full, stderr=full
-    )
+    command = worker_command(port)[1:]
+    server = Forked(*command, environ=environ, stdout=full, stderr=full)
     os.close(full)
     try:
         wait_for(origin)
@@ -170,7 +171,7 @@ def test_a_pipe_that_nobody_reads_stops_no_publish(tmp_path: Path) -> None:
         messages = "/v1/Services/default/Streams/demo/Messages"
         published = ask(origin, messages, "POST", Data="{}")
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGTERM)
         ended = server.wait(WAIT_SECONDS * 2)
         os.close(unread)
 

@@ -17,7 +17,7 @@ from sync_streams.logs import JSONFormatter, RequestIdFilter
 from tests.documents import ROOT
 from tests.faults.worker import ACCOUNT, provision, worker_environ
 from tests.metrics.workers import WAIT_SECONDS
-from tests.programs import Program, free_port
+from tests.programs import Program, PythonProgram, free_port
 
 SERVICES = "/v1/Services"
 LINE = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ERROR django\.request "
@@ -43,8 +43,9 @@ def serve(provisioned: Path, tmp_path: Path) -> Iterator[Serve]:
         environ = worker_environ(tmp_path, LOG_FORMAT=log_format)
         environ["DJANGO_SETTINGS_MODULE"] = "tests.metrics.logged"
         command = [*worker_command(port), "--log-level", "info"]
-        programs.append(Program(*command, ready="Uvicorn running", environ=environ))
-        return programs[-1], f"http://127.0.0.1:{port}"
+        program = PythonProgram(*command[1:], ready="Uvicorn running", environ=environ)
+        programs.append(program)
+        return program, f"http://127.0.0.1:{port}"
 
     yield start
     for program in programs:

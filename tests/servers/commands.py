@@ -12,6 +12,7 @@ from project.supervision import end, has_started
 from tests.clients.rest import publish
 from tests.faults.worker import ACCOUNT, provision, worker_environ
 from tests.programs import ROOT, free_port
+from tests.zygote import Forked
 
 BIN = Path(sys.executable).parent
 APPLICATION = "project.asgi:application"
@@ -32,6 +33,8 @@ COMMANDS = {
     "hypercorn in one process": f"hypercorn {APPLICATION} -b 127.0.0.1:{{port}} -w 0",
     "granian": f"granian --interface asgi --port {{port}} {APPLICATION}",
 }
+FORKED = {"uvicorn", "gunicorn"}
+"""Others spawn processes of their own, which are to find what they always find."""
 
 
 class Server:
@@ -48,13 +51,7 @@ class Server:
         program, *arguments = COMMANDS[name].format(port=self.port).split()
         self._output = folder / "output.txt"
         with self._output.open("w") as output:
-            self.process = subprocess.Popen(
-                [str(BIN / program), *arguments],
-                cwd=ROOT,
-                env=environ,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            self.process = _start(program, arguments, environ, output.fileno())
         if not has_started(self.process, self.port, within=WAIT_SECONDS):
             self.stop()
             raise AssertionError(self.output)
@@ -79,6 +76,19 @@ class Server:
     def stop(self) -> None:
         """End it, if it has not ended."""
         end(self.process, within=WAIT_SECONDS)
+
+
+def _start(
+    program: str, arguments: list[str], environ: dict[str, str], output: int
+) -> "subprocess.Popen[bytes] | Forked":
+    if program == "python":
+        return Forked(*arguments, environ=environ, stdout=output, stderr=output)
+    command = [str(BIN / program), *arguments]
+    if program in FORKED:
+        return Forked(*command, environ=environ, stdout=output, stderr=output)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=output, stderr=output
+    )
 
 
 @contextmanager
