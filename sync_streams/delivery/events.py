@@ -6,6 +6,7 @@ from sync_streams.conf import get_settings
 
 MESSAGE: Final = "message.published"
 PROBE: Final = "probe"
+ANSWER: Final = "survey.answer"
 
 STREAM_EVENTS = frozenset({"stream.removed", "stream.updated"})
 """Events that tell every process of a change to a Stream itself."""
@@ -46,6 +47,7 @@ _TEXTS = {
     "stream.removed": ("stream_sid",),
     "stream.updated": ("stream_sid",),
     "service.changed": ("service_sid",),
+    ANSWER: ("process",),
 }
 """Required text fields, by type. Unlisted types belong to other parts, or to another
 version."""

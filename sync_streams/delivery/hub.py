@@ -22,8 +22,9 @@ from .cluster.backpressure import backpressure
 from .cluster.broadcast import channel_layer, unavailable
 from .cluster.event_loop import call_soon, serve_on
 from .cluster.servers import on_interruption, receive
+from .cluster.survey import replies
 from .counters import counters
-from .events import MESSAGE, PROBE, STREAM_EVENTS, Event, is_readable
+from .events import ANSWER, MESSAGE, PROBE, STREAM_EVENTS, Event, is_readable
 from .fanout import (
     CONNECTION_EVENTS,
     TimeSlices,
@@ -123,6 +124,8 @@ class Hub:
             on_recovered=self._recover,
             on_give_up=self._give_up,
         )
+        self._replies = replies.get()
+        self._replies.channel = self._channel_for_replies
 
     @property
     def is_receiving(self) -> bool:
@@ -229,10 +232,17 @@ class Hub:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _accept(self, event: object) -> None:
-        if is_readable(event):
-            self._queue.put(event)
-        else:
+        if not is_readable(event):
             self._reject(ValueError("an event of unknown shape"))
+        elif event["type"] == ANSWER:
+            # Whoever asked waits for it, and only for a moment.
+            self._replies.take(event)
+        else:
+            self._queue.put(event)
+
+    def _channel_for_replies(self) -> str | None:
+        is_open = self.is_receiving and self.layer is channel_layer()
+        return self.subscriptions.channel if is_open else None
 
     def _reject(self, error: Exception) -> None:
         counters.events_rejected += 1

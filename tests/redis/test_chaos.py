@@ -2,12 +2,26 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
+from typing import Any
 
 import pytest
+import redis.asyncio
+from channels_redis.core import RedisChannelLayer as CoreLayer
+from django.test import override_settings
 
+from sync_streams.delivery.counters import counters
+from sync_streams.delivery.events import stream_group
+from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.layers import RedisChannelLayer
+from sync_streams.operations.data import Message
 from sync_streams.redis.health import RedisUnavailable
+from sync_streams.values.sids import new_stream_sid
+from tests.delivery.client import Client, published
+from tests.delivery.test_hub import REDIS_LAYERS, stop
+from tests.overrides import sync_settings
 from tests.programs import RedisServer
 from tests.proxy import Proxy
 from tests.redis.conftest import NewLayer
@@ -18,6 +32,8 @@ pytestmark = pytest.mark.redis
 TOGETHER = 3
 """Messages published in one loop iteration."""
 ANSWER_SECONDS = 5
+SOCKET_SECONDS = 2
+"""For as long a socket may be silent. redis-py 8 allows 5 s if it is not told."""
 
 
 async def publish_all(layer: RedisChannelLayer, first: int) -> list[bool]:
@@ -147,3 +163,58 @@ async def joined_at_last(layer: RedisChannelLayer) -> str:
             return await joined(layer)
         except RedisUnavailable:
             await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def core_hub(host: str | dict[str, Any]) -> AsyncIterator[Hub]:
+    """Start a hub on a core layer; it sends no probes while all is well."""
+    layer = {"BACKEND": REDIS_LAYERS["core"], "CONFIG": {"hosts": [host]}}
+    with (
+        override_settings(CHANNEL_LAYERS={"default": layer}),
+        sync_settings(probe_seconds=600),
+    ):
+        hub = get_hub()
+        await hub.start()
+        yield hub
+        await stop(hub)
+
+
+async def until_receiver_waits(server: RedisServer) -> None:
+    """Wait until a core layer has nothing to do but wait for an event."""
+    async with redis.asyncio.Redis(port=server.port) as client:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not (await client.info("clients"))["blocked_clients"]:
+                continue
+
+
+async def test_what_was_on_its_way_as_a_core_layers_connection_broke_is_a_gap(
+    server: RedisServer,
+) -> None:
+    sid, client, elsewhere = new_stream_sid(), Client(), CoreLayer([server.url])
+    async with Proxy(server.port) as proxy, core_hub(proxy.url) as hub:
+        await hub.subscriptions.subscribe(client.outbox, sid, None)
+        await until(lambda: len(hub.tasks) == 2)  # it has asked for its peers
+        await until_receiver_waits(server)
+
+        proxy.is_silent, replies = True, proxy.replies
+        event = dict(published(Message.new(sid, {"n": 1})))
+        await elsewhere.group_send(stream_group(sid), event)
+        await until(lambda: proxy.replies > replies)
+        proxy.is_silent = False
+        proxy.cut()
+        await client.until(1)
+    await elsewhere.close_pools()
+
+    assert client.frames == [{"type": "gap", "stream_sid": sid, "dropped": None}]
+
+
+async def test_a_core_layer_on_which_nothing_happens_is_not_doubted(
+    server: RedisServer,
+) -> None:
+    host = {"address": server.url, "socket_timeout": SOCKET_SECONDS}
+    async with core_hub(host) as hub:
+        doubts = counters.times_unreachable
+        await asyncio.sleep(1.2 * SOCKET_SECONDS)  # the silence itself
+
+        assert counters.times_unreachable == doubts
+        assert not hub.is_unreachable

@@ -21,7 +21,7 @@ from tests.settings import SYNC_STREAMS
 
 SID = "TO" + "0" * 32
 DRAIN: commands.DrainCommand = {"type": "command.drain", "process": "host:1"}
-DONE = {**DRAIN, "reply_to": None}
+DONE = {**DRAIN, "reply_to": None, "question": None}
 
 
 @contextmanager

@@ -47,6 +47,9 @@ class DisconnectCommand(TypedDict):
     reply_to: NotRequired[str | None]
     """Channel of the survey that carries the command."""
 
+    question: NotRequired[int | None]
+    """Its number there."""
+
 
 class DrainCommand(TypedDict):
     """Drain one process: it closes its connections and accepts no more."""
@@ -80,7 +83,8 @@ def authenticated(
         except (KeyError, TypeError, AttributeError, signing.BadSignature):
             is_ours, command = False, {}
         if is_ours:
-            await handle(receiver, command | {"reply_to": event.get("reply_to")})
+            address = {name: event.get(name) for name in ("reply_to", "question")}
+            await handle(receiver, command | address)
         else:
             logger.error("%s was refused: not signed by this site", event["type"])
 

@@ -72,8 +72,23 @@ async def receive(
         await layer.listen(channel, put, reject)
     if isinstance(layer, InMemoryChannelLayer):
         await layer.listen(channel, put)
+    if isinstance(layer, CoreLayer):
+        layer.brpop_timeout = _seconds_to_wait(layer)
     while True:
         put(await layer.receive(channel))
+
+
+def _seconds_to_wait(layer: CoreLayer) -> float:
+    """Return for how long a core layer may wait for an event at a time.
+
+    It waits for 5 s, and redis-py 8 takes a socket for broken that is silent for 5 s.
+    """
+    seconds = float(layer.brpop_timeout)
+    for server in range(layer.ring_size):
+        pool = layer.connection(server).connection_pool
+        if timeout := pool.make_connection().socket_timeout:
+            seconds = min(seconds, timeout / 2)
+    return seconds
 
 
 class Reconnections:
