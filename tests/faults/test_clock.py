@@ -1,5 +1,7 @@
 """The wall clock of one machine jumps hours ahead, and behind; that of Redis stays.
 
+Redis is slow for that machine, so that much is on its way at each jump.
+
 Staged by a library that moves the wall clock of one worker while it runs (``clock.c``).
 Its monotonic clock goes on, as the kernel's does when somebody sets the time.
 """
@@ -10,6 +12,7 @@ import shutil
 import struct
 import subprocess
 import time
+from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Publisher, Subscriber, account_for
 from tests.faults.worker import ACCOUNT, Worker, create_streams
 from tests.programs import RedisServer, cannot_have
+from tests.proxy import Proxy
 
 pytestmark = pytest.mark.redis
 
@@ -30,6 +34,8 @@ HOURS = 2
 RATE = 12
 AT_ONCE = 60
 WAIT_SECONDS = 20
+REDIS_DELAY = 0.1
+"""Seconds, each way."""
 TOKEN_EXPIRED, TOKEN_NOT_YET_VALID = 20104, 20105
 
 
@@ -93,15 +99,25 @@ async def check_rate(publishers: list[Publisher], sid: str) -> None:
     assert {one.code for one in attempts} <= {None, 54009}
 
 
-async def test_sockets_and_rates_outlive_a_jump(
+@pytest.fixture
+async def slow_redis_url(redis_server: RedisServer) -> AsyncIterator[str]:
+    async with Proxy(redis_server.port, delay=REDIS_DELAY) as proxy:
+        yield proxy.url
+
+
+async def test_sockets_and_rates_outlive_a_jump_while_redis_is_slow(
     redis_server: RedisServer,
+    slow_redis_url: str,
     start_worker: StartWorker,
     tmp_path: Path,
     figures: Figures,
 ) -> None:
-    clock, environ = Clock(tmp_path), {"REDIS_URL": redis_server.url}
-    steady = await asyncio.to_thread(start_worker, **environ)
-    jumping = await asyncio.to_thread(start_worker, **environ, **clock.environ)
+    clock = Clock(tmp_path)
+    slow = {"REDIS_URL": slow_redis_url, **clock.environ}
+    steady, jumping = await asyncio.gather(
+        asyncio.to_thread(start_worker, REDIS_URL=redis_server.url),
+        asyncio.to_thread(start_worker, **slow),
+    )
     urls = steady.base_url, jumping.base_url
     async with (
         Subscriber(urls[0], "demo") as here,
@@ -131,7 +147,8 @@ async def test_sockets_and_rates_outlive_a_jump(
     # Tokens, like Streams with a TTL, expire by the wall clock of the process asked.
     assert answers == [TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, "connected"]
     figures(
-        f"clock of one of two workers jumps {HOURS} h ahead, then {HOURS} h behind",
+        f"clock of one of two workers jumps {HOURS} h ahead, then {HOURS} h behind, "
+        f"Redis {2 * REDIS_DELAY:.1f} s away",
         again_after="no pause",
         losses=losses,
         publishes_refused=f"0 of {len(publisher.attempts)}",

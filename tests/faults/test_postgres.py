@@ -2,6 +2,8 @@
 
 import asyncio
 import collections
+import math
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +16,14 @@ from django.utils import timezone
 
 from tests.documents import code_block
 from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber, account_for, create_until
+from tests.faults.rig import Publisher, Subscriber, account_for, create_until, missed
+from tests.faults.scene import under_load
 from tests.faults.worker import ACCOUNT, Worker, create_streams, provision, run_django
 from tests.programs import PostgresServer, RedisServer
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
 
-OUTAGE_SECONDS = 10
+OUTAGE_SECONDS = 8
 BOUND_SECONDS = 5
 RATE = 12
 AT_ONCE = 40
@@ -84,44 +87,52 @@ async def create_until_accepted(worker: Worker) -> float:
     return time.monotonic()
 
 
-async def test_postgres_down_for_ten_seconds(
+def first_after(moment: float, one: Subscriber) -> float:
+    """Return when the first later Message arrived; infinity: none has."""
+    return min((t for t in one.received.values() if t > moment), default=math.inf)
+
+
+async def restart_without_a_word(worker: Worker) -> None:
+    """Kill a worker and start it anew."""
+    await asyncio.to_thread(worker.stop, signal.SIGKILL)
+    await asyncio.to_thread(worker.start)
+
+
+async def test_postgres_down_and_a_worker_killed_meanwhile(
     redis_url: str,
     postgres_server: PostgresServer,
     start_worker: StartWorker,
     figures: Figures,
 ) -> None:
     urls = {"REDIS_URL": redis_url, "DATABASE_URL": postgres_server.url}
-    worker = await asyncio.to_thread(start_worker, **urls)
-    url = worker.base_url
-    async with Subscriber(url, "demo") as known, Publisher(url, "demo") as publisher:
-        await publisher.publish()
-        stop = asyncio.Event()
-        load = asyncio.create_task(publisher.load(RATE, stop))
-
+    worker, other = [
+        await asyncio.to_thread(start_worker, **urls) for _ in range(2)
+    ]  # the first one makes the tables
+    killed = Subscriber(other.base_url, "demo")
+    async with under_load(worker.base_url, 1, RATE, killed) as ([known, _], publisher):
+        await known.until(lambda: bool(known.received))
         await asyncio.to_thread(postgres_server.halt)
         down = time.monotonic()
+        restart = asyncio.create_task(restart_without_a_word(other))
         refusals = [await post(worker, "/default/Streams") for _ in range(3)]
+        await restart
         await asyncio.sleep(OUTAGE_SECONDS - (time.monotonic() - down))
         await asyncio.to_thread(postgres_server.start)
         back = time.monotonic()
         recovered = await create_until_accepted(worker)
-
-        stop.set()
-        await load
-        await known.until(lambda: set(publisher.accepted) <= set(known.received))
-        losses = await account_for(publisher, known)
+        await killed.until(lambda: first_after(back, killed) < math.inf)
 
     slowest = max(one.took for one in publisher.attempts)
     slowest_refusal = max(took for _, took in refusals)
     assert {status for status, _ in refusals} == {503}
     assert max(slowest, slowest_refusal) < BOUND_SECONDS
-    assert publisher.refused(0, recovered) == []
-    assert known.lost == 0
+    assert publisher.refused(0, recovered) == missed(publisher, known) == []
+    assert (known.lost, killed.lost) == (0, 1)
     figures(
-        f"PostgreSQL down for {OUTAGE_SECONDS} s",
-        again_after="no pause",
-        losses=losses,
-        sockets_lost=known.lost,
+        f"PostgreSQL down for {OUTAGE_SECONDS} s, one of two workers killed meanwhile",
+        again_after=f"{first_after(back, killed) - back:.1f} s at the one killed",
+        losses=publisher.losses,
+        sockets_lost=killed.lost,
         creates_again_after=f"{recovered - back:.1f} s",
         slowest_refusal=f"{slowest_refusal:.1f} s",
         publishes_refused=f"0 of {len(publisher.attempts)}",
