@@ -136,8 +136,12 @@ class SocketConsumer(AsyncConsumer):
         """Process a frame, unless the connection is closing."""
         if self.state is State.CLOSING:
             return
-        self._heard = time.monotonic()
-        await self.receive_frame(message.get("text"), message.get("bytes"))
+        text: str | None = message.get("text")
+        data: bytes | None = message.get("bytes")
+        content = data or b"" if text is None else text.encode(errors="surrogatepass")
+        # Servers with a frame path have offered it before, if it is a request.
+        if not self.take(content, text is not None, self._path is None):
+            await self.receive_frame(text, data)
 
     async def websocket_disconnect(self, message: Mapping[str, Any]) -> None:
         """Stop serving the connection."""

@@ -124,7 +124,9 @@ def start_publish(
     """
     check_may_change(actor)
     stream = cached_stream(service.sid, stream_ref)
-    if stream is None or is_asked(actor) or _is_watched():
+    # A receiver takes its time; a trace's current span belongs to a task.
+    is_watched = message_published.has_listeners(Stream) or is_tracing()
+    if stream is None or is_watched or is_asked(actor):
         return False
     layer, started = layer_at_hand(stream.sid), time.perf_counter()
     if layer is None:
@@ -165,11 +167,6 @@ class _Measured:
     ) -> None:
         _count_outcome(self._actor, self._started, error)
         self._span.__exit__(None, error, None)
-
-
-def _is_watched() -> bool:
-    # A receiver takes its time; a trace's current span belongs to a task.
-    return message_published.has_listeners(Stream) or is_tracing()
 
 
 def _event(message: Message, actor: Actor) -> Event:

@@ -79,8 +79,8 @@ def check_may_change(actor: Actor) -> None:
 
 def is_asked(actor: Actor) -> bool:
     """Return whether the host project's hook must be called for the actor."""
-    is_free = actor.is_trusted or actor.is_observer
-    return bool(get_settings().authorize) and not is_free
+    has_hook = bool(get_settings().authorize)
+    return has_hook and not (actor.is_trusted or actor.is_observer)
 
 
 def _hook() -> Callable[..., Any]:

@@ -54,8 +54,6 @@ class TwilsockConsumer(SubscriberConsumer):
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
         """Handle one frame; one that cannot be decoded closes the connection."""
-        if data and self.take(data, is_text=False, is_next=False):
-            return
         try:
             frame = frames.decode(_within_limit(data))
         except FrameError:

@@ -91,14 +91,11 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             if self.inbound is not None and not self.inbound.spend(size=len(part)):
                 self._end_flood()
                 return
-            self._read(part)
-
-    def _read(self, data: bytes) -> None:
-        try:
-            self._read_frames(data)
-        except ProtocolError as error:
-            self.conn.fail(WebSocketCloseCode.PROTOCOL_ERROR, str(error))
-            self.handle_parser_exception()
+            try:
+                self._read_frames(part)
+            except ProtocolError as error:
+                self.conn.fail(WebSocketCloseCode.PROTOCOL_ERROR, str(error))
+                self.handle_parser_exception()
 
     def _read_frames(self, data: bytes) -> None:
         at = 0

@@ -56,7 +56,9 @@ class FrameReader:
         if self._left or self._head or len(data) < at + 2:
             return None
         opcode, length = _OPCODES.get(data[at]), data[at + 1]
-        if opcode is None or length < _MASKED or not self._is_between_messages:
+        parser = self._parser
+        is_between_messages = parser.state is State.OPEN and parser.current_size is None
+        if opcode is None or length < _MASKED or not is_between_messages:
             return None
         length, start = length & _LENGTH, at + 2
         if length >= _TWO_BYTES:
@@ -89,11 +91,6 @@ class FrameReader:
         end = min(at + self._left, len(data))
         self._left -= end - at
         return end
-
-    @property
-    def _is_between_messages(self) -> bool:
-        parser = self._parser
-        return parser.state is State.OPEN and parser.current_size is None
 
 
 def _frame_bytes(head: bytes) -> int | None:

@@ -617,6 +617,7 @@ async def test_a_layer_that_fails_is_an_error_and_no_end(stream: Stream) -> None
     async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(get_hub().layer, "can_start", lambda _: False)
             patch.setattr(get_hub().layer, "group_send", _fail)
             answer = await socket.ask("publish", stream="news", data={})
 
