@@ -12,7 +12,9 @@ https://prometheus.io/docs/instrumenting/exposition_formats/.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import resource
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
@@ -21,27 +23,53 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 
+from . import __version__, health
+from .conf import get_settings
+from .connections.registry import connections
 from .delivery.cluster import survey
-from .delivery.hub import Hub
-from .delivery.meters import BUCKETS, meters
+from .delivery.counters import counters
+from .delivery.hub import Hub, latest_hub
+from .delivery.meters import BUCKETS, Reading, meters
 from .errors import ServiceUnavailable
 from .operations.databases import without_transaction
+from .processes import descriptors
+from .redis.rate_limit import refusals
+from .webhooks.outcomes import outcomes
 
 logger = logging.getLogger(__name__)
 
 ASKED = "metrics.asked"
 PREFIX = "sync_streams_"
 
+_STARTED = time.time()
+
 Kind = Literal["counter", "gauge", "histogram"]
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric: its kind, its help text, and the names of its labels."""
+    """One metric: its kind, its help text, its labels, and where it is read."""
 
     kind: Kind
     help: str
     labels: tuple[str, ...] = ()
+    read: Callable[[], Reading] | None = None
+    """Returns its figures at each scrape; ``None``: ``meters`` count it as it happens.
+    It must not look at each connection: with thousands, that holds up the event loop
+    for longer than all the rest of a scrape."""
+
+
+def _of_hub(read: Callable[[Hub], float]) -> Callable[[], float]:
+    def gauge() -> float:
+        hub = latest_hub()
+        return 0 if hub is None else read(hub)
+
+    return gauge
+
+
+def _by(read: Callable[[], Mapping[Any, float]]) -> Callable[[], Reading]:
+    """Read a table of one label, by its values."""
+    return lambda: {(value,): number for value, number in read().items()}
 
 
 FAMILIES = {
@@ -68,16 +96,33 @@ FAMILIES = {
     "database_seconds": Family(
         "histogram", "Time taken to find a Service or Stream in the database."
     ),
-    "deliveries": Family("counter", "Messages handed to connections."),
-    "acknowledged": Family("counter", "Messages acknowledged by SDKs."),
-    "dropped": Family("counter", "Messages dropped because a reader was too slow."),
+    "deliveries": Family(
+        "counter", "Messages handed to connections.", read=lambda: counters.delivered
+    ),
+    "acknowledged": Family(
+        "counter", "Messages acknowledged by SDKs.", read=lambda: counters.acknowledged
+    ),
+    "dropped": Family(
+        "counter",
+        "Messages dropped because a reader was too slow.",
+        read=lambda: counters.dropped,
+    ),
     "gaps": Family(
         "counter",
         "Gaps in delivery, by whether a gap frame told them (SDKs know none).",
         ("told",),
+        read=_by(lambda: {"yes": counters.gaps_told, "no": counters.gaps_untold}),
     ),
-    "events_rejected": Family("counter", "Unreadable events from the channel layer."),
-    "rate_refusals": Family("counter", "Messages rejected by the rate limit (54009)."),
+    "events_rejected": Family(
+        "counter",
+        "Unreadable events from the channel layer.",
+        read=lambda: counters.events_rejected,
+    ),
+    "rate_refusals": Family(
+        "counter",
+        "Messages rejected by the rate limit (54009).",
+        read=lambda: refusals.total,
+    ),
     "connections_opened": Family(
         "counter", "Connections, by transport.", ("transport",)
     ),
@@ -86,29 +131,103 @@ FAMILIES = {
         "Connections closed, by the server's close code, or client if it closed.",
         ("transport", "code"),
     ),
-    "connections": Family("gauge", "Open connections, by transport.", ("transport",)),
-    "max_connections": Family("gauge", "Limit of open connections."),
-    "subscriptions": Family("gauge", "Current subscriptions."),
-    "streams_subscribed": Family("gauge", "Streams that have subscribers."),
-    "backlog_messages": Family("gauge", "Frames waiting for slow readers."),
-    "event_queue_length": Family("gauge", "Events waiting to be delivered."),
-    "event_loop_lag_seconds": Family("gauge", "Latest delay of the event loop."),
-    "max_lag_seconds": Family("gauge", "Lag above which new connections are rejected."),
-    "ready": Family(
-        "gauge", "Last result of readyz, by part: 1 if healthy.", ("part",)
+    "connections": Family(
+        "gauge",
+        "Open connections, by transport.",
+        ("transport",),
+        read=_by(lambda: connections.by_transport),
     ),
-    "unreachable": Family("gauge", "1 while the process is unreachable."),
-    "times_unreachable": Family("counter", "Times the process became unreachable."),
-    "probes_missed": Family("counter", "Probes of the layer that did not return."),
-    "draining": Family("gauge", "1 while the process is draining."),
-    "open_descriptors": Family("gauge", "File descriptors in use."),
-    "max_descriptors": Family("gauge", "Limit of open file descriptors."),
-    "webhooks": Family("counter", "Webhooks, by outcome.", ("outcome",)),
-    "start_time_seconds": Family("gauge", "Start of the process, since 1970."),
-    "info": Family("gauge", "Always 1, labelled with the version.", ("version",)),
+    "max_connections": Family(
+        "gauge",
+        "Limit of open connections.",
+        read=lambda: get_settings().max_connections,
+    ),
+    "subscriptions": Family(
+        "gauge",
+        "Current subscriptions.",
+        read=_of_hub(lambda hub: hub.subscriptions.total),
+    ),
+    "streams_subscribed": Family(
+        "gauge",
+        "Streams that have subscribers.",
+        read=_of_hub(lambda hub: hub.subscriptions.subscribed_streams),
+    ),
+    "backlog_messages": Family(
+        "gauge", "Frames waiting for slow readers.", read=lambda: counters.waiting
+    ),
+    "event_queue_length": Family(
+        "gauge",
+        "Events waiting to be delivered.",
+        read=_of_hub(lambda hub: hub.waiting),
+    ),
+    "event_loop_lag_seconds": Family(
+        "gauge",
+        "Latest delay of the event loop.",
+        read=_of_hub(lambda hub: max(0.0, hub.lag)),
+    ),
+    "max_lag_seconds": Family(
+        "gauge",
+        "Lag above which new connections are rejected.",
+        read=lambda: get_settings().max_lag_seconds,
+    ),
+    "ready": Family(
+        "gauge",
+        "Last result of readyz, by part: 1 if healthy.",
+        ("part",),
+        read=_by(lambda: health.last_answer),
+    ),
+    "unreachable": Family(
+        "gauge",
+        "1 while the process is unreachable.",
+        read=_of_hub(lambda hub: hub.is_unreachable),
+    ),
+    "times_unreachable": Family(
+        "counter",
+        "Times the process became unreachable.",
+        read=lambda: counters.times_unreachable,
+    ),
+    "probes_missed": Family(
+        "counter",
+        "Probes of the layer that did not return.",
+        read=lambda: counters.probes_missed,
+    ),
+    "draining": Family(
+        "gauge",
+        "1 while the process is draining.",
+        read=lambda: connections.is_draining,
+    ),
+    "open_descriptors": Family(
+        "gauge", "File descriptors in use.", read=descriptors.count
+    ),
+    "max_descriptors": Family(
+        "gauge",
+        "Limit of open file descriptors.",
+        read=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+    ),
+    "webhooks": Family(
+        "counter",
+        "Webhooks, by outcome.",
+        ("outcome",),
+        read=_by(lambda: outcomes.totals),
+    ),
+    "start_time_seconds": Family(
+        "gauge", "Start of the process, since 1970.", read=lambda: _STARTED
+    ),
+    "info": Family(
+        "gauge",
+        "Always 1, labelled with the version.",
+        ("version",),
+        read=_by(lambda: {__version__: 1}),
+    ),
 }
 """Every metric by name, without :data:`PREFIX`. Figures not listed here are not
-exported."""
+exported. Prometheus counts those that only grow."""
+
+
+def gauges() -> dict[str, Callable[[], Reading]]:
+    """Return what is read at each scrape, by name."""
+    reads = ((name, family.read) for name, family in FAMILIES.items())
+    return {name: read for name, read in reads if read is not None}
 
 
 async def answer(_: Hub, question: Mapping[str, Any]) -> None:

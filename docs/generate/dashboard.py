@@ -6,6 +6,8 @@ The format is that of https://grafana.com/docs/grafana/latest/dashboards/build-d
 import json
 from typing import NamedTuple
 
+from sync_streams.metrics import FAMILIES, PREFIX, Family
+
 COLUMNS = 3
 WIDTH, HEIGHT = 24 // COLUMNS, 8
 SOURCE = {"type": "prometheus", "uid": "${source}"}
@@ -151,11 +153,45 @@ ROWS: dict[str, list[Panel]] = {
 }
 
 
+UNSHOWN = frozenset({"max_lag_seconds"})
+"""Bounds that are not worth a line."""
+
+UNITS = {"counter": "ops", "gauge": "none", "histogram": "s"}
+
+
+def _rows() -> dict[str, list[Panel]]:
+    """Return the rows, with a panel for each metric that none of them shows."""
+    shown = " ".join(
+        query
+        for row in ROWS.values()
+        for panel in row
+        for query in panel.queries.values()
+    )
+    others = [
+        _own_panel(name, family)
+        for name, family in FAMILIES.items()
+        if f"{PREFIX}{name}" not in shown and name not in UNSHOWN
+    ]
+    return ROWS | ({"Others": others} if others else {})
+
+
+def _own_panel(name: str, family: Family) -> Panel:
+    by = ", ".join(family.labels)
+    legend = " ".join(f"{{{{{label}}}}}" for label in family.labels) or "all"
+    queries = {
+        "counter": {legend: _rate(name, by)},
+        "gauge": _by_process(name),
+        "histogram": _quantiles(name),
+    }
+    title = name.replace("_", " ").capitalize()
+    return Panel(title, UNITS[family.kind], queries[family.kind])
+
+
 def render() -> str:
     """Return the dashboard as Grafana imports it."""
     panels: list[dict[str, object]] = []
     y = 0
-    for title, row in ROWS.items():
+    for title, row in _rows().items():
         place = {"x": 0, "y": y, "w": 24, "h": 1}
         panels.append(
             {

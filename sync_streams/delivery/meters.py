@@ -6,7 +6,7 @@ kinds, never a Stream, a Service or an identity: their number must stay small.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 BUCKETS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
@@ -15,6 +15,9 @@ BUCKETS = (
 """Upper bounds of a histogram's buckets, in seconds."""
 
 Labels = tuple[str, ...]
+Reading = float | Mapping[Labels, float]
+"""A figure, or figures by the values of their labels."""
+
 Sample = list[object]
 """A name, its label values, and a number. For a histogram the last is a list: the count
 of each bucket, the count above the last bucket, and the sum in seconds."""
@@ -36,10 +39,8 @@ class Meters:
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, Labels]] = Counter()
         self._histograms: defaultdict[str, Histogram] = defaultdict(Histogram)
-        self.gauges: dict[str, Callable[[], float]] = {}
+        self.gauges: dict[str, Callable[[], Reading]] = {}
         """Read at each scrape, by name; filled in by ``wiring``."""
-        self.tables: dict[str, Callable[[], dict[Labels, float]]] = {}
-        """The same with labels."""
 
     def count(self, name: str, *labels: str) -> None:
         """Increase a counter by one."""
@@ -61,9 +62,9 @@ class Meters:
         for name, histogram in tuple(self._histograms.items()):
             yield name, [], [*histogram.counts, histogram.sum]
         for name, read in self.gauges.items():
-            yield name, [], read()
-        for name, table in self.tables.items():
-            for labels, value in table().items():
+            reading = read()
+            table = reading if isinstance(reading, Mapping) else {(): reading}
+            for labels, value in table.items():
                 yield name, list(labels), value
 
 

@@ -20,7 +20,7 @@ from sync_streams.delivery.meters import meters
 from sync_streams.operations import announcements, sweeper
 from sync_streams.webhooks import reachability, receivers, sender
 
-from . import forks, gauges
+from . import forks
 
 
 def connect() -> None:
@@ -32,8 +32,7 @@ def connect() -> None:
     register(checks.check_deployment, checks.TAG, deploy=True)
     _connect_hub()
     _connect_webhooks()
-    meters.gauges |= gauges.GAUGES
-    meters.tables |= gauges.TABLES
+    meters.gauges |= metrics.gauges()
     request_started.connect(sweeper.on_first_request)
     forks.connect()
     atexit.register(loops.stop)

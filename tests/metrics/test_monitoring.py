@@ -17,7 +17,8 @@ import redis
 import requests
 import yaml
 
-from sync_streams.metrics import FAMILIES, PREFIX
+from docs.generate import dashboard
+from sync_streams.metrics import FAMILIES, PREFIX, Family
 from tests.documents import ROOT
 from tests.metrics.prometheus import ALERTS, ask, rules
 from tests.metrics.workers import (
@@ -223,6 +224,27 @@ def test_every_metric_is_on_the_dashboard() -> None:
     bounds = {"max_lag_seconds"}
 
     assert {name for name in FAMILIES if PREFIX + name not in shown} == bounds
+
+
+@pytest.mark.parametrize(
+    ("family", "query"),
+    [
+        (Family("gauge", "…"), "sync_streams_new"),
+        (Family("counter", "…"), "sum(rate(sync_streams_new_total[$__rate_interval]))"),
+        (Family("counter", "…", ("why",)), "sum by (why) (rate(sync_streams_new_total"),
+        (Family("histogram", "…"), "rate(sync_streams_new_bucket[$__rate_interval])"),
+    ],
+    ids=["gauge", "counter", "labelled", "histogram"],
+)
+def test_a_metric_that_no_panel_shows_gets_one_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, family: Family, query: str
+) -> None:
+    monkeypatch.setitem(FAMILIES, "new", family)
+
+    panels = json.loads(dashboard.render())["panels"]
+
+    assert "Others" in [one["title"] for one in panels if one["type"] == "row"]
+    assert query in panels[-1]["targets"][0]["expr"]
 
 
 @pytest.fixture(scope="module")
