@@ -7,7 +7,8 @@ wait for one, and the others are told to retry::
     application = BoundedRequests(get_asgi_application())
 
 A request takes a place once its body is complete, so that a slow sender holds none, and
-keeps it until it is answered.
+keeps it until it is answered. With the place it is lent a thread, which serves another
+request afterwards: the process has as many as were ever needed at a time.
 """
 
 import asyncio
@@ -18,14 +19,14 @@ from typing import Any
 
 from .conf import get_settings
 from .connections import bounds
+from .connections.places import Gone, Places, Refused
+from .processes.request_threads import lenders
 
 Event = dict[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
+GiveBack = Callable[[], None]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
-
-WAIT_SECONDS = 5
-"""Time that a request waits for a place."""
 
 STREAM_SECONDS = 10
 """Time after which an ongoing response, such as server-sent events, holds none."""
@@ -35,86 +36,6 @@ SMALL_BODY_BYTES = 16_384
 
 LARGE_BODIES_BYTES = 16_777_216
 """What all larger bodies together may hold beyond that."""
-
-
-class Refused(Exception):
-    """Ends the request with a refusal."""
-
-    def __init__(self, refusal: bounds.Refusal) -> None:
-        super().__init__(refusal.error.text)
-        self.refusal = refusal
-
-
-class Places:
-    """An application's places. Waiting addresses take turns."""
-
-    def __init__(self) -> None:
-        self._taken = self._waiting = 0
-        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
-
-    async def take(self, address: str) -> Callable[[], None]:
-        """Wait for a place; return a function that gives it back, once.
-
-        Raises:
-            Refused: 503: ``max_waiting_requests`` wait already, or half as many from
-                this address, or no place became free within 5 seconds.
-        """
-        if self._taken < get_settings().max_requests:
-            self._taken += 1
-        else:
-            await self._wait(address)
-        is_taken = True
-
-        def give_back() -> None:
-            nonlocal is_taken
-            if is_taken:
-                is_taken = False
-                self._pass_on()
-
-        return give_back
-
-    async def _wait(self, address: str) -> None:
-        most = get_settings().max_waiting_requests
-        line = self._lines.get(address, ())
-        if self._waiting >= most or len(line) >= (most + 1) // 2:
-            raise Refused(bounds.NO_PLACE)
-        turn = asyncio.get_running_loop().create_future()
-        self._lines.setdefault(address, deque()).append(turn)
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await turn
-        except (TimeoutError, asyncio.CancelledError) as error:
-            self._step_out(address, turn)
-            if isinstance(error, TimeoutError):
-                raise Refused(bounds.NO_PLACE) from None
-            raise
-
-    def _step_out(self, address: str, turn: "asyncio.Future[None]") -> None:
-        if not turn.cancelled():
-            # The place was assigned at the same moment.
-            self._pass_on()
-            return
-        line = self._lines.get(address, deque())
-        if turn in line:
-            line.remove(turn)
-            self._waiting -= 1
-            if not line:
-                del self._lines[address]
-
-    def _pass_on(self) -> None:
-        """Assign a freed place to the first request of the next address."""
-        while self._lines:
-            address = next(iter(self._lines))
-            line = self._lines.pop(address)
-            turn = line.popleft()
-            self._waiting -= 1
-            if line:
-                self._lines[address] = line
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._taken -= 1
 
 
 class BoundedRequests:
@@ -134,18 +55,29 @@ class BoundedRequests:
             await self._serve(scope, receive, send)
         except Refused as refused:
             await _answer(refused.refusal, send)
+        except Gone:
+            pass
 
     async def _serve(self, scope: Any, receive: Receive, send: Send) -> None:
-        most = bounds.max_body_bytes(scope["path"])
-        with self._room() as reserve:
-            body = await _take_in(receive, most, reserve)
-            address = (scope.get("client") or ("",))[0]
-            give_back = await self._places.take(address)
+        incoming = Incoming(receive, bounds.max_body_bytes(scope["path"]))
         try:
-            receive = _from_the_start(body, receive, most)
-            await self._application(scope, receive, _watched(send, give_back))
+            with self._room() as reserve:
+                await incoming.take_in(reserve)
+                address = (scope.get("client") or ("",))[0]
+                give_back = await self._places.take(address, incoming.leaving)
+            try:
+                await self._run(scope, incoming, send, give_back)
+            finally:
+                give_back()
         finally:
-            give_back()
+            incoming.close()
+
+    async def _run(
+        self, scope: Any, incoming: "Incoming", send: Send, give_back: GiveBack
+    ) -> None:
+        async with lenders.get().lend(get_settings().max_requests) as return_thread:
+            send = _watched(send, give_back, return_thread)
+            await self._application(scope, incoming.receive, send)
 
     @contextmanager
     def _room(self) -> Iterator[Callable[[int], None]]:
@@ -166,51 +98,75 @@ class BoundedRequests:
             self._large_bytes -= held
 
 
-async def _take_in(
-    receive: Receive, most: int, reserve: Callable[[int], None]
-) -> list[Event]:
-    """Return the events of a body; of an upload, the first ``max_body_bytes``.
+class Incoming:
+    """What a client sends: first its body, as events, then that it has left."""
 
-    Raises:
-        Refused: 413, it exceeds *most*; 503, there is no memory left for it.
-    """
-    events: list[Event] = []
-    size = 0
-    while size <= get_settings().max_body_bytes:
-        event = await receive()
-        events.append(event)
-        size += len(event.get("body", b""))
-        if size > most:
-            raise Refused(bounds.BODY_TOO_LARGE)
-        reserve(size)
-        if not event.get("more_body"):
-            break
-    return events
+    def __init__(self, receive: Receive, most: int) -> None:
+        """Prepare it.
+
+        Args:
+            receive: the server's.
+            most: bytes of the body.
+        """
+        self._receive, self._most, self._size = receive, most, 0
+        self._events: deque[Event] = deque()
+        self._next: asyncio.Task[Event] | None = None
+        self._is_whole = False
+
+    async def take_in(self, reserve: Callable[[int], None]) -> None:
+        """Take in a body; of an upload, the first ``max_body_bytes``.
+
+        Raises:
+            Refused: 413, it is too large; 503, there is no memory left for it.
+            Gone: the client has left.
+        """
+        while self._size <= get_settings().max_body_bytes and not self._is_whole:
+            event = await self._receive()
+            if event["type"] == "http.disconnect":
+                raise Gone
+            self._events.append(event)
+            self._size += len(event.get("body", b""))
+            if self._size > self._most:
+                raise Refused(bounds.BODY_TOO_LARGE)
+            reserve(self._size)
+            self._is_whole = not event.get("more_body")
+
+    def leaving(self) -> "asyncio.Task[Event] | None":
+        """Return a task that ends when the client leaves; none during an upload."""
+        if self._is_whole:
+            self._next = asyncio.ensure_future(_next_of(self._receive))
+        return self._next
+
+    async def receive(self) -> Event:
+        """Return the next event, from the body's first on.
+
+        An upload that turns out to be too large ends as if its client had left.
+        """
+        if self._events:
+            return self._events.popleft()
+        if self._next is not None:
+            coming, self._next = self._next, None
+            return await coming
+        event = await self._receive()
+        self._size += len(event.get("body", b""))
+        return event if self._size <= self._most else {"type": "http.disconnect"}
+
+    def close(self) -> None:
+        """Stop listening to the client."""
+        if self._next is not None:
+            self._next.cancel()
 
 
-def _from_the_start(events: list[Event], receive: Receive, most: int) -> Receive:
-    """Return a *receive* that repeats the events received so far, then goes on.
-
-    An upload that turns out to exceed *most* ends as if its client had disconnected.
-    """
-    waiting = deque(events)
-    size = sum(len(event.get("body", b"")) for event in events)
-
-    async def receive_on() -> Event:
-        nonlocal size
-        if waiting:
-            return waiting.popleft()
-        event = await receive()
-        size += len(event.get("body", b""))
-        return event if size <= most else {"type": "http.disconnect"}
-
-    return receive_on
+async def _next_of(receive: Receive) -> Event:
+    # What a server returns may be awaitable only.
+    return await receive()
 
 
-def _watched(send: Send, give_back: Callable[[], None]) -> Send:
+def _watched(send: Send, give_back: GiveBack, return_thread: GiveBack) -> Send:
     """Return a *send* that gives the place back during a long response.
 
-    For an event stream, it does so as soon as the head is sent.
+    For an event stream, it does so as soon as the head is sent, with the thread, which
+    is needed once more when the stream ends.
     """
     timer: asyncio.TimerHandle | None = None
 
@@ -218,6 +174,7 @@ def _watched(send: Send, give_back: Callable[[], None]) -> Send:
         nonlocal timer
         if _begins_event_stream(event):
             give_back()
+            return_thread()
         if timer is None and event.get("more_body"):
             loop = asyncio.get_running_loop()
             timer = loop.call_later(STREAM_SECONDS, give_back)

@@ -106,7 +106,9 @@ class Settings:
     request."""
 
     max_requests: int = 32
-    """Requests that Django handles at the same time in one process."""
+    """Requests that Django handles at the same time in one process: 4, and up to this
+    many where they wait for something else, such as a database. As many threads are
+    kept, each with its own connection where ``CONN_MAX_AGE`` keeps one."""
 
     max_waiting_requests: int = 256
     """Requests that may wait for one of these, at most half of them from one address;

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,30 +12,35 @@ from django.test import override_settings
 
 from sync_streams import concurrency
 from sync_streams.concurrency import BoundedRequests
+from sync_streams.connections import places
 
 SECONDS = 10
+WHOLE = {"type": "http.request", "body": b""}
+LEFT = {"type": "http.disconnect"}
 
 
 class Site:
     """A bounded application whose requests end when the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, application: Any = None) -> None:
         self.working: list[asyncio.Future[None]] = []
-        self._bounded = BoundedRequests(self._work)
+        self.came = asyncio.Event()
+        self._bounded = BoundedRequests(application or self._work)
 
     async def _work(self, scope: Any, receive: Any, send: Any) -> None:
         done = asyncio.get_running_loop().create_future()
         self.working.append(done)
+        self.came.set()
         await done
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body"})
 
     def request(
-        self, *events: dict[str, Any], address: str = "a"
+        self, *events: dict[str, Any], address: str = "a", path: str = "/"
     ) -> "asyncio.Task[list[Any]]":
         """Start a request; return its response."""
         sent: list[Any] = []
-        coming = iter(events or [{"type": "http.request", "body": b""}])
+        coming = iter(events or [WHOLE])
 
         async def receive() -> Any:
             try:
@@ -46,7 +52,7 @@ class Site:
             sent.append(event)
 
         async def run() -> list[Any]:
-            scope = {"type": "http", "path": "/", "client": (address, 1)}
+            scope = {"type": "http", "path": path, "client": (address, 1)}
             await self._bounded(scope, receive, send)
             return sent
 
@@ -68,7 +74,7 @@ async def status(request: "asyncio.Task[list[Any]]") -> int:
 
 
 @contextmanager
-def places(number: int, *, waiting: int) -> Iterator[None]:
+def places_for(number: int, *, waiting: int) -> Iterator[None]:
     values = {"MAX_REQUESTS": number, "MAX_WAITING_REQUESTS": waiting}
     with override_settings(SYNC_STREAMS=values):
         yield
@@ -76,7 +82,7 @@ def places(number: int, *, waiting: int) -> Iterator[None]:
 
 async def test_so_many_have_a_place_so_many_wait_and_others_are_refused() -> None:
     site = Site()
-    with places(2, waiting=4):
+    with places_for(2, waiting=4):
         served = [site.request(address=f"{number % 2}") for number in range(6)]
         await settle()
         assert len(site.working) == 2
@@ -101,7 +107,7 @@ async def test_so_many_have_a_place_so_many_wait_and_others_are_refused() -> Non
 
 async def test_one_address_takes_half_of_the_waiting_places_at_most() -> None:
     site = Site()
-    with places(0, waiting=4):
+    with places_for(0, waiting=4):
         flood = [site.request(address="flood") for _ in range(3)]
         other = site.request(address="other")
         await settle()
@@ -115,7 +121,7 @@ async def test_one_address_takes_half_of_the_waiting_places_at_most() -> None:
 
 async def test_addresses_have_their_turns_one_after_the_other() -> None:
     site = Site()
-    with places(1, waiting=10):
+    with places_for(1, waiting=10):
         site.request(address="flood")
         await settle()
         for _ in range(3):
@@ -133,15 +139,15 @@ async def test_addresses_have_their_turns_one_after_the_other() -> None:
 async def test_a_client_that_waits_too_long_is_asked_to_reconnect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(concurrency, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(places, "WAIT_SECONDS", 0.05)
     site = Site()
-    with places(1, waiting=2):
+    with places_for(1, waiting=2):
         site.request()
         await settle()
         assert await status(site.request()) == 503
         # It waits no more, so its place is another's.
         assert await status(site.request()) == 503
-        monkeypatch.setattr(concurrency, "WAIT_SECONDS", SECONDS)
+        monkeypatch.setattr(places, "WAIT_SECONDS", SECONDS)
         last = site.request()
         await settle()
         site.finish(0)
@@ -152,7 +158,7 @@ async def test_a_client_that_waits_too_long_is_asked_to_reconnect(
 
 async def test_one_that_leaves_while_it_waits_leaves_no_hole() -> None:
     site = Site()
-    with places(1, waiting=2):
+    with places_for(1, waiting=2):
         site.request()
         await settle()
         gone = site.request()
@@ -167,9 +173,55 @@ async def test_one_that_leaves_while_it_waits_leaves_no_hole() -> None:
         assert await status(last) == 200
 
 
+async def test_the_request_of_a_client_that_has_left_never_begins() -> None:
+    site = Site()
+    with places_for(1, waiting=2):
+        site.request()
+        await settle()
+        for events in ([WHOLE, LEFT], [LEFT]):
+            assert await asyncio.wait_for(site.request(*events), SECONDS) == []
+        last = site.request()
+        await settle()
+        site.finish(0)
+        await settle()
+        site.finish(1)
+        assert await status(last) == 200
+    assert len(site.working) == 2
+
+
+async def test_requests_that_wait_for_something_else_get_more_places() -> None:
+    site = Site()
+    with places_for(8, waiting=0):
+        requests = [site.request() for _ in range(8)]
+        await settle()
+        assert len(site.working) == places.FIRST_PLACES
+        async with asyncio.timeout(SECONDS):
+            while len(site.working) < 8:
+                site.came.clear()
+                await site.came.wait()
+        assert await status(site.request()) == 503
+        for number in range(8):
+            site.finish(number)
+        assert [await status(request) for request in requests] == [200] * 8
+
+
+async def test_requests_that_compute_get_no_more_places() -> None:
+    site = Site()
+    with places_for(8, waiting=0):
+        requests = [site.request() for _ in range(8)]
+        for _ in range(4):
+            until = time.monotonic() + 3 * places.LOOK_SECONDS
+            while time.monotonic() < until:
+                pass
+            await asyncio.sleep(0)
+        assert len(site.working) == places.FIRST_PLACES
+        for request in requests:
+            request.cancel()
+
+
 async def test_a_body_that_is_not_there_yet_holds_no_place() -> None:
     site = Site()
-    with places(1, waiting=0):
+    with places_for(1, waiting=0):
         slow = site.request({"type": "http.request", "body": b"a", "more_body": True})
         await settle()
         quick = site.request()
@@ -193,21 +245,10 @@ async def test_an_answer_that_goes_on_holds_its_place_for_a_while_only(
         else:
             began.set_result(None)
 
-    async def receive() -> Any:
-        return {"type": "http.request", "body": b""}
-
-    async def send(event: Any) -> None:
-        pass
-
-    bounded = BoundedRequests(stream)
-    with places(1, waiting=2):
-        await asyncio.wait_for(
-            asyncio.gather(
-                bounded({"type": "http", "path": "/stream"}, receive, send),
-                bounded({"type": "http", "path": "/"}, receive, send),
-            ),
-            SECONDS,
-        )
+    site = Site(stream)
+    with places_for(1, waiting=2):
+        requests = [site.request(path=path) for path in ("/stream", "/")]
+        await asyncio.wait_for(asyncio.gather(*requests), SECONDS)
 
 
 async def test_large_bodies_have_so_much_room_together(

@@ -1,0 +1,163 @@
+"""Places of requests that an application handles at a time, given to addresses in turn.
+
+Requests that compute share the interpreter's lock with the event loop: with many of
+them it delivers late, and they are answered no sooner. So there are few places at first
+and more, up to ``max_requests``, where requests wait for something else, such as a
+database: then the process is not busy, and its loop is on time.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sync_streams.conf import get_settings
+
+from . import bounds
+
+WAIT_SECONDS = 5
+"""Time that a request waits for a place."""
+
+FIRST_PLACES = 4
+
+LOOK_SECONDS = 0.02
+"""How often the number of places may change while requests wait."""
+
+LATE_SECONDS = 0.01
+BUSY_SHARE = 0.7
+"""Delay of the event loop, and share of a processor, from which on there is no time for
+more requests."""
+
+
+class Refused(Exception):
+    """Ends the request with a refusal."""
+
+    def __init__(self, refusal: bounds.Refusal) -> None:
+        super().__init__(refusal.error.text)
+        self.refusal = refusal
+
+
+class Gone(Exception):
+    """Ends a request whose client has left."""
+
+
+class Places:
+    """An application's places. Waiting addresses take turns."""
+
+    def __init__(self) -> None:
+        self._open, self._taken, self._waiting = FIRST_PLACES, 0, 0
+        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        self._is_looking = False
+
+    @property
+    def _most(self) -> int:
+        return min(self._open, get_settings().max_requests)
+
+    async def take(
+        self, address: str, leaving: Callable[[], "asyncio.Future[Any] | None"]
+    ) -> Callable[[], None]:
+        """Wait for a place; return a function that gives it back, once.
+
+        Args:
+            address: the client's.
+            leaving: returns a future that is done when the client leaves, if the
+                request has to wait.
+
+        Raises:
+            Refused: 503: ``max_waiting_requests`` wait already, or half as many from
+                this address, or no place became free within 5 seconds.
+            Gone: the client has left.
+        """
+        if self._taken < self._most:
+            self._taken += 1
+        else:
+            await self._wait(address, leaving)
+        is_taken = True
+
+        def give_back() -> None:
+            nonlocal is_taken
+            if is_taken:
+                is_taken = False
+                self._pass_on()
+
+        return give_back
+
+    async def _wait(
+        self, address: str, leaving: Callable[[], "asyncio.Future[Any] | None"]
+    ) -> None:
+        turn = self._line_up(address)
+        left = leaving()
+        if left is not None:
+            left.add_done_callback(lambda _: turn.cancel())
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await turn
+        except (TimeoutError, asyncio.CancelledError) as error:
+            self._step_out(address, turn)
+            if isinstance(error, TimeoutError):
+                raise Refused(bounds.NO_PLACE) from None
+            if left is not None and left.done():
+                raise Gone from None
+            raise
+
+    def _line_up(self, address: str) -> "asyncio.Future[None]":
+        settings = get_settings()
+        most = settings.max_waiting_requests
+        # Those for which there will soon be a place do not count.
+        soon = settings.max_requests - self._most
+        line = self._lines.get(address, ())
+        if self._waiting >= most + soon or len(line) >= (most + 1) // 2 + soon:
+            raise Refused(bounds.NO_PLACE)
+        turn = asyncio.get_running_loop().create_future()
+        self._lines.setdefault(address, deque()).append(turn)
+        self._waiting += 1
+        self._look_soon()
+        return turn
+
+    def _step_out(self, address: str, turn: "asyncio.Future[None]") -> None:
+        if not turn.cancelled():
+            # The place was assigned at the same moment.
+            self._pass_on()
+            return
+        line = self._lines.get(address, deque())
+        if turn in line:
+            line.remove(turn)
+            self._waiting -= 1
+            if not line:
+                del self._lines[address]
+
+    def _pass_on(self) -> None:
+        """Assign a freed place to the first request of the next address."""
+        while self._lines and self._taken <= self._most:
+            address = next(iter(self._lines))
+            line = self._lines.pop(address)
+            turn = line.popleft()
+            self._waiting -= 1
+            if line:
+                self._lines[address] = line
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._taken -= 1
+
+    def _look_soon(self) -> None:
+        is_useful = self._waiting and get_settings().max_requests > FIRST_PLACES
+        if is_useful and not self._is_looking:
+            self._is_looking = True
+            before = time.monotonic(), time.process_time()
+            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look, *before)
+
+    def _look(self, began: float, computed: float) -> None:
+        """Open one more place, or close half of them if the process is busy."""
+        self._is_looking = False
+        seconds = time.monotonic() - began
+        share = (time.process_time() - computed) / seconds
+        if share > BUSY_SHARE or seconds > LOOK_SECONDS + LATE_SECONDS:
+            self._open = max(FIRST_PLACES, self._open // 2)
+        elif self._open < get_settings().max_requests:
+            self._open += 1
+        if self._waiting and self._taken < self._most:
+            self._taken += 1
+            self._pass_on()
+        self._look_soon()
