@@ -12,9 +12,16 @@ from hypothesis import HealthCheck, settings
 
 from tests.clock import clock as clock
 from tests.clock import jump as jump
-from tests.programs import DemoSite, PostgresServer, RedisServer, browser_binary
+from tests.programs import (
+    DemoSite,
+    PostgresServer,
+    RedisServer,
+    browser_binary,
+    built_wheel,
+)
 from tests.secrecy import watching
 from tests.settings import TEST_DATABASE
+from tests.sharing import Scheduling, once, rank
 
 StartSite = Callable[..., DemoSite]
 
@@ -27,18 +34,6 @@ settings.load_profile("busy")
 
 FIGURES = "figures of a fault"
 """Property of a test that holds a row of the table that is printed in the end."""
-
-SLOWEST = (
-    *("tests/faults/", "tests/door/test_attacks.py", "tests/site/test_getting"),
-    *("tests/test_project.py", "tests/compat/", "tests/browser/", "tests/js/"),
-    *("tests/contract/test_servers.py", "tests/delivery/test_stalled.py"),
-    *("tests/test_deployment.py", "tests/test_readme.py", "tests/test_package.py"),
-    *("tests/test_soak.py", "tests/servers/", "tests/processes/", "tests/hosts/"),
-    *("tests/sse/", "tests/door/", "tests/metrics/", "tests/commands/"),
-    *("tests/redis/", "tests/site/", "tests/admin/", "tests/webhooks/"),
-    "tests/service/",
-)
-"""What takes longest, the longest first."""
 
 HEADS = (
     *("fault", "delivers again after", "Messages lost", "of these told"),
@@ -73,12 +68,13 @@ def _table(rows: list[tuple[str, ...]]) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let several workers begin with what takes longest, so that all end together."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=_rank)
+        items.sort(key=rank)
 
 
-def _rank(item: pytest.Item) -> int:
-    ranks = (n for n, path in enumerate(SLOWEST) if item.nodeid.startswith(path))
-    return next(ranks, len(SLOWEST))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Divide the tests among the processes."""
+    return Scheduling(config, log)
 
 
 def pytest_unconfigure() -> None:
@@ -137,6 +133,13 @@ def postgres_url() -> Iterator[str]:
     server = PostgresServer()
     yield server.url
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app's wheel, built once for all processes."""
+    [wheel] = once(tmp_path_factory, "wheel", built_wheel).glob("*.whl")
+    return wheel
 
 
 @pytest.fixture(scope="session")

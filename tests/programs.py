@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -300,6 +301,14 @@ def as_postgres(folder: str) -> list[str]:
     os.chown(folder, owner.pw_uid, owner.pw_gid)
     options = f"--reuid={owner.pw_uid} --regid={owner.pw_gid} --clear-groups".split()
     return ["setpriv", *options]
+
+
+def built_wheel(folder: Path) -> Path:
+    """Build the app's wheel in a folder and return its path."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
+    [wheel] = folder.glob("*.whl")
+    return wheel
 
 
 def browser_binary() -> str:

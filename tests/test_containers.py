@@ -62,9 +62,9 @@ def test_image_is_built_in_stages_and_runs_as_nobody_else() -> None:
 
 
 def test_image_is_built_with_the_project_and_without_its_secrets(
-    tmp_path: Path,
+    tmp_path: Path, wheel: Path
 ) -> None:
-    site, wheels = tmp_path / "site", tmp_path / "wheels"
+    site, wheels = tmp_path / "site", wheel.parent
     site.mkdir()
     new_project(site)
     for name, text in {
@@ -74,8 +74,6 @@ def test_image_is_built_with_the_project_and_without_its_secrets(
         "requirements.txt": f"--find-links {wheels}\nsync-streams\n",
     }.items():
         (site / name).write_text(text)
-    wheel = ["pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels)]
-    subprocess.run([sys.executable, "-m", *wheel, str(ROOT)], check=True)
 
     config = built(site, wheels)
 

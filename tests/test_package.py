@@ -11,22 +11,12 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from zipfile import ZipFile
 
-import pytest
 from readme_renderer import markdown
 
 from sync_streams import __version__
 from tests.documents import ROOT
 
 APP = ROOT / "sync_streams"
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
-    [wheel] = folder.glob("*.whl")
-    return wheel
 
 
 def contents(wheel: Path) -> dict[str, bytes]:

@@ -11,8 +11,7 @@ from http.client import HTTPResponse
 import pytest
 
 from project.supervision import Process, end, has_started
-from tests import zygote
-from tests.clients.accounts import Account
+from tests.faults.worker import ACCOUNT, provision
 from tests.programs import ROOT, free_port, site_environ
 from tests.zygote import Forked
 
@@ -20,12 +19,6 @@ SECONDS = 20
 START_SECONDS = 60
 FORM = "application/x-www-form-urlencoded"
 BODY = b"Data=%7B%22n%22%3A1%7D"
-ACCOUNT = Account(
-    sid="AC" + "c" * 32,
-    auth_token="0123456789abcdef" * 2,
-    key_sid="SK" + "c" * 32,
-    key_secret="fedcba9876543210" * 2,
-)
 UVICORN = ("uvicorn", "project.asgi:application", "--port", "{port}")
 COMMANDS = {
     "make run": ("project", "serve"),
@@ -132,7 +125,7 @@ def site(
     data_dir.chmod(0o700)
     environ = site_environ(data_dir, PORT=str(port), **ACCOUNT.environ)
     environ["PYTHONPATH"] = str(ROOT)
-    zygote.run("-m", "project", "provision", environ=environ).check_returncode()
+    provision(data_dir)
     words = [word.format(port=port) for word in COMMANDS[request.param]]
     with (data_dir / "output").open("wb") as output:
         process = start(words, environ, output.fileno())

@@ -17,14 +17,13 @@ from typing import Any
 
 import pytest
 
-from tests import zygote
 from tests.door.attacks import ATTACKS
 from tests.door.conftest import FIGURES
 from tests.door.healthy import Figures, Healthy
-from tests.faults.worker import ACCOUNT
+from tests.faults.worker import ACCOUNT, provision
 from tests.programs import ROOT, Program, free_port, site_environ
 
-SECONDS = os.environ.get("DOOR_SECONDS", "2")
+SECONDS = os.environ.get("DOOR_SECONDS", "1")
 MAX_GROWTH_BYTES = 50_000_000
 MAX_MORE_THREADS = 64
 
@@ -68,7 +67,7 @@ def site(
     port = free_port()
     folder = tmp_path_factory.mktemp("door")
     environ = site_environ(folder, PORT=str(port), **ACCOUNT.environ)
-    zygote.run("-m", "project", "provision", environ=environ).check_returncode()
+    provision(folder)
     command = [part.format(port=port) for part in command]
     with Program(*command, ready=ready, environ=environ) as program:
         yield Site(request.param, port, program.process.pid)

@@ -66,19 +66,11 @@ def postgres_server() -> Iterator[PostgresServer]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with what a worker needs before it serves, to be copied."""
-    folder = tmp_path_factory.mktemp("provisioned")
-    provision(folder)
-    return folder
-
-
 @pytest.fixture
-def start_worker(tmp_path: Path, provisioned: Path) -> Iterator[StartWorker]:
+def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     """Start a worker, ``start_worker(NAME=value)``; a test's share one database."""
     workers: list[Worker] = []
-    shutil.copytree(provisioned, tmp_path, dirs_exist_ok=True)
+    provision(tmp_path)
 
     def start(**environ: str) -> Worker:
         if "DATABASE_URL" in environ and not workers:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import resource
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Publisher, Subscriber, account_for, create_until
-from tests.faults.worker import Worker
+from tests.faults.worker import Worker, provision
 from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -77,11 +76,10 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 @pytest.fixture
 def worker(
     disk: SmallDisk,
-    provisioned: Path,
     redis_server: RedisServer,
     start_worker: StartWorker,
 ) -> Worker:
-    shutil.copytree(provisioned, disk.folder, dirs_exist_ok=True)
+    provision(disk.folder)
     folder, log = str(disk.folder), str(disk.folder / "log")
     return start_worker(REDIS_URL=redis_server.url, DATA_DIR=folder, FAULT_LOG=log)
 

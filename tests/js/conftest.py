@@ -12,6 +12,7 @@ from playwright.async_api import Browser, Page, Route, WebSocket
 from tests.browser.conftest import browser, complaints, listen
 from tests.js.tools import PATIENCE_SECONDS, modules, pack
 from tests.programs import DemoSite
+from tests.sharing import once
 
 __all__ = ["browser", "complaints"]
 
@@ -19,7 +20,7 @@ __all__ = ["browser", "complaints"]
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as npm would publish it, unpacked."""
-    return pack(tmp_path_factory.mktemp("package"))
+    return once(tmp_path_factory, "package", pack) / "package"
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,18 +24,11 @@ LINE = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ERROR django\.request "
 Serve = Callable[[str], tuple[Program, str]]
 
 
-@pytest.fixture(scope="module")
-def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("provisioned")
-    provision(folder)
-    return folder
-
-
 @pytest.fixture
-def serve(provisioned: Path, tmp_path: Path) -> Iterator[Serve]:
+def serve(tmp_path: Path) -> Iterator[Serve]:
     """Serve with a format: ``serve("json")``; a database without tables fails."""
     programs: list[Program] = []
-    shutil.copytree(provisioned, tmp_path, dirs_exist_ok=True)
+    provision(tmp_path)
 
     def start(log_format: str) -> tuple[Program, str]:
         port = free_port()

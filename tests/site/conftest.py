@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,27 +12,34 @@ from playwright.async_api import Browser
 from tests.browser.conftest import browser as chromium
 from tests.documents import code_block
 from tests.programs import free_port
+from tests.sharing import once
 from tests.site.project import (
     RUNSERVER,
     START,
+    VENV,
     Project,
-    built_wheel,
     new_environment,
 )
+from tests.site.steps import add_users
 
 __all__ = ["chromium"]
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("environment")
-    return new_environment(folder, built_wheel(folder))
+def environment(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
+    """An environment with the wheel, for all processes."""
+    make = partial(new_environment, wheel=wheel)
+    return once(tmp_path_factory, "environment", make) / VENV
 
 
 @pytest.fixture(scope="session")
 def begun(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after the steps that come before the server runs, to be copied."""
-    project = Project(tmp_path_factory.mktemp("begun"), environment, free_port())
+    return once(tmp_path_factory, "begun", partial(begin, environment))
+
+
+def begin(environment: Path, folder: Path) -> None:
+    project = Project(folder, environment, free_port())
     install = code_block(START, "sh", "pip install sync-streams")
     project.shell(install.splitlines()[-1])
     project.shell(code_block(START, "sh", "token_hex"))
@@ -39,7 +47,7 @@ def begun(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     *steps, last = code_block(START, "sh", "migrate").splitlines()
     assert last == RUNSERVER
     project.shell("\n".join(steps))
-    return project.folder
+    add_users(project)
 
 
 @pytest.fixture

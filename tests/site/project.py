@@ -7,13 +7,14 @@ import sys
 import venv
 from pathlib import Path
 
-from tests.documents import ROOT, code_blocks
+from tests.documents import code_blocks
 from tests.programs import Program
 
 START = "docs/getting-started.md"
 FEED = "docs/tutorials/feed.md"
 ORDERS = "docs/tutorials/order-status.md"
 
+VENV = "venv"
 ORIGIN = "127.0.0.1:8000"
 RUNSERVER = f"python manage.py runserver {ORIGIN}"
 _FILE = re.compile(r"^(?:#|<!--) ([\w/.]+\.\w+)( \(replaced\))?(?: -->)?\n")
@@ -24,17 +25,9 @@ def names_file(block: str) -> bool:
     return _FILE.match(block) is not None
 
 
-def built_wheel(folder: Path) -> Path:
-    """Build the app's wheel and return its path."""
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
-    [wheel] = folder.glob("*.whl")
-    return wheel
-
-
 def new_environment(folder: Path, wheel: Path) -> Path:
     """Make a virtual environment that holds the wheel, and what it depends on."""
-    environment = folder / "venv"
+    environment = folder / VENV
     venv.create(environment, with_pip=False)
     [packages] = environment.glob("lib/python*/site-packages")
     # The dependencies come from here, or every run would download them again.

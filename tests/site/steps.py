@@ -14,7 +14,7 @@ in_browser = pytest.mark.asyncio(loop_scope="session")
 
 
 def with_users(project: Project, *documents: str) -> Project:
-    """Follow tutorials up to the start of the server, with two users."""
+    """Follow tutorials up to the start of the server; the users are there."""
     for document in documents:
         starts = [b for b in code_blocks(document, "sh") if "startapp" in b]
         for block in starts:
@@ -23,11 +23,15 @@ def with_users(project: Project, *documents: str) -> Project:
     if ORDERS in documents:
         migrate = code_block(ORDERS, "sh", "makemigrations").splitlines()[:2]
         project.shell("\n".join(migrate))
+    return project
+
+
+def add_users(project: Project) -> None:
+    """Add the users of the tutorials, who are the same in all."""
     project.environ["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
     block = code_block(FEED, "sh", "createsuperuser").splitlines()[0]
     for user in USERS:
         project.shell(f"{block.replace('alice', user)} --noinput")
-    return project
 
 
 async def log_in(browser: Browser, project: Project, user: str, path: str) -> Page:
