@@ -15,7 +15,13 @@ from django.core.exceptions import (
     SuspiciousOperation,
 )
 from django.core.signals import got_request_exception
-from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    JsonResponse,
+    UnreadablePostError,
+)
 from django.utils.encoding import escape_uri_path
 from django.utils.log import log_response
 
@@ -109,6 +115,13 @@ def common_headers(seconds: float, request_id: str = "") -> dict[str, str]:
         "Twilio-Request-Id": request_id or new_sid("RQ"),
         "Twilio-Request-Duration": f"{seconds:.3f}",
     }
+
+
+def refuse(request: HttpRequest, error: SyncError) -> HttpResponse:
+    """Return the response to a request that a view outside of REST refuses."""
+    headers = {**common_headers(0), **error_headers(error)}
+    body = describe_error(error, request.path)
+    return JsonResponse(body, status=error.status, headers=headers)
 
 
 def report_unforeseen(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from sync_streams import operations
@@ -18,12 +18,10 @@ from sync_streams.errors import (
 from sync_streams.models import DEFAULT_SERVICE, Service, Stream
 from sync_streams.operations.actor import Actor
 from sync_streams.operations.databases import without_transaction
-from sync_streams.operations.failures import read_token_from
 from sync_streams.operations.permissions import aauthorize
 from sync_streams.publishing import first_account
-from sync_streams.rest.answers import common_headers, describe_error, error_headers
-from sync_streams.rest.credentials import authenticate
-from sync_streams.tokens import Identity
+from sync_streams.rest.access import enter
+from sync_streams.rest.answers import refuse
 
 from .connection import EventStream
 from .encoder import Render, encoder_for
@@ -84,7 +82,7 @@ async def event_stream(  # noqa: PLR0913 - options of a host project's, by keywo
         connection = EventStream(scope, encoder_for(render), found, name=who)
         return await _begin(request, connection, streams)
     except SyncError as error:
-        return _refuse(request, error)
+        return refuse(request, error)
 
 
 @without_transaction
@@ -110,7 +108,7 @@ async def session_events(request: HttpRequest, stream: str) -> HttpResponseBase:
         connection = EventStream(scope, encoder_for(None), service, name=user)
         return await _begin(request, connection, [found])
     except SyncError as error:
-        return _refuse(request, error)
+        return refuse(request, error)
 
 
 @login_not_required
@@ -125,18 +123,14 @@ async def stream_events(
         if request.method != "GET":
             raise MethodNotAllowed
         scope = _scope(request)
-        header = request.META.get("HTTP_AUTHORIZATION", "")
-        identity, account_sid = _identify(header, request.META.get("REMOTE_ADDR", ""))
-        service = await operations.afind_service(account_sid, service_ref)
-        if identity is not None:
-            await _check_service(identity, service)
+        service, identity = await enter(request, service_ref)
         encoder = encoder_for(None)
         connection = EventStream(scope, encoder, service, identity=identity)
         names = dict.fromkeys([stream_ref, *request.GET.getlist("stream")])
         streams = [await operations.afind_stream(service, name) for name in names]
         return await _begin(request, connection, streams)
     except SyncError as error:
-        return _refuse(request, error)
+        return refuse(request, error)
 
 
 async def _find_for(user: str, service: Service, name: str) -> Stream:
@@ -164,20 +158,6 @@ async def _begin(
     )
 
 
-def _identify(header: str, address: str) -> tuple[Identity | None, str]:
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() == "bearer":
-        identity = read_token_from(address, token.strip())
-        return identity, identity.account_sid
-    return None, authenticate(header, address)
-
-
-async def _check_service(identity: Identity, service: Service) -> None:
-    granted = await operations.afind_service(identity.account_sid, identity.service_ref)
-    if granted.sid != service.sid:
-        raise AccessForbidden
-
-
 async def _user_name(request: HttpRequest) -> str:
     ask: Any = getattr(request, "auser", None)
     user = await ask() if ask is not None else None
@@ -191,9 +171,3 @@ def _scope(request: HttpRequest) -> dict[str, Any]:
     if scope is None:
         raise ServiceUnavailable("Server-Sent Events need an ASGI server")
     return scope
-
-
-def _refuse(request: HttpRequest, error: SyncError) -> HttpResponse:
-    headers = {**common_headers(0), **error_headers(error)}
-    body = describe_error(error, request.path)
-    return JsonResponse(body, status=error.status, headers=headers)
