@@ -141,7 +141,7 @@ def _account(account: Account) -> Iterator[CheckMessage]:
         )
     for fault in account.faults:
         yield Error(
-            f"{fault} It lets nobody in.",
+            f"{fault} It is never accepted.",
             hint="Python's secrets.token_hex(16) makes a good one.",
             id="sync_streams.E004",
         )

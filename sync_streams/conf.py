@@ -283,7 +283,7 @@ def hide_settings() -> None:
 
 
 def on_setting_changed(*, setting: str, **_: object) -> None:
-    """Read the settings anew: a test overrides them."""
+    """Read the settings again: a test overrides them."""
     if setting in {"SECRET_KEY", "DATABASES"}:
         forget_prefix()
     elif setting == "SYNC_STREAMS":
@@ -291,6 +291,6 @@ def on_setting_changed(*, setting: str, **_: object) -> None:
 
 
 def forget_prefix(**_: object) -> None:
-    """Derive the prefix anew: a test runner has given the database another name."""
+    """Derive the prefix again: a test runner has given the database another name."""
     _derived_prefix.cache_clear()
     get_settings.cache_clear()

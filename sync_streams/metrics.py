@@ -262,7 +262,7 @@ async def _ask() -> dict[str, Any]:
     try:
         answers = await survey.aask({"type": ASKED})
     except ServiceUnavailable:
-        logger.debug("the other processes could not be asked")
+        logger.debug("the other processes could not be queried")
         return {}
     return {name: answer["samples"] for name, answer in answers.items()}
 

@@ -167,7 +167,7 @@ class ResourceAdmin(AnyAdmin):
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for resource in queryset:
-            # What somebody else has just removed is removed, too.
+            # What another operator has just removed counts as removed.
             with suppress(NotFound):
                 self.delete_model(request, resource)
 
@@ -338,7 +338,7 @@ def show_visibly(fields: AdminForm) -> None:
 
 
 def relative_expiry(stream: Stream) -> str:
-    """Return when a Stream lapses, seen from now."""
+    """Return when a Stream expires, as seen from now."""
     if stream.date_expires is None:
         return _("never")
     if not stream.is_live():

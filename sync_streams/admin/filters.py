@@ -29,7 +29,7 @@ class AccountFilter(admin.SimpleListFilter):
 
 
 class ExpiryFilter(admin.SimpleListFilter):
-    """By how soon a Stream lapses."""
+    """By how soon a Stream expires."""
 
     title = _("expiry")
     parameter_name = "expires"

@@ -1,4 +1,4 @@
-"""Test Messages: published from the admin to whoever is subscribed now."""
+"""Test Messages: published from the admin to the current subscribers."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _

@@ -21,7 +21,7 @@ from .base import MAY_MONITOR, MAY_PUBLISH, Page, ResourceAdmin, answer_errors
 from .watched import ORDERS, Choice, Watched
 
 TOKEN_SECONDS = 300
-"""Lifetime of the page's access token; the page renews it while somebody may look."""
+"""Lifetime of the page's access token; an open page renews it."""
 
 MAY_ALL = (
     MAY_PUBLISH,
@@ -107,7 +107,7 @@ def _say(watched: Watched) -> str:
 
 
 def _watched_text() -> str:
-    # The page's script puts the numbers in anew.
+    # The page's script puts in new numbers.
     return _("Watching {shown} of {total} streams")
 
 

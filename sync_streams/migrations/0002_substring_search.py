@@ -37,7 +37,7 @@ def create(apps: Any, schema_editor: Any) -> None:
                 )
     except DatabaseError as error:
         # Not allowed, or the extension is not installed.
-        logger.warning("names are searched by their beginnings only: %s", error)
+        logger.warning("names can be searched by prefix only: %s", error)
 
 
 def drop(apps: Any, schema_editor: Any) -> None:

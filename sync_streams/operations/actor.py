@@ -22,7 +22,7 @@ class Actor:
     """Whether it is an operator who is watching; ``AUTHORIZE`` is not called."""
 
     is_expiry: bool = False
-    """Whether the Stream's TTL expired, so that nobody did it."""
+    """Whether the cause was that the Stream's TTL expired."""
 
     transport: str = "python"
     """The transport: ``rest``, ``websocket``, ``twilsock`` or ``sse``; ``python`` for

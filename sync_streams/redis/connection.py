@@ -13,7 +13,7 @@ class Answer(Protocol):
     """Takes the reply to a command, where it is read; a future is one."""
 
     def done(self) -> bool:
-        """Return whether nobody waits for the reply any more."""
+        """Return whether the reply is no longer waited for."""
 
     def set_result(self, reply: Any, /) -> None:
         """Take the reply."""

@@ -161,7 +161,7 @@ class Pipeline:
         if self._opening is None:
             self._opening = self._loop.create_task(self._open())
         if self._was_silent:
-            # Somebody has waited in vain: who asks after them does not wait, too.
+            # An earlier caller has waited without a reply, so later ones do not wait.
             _refuse(answer, self._health.reason)
             return
         self._unsent.append((words, answer, now))

@@ -217,7 +217,7 @@ class _Attempt:
             self._tell(wait, error)
         except Exception:
             # It must not end the connection, on which others wait.
-            logger.exception("the outcome of a publish could not be told")
+            logger.exception("the outcome of a publish could not be reported")
 
 
 def _settle(

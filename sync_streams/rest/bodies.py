@@ -84,7 +84,7 @@ def _read_form(body: bytes) -> Parameters:
     try:
         name, _, value = body.partition(b"=")
         if name.isalpha() and body.isascii() and b"&" not in value:
-            # One parameter, as every publish has: a third of the general way's time.
+            # One parameter, as every publish has: this takes a third of the time.
             return {name.decode(): _unescape(value).decode()}
         pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
     except ValueError as error:

@@ -197,4 +197,4 @@ def _kind(value: object) -> str:
 @lru_cache(maxsize=128)
 def _tell(fault: str) -> None:
     # Logged once: accounts from a function are read for each request.
-    logger.error("%s It lets nobody in.", fault)
+    logger.error("%s It is never accepted.", fault)

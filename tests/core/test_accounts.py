@@ -243,7 +243,7 @@ def test_a_weak_secret_is_logged_once_in_the_words_of_the_checks(
         accounts
         == [Account(sid=sid, auth_token=Secret(), api_keys={}, faults=(text,))] * 3
     )
-    assert caplog.messages == [f"{text} It lets nobody in."]
+    assert caplog.messages == [f"{text} It is never accepted."]
 
 
 def test_a_weak_key_signs_nothing_and_says_why(settings: Settings) -> None:
