@@ -86,7 +86,7 @@ oldest:  ## run the tests of the core with the oldest dependencies that are allo
 		$(VENV)-oldest/bin/python -m pip install --quiet -r $(VENV)-oldest/lowest.txt --group test; }
 	@tests/install-services.sh $(VENV)-oldest/bin/python
 	@$(VENV)-oldest/bin/python -m pytest tests/core tests/rest tests/contract tests/websocket \
-		tests/twilsock tests/service tests/webhooks tests/hosts tests/test_checks.py
+		tests/twilsock tests/host_api tests/webhooks tests/hosts tests/test_checks.py
 
 newest:  ## run TESTS (tests) with DJANGO (6.1); it may need PYTHON=python3.12 or later
 	@[ -x $(VENV)-$(DJANGO)/bin/pytest ] || { .ci/venv $(PYTHON) $(VENV)-$(DJANGO) && \

@@ -153,6 +153,24 @@ def _node(
     )
 
 
+def _hub(
+    name: str,
+    start: Callable[[int], Server],
+    *,
+    dialect: MakeDialect,
+    http: MakeDialect | None = None,
+) -> Contender:
+    is_sse = name.startswith("sse-")
+    return Contender(
+        name=name,
+        group="sse" if is_sse else "peer",
+        make=lambda port, env: start(port),
+        dialect=dialect,
+        http=http,
+        missing=lambda: hubs.missing(name.removeprefix("sse-")),
+    )
+
+
 def _sse(server: str, make: Make) -> Contender:
     return Contender(
         name=f"sse-{server}",
@@ -192,28 +210,14 @@ CONTENDERS = [
         http=dialects.nchan,
         missing=peers.nchan_missing,
     ),
-    Contender(
-        name="centrifugo",
-        group="peer",
-        make=lambda port, env: hubs.centrifugo(port),
+    _hub(
+        "centrifugo",
+        hubs.centrifugo,
         dialect=dialects.centrifugo,
         http=dialects.centrifugo_http,
-        missing=lambda: hubs.missing("centrifugo"),
     ),
-    Contender(
-        name="sse-centrifugo",
-        group="sse",
-        make=lambda port, env: hubs.centrifugo(port),
-        dialect=event_dialects.centrifugo,
-        missing=lambda: hubs.missing("centrifugo"),
-    ),
-    Contender(
-        name="sse-mercure",
-        group="sse",
-        make=lambda port, env: hubs.mercure(port),
-        dialect=event_dialects.mercure,
-        missing=lambda: hubs.missing("mercure"),
-    ),
+    _hub("sse-centrifugo", hubs.centrifugo, dialect=event_dialects.centrifugo),
+    _hub("sse-mercure", hubs.mercure, dialect=event_dialects.mercure),
     _sse("uvicorn", uvicorn(PRODUCT)),
     _sse("frames", uvicorn(PRODUCT, *PROTOCOLS)),
 ]

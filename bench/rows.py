@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from .generator import Measurement
 
@@ -70,14 +70,18 @@ class Row:
         }
 
 
-def of_deliveries(
-    runs: Sequence[Measurement], *, scenario: str, case: str, contender: str
-) -> Row:
+class Names(TypedDict):
+    """Whose figures a row holds."""
+
+    scenario: str
+    case: str
+    contender: str
+
+
+def of_deliveries(runs: Sequence[Measurement], **names: Unpack[Names]) -> Row:
     """Return deliveries per second, with the delivery latency."""
     row = Row(
-        scenario=scenario,
-        case=case,
-        contender=contender,
+        **names,
         unit="deliveries/s",
         values=[run.deliveries for run in runs],
         p50=[run.p50 for run in runs],
@@ -86,14 +90,10 @@ def of_deliveries(
     return _counted(row, runs)
 
 
-def of_publishes(
-    runs: Sequence[Measurement], *, scenario: str, case: str, contender: str
-) -> Row:
+def of_publishes(runs: Sequence[Measurement], **names: Unpack[Names]) -> Row:
     """Return publishes per second, with the response time."""
     row = Row(
-        scenario=scenario,
-        case=case,
-        contender=contender,
+        **names,
         unit="publishes/s",
         values=[run.publishes for run in runs],
         p50=[run.reply_p50 for run in runs],

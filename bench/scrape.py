@@ -19,6 +19,7 @@ from .generator import Generator, Load
 CONNECTIONS = 5000
 SCRAPES = 50
 PAUSE_SECONDS = 0.1
+WAIT_SECONDS = 30
 
 
 def main() -> None:
@@ -46,7 +47,9 @@ def _cost(pid: int, port: int) -> float:
     before = _main_thread_ms(pid)
     time.sleep(PAUSE_SECONDS)
     idle = _main_thread_ms(pid)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{port}/metrics", timeout=WAIT_SECONDS
+    ) as answer:
         answer.read()
     time.sleep(PAUSE_SECONDS)
     return (_main_thread_ms(pid) - idle) - (idle - before)

@@ -16,7 +16,7 @@ import requests
 
 from tests.clients.accounts import Account
 from tests.clients.rest import WAIT_SECONDS
-from tests.documents import ROOT, code_block, new_project
+from tests.documents import ROOT, code_block, new_project, printed_by
 from tests.programs import Program, cannot_have, free_port
 from tests.test_uvicorn import self_signed
 
@@ -100,18 +100,10 @@ class Deployment:
 
     def shell(self, block: str) -> str:
         """Type a block; return what it prints."""
-        done = subprocess.run(
-            ["bash", "-euc", self.here(block)],
-            cwd=self.folder,
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=120,
-            text=True,
-            check=False,
+        command = "bash", "-euc", self.here(block)
+        return printed_by(
+            *command, folder=self.folder, environ=self.environ, within=120
         )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
 
     def request(
         self, method: str, path: str, *, origin: str = "", **data: str

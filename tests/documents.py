@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,34 @@ def executed(document: str, containing: str, **names: object) -> dict[str, Any]:
     space: dict[str, Any] = {"__name__": "documented", **names}
     exec(code_block(f"docs/{document}.md", "python", containing), space)
     return space
+
+
+def printed_by(
+    *command: str,
+    folder: Path,
+    within: float,
+    environ: Mapping[str, str] | None = None,
+) -> str:
+    """Return what a command prints; a test fails with that where the command fails.
+
+    Args:
+        command: its words.
+        folder: where it is typed.
+        within: seconds that it may take.
+        environ: its environment; that of the tests if there is none.
+    """
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=within,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def new_project(folder: Path) -> Path:

@@ -19,7 +19,7 @@ LONGEST = (
     *("tests/test_soak.py", "tests/servers/", "tests/processes/", "tests/hosts/"),
     *("tests/sse/", "tests/door/", "tests/metrics/", "tests/commands/"),
     *("tests/redis/", "tests/site/", "tests/admin/", "tests/webhooks/"),
-    "tests/service/",
+    "tests/host_api/",
 )
 """Where the tests are that take longest, the longest first."""
 

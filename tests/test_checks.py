@@ -77,8 +77,8 @@ def test_more_connections_than_file_descriptors_are_reported(
             "sync_streams.E004",
         ),
         ({"ACCOUNTS": "no.such.function"}, "sync_streams.E001"),
-        ({"AUTHORIZE": "tests.service.hooks.no_such_hook"}, "sync_streams.E005"),
-        ({"AUTHORIZE": "tests.service.hooks.asked"}, "sync_streams.E005"),
+        ({"AUTHORIZE": "tests.host_api.hooks.no_such_hook"}, "sync_streams.E005"),
+        ({"AUTHORIZE": "tests.host_api.hooks.asked"}, "sync_streams.E005"),
         ({"WEBHOOK_SENDER": "no.such.module"}, "sync_streams.E005"),
         ({"WEBHOOK_SENDER": True}, "sync_streams.E005"),
         ({"REDIS_URL": "sentinel://127.0.0.1:26379"}, "sync_streams.E006"),
@@ -149,7 +149,7 @@ def test_what_is_right_is_no_error(
     assert found() == set()
 
 
-@pytest.mark.parametrize("hook", ["tests.service.hooks.denying", print])
+@pytest.mark.parametrize("hook", ["tests.host_api.hooks.denying", print])
 def test_a_hook_is_a_function_or_its_path(settings: Settings, hook: object) -> None:
     settings.SYNC_STREAMS = {"AUTHORIZE": hook, "WEBHOOK_SENDER": hook}
 

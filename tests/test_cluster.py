@@ -3,7 +3,6 @@
 import copy
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,19 +65,6 @@ async def test_two_workers_are_one_site_until_ctrl_c(cluster: DemoSite) -> None:
     assert cluster.stop() == 0
     assert len(started) > 5  # itself, Redis, PostgreSQL, two workers, nginx
     assert not any(map(lives, started))
-
-
-def test_busy_port_is_one_clear_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
-
-        result = run_project("cluster", DATA_DIR=str(tmp_path), PORT=port)
-
-    assert result.returncode == 1
-    start = f"Cannot start: 127.0.0.1:{port}: Address already in use; try PORT="
-    assert result.stderr.startswith(start)
-    assert int(result.stderr.removeprefix(start)) > int(port)
-    assert result.stdout == ""
 
 
 def test_missing_program_is_one_clear_line(tmp_path: Path) -> None:

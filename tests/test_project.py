@@ -119,11 +119,12 @@ def test_incomplete_credentials_are_one_clear_line(tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_busy_port_is_one_clear_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [[], ["cluster"]], ids=["demo", "cluster"])
+def test_busy_port_is_one_clear_line(tmp_path: Path, step: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
 
-        result = run_project(DATA_DIR=str(tmp_path), PORT=port)
+        result = run_project(*step, DATA_DIR=str(tmp_path), PORT=port)
 
     assert result.returncode == 1
     start = f"Cannot start: 127.0.0.1:{port}: Address already in use; try PORT="

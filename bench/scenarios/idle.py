@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 from bench import machine
 from bench.contenders import Contender
@@ -24,19 +25,15 @@ def run(plan: Plan) -> Iterator[Row]:
             print(f"  {contender.name}: {error}", flush=True)
             continue
         memory, rates = zip(*runs, strict=True)
-        case = f"{size} connections"
-        yield Row(
-            scenario="idle",
-            case=f"{case}: memory",
-            contender=contender.name,
+        row = partial(Row, scenario="idle", contender=contender.name)
+        yield row(
+            case=f"{size} connections: memory",
             unit="KB a connection",
             values=list(memory),
             less_is_better=True,
         )
-        yield Row(
-            scenario="idle",
-            case=f"{case}: opening",
-            contender=contender.name,
+        yield row(
+            case=f"{size} connections: opening",
             unit="connects+subscribes/s",
             values=list(rates),
         )

@@ -25,7 +25,7 @@ PROCESSES = (1, 4, 16)
 MESSAGES = 4000
 QUICK_MESSAGES = 1000
 AT_ONCE = 50
-HEARING = "product-frames"
+DELIVERING = "product-frames"
 STREAM_SID = "TO" + "b" * 32
 
 
@@ -45,11 +45,11 @@ def run(plan: Plan) -> Iterator[Row]:
             ],
         )
     for contender in plan.contenders("product"):
-        if contender.name == HEARING:
+        if contender.name == DELIVERING:
             values = []
             for _ in range(plan.repeats):
                 with contender.start(plan.redis_url) as server:
-                    values.append(asyncio.run(_hear(server, plan.redis_url, count)))
+                    values.append(asyncio.run(_deliver(server, plan.redis_url, count)))
             yield _row("a process hears", contender.name, values)
 
 
@@ -94,7 +94,7 @@ async def _spread(url: str, processes: int, count: int) -> float:
     return used / count * 1e6
 
 
-async def _hear(server: Server, url: str, count: int) -> float:
+async def _deliver(server: Server, url: str, count: int) -> float:
     """Publish directly to Redis; return the server's cost to deliver to one socket."""
     layer = RedisPubSubChannelLayer(hosts=[url])
     async with connect(f"ws://127.0.0.1:{server.port}/v1/websocket") as socket:

@@ -66,7 +66,7 @@ class Churn:
             for number, name in enumerate((_some_stream(), stream), 2):
                 fields = {"stream": name, "mode": "open_or_create"}
                 await _ask(socket, number, "subscribe", **fields)
-            await self._hear_own(rest, socket, stream)
+            await self._receive_own(rest, socket, stream)
             await _ask(socket, 4, "publish", stream=stream, data=_data(""))
             if is_own:
                 await _send(rest, "DELETE", f"{STREAMS_PATH}/{stream}")
@@ -82,12 +82,12 @@ class Churn:
             await twilsock.request(
                 "POST", "/v4/Subscriptions", _establish(found["sid"])
             )
-            await self._hear_own(rest, socket, stream)
+            await self._receive_own(rest, socket, stream)
             path = f"/v3/Streams/{found['sid']}/Messages"
             await twilsock.request("POST", path, {"data": _data("")})
             _leave(socket)
 
-    async def _hear_own(
+    async def _receive_own(
         self, rest: aiohttp.ClientSession, socket: ClientConnection, stream: str
     ) -> None:
         """Publish over REST to any worker, receive it, and stay connected briefly."""

@@ -25,6 +25,7 @@ from project.ports import free_port
 from .verdict import Look
 
 APPLICATION = "bench.soak.asgi:application"
+WAIT_SECONDS = 30
 
 
 class Cluster:
@@ -74,6 +75,7 @@ class Cluster:
 
 
 def _internals(port: int) -> dict[str, int]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/internals") as answer:
+    url = f"http://127.0.0.1:{port}/internals"
+    with urllib.request.urlopen(url, timeout=WAIT_SECONDS) as answer:
         counts: dict[str, int] = json.load(answer)
         return counts

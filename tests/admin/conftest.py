@@ -34,12 +34,13 @@ def admin(db: None) -> Client:
 @pytest.fixture
 def staff(db: None) -> StaffClient:
     """Log in somebody of the staff who has only the permissions named."""
+    return with_permissions
 
-    def log_in(*permissions: str) -> Client:
-        user = User.objects.create(username="staff", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client = Client()
-        client.force_login(user)
-        return client
 
-    return log_in
+def with_permissions(*names: str) -> Client:
+    """Return the browser of somebody of the staff who has these permissions alone."""
+    user = User.objects.create(username="staff", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client = Client()
+    client.force_login(user)
+    return client

@@ -72,11 +72,15 @@ def test_no_page_of_a_service_hides_a_part_of_its_name(
     assert SHOWN in shown
 
 
+def sid_of(named: Stream, model: str) -> str:
+    return str(named.sid if model == "stream" else named.service_id)
+
+
 @pytest.mark.parametrize("model", ["stream", "service"])
 def test_question_before_removing_several_hides_no_part_of_a_name(
     admin: Client, named: Stream, model: str
 ) -> None:
-    sid = named.sid if model == "stream" else named.service_id
+    sid = sid_of(named, model)
     fields = {"action": "delete_selected", "_selected_action": sid}
 
     page = text_of(admin, f"{ADMIN}/{model}/", fields)
@@ -89,7 +93,7 @@ def test_question_before_removing_several_hides_no_part_of_a_name(
 def test_removal_is_told_and_logged_with_the_whole_name(
     admin: Client, named: Stream, model: str
 ) -> None:
-    sid = named.sid if model == "stream" else named.service_id
+    sid = sid_of(named, model)
 
     told = text_of(admin, f"{ADMIN}/{model}/{sid}/delete/", {"post": "yes"})
     index = text_of(admin, "/admin/")

@@ -78,20 +78,36 @@ def open_page(
     """Open a tab that watches Streams: ``await open_page("cats,dogs")``."""
 
     async def open_tab(streams: str) -> Page:
-        page = await context.new_page()
-        listen(page, complaints)
-        await page.goto(f"{embedded.base_url}/#{streams}")
+        page = await new_tab(context, complaints, f"{embedded.base_url}/#{streams}")
         await page.locator("#stream-facts code").wait_for()
         return page
 
     return open_tab
 
 
-async def new_look(browser: Browser, look: Look) -> BrowserContext:
-    """Return a profile with the colour scheme and the width of a look."""
+async def new_tab(context: BrowserContext, complaints: list[str], url: str) -> Page:
+    """Open a page in a tab that must not complain of anything."""
+    page = await context.new_page()
+    listen(page, complaints)
+    await page.goto(url)
+    return page
+
+
+@pytest.fixture(params=LOOKS, ids=[name for name, _, _ in LOOKS])
+def look(request: pytest.FixtureRequest) -> Look:
+    """Each name, colour scheme and width in turn."""
+    look: Look = request.param
+    return look
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def in_look(browser: Browser, look: Look) -> AsyncIterator[BrowserContext]:
+    """A profile with the colour scheme and the width of the look."""
     _, scheme, width = look
     size = ViewportSize(width=width, height=900)
-    return await browser.new_context(color_scheme=scheme, viewport=size)
+    context = await browser.new_context(color_scheme=scheme, viewport=size)
+    yield context
+    await context.close()
 
 
 async def overflow_of(page: Page, name: str, folder: Path) -> int:

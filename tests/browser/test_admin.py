@@ -3,22 +3,20 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, expect
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from tests.browser.conftest import (
-    LOOKS,
     TAKES_IMAGES,
     Look,
     crowd,
     listen,
-    new_look,
     overflow_of,
     play,
 )
@@ -35,8 +33,6 @@ HOSTILE = (
 )
 
 WAIT_SECONDS = 30
-
-OpenAdmin = Callable[..., Awaitable[Page]]
 
 
 SESSIONS: dict[str, str] = {}
@@ -94,6 +90,14 @@ async def is_subscribed(page: Page, *, streams: int = 1) -> None:
     await page.wait_for_function(f"least => Number({count}) >= least", arg=streams)
 
 
+async def watch(page: Page, site: DemoSite, **fields: str) -> str:
+    """Open the monitor of a new Stream, and return the Stream's SID."""
+    sid = await new_stream(site, **fields)
+    await open_monitor(page, site, f"stream/{sid}")
+    await is_subscribed(page)
+    return sid
+
+
 async def is_shown(page: Page, site: DemoSite, stream: str) -> None:
     """Publish to a Stream until the page, which may still be subscribing, shows it."""
     row = page.locator("[data-part=rows] .sync-name", has_text=stream).first
@@ -107,9 +111,7 @@ async def is_shown(page: Page, site: DemoSite, stream: str) -> None:
 async def test_monitor_shows_what_another_connection_publishes(
     admin: Page, embedded: DemoSite
 ) -> None:
-    sid = await new_stream(embedded)
-    await open_monitor(admin, embedded, f"stream/{sid}")
-    await is_subscribed(admin)
+    sid = await watch(admin, embedded)
 
     async with SiteSocket(embedded, "alice") as socket:
         await socket.ask("publish", stream=sid, data={"from": "alice"})
@@ -122,9 +124,7 @@ async def test_monitor_shows_what_another_connection_publishes(
 async def test_opened_message_shows_its_sid_and_pretty_json(
     admin: Page, embedded: DemoSite
 ) -> None:
-    sid = await new_stream(embedded)
-    await open_monitor(admin, embedded, f"stream/{sid}")
-    await is_subscribed(admin)
+    sid = await watch(admin, embedded)
     await publish(embedded, sid, {"a": {"b": [1, None]}})
 
     await admin.locator("[data-part=rows] summary").first.click()
@@ -137,9 +137,7 @@ async def test_opened_message_shows_its_sid_and_pretty_json(
 async def test_paused_monitor_counts_and_shows_nothing(
     admin: Page, embedded: DemoSite
 ) -> None:
-    sid = await new_stream(embedded)
-    await open_monitor(admin, embedded, f"stream/{sid}")
-    await is_subscribed(admin)
+    sid = await watch(admin, embedded)
 
     await admin.click("[data-part=pause]")
     await publish(embedded, sid, {"n": 1})
@@ -155,9 +153,7 @@ async def test_paused_monitor_counts_and_shows_nothing(
 async def test_filter_hides_what_does_not_hold_the_text(
     admin: Page, embedded: DemoSite
 ) -> None:
-    sid = await new_stream(embedded)
-    await open_monitor(admin, embedded, f"stream/{sid}")
-    await is_subscribed(admin)
+    sid = await watch(admin, embedded)
     for name in ("Ada", "Grace"):
         await publish(embedded, sid, {"name": name})
     await expect(admin.locator("[data-part=rows] li")).to_have_count(2)
@@ -197,9 +193,7 @@ async def test_hostile_message_is_text_and_nothing_else(
 async def test_test_message_is_published_and_seen(
     admin: Page, embedded: DemoSite
 ) -> None:
-    sid = await new_stream(embedded)
-    await open_monitor(admin, embedded, f"stream/{sid}")
-    await is_subscribed(admin)
+    await watch(admin, embedded)
 
     await admin.fill(".sync-publish textarea", '{"move": "e4"}')
     await admin.click(".sync-publish button")
@@ -272,9 +266,7 @@ async def test_service_monitor_shows_all_streams_and_new_ones(
 async def test_removed_stream_is_said_to_be_removed(
     admin: Page, embedded: DemoSite
 ) -> None:
-    sid = await new_stream(embedded, UniqueName="short-lived")
-    await open_monitor(admin, embedded, f"stream/{sid}")
-    await is_subscribed(admin)
+    sid = await watch(admin, embedded, UniqueName="short-lived")
 
     path = f"/v1/Services/default/Streams/{sid}"
     await asyncio.to_thread(rest.request, embedded, "DELETE", path)
@@ -339,15 +331,11 @@ async def test_busy_monitor_samples_and_counts_exactly(
     assert sum(counts) == 125
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=[name for name, _, _ in LOOKS])
 async def test_monitor_fits_every_theme_and_width(
-    browser: Browser, embedded: DemoSite, tmp_path: Path, look: Look
+    in_look: BrowserContext, embedded: DemoSite, tmp_path: Path, look: Look
 ) -> None:
-    context = await new_look(browser, look)
-    page = await log_in(context, embedded)
-    sid = await new_stream(embedded, UniqueName=f"scores-{look[0]}")
-    await open_monitor(page, embedded, f"stream/{sid}")
-    await is_subscribed(page)
+    page = await log_in(in_look, embedded)
+    sid = await watch(page, embedded, UniqueName=f"scores-{look[0]}")
     await play(embedded, sid, seconds=25 if TAKES_IMAGES else 1)
     second = page.locator("[data-part=rows] summary").nth(1)
     await expect(second).to_be_visible()
@@ -355,5 +343,4 @@ async def test_monitor_fits_every_theme_and_width(
     await second.click()
 
     overflow = await overflow_of(page, f"monitor-{look[0]}", tmp_path)
-    await context.close()
     assert overflow <= 0

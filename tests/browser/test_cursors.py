@@ -6,15 +6,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import (
-    LOOKS,
     TAKES_IMAGES,
     Look,
     crowd,
-    listen,
-    new_look,
+    new_tab,
     overflow_of,
 )
 from tests.browser.test_page import HOSTILE
@@ -40,9 +38,8 @@ def open_cursors(
     """Open a tab with the pointers of a Stream: ``await open_cursors("team")``."""
 
     async def open_tab(stream: str) -> Page:
-        page = await context.new_page()
-        listen(page, complaints)
-        await page.goto(f"{embedded.base_url}/cursors#{stream}")
+        url = f"{embedded.base_url}/cursors#{stream}"
+        page = await new_tab(context, complaints, url)
         await expect(page.locator("#stage")).not_to_have_attribute("aria-busy", "true")
         return page
 
@@ -130,12 +127,10 @@ async def test_hostile_pointers_are_text_or_nothing(
     assert complaints == []
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=[name for name, _, _ in LOOKS])
 async def test_cursors_fit_every_theme_and_width(
-    browser: Browser, embedded: DemoSite, tmp_path: Path, look: Look
+    in_look: BrowserContext, embedded: DemoSite, tmp_path: Path, look: Look
 ) -> None:
-    context = await new_look(browser, look)
-    page = await context.new_page()
+    page = await in_look.new_page()
     await page.goto(f"{embedded.base_url}/cursors#{look[0]}")
     await page.fill("#your-name", "Ada" if TAKES_IMAGES else "W" * 24)
     for _ in range(3 if TAKES_IMAGES else 1):
@@ -147,5 +142,4 @@ async def test_cursors_fit_every_theme_and_width(
 
     await expect(page.locator(".pointer.mine")).to_be_visible()
     overflow = await overflow_of(page, f"cursors-{look[0]}", tmp_path)
-    await context.close()
     assert overflow <= 0

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.test_admin import ADMIN, log_in, new_stream, publish
+from tests.browser.test_admin import ADMIN, log_in, new_stream, publish, watch
 from tests.clients.json_socket import SiteSocket
 from tests.programs import DemoSite
 
@@ -104,11 +104,7 @@ async def test_every_control_of_the_demo_is_reached_and_left(
 async def test_message_is_opened_and_copied_by_keyboard(
     page: Page, embedded: DemoSite
 ) -> None:
-    sid = await new_stream(embedded)
-    await page.goto(f"{embedded.base_url}{ADMIN}/stream/{sid}/monitor/")
-    await page.wait_for_function(
-        "Number(document.querySelector('#sync-monitor').dataset.subscribed) >= 1"
-    )
+    sid = await watch(page, embedded)
     await publish(embedded, sid, {"n": 1})
     summary = page.locator("[data-part=rows] summary")
     await summary.focus()
@@ -138,11 +134,7 @@ async def test_refresh_of_the_overview_leaves_the_keyboard_where_it_is(
 async def test_oldest_message_stays_while_the_keyboard_is_on_it(
     page: Page, embedded: DemoSite
 ) -> None:
-    sid = await new_stream(embedded)
-    await page.goto(f"{embedded.base_url}{ADMIN}/stream/{sid}/monitor/")
-    await page.wait_for_function(
-        "Number(document.querySelector('#sync-monitor').dataset.subscribed) >= 1"
-    )
+    sid = await watch(page, embedded)
     await publish(embedded, sid, {"n": "oldest"})
     await page.locator("[data-part=rows] summary").focus()
 

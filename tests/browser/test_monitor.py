@@ -14,9 +14,9 @@ from tests.browser.test_admin import (
     admin,
     is_subscribed,
     log_in,
-    new_stream,
     open_monitor,
     publish,
+    watch,
 )
 from tests.clients.json_socket import SiteSocket
 from tests.clients.rest import post
@@ -37,11 +37,9 @@ async def new_service(site: DemoSite, *names: str) -> str:
     return str(created["sid"])
 
 
-async def watch(page: Page, site: DemoSite, *messages: object) -> str:
+async def show(page: Page, site: DemoSite, *messages: object) -> str:
     """Open the monitor of a new Stream and let it show Messages; return the SID."""
-    sid = await new_stream(site)
-    await open_monitor(page, site, f"stream/{sid}")
-    await is_subscribed(page)
+    sid = await watch(page, site)
     for message in messages:
         await publish(site, sid, message)
     await expect(page.locator(ROWS)).to_have_count(len(messages))
@@ -51,7 +49,7 @@ async def watch(page: Page, site: DemoSite, *messages: object) -> str:
 async def test_monitor_counts_others_and_not_itself(
     admin: Page, embedded: DemoSite
 ) -> None:
-    sid = await watch(admin, embedded)
+    sid = await show(admin, embedded)
     count = admin.locator("[data-chart=subscribers] output")
     await expect(count).to_have_text("0")
 
@@ -63,7 +61,7 @@ async def test_monitor_counts_others_and_not_itself(
 async def test_empty_monitor_says_what_it_waits_for(
     admin: Page, embedded: DemoSite
 ) -> None:
-    sid = await watch(admin, embedded)
+    sid = await show(admin, embedded)
     empty = admin.locator("[data-part=empty]")
     await expect(empty).to_have_text("Waiting for messages …")
 
@@ -96,7 +94,7 @@ async def test_path_filters_by_what_the_data_holds(
     admin: Page, embedded: DemoSite, text: str, shown: list[Any]
 ) -> None:
     first = {"player": {"name": "Ada"}, "n": 1}
-    await watch(admin, embedded, first, {"n": 2, "list": [{"deep": True}]})
+    await show(admin, embedded, first, {"n": 2, "list": [{"deep": True}]})
 
     await admin.fill("[data-part=filter]", text)
 
@@ -107,7 +105,7 @@ async def test_path_filters_by_what_the_data_holds(
 async def test_path_that_cannot_be_read_is_said_to_be_so_and_hides_nothing(
     admin: Page, embedded: DemoSite
 ) -> None:
-    await watch(admin, embedded, {"n": 1})
+    await show(admin, embedded, {"n": 1})
     problem = admin.locator("[data-part=filter-problem]")
 
     await admin.fill("[data-part=filter]", "$.n[")
@@ -121,7 +119,7 @@ async def test_path_that_cannot_be_read_is_said_to_be_so_and_hides_nothing(
 async def test_pinned_message_outlives_clearing_by_keyboard_alone(
     admin: Page, embedded: DemoSite
 ) -> None:
-    await watch(admin, embedded, {"keep": 1})
+    await show(admin, embedded, {"keep": 1})
     await admin.locator("[data-part=rows] summary").first.focus()
     await admin.keyboard.press("Enter")
     await expect(admin.get_by_role("button", name="Pin")).to_be_visible()
@@ -141,7 +139,7 @@ async def test_pinned_message_outlives_clearing_by_keyboard_alone(
 async def test_message_is_published_again_from_the_form(
     admin: Page, embedded: DemoSite
 ) -> None:
-    await watch(admin, embedded, {"move": "e4"})
+    await show(admin, embedded, {"move": "e4"})
     await admin.locator("[data-part=rows] summary").first.click()
 
     await admin.get_by_role("button", name="Publish again").click()
@@ -154,7 +152,7 @@ async def test_export_holds_what_is_on_screen_a_line_each(
     admin: Page, embedded: DemoSite
 ) -> None:
     hostile = {HOSTILE: "\n", "__proto__": {"n": 1}}
-    sid = await watch(admin, embedded, {"skip": 1}, hostile)
+    sid = await show(admin, embedded, {"skip": 1}, hostile)
     await admin.fill("[data-part=filter]", "script")
 
     async with admin.expect_download() as downloading:
@@ -175,9 +173,7 @@ async def test_deeply_nested_message_is_opened_pinned_filtered_and_exported(
     for _ in range(MAX_DEPTH - 2):
         nested = [nested]
     hostile = {"__proto__": {"polluted": 1}, "constructor": nested}
-    sid = await new_stream(embedded)
-    await open_monitor(admin, embedded, f"stream/{sid}")
-    await is_subscribed(admin)
+    sid = await watch(admin, embedded)
     await publish(embedded, sid, hostile)
     await admin.locator("[data-part=rows] summary").first.click()
     await expect(admin.locator("[data-part=rows] pre")).to_contain_text("polluted")

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, expect
 
 from tests.admin.operator import Operator
 from tests.browser.conftest import (
-    LOOKS,
     TAKES_IMAGES,
     Look,
     OpenPage,
     crowd,
-    new_look,
     overflow_of,
     play,
 )
@@ -454,12 +452,10 @@ async def test_nothing_is_wider_than_the_screen(
     assert wide <= width
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=[name for name, _, _ in LOOKS])
 async def test_console_fits_every_theme_and_width(
-    browser: Browser, embedded: DemoSite, tmp_path: Path, look: Look
+    in_look: BrowserContext, embedded: DemoSite, tmp_path: Path, look: Look
 ) -> None:
-    context = await new_look(browser, look)
-    page = await context.new_page()
+    page = await in_look.new_page()
     await page.goto(f"{embedded.base_url}/#scores,chat")
     await expect(page.locator("#streams [aria-busy]")).to_have_count(0)
     data = {"from": "Ada", "text": "What a pass!", "n": 1}
@@ -470,5 +466,4 @@ async def test_console_fits_every_theme_and_width(
     await expect(page.locator("#messages .mine").first).to_be_attached()
 
     overflow = await overflow_of(page, f"console-{look[0]}", tmp_path)
-    await context.close()
     assert overflow <= 0

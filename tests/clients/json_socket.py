@@ -51,7 +51,7 @@ class JsonSocket:
 
     async def request(self, type_: str, **fields: Any) -> Any:
         """Send a request, wait for nothing, and return its id, a number as a rule."""
-        request_id = fields.pop("id", None) or next(self._ids)
+        request_id = fields.pop("id") if "id" in fields else next(self._ids)
         await self.send({"type": type_, "id": request_id, **fields})
         return request_id
 

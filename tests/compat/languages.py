@@ -5,13 +5,12 @@ Not part of the suite, since they load Twilio's libraries and build for minutes:
 """
 
 import os
-import subprocess
 from pathlib import Path
 
 from tests.clients.rest import call
 from tests.compat.test_migrating import DOCUMENT
 from tests.conftest import StartSite
-from tests.documents import EXAMPLE_ORIGIN, code_block
+from tests.documents import EXAMPLE_ORIGIN, code_block, printed_by
 from tests.programs import DemoSite
 
 BUILD_SECONDS = 900
@@ -39,17 +38,7 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 
 
 def run(*command: str, cwd: Path) -> str:
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=BUILD_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    return printed_by(*command, folder=cwd, within=BUILD_SECONDS)
 
 
 def example(site: DemoSite, language: str, containing: str) -> str:

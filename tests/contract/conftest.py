@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from sync_streams import operations
+from sync_streams.cache import lookups
 from sync_streams.models import Service
 from tests.clients.json_socket import LocalSocket
 from tests.contract.transports import (
@@ -13,12 +15,24 @@ from tests.contract.transports import (
     Transport,
     open_transport,
 )
+from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
 
 
 @pytest.fixture
 def service(transactional_db: None) -> Service:
     return operations.get_service(ACCOUNT_SID, "default")
+
+
+@pytest.fixture
+async def news(service: Service) -> AsyncIterator[Service]:
+    """The default Service with the Stream ``news``, whose rate is never reached."""
+    lookups.forget_all()
+    create = sync_to_async(operations.create_stream)
+    await create(service, unique_name="news")
+    with sync_settings(publish_rate=1_000_000):
+        yield service
+    lookups.forget_all()
 
 
 @pytest.fixture(params=TRANSPORTS)
@@ -35,8 +49,8 @@ async def managing(
     request: pytest.FixtureRequest, service: Service
 ) -> AsyncIterator[Transport]:
     """Each transport that changes and removes Streams, too."""
-    async with open_transport(request.param, service) as transport:
-        yield transport
+    async with open_transport(request.param, service) as managing:
+        yield managing
 
 
 @pytest.fixture

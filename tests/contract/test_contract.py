@@ -63,7 +63,7 @@ async def test_messages_of_one_publisher_arrive_in_order(
     assert await subscriber.numbers(30) == list(range(30))
 
 
-async def test_messages_are_for_those_who_listen_now(
+async def test_messages_are_for_those_who_are_subscribed_now(
     transport: Transport, subscriber: LocalSocket
 ) -> None:
     await transport.create("news")

@@ -3,23 +3,19 @@
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.core.asgi import get_asgi_application
 from django.urls import include, path
 from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
-from sync_streams import operations
 from sync_streams.asgi import PublishEndpoint, lifespan
-from sync_streams.cache import lookups
 from sync_streams.delivery.hub import get_hub, hooks
 from sync_streams.models import Service
 from sync_streams.rest.bodies import MAX_BODY_BYTES
@@ -64,17 +60,6 @@ async def _unreachable(*_: object) -> None:
 def django() -> Application:
     """The path through Django: its handler, the site's middleware, the view."""
     return get_asgi_application()
-
-
-@pytest.fixture
-async def news(service: Service) -> AsyncIterator[Service]:
-    """The default Service with the Stream ``news``, whose rate is never reached."""
-    lookups.forget_all()
-    create = sync_to_async(operations.create_stream)
-    await create(service, unique_name="news")
-    with sync_settings(publish_rate=1_000_000):
-        yield service
-    lookups.forget_all()
 
 
 async def both(django: Application, request: Request) -> Answer:

@@ -6,15 +6,11 @@ from typing import Any
 
 import httptools
 import pytest
-from asgiref.sync import sync_to_async
 from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 from hypothesis import example, given, strategies
 
-from sync_streams import operations
 from sync_streams.asgi import PublishEndpoint
-from sync_streams.cache import lookups
-from sync_streams.models import Service
 from sync_streams.uvicorn import BoundedHttpProtocol
 from sync_streams.uvicorn.publish_path import Head, read_head, split_request
 from tests.clients.raw import HttpConnection, turns
@@ -51,16 +47,6 @@ class Endpoint(PublishEndpoint):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.calls += 1
         await super().__call__(scope, receive, send)
-
-
-@pytest.fixture
-async def news(service: Service) -> AsyncIterator[None]:
-    lookups.forget_all()
-    create = sync_to_async(operations.create_stream)
-    await create(service, unique_name="news")
-    with sync_settings(publish_rate=1_000_000):
-        yield
-    lookups.forget_all()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def threshold() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
-async def test_a_process_that_begins_to_listen_looks_rarely() -> None:
+async def test_a_process_that_begins_to_serve_collects_rarely() -> None:
     await get_hub().start()
 
     assert gc.get_threshold() == OURS

@@ -136,6 +136,16 @@ async def test_addresses_have_their_turns_one_after_the_other() -> None:
         assert await status(other) == 200
 
 
+async def is_next(site: Site) -> None:
+    """Send a request that takes the only place once the one that has it is over."""
+    last = site.request()
+    await settle()
+    site.finish(0)
+    await settle()
+    site.finish(1)
+    assert await status(last) == 200
+
+
 async def test_a_client_that_waits_too_long_is_asked_to_reconnect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -148,12 +158,7 @@ async def test_a_client_that_waits_too_long_is_asked_to_reconnect(
         # It waits no more, so its place is another's.
         assert await status(site.request()) == 503
         monkeypatch.setattr(places, "WAIT_SECONDS", SECONDS)
-        last = site.request()
-        await settle()
-        site.finish(0)
-        await settle()
-        site.finish(1)
-        assert await status(last) == 200
+        await is_next(site)
 
 
 async def test_one_that_leaves_while_it_waits_leaves_no_hole() -> None:
@@ -165,12 +170,7 @@ async def test_one_that_leaves_while_it_waits_leaves_no_hole() -> None:
         await settle()
         gone.cancel()
         await settle()
-        last = site.request()
-        await settle()
-        site.finish(0)
-        await settle()
-        site.finish(1)
-        assert await status(last) == 200
+        await is_next(site)
 
 
 async def test_the_request_of_a_client_that_has_left_never_begins() -> None:

@@ -4,15 +4,15 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 
 from sync_streams.connections.close_codes import CloseCode
+from tests.clients.json_socket import Frame, SiteSocket
+from tests.clients.rest import LocalSite
+from tests.clients.wires import Closed
 from tests.conftest import StartSite
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.twilsock import Session
@@ -41,30 +41,19 @@ def start(
     return lambda: start_worker(FAULT_SETTINGS=settings)
 
 
-class Listener:
+class Listener(SiteSocket):
     """A client of the JSON socket that reads to the end."""
 
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
-        self.last: dict[str, Any] = {}
-        """The last frame."""
+    last: Frame
+    """The last frame."""
 
-    async def until_closed(self) -> tuple[float, int | None]:
+    async def until_closed(self) -> tuple[float, int]:
         """Wait for the end; return when it came, and its close code."""
-        with suppress(ConnectionClosed):
-            async for text in self._connection:
-                self.last = json.loads(text)
-        return time.monotonic(), self._connection.close_code
-
-
-@asynccontextmanager
-async def listening(base_url: str) -> AsyncIterator[Listener]:
-    url = base_url.replace("http", "ws", 1) + "/v1/websocket"
-    async with connect(url, compression=None) as connection:
-        first = {"type": "connect", "id": 1, "token": ACCOUNT.token("alice")}
-        await connection.send(json.dumps(first))
-        assert json.loads(await connection.recv())["type"] == "connected"
-        yield Listener(connection)
+        try:
+            while True:
+                self.last = await self.receive()
+        except Closed as end:
+            return time.monotonic(), end.code
 
 
 async def is_refused(base_url: str) -> bool:
@@ -97,10 +86,10 @@ async def test_all_connections_are_closed_in_time(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         gate = await enter(Proxy(int(url.rpartition(":")[2])))
-        await enter(listening(gate.base_url))
+        await enter(Listener(LocalSite(gate.port, server.account)))
         stack.callback(gate.close)
         gate.is_silent = True  # one client has vanished and never answers
-        listeners = [await enter(listening(url)) for _ in range(CLIENTS)]
+        listeners = [await enter(Listener(server)) for _ in range(CLIENTS)]
         sessions = [await enter(Session(url)) for _ in range(CLIENTS)]
 
         began = time.monotonic()

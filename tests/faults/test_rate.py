@@ -8,13 +8,13 @@ from itertools import count
 
 import pytest
 import redis.asyncio
-from websockets.asyncio.client import ClientConnection, connect
 
 from sync_streams.values.sids import name_digits
+from tests.clients.json_socket import SiteSocket
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Losses, Subscriber
 from tests.faults.scene import start_together
-from tests.faults.worker import ACCOUNT, Worker, create_streams
+from tests.faults.worker import Worker, create_streams
 from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -71,8 +71,8 @@ async def watch(server: RedisServer, sid: str, ready: asyncio.Event, log: Log) -
 class Hammer:
     """Publishes over a socket as fast as answers come."""
 
-    def __init__(self, connection: ClientConnection, sid: str) -> None:
-        self._connection, self._sid = connection, sid
+    def __init__(self, socket: SiteSocket, sid: str) -> None:
+        self._socket, self._sid = socket, sid
         self.accepted: set[int] = set()
         """Numbers of the Messages."""
 
@@ -90,12 +90,10 @@ class Hammer:
 
     async def _publish(self) -> None:
         n = next(_numbers)
-        frame = {"type": "publish", "id": n, "stream": self._sid, "data": {"n": n}}
-        await self._connection.send(json.dumps(frame))
+        await self._socket.request("publish", id=n, stream=self._sid, data={"n": n})
 
     async def _take_acknowledgement(self) -> None:
-        while (answer := json.loads(await self._connection.recv()))["type"] == "ping":
-            await self._connection.send('{"type":"pong"}')
+        answer = await self._socket.receive()
         if answer["type"] == "published":
             self.accepted.add(answer["id"])
         else:
@@ -104,12 +102,8 @@ class Hammer:
 
 async def hammer(worker: Worker, sid: str) -> set[int]:
     """Publish as fast as answers come; return the numbers that were accepted."""
-    url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
-    async with connect(url, compression=None) as connection:
-        first = {"type": "connect", "id": 1, "token": ACCOUNT.token("alice")}
-        await connection.send(json.dumps(first))
-        assert json.loads(await connection.recv())["type"] == "connected"
-        publisher = Hammer(connection, sid)
+    async with SiteSocket(worker, compression=None) as socket:
+        publisher = Hammer(socket, sid)
         await publisher.strike()
     return publisher.accepted
 

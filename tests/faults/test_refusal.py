@@ -1,18 +1,17 @@
 """Publishing while Redis is down: refused with 20503 in time, on each transport."""
 
 import asyncio
-import json
 import time
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
 
+from tests.clients.json_socket import SiteSocket
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Publisher, Subscriber, account_for
 from tests.faults.scene import BOUND_SECONDS
 from tests.faults.twilsock import Session
-from tests.faults.worker import ACCOUNT, create_streams
+from tests.faults.worker import create_streams
 from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -28,11 +27,9 @@ BY_JSON, BY_TWILSOCK = -1, -2
 Answer = tuple[int, int | None]
 
 
-async def over_json(connection: ClientConnection, type_: str, **fields: Any) -> Answer:
+async def over_json(socket: SiteSocket, type_: str, **fields: Any) -> Answer:
     """Send a frame and return the status and code of its answer."""
-    await connection.send(json.dumps({"type": type_, "id": 1, **fields}))
-    while (frame := json.loads(await connection.recv())).get("id") != 1:
-        continue
+    frame = await socket.ask(type_, **fields)
     return frame.get("status", 201), frame.get("code")
 
 
@@ -54,11 +51,11 @@ class Transports:
         self,
         sid: str,
         publisher: Publisher,
-        connection: ClientConnection,
+        socket: SiteSocket,
         session: Session,
     ) -> None:
         self._sid, self._publisher = sid, publisher
-        self._connection, self._session = connection, session
+        self._socket, self._session = socket, session
         self.slowest = 0.0
 
     async def publish(self) -> set[Answer]:
@@ -67,7 +64,7 @@ class Transports:
         message = {"stream": self._sid, "data": {"n": BY_JSON}}
         answers = await asyncio.gather(
             over_rest(self._publisher, self._sid),
-            over_json(self._connection, "publish", **message),
+            over_json(self._socket, "publish", **message),
             over_twilsock(self._session, self._sid),
         )
         self.slowest = max(self.slowest, time.monotonic() - began)
@@ -83,22 +80,20 @@ async def test_nothing_is_accepted_that_no_one_will_receive(
 ) -> None:
     worker = await asyncio.to_thread(start_worker, REDIS_URL=redis_server.url)
     (sid,) = await asyncio.to_thread(create_streams, worker, 1)
-    url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
     async with (
-        connect(url, compression=None) as connection,
+        SiteSocket(worker, compression=None) as socket,
         Session(worker.base_url) as session,
         Publisher(worker.base_url, "demo") as publisher,
         Subscriber(worker.base_url, sid) as subscriber,
     ):
-        await over_json(connection, "connect", token=ACCOUNT.token("alice"))
-        transports = Transports(sid, publisher, connection, session)
+        transports = Transports(sid, publisher, socket, session)
         assert await transports.publish() == {(201, None)}
 
         is_killed = fault == "killed"
         transports.slowest = 0
         await asyncio.to_thread(redis_server.kill if is_killed else redis_server.freeze)
         answers = [await transports.publish() for _ in range(TIMES)]
-        subscription = await over_json(connection, "subscribe", stream="demo")
+        subscription = await over_json(socket, "subscribe", stream="demo")
         slowest = transports.slowest
         await asyncio.to_thread(redis_server.start if is_killed else redis_server.thaw)
         while max(subscriber.received) <= TIMES:
@@ -121,8 +116,8 @@ async def test_nothing_is_accepted_that_no_one_will_receive(
 class Asker:
     """Publishes over one connection at a rate, and times each answer."""
 
-    def __init__(self, connection: ClientConnection, sid: str) -> None:
-        self._connection, self._sid = connection, sid
+    def __init__(self, socket: SiteSocket, sid: str) -> None:
+        self._socket, self._sid = socket, sid
         self._asked: dict[int, float] = {}
         self.took: list[float] = []
         self.codes: set[int | None] = set()
@@ -132,20 +127,17 @@ class Asker:
         taking = asyncio.create_task(self._take(count))
         for number in range(count):
             self._asked[number] = time.monotonic()
-            frame = {"type": "publish", "id": number, "stream": self._sid}
-            frame["data"] = {"n": BY_JSON}
-            await self._connection.send(json.dumps(frame))
+            message = {"stream": self._sid, "data": {"n": BY_JSON}}
+            await self._socket.request("publish", id=number, **message)
             await asyncio.sleep(1 / rate)  # the rate, not a wait for deliveries
         await taking
 
     async def _take(self, count: int) -> None:
         while len(self.took) < count:
-            frame = json.loads(await self._connection.recv())
+            frame = await self._socket.receive()
             if frame["type"] in {"published", "error"}:
                 self.took.append(time.monotonic() - self._asked[frame["id"]])
                 self.codes.add(frame.get("code"))
-            elif frame["type"] == "ping":
-                await self._connection.send('{"type":"pong"}')
 
 
 async def test_publishes_of_one_connection_do_not_wait_in_a_row(
@@ -155,10 +147,8 @@ async def test_publishes_of_one_connection_do_not_wait_in_a_row(
     environ = {"REDIS_URL": redis_server.url, "FAULT_SETTINGS": '{"PROBE_SECONDS": 5}'}
     worker = await asyncio.to_thread(start_worker, **environ)
     (sid,) = await asyncio.to_thread(create_streams, worker, 1)
-    url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
-    async with connect(url, compression=None) as connection:
-        await over_json(connection, "connect", token=ACCOUNT.token("alice"))
-        asker = Asker(connection, sid)
+    async with SiteSocket(worker, compression=None) as socket:
+        asker = Asker(socket, sid)
         await asker.ask(1, IN_A_ROW_RATE)
         asker.took.clear()
         redis_server.freeze()

@@ -69,15 +69,18 @@ def with_script_named(dist: Path) -> Path:
     return dist
 
 
+async def publishes_by_its_button(stage: Stage) -> None:
+    """Wait until the app is subscribed; it publishes once, and shows the Message."""
+    await expect(stage.page.locator("#state")).to_have_text("connected · subscribed")
+    await stage.page.get_by_role("button").click()
+    await expect(stage.page.locator("li")).to_have_text(["7: paid"])
+
+
 async def test_strict_mode_opens_one_connection_and_one_subscription(
     stage: Stage, embedded: DemoSite, react: Path, complaints: list[str]
 ) -> None:
     await stage.open(embedded, PAGE, react)
-    await expect(stage.page.locator("#state")).to_have_text("connected · subscribed")
-
-    await stage.page.get_by_role("button").click()
-
-    await expect(stage.page.locator("li")).to_have_text(["7: paid"])
+    await publishes_by_its_button(stage)
     publish(embedded, "orders", {"id": 8, "status": "sent"})
     await expect(stage.page.locator("li")).to_have_text(["7: paid", "8: sent"])
     assert len(stage.sockets) == stage.sent.count("connect") == 1
@@ -179,11 +182,7 @@ async def test_a_vue_app_subscribes_and_publishes(
     stage: Stage, embedded: DemoSite, vue: Path, complaints: list[str]
 ) -> None:
     await stage.open(embedded, PAGE, vue)
-    await expect(stage.page.locator("#state")).to_have_text("connected · subscribed")
-
-    await stage.page.get_by_role("button").click()
-
-    await expect(stage.page.locator("li")).to_have_text(["7: paid"])
+    await publishes_by_its_button(stage)
     assert complaints == []
 
 

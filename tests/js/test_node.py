@@ -101,12 +101,15 @@ async def start(
         await client.process.wait()
 
 
+async def start_at(start: StartClient, site: DemoSite) -> Client:
+    """Start a client that connects to a site, with alice's tokens."""
+    return await start(f"{site.base_url}{SOCKET}", site.account.token)
+
+
 async def test_it_subscribes_publishes_and_leaves_nothing_behind(
     start: StartClient, embedded: DemoSite
 ) -> None:
-    client = await start(
-        f"{embedded.base_url}{SOCKET}", lambda: embedded.account.token()
-    )
+    client = await start_at(start, embedded)
     await client.tell("subscribe", ref="orders", mode="open_or_create")
     await client.hears("subscribed")
 
@@ -120,7 +123,7 @@ async def test_a_server_that_is_killed_and_returns_costs_a_gap(
     start: StartClient, start_site: StartSite
 ) -> None:
     site = start_site()
-    client = await start(f"{site.base_url}{SOCKET}", lambda: site.account.token())
+    client = await start_at(start, site)
     await client.tell("subscribe", ref="orders", mode="open_or_create")
     await client.hears("subscribed")
 
@@ -203,7 +206,7 @@ async def test_a_removed_stream_is_announced(
     start: StartClient, start_site: StartSite
 ) -> None:
     site = start_site()
-    client = await start(f"{site.base_url}{SOCKET}", lambda: site.account.token())
+    client = await start_at(start, site)
     await client.tell("subscribe", ref="orders", mode="open_or_create")
     await client.hears("subscribed")
 
@@ -258,7 +261,7 @@ async def test_what_publishes_without_a_connection_is_refused_in_time(
     start: StartClient, start_site: StartSite
 ) -> None:
     site = start_site()
-    client = await start(f"{site.base_url}{SOCKET}", lambda: site.account.token())
+    client = await start_at(start, site)
     await client.hears("connected")
     site.stop(signal.SIGKILL)
     await client.hears("reconnecting")

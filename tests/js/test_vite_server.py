@@ -1,10 +1,11 @@
 """Vite's development server with the guide's settings, and workers behind it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
 
 from tests.documents import code_block
 from tests.js.tools import STATIC, App, bundled_node, modules
@@ -57,10 +58,16 @@ def vite(embedded: DemoSite, tmp_path: Path, package: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-async def test_vites_server_forwards_the_socket(
-    browser: Browser, embedded: DemoSite, vite: str
-) -> None:
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
     page = await browser.new_page()
+    yield page
+    await page.close()
+
+
+async def test_vites_server_forwards_the_socket(
+    page: Page, embedded: DemoSite, vite: str
+) -> None:
     await page.route(
         "**/token",
         lambda route: route.fulfill(json={"token": embedded.account.token()}),
@@ -73,25 +80,21 @@ async def test_vites_server_forwards_the_socket(
     )
 
     assert '"unique_name":"orders"' in frame
-    await page.close()
 
 
 async def test_a_service_worker_connects_by_a_relative_address(
-    browser: Browser, embedded: DemoSite, vite: str
+    page: Page, embedded: DemoSite, vite: str
 ) -> None:
-    page = await browser.new_page()
     await page.goto(vite)
 
     await page.evaluate(REGISTER, embedded.account.token())
 
     await expect(page).to_have_title("connected")
-    await page.close()
 
 
 async def test_a_worker_of_a_blob_connects_by_a_relative_address(
-    browser: Browser, embedded: DemoSite, vite: str
+    page: Page, embedded: DemoSite, vite: str
 ) -> None:
-    page = await browser.new_page()
     await page.goto(vite)
 
     await page.evaluate(
@@ -109,4 +112,3 @@ async def test_a_worker_of_a_blob_connects_by_a_relative_address(
     )
 
     await expect(page).to_have_title("connected")
-    await page.close()

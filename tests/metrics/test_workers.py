@@ -66,17 +66,23 @@ def test_publishes_of_each_worker_are_seen_from_either(workers: Workers) -> None
         assert scrape.total("publish_seconds_count") >= len(done)
 
 
+def on_each_worker(workers: Workers, stream: str, stack: ExitStack) -> list[Client]:
+    """Subscribe clients to a Stream until each worker has one."""
+    clients: list[Client] = []
+    while len(clients) < MAX_TRIES:
+        clients.append(stack.enter_context(Client(workers, stream)))
+        if len(+workers.scrape().by_process("subscriptions")) == WORKERS:
+            break
+    return clients
+
+
 def test_connections_and_deliveries_are_counted_where_they_are(
     workers: Workers,
 ) -> None:
     workers.request("/default/Streams", UniqueName="heard")
     before = scrape_until(workers, lambda scrape: not scrape.total("connections"))
-    clients: list[Client] = []
     with ExitStack() as stack:
-        while len(clients) < MAX_TRIES:
-            clients.append(stack.enter_context(Client(workers, "heard")))
-            if len(+workers.scrape().by_process("connections")) == WORKERS:
-                break
+        clients = on_each_worker(workers, "heard", stack)
         for number in range(3):
             assert workers.publish("heard", number) == 201
         for client in clients:
@@ -167,12 +173,8 @@ def test_trace_of_a_publisher_goes_on_in_the_worker_that_delivers(
 ) -> None:
     workers.request("/default/Streams", UniqueName="traced")
     trace_id = uuid4().hex
-    clients: list[Client] = []
     with ExitStack() as stack:
-        while len(clients) < MAX_TRIES:
-            clients.append(stack.enter_context(Client(workers, "traced")))
-            if len(+workers.scrape().by_process("subscriptions")) == WORKERS:
-                break
+        clients = on_each_worker(workers, "traced", stack)
         path = f"{SERVICES}/default/Streams/traced/Messages"
         parent = {"traceparent": f"00-{trace_id}-{'1' * 16}-01"}
         request(workers, "POST", path, parent, Data='{"n": 1}').raise_for_status()

@@ -1,7 +1,7 @@
 """Helpers for tests of the channel layer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sync_streams.layers import RedisChannelLayer
@@ -18,6 +18,20 @@ def event(number: int) -> dict[str, Any]:
 async def publish(layer: RedisChannelLayer, number: int = 0) -> float:
     """Publish within a rate that refuses nothing."""
     return await layer.group_send_in_rate(GROUP, event(number), FREE)
+
+
+async def accepted(
+    publish: Callable[[], Awaitable[object]], refusal: type[Exception]
+) -> None:
+    """Publish again and again until it is not refused."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await publish()
+            except refusal:
+                await asyncio.sleep(0.02)
+            else:
+                return
 
 
 async def until(condition: Callable[[], object], within: float = 10) -> None:

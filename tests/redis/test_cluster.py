@@ -134,15 +134,15 @@ async def test_a_slot_that_moves_takes_its_stream_along(
 
         cluster.move(slot, target)
         await until(lambda: interruptions)
-        await until(lambda: is_heard(target.port, sid))
+        await until(lambda: is_subscribed(target.port, sid))
         await publish_at_last(publisher, sid, 2)
         await subscriber.until(2)
 
     assert subscriber.numbers == [1, 2]
-    assert not is_heard(source.port, sid)
+    assert not is_subscribed(source.port, sid)
 
 
-def is_heard(port: int, sid: str) -> bool:
+def is_subscribed(port: int, sid: str) -> bool:
     head = sid.removesuffix(name_digits(sid))
     with redis.Redis(port=port) as client:
         return bool(client.pubsub_shardchannels(f"*{head}*"))
@@ -160,7 +160,7 @@ async def test_a_server_that_is_gone_is_replaced_by_its_replica(
             await asyncio.to_thread(cluster.masters[-1].kill)
             for number, sid in enumerate(sids, start=1):
                 await publish_at_last(layer, sid, number)
-            await until(lambda: all_heard(cluster, sids))
+            await until(lambda: all_subscribed(cluster, sids))
             await asyncio.gather(
                 *(publish(layer, sid, 1000 + n) for n, sid in enumerate(sids))
             )
@@ -169,9 +169,9 @@ async def test_a_server_that_is_gone_is_replaced_by_its_replica(
         cluster.stop()
 
 
-def all_heard(cluster: Cluster, sids: list[str]) -> bool:
+def all_subscribed(cluster: Cluster, sids: list[str]) -> bool:
     ports = [server.port for server in (*cluster.masters[:-1], *cluster.replicas)]
-    return all(any(is_heard(port, sid) for port in ports) for sid in sids)
+    return all(any(is_subscribed(port, sid) for port in ports) for sid in sids)
 
 
 async def test_an_unreachable_cluster_is_reported(new_layer: NewLayer) -> None:

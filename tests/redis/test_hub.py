@@ -1,6 +1,5 @@
 """The hub on this layer: a broken connection reports what may be missed."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,7 +18,7 @@ from tests.delivery.client import Client, published
 from tests.delivery.test_hub import stop
 from tests.overrides import sync_settings
 from tests.programs import RedisServer
-from tests.redis.listening import until
+from tests.redis.listening import accepted, until
 
 pytestmark = pytest.mark.redis
 
@@ -45,17 +44,6 @@ async def publish(sid: str, number: int) -> None:
     await abroadcast_message(published(Message.new(sid, {"n": number})))
 
 
-async def publish_at_last(sid: str, number: int) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                await publish(sid, number)
-            except ServiceUnavailable:
-                await asyncio.sleep(0.02)
-            else:
-                return
-
-
 def gaps(client: Client) -> list[Any]:
     return [frame for frame in client.frames if frame["type"] == "gap"]
 
@@ -71,7 +59,7 @@ async def test_subscribers_are_notified_of_a_broken_connection(
     admin: Any = redis.Redis(port=server.port)
     admin.client_kill_filter(_type="pubsub")
     await until(lambda: gaps(client))
-    await publish_at_last(sid, 2)
+    await accepted(lambda: publish(sid, 2), ServiceUnavailable)
     await until(lambda: 2 in client.numbers)
 
     kinds = [frame["type"] for frame in client.frames]
@@ -92,7 +80,7 @@ async def test_an_unreachable_process_publishes_nothing_to_its_own_subscribers(
         await publish(sid, 1)
 
     admin.execute_command("ACL", "SETUSER", "default", "+subscribe")
-    await publish_at_last(sid, 2)
+    await accepted(lambda: publish(sid, 2), ServiceUnavailable)
     await until(lambda: 2 in client.numbers)
 
 

@@ -19,7 +19,7 @@ from sync_streams.redis.pipeline import CLOCK_SECONDS
 from tests.overrides import sync_settings
 from tests.programs import ROOT, RedisServer, free_port
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Subscriber, event, publish, until
+from tests.redis.listening import GROUP, Subscriber, accepted, event, publish, until
 
 pytestmark = pytest.mark.redis
 
@@ -91,7 +91,7 @@ async def test_a_replica_refuses_and_counts_nothing(
             # Another connection might have gone to the master.
             assert client_ids(server) != first
             admin(server).replicaof("no", "one")
-            await until_published(layer, 7)
+            await accepted(lambda: publish(layer, 7), RedisUnavailable)
         await subscriber.until(1)
 
     assert set(subscriber.numbers) == {7}
@@ -101,17 +101,6 @@ def client_ids(server: RedisServer) -> set[str]:
     with redis.Redis(port=server.port) as client:
         own = str(client.client_id())
         return {str(one["id"]) for one in client.client_list()} - {own}
-
-
-async def until_published(layer: RedisChannelLayer, number: int) -> None:
-    async with asyncio.timeout(5):
-        while True:
-            try:
-                await publish(layer, number)
-            except RedisUnavailable:
-                await asyncio.sleep(0.01)
-            else:
-                return
 
 
 async def test_a_full_redis_publishes_nothing_that_it_cannot_count(
@@ -229,7 +218,7 @@ async def test_a_redis_that_loads_refuses_until_it_has_loaded(
 
     async with asyncio.timeout(20):
         reason = await refused(layer)
-        await until_published(layer, 1)
+        await accepted(lambda: publish(layer, 1), RedisUnavailable)
 
     assert "LOADING" in reason or "refused" in reason
     loading.stop()
@@ -276,7 +265,7 @@ async def test_a_silent_redis_is_given_up_in_time_and_found_again(
                 await refused(layer)
                 assert time.monotonic() - started < 1
             server.thaw()
-            await until_published(layer, 7)
+            await accepted(lambda: publish(layer, 7), RedisUnavailable)
             while 7 not in subscriber.numbers:
                 await subscriber.until(len(subscriber.numbers) + 1)
 
@@ -323,7 +312,7 @@ async def test_a_redis_that_came_back_is_used_at_once(
         await asyncio.to_thread(server.start)
         back = time.monotonic()
         while not subscriber.numbers:
-            await until_published(layer, 1)
+            await accepted(lambda: publish(layer, 1), RedisUnavailable)
             await asyncio.sleep(0.01)
 
     assert time.monotonic() - back < 2
@@ -339,7 +328,7 @@ async def test_what_was_sent_to_a_silent_redis_is_not_published_later(
             server.freeze()
             await refused(layer)
             server.thaw()
-            await until_published(layer, 99)
+            await accepted(lambda: publish(layer, 99), RedisUnavailable)
             await until(lambda: 99 in subscriber.numbers)
 
     assert subscriber.numbers == [99]

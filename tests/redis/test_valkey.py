@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import redis
 
+from sync_streams.redis.health import RedisUnavailable
 from sync_streams.redis.urls import hosts
 from tests.programs import RedisServer, ValkeyServer, free_port
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import Subscriber, publish
-from tests.redis.test_refusals import check_rate, refused, until_published
+from tests.redis.listening import Subscriber, accepted, publish
+from tests.redis.test_refusals import check_rate, refused
 
 pytestmark = pytest.mark.redis
 
@@ -53,7 +54,7 @@ async def test_a_refusal_is_one_and_publishes_nothing(
             admin.execute_command("ACL", "SETUSER", "default", "+@all")
             admin.config_set("maxmemory", 0)
             admin.replicaof("no", "one")
-            await until_published(layer, 7)
+            await accepted(lambda: publish(layer, 7), RedisUnavailable)
             await subscriber.until(1)
 
     assert set(subscriber.numbers) == {7}

@@ -7,6 +7,7 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
 from sync_streams.models import Service, Stream
+from tests.overrides import sync_settings
 from tests.rest.api import FORM, JSON, Api, failure, read
 
 NO_DATA = (400, 54251, "Invalid Message Stream Message data")
@@ -163,17 +164,10 @@ def test_huge_body_is_refused_unread(api: Api, messages_path: str) -> None:
     assert failure(refused) == TOO_LARGE
 
 
-def test_31st_message_of_the_window_is_refused(
-    api: Api, messages_path: str, settings: Settings
-) -> None:
+def test_31st_message_of_the_window_is_refused(api: Api, messages_path: str) -> None:
     # Ten seconds instead of one: no machine is too slow to send 31 requests then.
-    settings.SYNC_STREAMS = {
-        **settings.SYNC_STREAMS,
-        "PUBLISH_RATE": 3,
-        "PUBLISH_WINDOW_SECONDS": 10,
-    }
-
-    answers = [api.publish(messages_path, {"n": n}) for n in range(31)]
+    with sync_settings(publish_rate=3, publish_window_seconds=10):
+        answers = [api.publish(messages_path, {"n": n}) for n in range(31)]
 
     stream_sid = messages_path.split("/")[5]
     text = f"Rate limit exceeded for write-stream-{stream_sid}"
@@ -182,17 +176,10 @@ def test_31st_message_of_the_window_is_refused(
     assert 1 <= int(answers[30]["Retry-After"]) <= 10
 
 
-def test_refused_data_spends_nothing(
-    api: Api, messages_path: str, settings: Settings
-) -> None:
-    settings.SYNC_STREAMS = {
-        **settings.SYNC_STREAMS,
-        "PUBLISH_RATE": 1,
-        "PUBLISH_WINDOW_SECONDS": 10,
-    }
-
-    refused = [api.post(messages_path, Data="[]") for _ in range(20)]
-    taken = [api.publish(messages_path, {}) for _ in range(10)]
+def test_refused_data_spends_nothing(api: Api, messages_path: str) -> None:
+    with sync_settings(publish_rate=1, publish_window_seconds=10):
+        refused = [api.post(messages_path, Data="[]") for _ in range(20)]
+        taken = [api.publish(messages_path, {}) for _ in range(10)]
 
     assert {failure(answer)[1] for answer in refused} == {54008}
     assert {answer.status_code for answer in taken} == {201}

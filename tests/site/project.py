@@ -7,7 +7,7 @@ import sys
 import venv
 from pathlib import Path
 
-from tests.documents import code_blocks
+from tests.documents import code_blocks, printed_by
 from tests.programs import Program
 
 START = "docs/getting-started.md"
@@ -68,18 +68,8 @@ class Project:
     def shell(self, block: str) -> str:
         """Type a block; return what it prints."""
         load = "[ ! -e credentials.env ] || . ./credentials.env\n"
-        done = subprocess.run(
-            ["bash", "-euc", load + self.here(block)],
-            cwd=self.folder,
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=60,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+        command = "bash", "-euc", load + self.here(block)
+        return printed_by(*command, folder=self.folder, environ=self.environ, within=60)
 
     def start(self, command: str, *, ready: str) -> Program:
         """Start a command that goes on, as in a shell of its own."""

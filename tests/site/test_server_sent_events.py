@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.documents import code_block, code_blocks
 from tests.js.tools import modules
@@ -25,14 +25,19 @@ def followed(project: Project) -> Project:
     return with_users(project, ORDERS, GUIDE)
 
 
+async def order(browser: Browser, project: Project) -> Page:
+    """Let alice log in and order; return the page that follows her order."""
+    page = await log_in(browser, project, "alice", "/orders/new/")
+    await expect(page.locator("#status")).to_have_text("ordered")
+    return page
+
+
 @in_browser
 async def test_pages_without_a_client_library_follow_an_order(
     followed: Project, browser: Browser
 ) -> None:
     with followed.serve():
-        first = await log_in(browser, followed, "alice", "/orders/new/")
-        status = first.locator("#status")
-        await expect(status).to_have_text("ordered")
+        first = await order(browser, followed)
         plain, htmx = [await first.context.new_page() for _ in range(2)]
         # Whoever is answered is subscribed.
         async with plain.expect_response(lambda got: "/events/order-" in got.url):
@@ -62,8 +67,7 @@ async def test_orders_of_others_stay_closed(
     followed: Project, browser: Browser
 ) -> None:
     with followed.serve():
-        alice = await log_in(browser, followed, "alice", "/orders/new/")
-        await expect(alice.locator("#status")).to_have_text("ordered")
+        alice = await order(browser, followed)
         bob = await log_in(browser, followed, "bob", "/orders/new/")
         path = alice.url.removeprefix(f"http://{followed.origin}")
         number = path.strip("/").rpartition("/")[2]

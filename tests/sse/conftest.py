@@ -1,5 +1,6 @@
 """A server of event streams, with and without the path around ASGI."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from django.core.handlers.asgi import ASGIHandler
 
 from sync_streams import operations
 from sync_streams.models import Service, Stream
+from sync_streams.publishing import apublish
 from sync_streams.tokens import issue_token
 from tests.clients.accounts import ACCOUNT
 from tests.clients.sse import EventSource
@@ -64,3 +66,17 @@ async def site(
     service, streams = await _provide()
     async with serving(ASGIHandler(), http=CLASSES[request.param]) as port:
         yield Site(f"http://127.0.0.1:{port}", service, streams)
+
+
+async def lines_of_curl(*arguments: str) -> list[bytes]:
+    """Publish to ``board`` what curl reads; return the lines of the event."""
+    program = await asyncio.create_subprocess_exec(
+        *("curl", "-sN", *arguments), stdout=asyncio.subprocess.PIPE
+    )
+    assert program.stdout is not None
+    assert (await program.stdout.readline()).startswith(b"retry: ")
+    await apublish("board", {"n": 1})
+    lines = [await program.stdout.readline() for _ in range(4)]
+    program.kill()
+    await program.wait()
+    return lines

@@ -1,7 +1,6 @@
 """Server-Sent Events: what is sent, to which clients, and how it ends."""
 
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,13 +23,19 @@ from sync_streams.uvicorn import BoundedHttpProtocol
 from tests.clients.accounts import ACCOUNT
 from tests.clock import Jump
 from tests.overrides import sync_settings
-from tests.sse.conftest import CLASSES, Site
+from tests.sse.conftest import CLASSES, Site, lines_of_curl
 from tests.uvicorn_server import serving
 
 if TYPE_CHECKING:
     from tests.clients.sse import Event
 
 remove = sync_to_async(operations.remove_stream)
+
+
+async def until_nobody_is_connected() -> None:
+    async with asyncio.timeout(5):
+        while len(connections):  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
 
 async def test_a_message_reaches_an_event_stream(site: Site) -> None:
@@ -201,10 +206,7 @@ async def test_a_client_that_leaves_is_forgotten(site: Site) -> None:
     async with site.rest("board"):
         assert get_hub().subscriptions.count(site.streams["board"].sid) == 1
         assert len(connections) == 1
-    deadline = time.monotonic() + 5
-    while len(connections):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0)
+    await until_nobody_is_connected()
 
     assert get_hub().subscriptions.count(site.streams["board"].sid) == 0
 
@@ -217,10 +219,7 @@ async def test_a_response_that_is_never_read_is_forgotten(
     assert response.status_code == 200
     assert get_hub().subscriptions.count(site.streams["board"].sid) == 1
     jump(get_settings().connect_timeout_seconds)
-    deadline = time.monotonic() + 5
-    while len(connections):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0)
+    await until_nobody_is_connected()
 
     assert get_hub().subscriptions.count(site.streams["board"].sid) == 0
 
@@ -251,10 +250,7 @@ async def test_a_response_that_begins_too_late_says_when_to_come_back(
     request = AsyncRequestFactory().get("/", headers=ACCOUNT.headers)
     with sync_settings(connect_timeout_seconds=0):
         response: Any = await stream_events(request, "default", "board")
-    deadline = time.monotonic() + 5
-    while len(connections):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0)
+    await until_nobody_is_connected()
     [text] = [data async for data in response.streaming_content]
 
     assert text.startswith(b"event: closing\nretry: ")
@@ -320,14 +316,6 @@ def test_events_are_for_asgi_only(client: Any) -> None:
 
 async def test_curl_reads_events_as_they_come(site: Site) -> None:
     url = f"{site.origin}/public"
-    program = await asyncio.create_subprocess_exec(
-        *("curl", "-sN", url), stdout=asyncio.subprocess.PIPE
-    )
-    assert program.stdout is not None
-    assert (await program.stdout.readline()).startswith(b"retry: ")
-    await apublish("board", {"n": 1})
-    lines = [await program.stdout.readline() for _ in range(4)]
-    program.kill()
-    await program.wait()
+    lines = await lines_of_curl(url)
 
     assert lines[1] == b"event: message\n"

@@ -24,6 +24,7 @@ from tests.clients.sse import EventSource
 from tests.documents import ROOT, code_block
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
+from tests.sse.conftest import lines_of_curl
 from tests.sse.pages import application
 from tests.uvicorn_server import SECONDS, serving
 
@@ -191,16 +192,8 @@ async def test_htmx_needs_no_other_script(
 
 
 async def test_the_view_serves_what_curl_asks_for(host: Host) -> None:
-    command = ["curl", "-sN", "-b", f"sessionid={host.session}"]
-    program = await asyncio.create_subprocess_exec(
-        *command, f"{host.origin}/events/board/", stdout=asyncio.subprocess.PIPE
-    )
-    assert program.stdout is not None
-    assert (await program.stdout.readline()).startswith(b"retry: ")
-    await apublish("board", {"n": 1})
-    lines = [await program.stdout.readline() for _ in range(4)]
-    program.kill()
-    await program.wait()
+    options = ["-b", f"sessionid={host.session}"]
+    lines = await lines_of_curl(*options, f"{host.origin}/events/board/")
 
     assert lines[1] == b"event: message\n"
     assert b'"data":{"n":1}' in lines[3]

@@ -1,7 +1,8 @@
 """The Twilsock consumer: flow, limits and the end of a connection."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests import settings as site
 from tests.clients.accounts import OTHER_ACCOUNT
 from tests.clients.twilsock import (
     PATH,
+    Session,
     body_of,
     connected,
     make_token,
@@ -36,6 +38,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def configure(settings: Settings, **changes: Any) -> None:
     settings.SYNC_STREAMS = {**site.SYNC_STREAMS, **changes}
+
+
+@asynccontextmanager
+async def subscribed() -> AsyncIterator[tuple[Session, Session, str]]:
+    """Give a subscriber, a publisher, and the SID of the Stream that they share."""
+    async with connected() as subscriber, connected() as publisher:
+        sid = await publisher.create()
+        await subscriber.change("establish", sid)
+        yield subscriber, publisher, sid
 
 
 async def test_message_is_encoded_once_for_all_connections() -> None:
@@ -91,10 +102,7 @@ async def test_unacknowledged_messages_wait_and_the_oldest_are_dropped(
     configure(
         settings, IN_FLIGHT_MAX_BYTES=3000, OUTBOX_MAX_MESSAGES=2, PUBLISH_RATE=1000
     )
-    async with connected() as slow, connected() as publisher:
-        sid = await publisher.create()
-        await slow.change("establish", sid)
-
+    async with subscribed() as (slow, publisher, sid):
         sids = [await publisher.publish(sid, number=number) for number in range(30)]
         early = [await slow.receive()]
         while not await slow.receive_nothing():
@@ -177,9 +185,7 @@ async def test_forged_and_doubled_acknowledgements_open_nothing(
     settings: Settings,
 ) -> None:
     configure(settings, IN_FLIGHT_MAX_BYTES=3000, PUBLISH_RATE=1000)
-    async with connected() as slow, connected() as publisher:
-        sid = await publisher.create()
-        await slow.change("establish", sid)
+    async with subscribed() as (slow, publisher, sid):
         for number in range(30):
             await publisher.publish(sid, number=number)
         arrived = [await slow.receive()]
@@ -204,9 +210,7 @@ async def test_forged_and_doubled_acknowledgements_open_nothing(
 
 
 async def test_an_operator_sees_what_was_acknowledged_and_how_slowly() -> None:
-    async with connected() as slow, connected() as publisher:
-        sid = await publisher.create()
-        await slow.change("establish", sid)
+    async with subscribed() as (slow, publisher, sid):
         await publisher.publish(sid, x=1)
         message = await slow.receive()
         before = figures["acknowledged"]()
@@ -221,10 +225,7 @@ async def test_an_operator_sees_what_was_acknowledged_and_how_slowly() -> None:
 
 async def test_client_that_acknowledges_nothing_is_closed(settings: Settings) -> None:
     configure(settings, STUCK_TIMEOUT_SECONDS=0.1)
-    async with connected() as stuck, connected() as publisher:
-        sid = await publisher.create()
-        await stuck.change("establish", sid)
-
+    async with subscribed() as (stuck, publisher, sid):
         await publisher.publish(sid, x=1)
 
         assert await stuck.closed() == CloseCode.TOO_SLOW
@@ -307,7 +308,7 @@ async def test_removal_of_its_api_key_ends_the_connection(
         assert refusal.header["status"]["errorCode"] == 20103
 
 
-async def test_read_only_token_may_listen_but_not_publish() -> None:
+async def test_read_only_token_may_subscribe_but_not_publish() -> None:
     async with connected() as writer, connected(make_token(read_only=True)) as reader:
         sid = await writer.create()
         [established] = await reader.change("establish", sid)
@@ -435,9 +436,7 @@ async def test_frames_that_mean_nothing_here_are_harmless() -> None:
 
 async def test_acknowledgement_in_another_order_counts_too(settings: Settings) -> None:
     configure(settings, STUCK_TIMEOUT_SECONDS=0.2)
-    async with connected() as session, connected() as publisher:
-        sid = await publisher.create()
-        await session.change("establish", sid)
+    async with subscribed() as (session, publisher, sid):
         await publisher.publish(sid, x=1)
         message = await session.receive()
         ack = {"method": "reply", "id": message.id, "status": {"code": 200}}

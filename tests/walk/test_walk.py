@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+from tests.documents import printed_by
 from tests.programs import ROOT, cannot_have
 
 PROGRAMS = "systemctl", "nginx", "redis-server", "openssl", "nsenter"
@@ -26,14 +26,7 @@ def command() -> list[str]:
 
 
 def test_a_site_that_is_pasted_from_the_page_runs_and_restarts() -> None:
-    walk = subprocess.run(
-        [*command(), sys.executable, "-m", "tests.walk", "here"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    walk = [*command(), sys.executable, "-m", "tests.walk", "here"]
+    said = printed_by(*walk, folder=ROOT, within=SECONDS)
 
-    assert walk.stdout.endswith("The page holds what it promises.\n"), walk.stdout
+    assert said.endswith("The page holds what it promises.\n"), said

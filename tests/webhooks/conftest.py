@@ -16,8 +16,8 @@ from sync_streams import operations
 from sync_streams.models import Service
 from sync_streams.webhooks import sender
 from sync_streams.webhooks.outcomes import Outcomes, outcomes
+from tests.overrides import Override, overrides
 from tests.programs import ROOT
-from tests.service.overrides import Override, overrides
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 
 WAIT_SECONDS = 20

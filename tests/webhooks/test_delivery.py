@@ -24,8 +24,8 @@ from sync_streams.webhooks.resolver import LOOKUP_SECONDS
 from sync_streams.webhooks.sender import DeliveryFailed
 from sync_streams.webhooks.shares import MAX_IN_FLIGHT, MIN_IN_FLIGHT, Flights, Queue
 from sync_streams.webhooks.webhook import Webhook
+from tests.overrides import Override
 from tests.programs import ROOT, free_port
-from tests.service.overrides import Override
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN, OTHER_ACCOUNT_SID
 from tests.webhooks import hand_over
 from tests.webhooks.conftest import WAIT_SECONDS, Receiver

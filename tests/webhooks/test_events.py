@@ -9,7 +9,7 @@ from sync_streams import operations
 from sync_streams.models import Service
 from sync_streams.operations.actor import Actor
 from sync_streams.webhooks import sender
-from tests.service.overrides import Override
+from tests.overrides import Override
 from tests.settings import ACCOUNT_SID
 from tests.webhooks.conftest import WAIT_SECONDS, Receiver
 

@@ -19,8 +19,8 @@ from sync_streams.webhooks import reachability, sender
 from sync_streams.webhooks.presence import Endpoint, RedisPresence
 from tests.clients.json_socket import SiteSocket
 from tests.clients.rest import post
+from tests.overrides import Override
 from tests.programs import DemoSite
-from tests.service.overrides import Override
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 from tests.webhooks.conftest import WAIT_SECONDS, Receiver
 

@@ -13,7 +13,7 @@ from sync_streams import operations
 from sync_streams.models import Service
 from sync_streams.webhooks.sender import DeliveryFailed
 from tests.documents import executed
-from tests.service.overrides import Override
+from tests.overrides import Override
 from tests.webhooks.conftest import Receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)

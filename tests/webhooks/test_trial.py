@@ -2,24 +2,16 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from sync_streams import operations
 from sync_streams.errors import InvalidWebhookUrl
 from sync_streams.models import Service
+from tests.admin.conftest import with_permissions
 from tests.settings import ACCOUNT_SID
 from tests.webhooks.conftest import Receiver
 
 pytestmark = pytest.mark.django_db
-
-
-def operator(*permissions: str) -> Client:
-    user = User.objects.create(username="operator", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def send_a_test(client: Client, service: Service) -> str:
@@ -54,7 +46,7 @@ def test_service_without_an_address_has_nothing_to_try(
 def test_operator_sees_a_delivery_and_it_is_logged(
     receiver: Receiver, service: Service
 ) -> None:
-    page = send_a_test(operator("view_service", "change_service"), service)
+    page = send_a_test(with_permissions("view_service", "change_service"), service)
 
     assert receiver.parameters()["EventType"] == "webhook_test"
     assert "The test webhook was delivered." in page
@@ -70,7 +62,7 @@ def test_operator_sees_why_it_failed(
 ) -> None:
     operations.update_service(service, webhook_url=receiver.url(path))
 
-    page = send_a_test(operator("view_service", "change_service"), service)
+    page = send_a_test(with_permissions("view_service", "change_service"), service)
 
     assert f"The test webhook failed: {why}" in page
 
@@ -78,7 +70,7 @@ def test_operator_sees_why_it_failed(
 def test_trial_is_for_those_who_may_change_services(
     receiver: Receiver, service: Service
 ) -> None:
-    client = operator("view_service", "monitor_stream")
+    client = with_permissions("view_service", "monitor_stream")
     url = f"/admin/sync_streams/service/{service.sid}/webhook/"
 
     assert client.post(url).status_code == 403
@@ -88,7 +80,7 @@ def test_trial_is_for_those_who_may_change_services(
 
 
 def test_trial_is_no_page_to_look_at(service: Service) -> None:
-    client = operator("view_service", "change_service")
+    client = with_permissions("view_service", "change_service")
 
     answer = client.get(f"/admin/sync_streams/service/{service.sid}/webhook/")
 

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from tests.compat.twilio_sync.wire import wait_until
 from tests.documents import code_block
 
 HERE = Path(__file__).parent
@@ -61,14 +62,7 @@ class Emitter:
 
     async def wait_until(self, find: Callable[[], Found]) -> Found:
         """Wait until *find* has something to return."""
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                while not (found := find()):
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            raise AssertionError(f"waited in vain; events: {self.events}") from None
-        return found
+        return await wait_until(find, self._news, lambda: self.events)
 
     def take(self, name: str, args: Any) -> None:
         self.events.append((name, args))

@@ -104,13 +104,18 @@ async def test_c84_other_service_is_refused(rig: Rig) -> None:
     assert update.header["status"]["errorCode"] == 51215
 
 
-@all_versions_at_once
-async def test_c86_expiry_is_reported_once_and_ends_requests(rig: Rig) -> None:
+async def open_until_expiry(rig: Rig) -> tuple[SdkClient, SdkStream]:
+    """Open a Stream with a token that expires soon, and wait for that."""
     client, stream = await open_stream(rig)
     await client.update_token(rig.token(ttl=SHORT_SECONDS))
-
     await client.wait("tokenExpired")
     await client.state("denied")
+    return client, stream
+
+
+@all_versions_at_once
+async def test_c86_expiry_is_reported_once_and_ends_requests(rig: Rig) -> None:
+    client, stream = await open_until_expiry(rig)
 
     with pytest.raises(SdkError, match="Unable to connect"):
         await stream.publish({})
@@ -121,10 +126,7 @@ async def test_c86_expiry_is_reported_once_and_ends_requests(rig: Rig) -> None:
 
 @all_versions_at_once
 async def test_c87_late_renewal_revives_open_streams(rig: Rig) -> None:
-    client, stream = await open_stream(rig)
-    await client.update_token(rig.token(ttl=SHORT_SECONDS))
-    await client.wait("tokenExpired")
-    await client.state("denied")
+    client, stream = await open_until_expiry(rig)
 
     await client.update_token(rig.token())
     await rig.wire.subscribed(2)

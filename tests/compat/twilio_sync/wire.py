@@ -49,6 +49,20 @@ class Recorded:
         return int(self.frame.header["http_status"]["code"])
 
 
+async def wait_until(
+    find: Callable[[], Found], news: asyncio.Event, seen: Callable[[], object]
+) -> Found:
+    """Wait for news until *find* has something to return; say what was seen if not."""
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while not (found := find()):
+                news.clear()
+                await news.wait()
+    except TimeoutError:
+        raise AssertionError(f"waited in vain, saw {seen()}") from None
+    return found
+
+
 class Wire:
     """What goes between SDKs and one server."""
 
@@ -68,16 +82,7 @@ class Wire:
 
     async def wait_until(self, find: Callable[[], Found]) -> Found:
         """Wait until *find* has something to return."""
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                while not (found := find()):
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            raise AssertionError(
-                f"waited in vain; requests: {self.requests()}"
-            ) from None
-        return found
+        return await wait_until(find, self._news, self.requests)
 
     def sent(self, method: str) -> list[Recorded]:
         """Return the clients' frames of one method."""

@@ -25,7 +25,7 @@ def service() -> Service:
     return operations.get_service(ACCOUNT_SID, "default")
 
 
-def lapsed_streams(service: Service, count: int) -> None:
+def create_expired(service: Service, count: int) -> None:
     past = timezone.now() - timedelta(seconds=1)
     Stream.objects.bulk_create(
         [
@@ -74,7 +74,7 @@ async def test_longer_life_reaches_the_hub(embedded: DemoSite) -> None:
 def test_expired_stream_is_gone_and_its_name_free_before_any_sweep(
     service: Service,
 ) -> None:
-    lapsed_streams(service, 1)
+    create_expired(service, 1)
 
     with pytest.raises(UniqueNameNotFound):
         operations.publish(service, "lapsed-0", {"a": 1})
@@ -90,9 +90,9 @@ def test_ten_thousand_streams_expire_in_constant_memory(service: Service) -> Non
     def note(stream: Stream, **_: object) -> None:
         removed.append(stream.sid)
 
-    lapsed_streams(service, operations.EXPIRY_BATCH)
+    create_expired(service, operations.EXPIRY_BATCH)
     peak_of_one_batch = peak_of_sweep()
-    lapsed_streams(service, MANY)
+    create_expired(service, MANY)
     signals.stream_removed.connect(note)
     try:
         peak = peak_of_sweep()

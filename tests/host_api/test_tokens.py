@@ -20,15 +20,15 @@ from sync_streams.tokens import (
     read_token,
 )
 from tests.clients.json_socket import LocalSocket
-from tests.service import keys
-from tests.service.overrides import Override
+from tests.host_api import keys
+from tests.overrides import Override
 from tests.settings import ACCOUNT_SID, API_KEY_SID, OTHER_ACCOUNT_SID
 
 
 @pytest.fixture
 def rotation(override: Override) -> Iterator[None]:
     keys.api_keys = {**keys.OLD}
-    override(ACCOUNTS="tests.service.keys.accounts", KEEPALIVE_SECONDS=0.05)
+    override(ACCOUNTS="tests.host_api.keys.accounts", KEEPALIVE_SECONDS=0.05)
     yield
     keys.api_keys = {}
 
@@ -73,7 +73,7 @@ async def test_accounts_that_cannot_be_looked_up_close_no_connection(
     service = await asyncio.to_thread(operations.get_service, ACCOUNT_SID, "default")
     await asyncio.to_thread(operations.create_stream, service, unique_name="x")
     async with Subscriber("x") as alice:
-        override(ACCOUNTS="tests.service.keys.failing")
+        override(ACCOUNTS="tests.host_api.keys.failing")
 
         assert await alice.receive_nothing(within=3)
 
@@ -151,7 +151,7 @@ def test_token_is_signed_with_the_first_key_of_the_account() -> None:
 
 @pytest.fixture
 def site() -> Iterator[None]:
-    with override_settings(ROOT_URLCONF="tests.service.urls"):
+    with override_settings(ROOT_URLCONF="tests.host_api.urls"):
         yield
 
 

@@ -17,7 +17,7 @@ def acknowledgements() -> Acknowledgements:
     return acknowledgements
 
 
-def test_each_answer_proves_what_was_read_up_to_its_frame(
+def test_each_acknowledgement_proves_what_was_read_up_to_its_frame(
     acknowledgements: Acknowledgements,
 ) -> None:
     seen = []
@@ -36,7 +36,7 @@ def test_each_answer_proves_what_was_read_up_to_its_frame(
     assert acknowledgements.asked == 6
 
 
-def test_a_later_answer_stands_for_the_older_ones(
+def test_a_later_acknowledgement_stands_for_the_older_ones(
     acknowledgements: Acknowledgements,
 ) -> None:
     assert acknowledgements.take("b")
@@ -47,7 +47,7 @@ def test_a_later_answer_stands_for_the_older_ones(
 
 
 @pytest.mark.parametrize("forged", ["", "A", "aa", "d"])
-def test_a_forged_answer_proves_nothing(
+def test_a_forged_acknowledgement_proves_nothing(
     acknowledgements: Acknowledgements, forged: str
 ) -> None:
     assert not acknowledgements.take(forged)
@@ -55,7 +55,7 @@ def test_a_forged_answer_proves_nothing(
     assert (acknowledgements.read, acknowledgements.acknowledged) == (0, 0)
 
 
-def test_a_doubled_answer_proves_nothing_more(
+def test_a_repeated_acknowledgement_proves_nothing_more(
     acknowledgements: Acknowledgements,
 ) -> None:
     assert acknowledgements.take("a")
@@ -64,7 +64,7 @@ def test_a_doubled_answer_proves_nothing_more(
     assert (acknowledgements.read, acknowledgements.acknowledged) == (100, 1)
 
 
-def test_an_answer_that_came_before_its_frame_proves_nothing() -> None:
+def test_an_acknowledgement_that_came_before_its_frame_proves_nothing() -> None:
     acknowledgements = Acknowledgements()
     assert not acknowledgements.take("a")
 
@@ -74,7 +74,9 @@ def test_an_answer_that_came_before_its_frame_proves_nothing() -> None:
     assert acknowledgements.are_due
 
 
-def test_one_answer_at_a_time_is_timed(acknowledgements: Acknowledgements) -> None:
+def test_one_acknowledgement_at_a_time_is_timed(
+    acknowledgements: Acknowledgements,
+) -> None:
     time.sleep(0.02)
     acknowledgements.take("a")
     slow = acknowledgements.seconds
@@ -90,7 +92,7 @@ def test_one_answer_at_a_time_is_timed(acknowledgements: Acknowledgements) -> No
     assert acknowledgements.seconds != slow
 
 
-def test_an_answer_that_was_skipped_still_stops_the_clock(
+def test_an_acknowledgement_that_was_skipped_still_stops_the_clock(
     acknowledgements: Acknowledgements,
 ) -> None:
     acknowledgements.take("c")

@@ -1,4 +1,4 @@
-"""The documents on what a Service does, executed."""
+"""The documents on the API for a host project, executed."""
 
 import inspect
 import subprocess
@@ -27,7 +27,7 @@ from sync_streams.testing import PublishedMixin, capture_published
 from sync_streams.tokens import read_token
 from sync_streams.webhooks.webhook import Webhook
 from tests.documents import ROOT, code_block, code_blocks, executed
-from tests.service import hooks
+from tests.host_api import hooks
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,4 +1,4 @@
-"""Fixtures for what a whole Sync Service does."""
+"""Fixtures for the API that a host project calls, and the hooks it gives."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 
-from tests.service.overrides import overrides
+from tests.overrides import overrides
 
 override = pytest.fixture(overrides)
 

@@ -11,8 +11,8 @@ from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
 from sync_streams.testing import Refused, Subscriber
 from sync_streams.tokens import issue_token
-from tests.service import hooks
-from tests.service.overrides import Override
+from tests.host_api import hooks
+from tests.overrides import Override
 from tests.settings import ACCOUNT_SID
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,7 +32,7 @@ def stream(service: Service) -> Stream:
 
 
 def authorize_by(override: Override, hook: str) -> None:
-    override(AUTHORIZE=f"tests.service.hooks.{hook}")
+    override(AUTHORIZE=f"tests.host_api.hooks.{hook}")
 
 
 def test_everything_is_allowed_without_a_hook(service: Service) -> None:
