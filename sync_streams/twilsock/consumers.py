@@ -76,6 +76,10 @@ class TwilsockConsumer(SubscriberConsumer):
             frame = frames.decode(_within_limit(None if is_text else data))
         except FrameError:
             return False
+        return self._answer_now(frame)
+
+    def _answer_now(self, frame: frames.Frame) -> bool:
+        # Apart, so that a report of an error does not show the frame, with its token.
         answer = AT_ONCE.get(frame.method)
         try:
             return answer is not None and answer(self, frame)

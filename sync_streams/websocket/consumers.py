@@ -63,6 +63,10 @@ class JsonConsumer(SubscriberConsumer):
             request = protocol.parse(data.decode() if is_text else None)
         except (SyncError, ValueError):
             return False
+        return self._answer_now(request)
+
+    def _answer_now(self, request: Request) -> bool:
+        # Apart, so that a report of an error does not show the frame, with its token.
         answer = AT_ONCE.get(request.type)
         try:
             return answer is not None and answer(self, request)
