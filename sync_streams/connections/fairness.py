@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
+from sync_streams.conf import get_settings
 from sync_streams.processes.per_loop import PerLoop
 
 SLICE_SECONDS = 0.005
@@ -136,6 +137,20 @@ class Crowd(Generic[C]):
     def answer(self, connection: C) -> None:
         """Note that a client waits for the server."""
         self._waiting.pop(connection, None)
+
+    def make_room(self, newcomer: C, *, is_last: bool) -> C | None:
+        """Return the connection to close, if there is no place for a new one.
+
+        Args:
+            newcomer: the new one, already added.
+            is_last: whether it has one of the last descriptors.
+        """
+        is_full = len(self) > get_settings().max_http_connections
+        if not (is_full or is_last):
+            return None
+        found = self.expendable()
+        # It may be all that is no WebSocket, such as a health check.
+        return found if is_full or found is not newcomer else None
 
     def expendable(self) -> C | None:
         """Return the connection to close for a new one.

@@ -8,7 +8,6 @@ from twisted.internet import reactor
 from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
 
-from sync_streams.conf import get_settings
 from sync_streams.connections import bounds
 from sync_streams.connections.fairness import Crowd
 from sync_streams.processes import descriptors
@@ -48,16 +47,8 @@ class BoundedChannel(HTTPChannel):
         self.crowd.add(self)
         self._owe(bounds.HEAD_SECONDS)
         self._is_last = descriptors.is_last(self.transport.fileno())
-        self._make_room(for_descriptor=self._is_last)
-
-    def _make_room(self, *, for_descriptor: bool) -> None:
-        is_full = len(self.crowd) > get_settings().max_http_connections
-        if not (is_full or for_descriptor):
-            return
-        connection = self.crowd.expendable()
-        # It may be all that is no WebSocket, such as a health check.
-        if connection is not None and (is_full or connection is not self):
-            connection.end(bounds.NO_PLACE)
+        if (other := self.crowd.make_room(self, is_last=self._is_last)) is not None:
+            other.end(bounds.NO_PLACE)
 
     def connectionLost(self, reason: Any) -> None:
         """Release everything."""

@@ -17,18 +17,16 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from sync_streams.conf import get_settings
 from sync_streams.connections import bounds
 from sync_streams.connections.fairness import Crowd, turns
 from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 from sync_streams.processes import descriptors
 
-from . import event_path
+from . import event_path, upgrade
 from .deadlines import Deadlines
 from .farewell import Farewell
 from .flow import Flow
-from .frame_path import FramePathProtocol
-from .heads import declared_bytes, write_head
+from .heads import declared_bytes
 from .intake import Intake, Phase
 from .publish_path import PublishPath, find_endpoint
 
@@ -78,18 +76,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._watch()
         number = transport.get_extra_info("socket").fileno()
         self._is_last = descriptors.is_last(number)
-        self._make_room(for_descriptor=self._is_last)
+        if (other := self.crowd.make_room(self, is_last=self._is_last)) is not None:
+            other._end(bounds.NO_PLACE)
         if descriptors.is_kept_free(number):
             transport.abort()
-
-    def _make_room(self, *, for_descriptor: bool) -> None:
-        is_full = len(self.crowd) > get_settings().max_http_connections
-        if not (is_full or for_descriptor):
-            return
-        connection = self.crowd.expendable()
-        # It may be all that is no WebSocket, such as a health check.
-        if connection is not None and (is_full or connection is not self):
-            connection._end(bounds.NO_PLACE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Release everything."""
@@ -323,8 +313,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         part = self._intake.cut(data)
         try:
             self.parser.feed_data(part)
-        except httptools.HttpParserUpgrade as upgrade:
-            return self._upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserUpgrade as offer:
+            return self._upgrade(data[offer.args[0] :])
         except httptools.HttpParserError:
             self._refuse(bounds.BAD_REQUEST)
             return data
@@ -345,7 +335,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.scope["method"] == "CONNECT":
             self._refuse(bounds.BAD_REQUEST)
         elif not self._should_upgrade():
-            return self._without_upgrade(rest)
+            upgrade.decline(self)
+            return rest
         elif self._is_last:
             self._refuse(bounds.NO_PLACE)
         elif rest or declared_bytes(self.headers) or not self._is_answered():
@@ -357,41 +348,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.handle_websocket_upgrade()
         return rest[:0]
 
-    def _without_upgrade(self, rest: memoryview) -> memoryview:
-        """Parse a request again as if it did not offer an upgrade, such as to h2c.
-
-        The parser treats the upgrade as accepted and the body as another protocol's,
-        but it is up to the server to accept it (RFC 9110, section 7.8).
-        """
-        headers = [header for header in self.headers if header[0] != b"upgrade"]
-        head = write_head(self.parser, self.url, headers)
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.feed_data(head)
-        return rest
-
     def handle_websocket_upgrade(self) -> None:
         """Pass the connection to the WebSocket protocol."""
         self._leave()
         self.connections.discard(self)
-        protocol = self.ws_protocol_class(  # type: ignore[call-arg, misc]
-            config=self.config,
-            server_state=self.server_state,
-            app_state=self.app_state,
-        )
-        protocol.connection_made(self.transport)
-        self._hand_over(protocol)
-        self.transport.set_protocol(protocol)
+        upgrade.open_websocket(self)
         self._break_cycles()
-
-    def _hand_over(self, protocol: Any) -> None:
-        headers = self.headers
-        if isinstance(protocol, FramePathProtocol):
-            is_usual = self.scope["method"] == "GET"
-            is_usual = is_usual and self.parser.get_http_version() == "1.1"
-            if is_usual and protocol.take_handshake(self.url, headers):
-                return
-            headers = protocol.take_headers(headers)
-        protocol.data_received(write_head(self.parser, self.url, headers))
 
     # Ends
 
