@@ -79,7 +79,7 @@ class Client:
             if frame["type"] == "message"
         ]
 
-    async def until(self, count: int, within: float = 5) -> None:
+    async def until(self, count: int, within: float = 20) -> None:
         """Wait until that many frames arrived."""
         async with asyncio.timeout(within):
             while len(self.frames) < count:

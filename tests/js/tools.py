@@ -24,6 +24,7 @@ PATIENCE_SECONDS = 60
 TYPESCRIPT = """
 {"compilerOptions": {
   "strict": true, "noEmit": true, "types": [], "jsx": "react-jsx",
+  "skipDefaultLibCheck": true,
   "target": "ES2022", "lib": ["ES2022", "DOM"],
   "module": "ESNext", "moduleResolution": "bundler"
 }}

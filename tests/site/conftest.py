@@ -14,13 +14,14 @@ from tests.documents import code_block
 from tests.programs import free_port
 from tests.sharing import once
 from tests.site.project import (
+    ORDERS,
     RUNSERVER,
     START,
     VENV,
     Project,
     new_environment,
 )
-from tests.site.steps import add_users
+from tests.site.steps import add_users, with_tutorial
 
 __all__ = ["chromium"]
 
@@ -48,6 +49,26 @@ def begin(environment: Path, folder: Path) -> None:
     assert last == RUNSERVER
     project.shell("\n".join(steps))
     add_users(project)
+
+
+@pytest.fixture(scope="session")
+def ordered(
+    begun: Path, environment: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A project after the tutorial on orders, to be copied."""
+
+    def order(folder: Path) -> None:
+        shutil.copytree(begun, folder, dirs_exist_ok=True)
+        with_tutorial(Project(folder, environment, free_port()), ORDERS)
+
+    return once(tmp_path_factory, "ordered", order)
+
+
+@pytest.fixture
+def orders(ordered: Path, environment: Path, tmp_path: Path) -> Project:
+    """A project of the test's own after the tutorial on orders."""
+    shutil.copytree(ordered, tmp_path, dirs_exist_ok=True)
+    return Project(tmp_path, environment, free_port())
 
 
 @pytest.fixture

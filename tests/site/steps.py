@@ -13,8 +13,8 @@ in_browser = pytest.mark.asyncio(loop_scope="session")
 """A test in the browser that all share."""
 
 
-def with_users(project: Project, *documents: str) -> Project:
-    """Follow tutorials up to the start of the server; the users are there."""
+def with_tutorial(project: Project, *documents: str) -> Project:
+    """Follow tutorials up to the start of the server."""
     for document in documents:
         starts = [b for b in code_blocks(document, "sh") if "startapp" in b]
         for block in starts:

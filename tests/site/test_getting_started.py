@@ -10,7 +10,7 @@ from tests.clients.rest import WAIT_SECONDS
 from tests.documents import code_block, code_blocks
 from tests.js.tools import modules
 from tests.site.project import FEED, ORDERS, START, Project, names_file
-from tests.site.steps import USERS, in_browser, log_in, with_users
+from tests.site.steps import USERS, in_browser, log_in, with_tutorial
 
 CURSORS = "docs/tutorials/cursors.md"
 DASHBOARD = "docs/tutorials/dashboard.md"
@@ -29,7 +29,7 @@ def test_a_message_arrives_in_the_second_shell(project: Project) -> None:
 async def test_what_one_window_of_the_feed_sends_both_receive(
     project: Project, browser: Browser
 ) -> None:
-    with with_users(project, FEED).serve():
+    with with_tutorial(project, FEED).serve():
         alice, bob = [await log_in(browser, project, u, "/feed/") for u in USERS]
         for page in (alice, bob):
             await expect(page.locator("#feed li")).to_have_text("You are connected.")
@@ -44,14 +44,14 @@ async def test_what_one_window_of_the_feed_sends_both_receive(
 
 @in_browser
 async def test_status_of_an_order_changes_in_both_windows(
-    project: Project, browser: Browser
+    orders: Project, browser: Browser
 ) -> None:
-    with with_users(project, ORDERS).serve():
-        first = await log_in(browser, project, "alice", "/orders/new/")
+    with orders.serve():
+        first = await log_in(browser, orders, "alice", "/orders/new/")
         await expect(first.locator("#status")).to_have_text("ordered")
         second = await first.context.new_page()
         await second.goto(first.url)
-        foreign = await log_in(browser, project, "bob", "/orders/new/")
+        foreign = await log_in(browser, orders, "bob", "/orders/new/")
         answer = await foreign.goto(first.url)
 
         await first.get_by_role("button", name="paid").click()
@@ -66,7 +66,7 @@ async def test_status_of_an_order_changes_in_both_windows(
 async def test_pointer_of_one_window_moves_in_the_other(
     project: Project, browser: Browser
 ) -> None:
-    with with_users(project, FEED, CURSORS).serve():
+    with with_tutorial(project, FEED, CURSORS).serve():
         alice, bob = [await log_in(browser, project, u, "/cursors/") for u in USERS]
         seen = bob.locator(".cursor")
 
@@ -81,16 +81,16 @@ async def test_pointer_of_one_window_moves_in_the_other(
 
 @in_browser
 async def test_dashboard_shows_what_changes_elsewhere(
-    project: Project, browser: Browser
+    orders: Project, browser: Browser
 ) -> None:
-    (project.folder / "static").mkdir()
-    shutil.copy(modules() / "htmx.org/dist/htmx.js", project.folder / "static/htmx.js")
-    with with_users(project, ORDERS, DASHBOARD).serve():
-        alice = await log_in(browser, project, "alice", "/orders/new/")
+    (orders.folder / "static").mkdir()
+    shutil.copy(modules() / "htmx.org/dist/htmx.js", orders.folder / "static/htmx.js")
+    with with_tutorial(orders, DASHBOARD).serve():
+        alice = await log_in(browser, orders, "alice", "/orders/new/")
         await expect(alice.locator("#status")).to_have_text("ordered")
         order = alice.url
-        await alice.goto(f"http://{project.origin}/dashboard/")
-        bob = await log_in(browser, project, "bob", "/dashboard/")
+        await alice.goto(f"http://{orders.origin}/dashboard/")
+        bob = await log_in(browser, orders, "bob", "/dashboard/")
         statuses = bob.locator("#orders td:nth-child(3)")
         await expect(statuses).to_have_text("ordered")
 

@@ -7,8 +7,8 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.documents import code_block, code_blocks
 from tests.js.tools import modules
-from tests.site.project import ORDERS, Project, names_file
-from tests.site.steps import in_browser, log_in, with_users
+from tests.site.project import Project, names_file
+from tests.site.steps import in_browser, log_in, with_tutorial
 
 GUIDE = "docs/server-sent-events.md"
 LISTEN = """() => { window.closing = new Promise((resolve) =>
@@ -16,13 +16,13 @@ LISTEN = """() => { window.closing = new Promise((resolve) =>
 
 
 @pytest.fixture
-def followed(project: Project) -> Project:
+def followed(orders: Project) -> Project:
     """The project after the tutorial and the guide, with htmx's scripts."""
-    static = project.folder / "static"
+    static = orders.folder / "static"
     static.mkdir()
     shutil.copy(modules() / "htmx.org/dist/htmx.js", static)
     shutil.copy(modules() / "htmx-ext-sse/dist/sse.js", static)
-    return with_users(project, ORDERS, GUIDE)
+    return with_tutorial(orders, GUIDE)
 
 
 async def order(browser: Browser, project: Project) -> Page:
