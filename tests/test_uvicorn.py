@@ -18,20 +18,11 @@ from websockets.exceptions import ConnectionClosed
 from sync_streams.connections.frame_path import FRAME_EXTENSION, FramePath
 from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.uvicorn import FramePathProtocol
+from tests.clients.raw import HANDSHAKE, RawConnection, head
 from tests.uvicorn_server import serving as serve_asgi
 
 SECONDS = 10
 SIZES = [0, 1, 125, 126, 65_535, 65_536, 300_000]
-
-HANDSHAKE = b"""\
-GET / HTTP/1.1\r
-Host: x\r
-Upgrade: websocket\r
-Connection: Upgrade\r
-Sec-WebSocket-Version: 13\r
-Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r
-\r
-"""
 
 Serve = Callable[["Socket"], Awaitable[None]]
 
@@ -188,11 +179,9 @@ async def test_a_client_that_does_not_read_fills_the_transport_and_no_more() -> 
         outcome.set_result(written)
         socket.frame_path.abort()
 
-    async with serving(serve) as port:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(HANDSHAKE)
+    async with serving(serve) as port, RawConnection(port) as connection:
+        connection.send(head(HANDSHAKE))
         written = await asyncio.wait_for(outcome, SECONDS)
-        writer.close()
 
     # What the kernel takes, and asyncio's 64 KiB on top.
     assert 0 < written < 32_000_000

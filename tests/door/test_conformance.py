@@ -11,7 +11,7 @@ import asyncio
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pytest
 from websockets.frames import Close, Frame, Opcode
@@ -30,7 +30,7 @@ from wsproto.events import (
 )
 from wsproto.utilities import RemoteProtocolError
 
-from tests.clients.raw import RawSocket, frame, text
+from tests.clients.raw import RawConnection, RawSocket, frame, text
 from tests.door.test_frames import SECONDS, token
 
 PROTOCOL_ERROR, NOT_UTF8 = 1002, 1007
@@ -309,36 +309,31 @@ async def test_a_server_comes_to_the_verdict_of_the_table(
         assert verdict.code in {case.verdict.code, DROPPED}
 
 
-class StrictClient:
+class StrictClient(RawConnection):
     """A client that ends the test with any violation of the protocol."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        super().__init__(port)
         self.conn = WSConnection(ConnectionType.CLIENT)
         self.events: list[Event] = []
 
-    async def __aenter__(self) -> "StrictClient":
-        streams = await asyncio.open_connection("127.0.0.1", self._port)
-        self.reader, self.writer = streams
-        self.send(
-            Request(f"127.0.0.1:{self._port}", "/v1/websocket", subprotocols=[V1])
-        )
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self.say(Request(f"127.0.0.1:{self._port}", "/v1/websocket", subprotocols=[V1]))
         accepted = await self.next()
         assert isinstance(accepted, AcceptConnection)
         assert accepted.subprotocol == V1
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        self.writer.transport.abort()
-
-    def send(self, event: Event) -> None:
-        self.writer.write(self.conn.send(event))
+    def say(self, event: Event) -> None:
+        """Send an event of the strict parser."""
+        self.send(self.conn.send(event))
 
     async def ask(self, **fields: object) -> str:
         """Send a request in two fragments; return the text that answers it."""
         text = json.dumps(fields)
-        self.send(TextMessage(text[:5], message_finished=False))
-        self.send(TextMessage(text[5:]))
+        self.say(TextMessage(text[:5], message_finished=False))
+        self.say(TextMessage(text[5:]))
         answer = await self.next()
         assert isinstance(answer, TextMessage)
         assert answer.message_finished
@@ -376,11 +371,11 @@ async def test_a_strict_client_reads_messages_and_pongs_and_a_close(port: int) -
         other = await client.next()
         assert isinstance(other, TextMessage)
         frames.add(other.data)
-        client.send(Ping(b"\xff" * 125))
+        client.say(Ping(b"\xff" * 125))
         pong = await client.next()
-        client.send(CloseConnection(1000, "over"))
+        client.say(CloseConnection(1000, "over"))
         close = await client.next()
-        end = await client.reader.read()
+        end = await client.end()
 
     assert {json.loads(frame)["type"] for frame in frames} == {"published", "message"}
     assert isinstance(pong, Pong)

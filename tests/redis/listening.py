@@ -1,10 +1,16 @@
 """Helpers for tests of the channel layer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+from django.test import override_settings
+
+from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.layers import RedisChannelLayer
+from tests.delivery.test_hub import stop
+from tests.overrides import sync_settings
 
 GROUP = "sync_streams.stream.TO0"
 FREE = ("rate:{TO0}", 1_000_000, 1_000_000)
@@ -18,6 +24,25 @@ def event(number: int) -> dict[str, Any]:
 async def publish(layer: RedisChannelLayer, number: int = 0) -> float:
     """Publish within a rate that refuses nothing."""
     return await layer.group_send_in_rate(GROUP, event(number), FREE)
+
+
+@asynccontextmanager
+async def hub_on(backend: str, host: object) -> AsyncIterator[Hub]:
+    """Start a hub that probes too seldom to find out anything by that.
+
+    Args:
+        backend: dotted path of its channel layer.
+        host: the layer's Redis, as the layer's settings have it.
+    """
+    layer = {"BACKEND": backend, "CONFIG": {"hosts": [host]}}
+    with (
+        override_settings(CHANNEL_LAYERS={"default": layer}),
+        sync_settings(probe_seconds=600),
+    ):
+        hub = get_hub()
+        await hub.start()
+        yield hub
+        await stop(hub)
 
 
 async def accepted(

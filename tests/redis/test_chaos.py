@@ -2,30 +2,27 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from itertools import count
 from typing import Any
 
 import pytest
 import redis.asyncio
 from channels_redis.core import RedisChannelLayer as CoreLayer
-from django.test import override_settings
 
 from sync_streams.delivery.counters import counters
 from sync_streams.delivery.events import stream_group
-from sync_streams.delivery.hub import Hub, get_hub
+from sync_streams.delivery.hub import Hub
 from sync_streams.layers import RedisChannelLayer
 from sync_streams.operations.data import Message
 from sync_streams.redis.health import RedisUnavailable
 from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import Client, published
-from tests.delivery.test_hub import REDIS_LAYERS, stop
-from tests.overrides import sync_settings
+from tests.delivery.test_hub import REDIS_LAYERS
 from tests.programs import RedisServer
 from tests.proxy import Proxy
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Subscriber, publish, until
+from tests.redis.listening import GROUP, Subscriber, hub_on, publish, until
 
 pytestmark = pytest.mark.redis
 
@@ -165,18 +162,9 @@ async def joined_at_last(layer: RedisChannelLayer) -> str:
             await asyncio.sleep(0.01)
 
 
-@asynccontextmanager
-async def core_hub(host: str | dict[str, Any]) -> AsyncIterator[Hub]:
-    """Start a hub on a core layer; it sends no probes while all is well."""
-    layer = {"BACKEND": REDIS_LAYERS["core"], "CONFIG": {"hosts": [host]}}
-    with (
-        override_settings(CHANNEL_LAYERS={"default": layer}),
-        sync_settings(probe_seconds=600),
-    ):
-        hub = get_hub()
-        await hub.start()
-        yield hub
-        await stop(hub)
+def core_hub(host: str | dict[str, Any]) -> AbstractAsyncContextManager[Hub]:
+    """Start a hub on a core layer."""
+    return hub_on(REDIS_LAYERS["core"], host)
 
 
 async def until_receiver_waits(server: RedisServer) -> None:

@@ -5,39 +5,26 @@ from typing import Any
 
 import pytest
 import redis
-from django.test import override_settings
 
 from sync_streams.delivery.cluster import survey
 from sync_streams.delivery.cluster.broadcast import abroadcast_message
-from sync_streams.delivery.hub import Hub, get_hub
+from sync_streams.delivery.hub import Hub
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.operations.data import Message
 from sync_streams.redis import rate_limit
 from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import Client, published
-from tests.delivery.test_hub import stop
 from tests.overrides import sync_settings
 from tests.programs import RedisServer
-from tests.redis.listening import accepted, until
+from tests.redis.listening import accepted, hub_on, until
 
 pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
 async def hub(server: RedisServer) -> AsyncIterator[Hub]:
-    """A hub that probes too seldom to find out anything by that."""
-    layer = {
-        "BACKEND": "sync_streams.layers.RedisChannelLayer",
-        "CONFIG": {"hosts": [server.url]},
-    }
-    with (
-        override_settings(CHANNEL_LAYERS={"default": layer}),
-        sync_settings(probe_seconds=600),
-    ):
-        hub = get_hub()
-        await hub.start()
+    async with hub_on("sync_streams.layers.RedisChannelLayer", server.url) as hub:
         yield hub
-        await stop(hub)
 
 
 async def publish(sid: str, number: int) -> None:
