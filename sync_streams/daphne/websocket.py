@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from autobahn.exception import Disconnected
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
 
@@ -79,6 +80,16 @@ class BoundedWebSocket(WebSocketProtocol):
         """Handle a complete message."""
         self._fragments = 0
         super().onMessageEnd()
+
+    def sendMessage(self, *args: Any, **options: Any) -> None:
+        """Send a message; once the socket is closed, fail as ASGI says.
+
+        https://asgi.readthedocs.io/en/latest/specs/www.html#disconnected-client-send-exception
+        """
+        try:
+            super().sendMessage(*args, **options)
+        except Disconnected as error:
+            raise ConnectionResetError(str(error)) from None
 
     def connectionLost(self, reason: Any) -> None:
         """Release everything."""

@@ -1,154 +1,46 @@
 """Attacks on a server of this machine, bounded in count and seconds; a program.
 
-``python -m tests.door.attacks NAME PORT SECONDS [TOKEN]`` prints, as JSON, what it sent
-and how its connections ended. It comes from 127.0.0.2, so that it and the healthy
+``python -m tests.door.attacks PORT SECONDS TOKEN NAME …`` prints, as JSON, what each
+sent and how its connections ended. It comes from 127.0.0.2, so that it and the healthy
 client are two addresses to the server.
 """
 
 import asyncio
 import json
 import os
+import socket
+import struct
 import sys
-import time
-from base64 import b64encode
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from itertools import cycle
 from typing import Any
 
-from tests.clients.raw import HANDSHAKE, frame, head, text
-
-HERE = "127.0.0.2", 0
-END_SECONDS = 15
-"""Time that an attacker's connection has to be ended; the server's bounds are below."""
-
-CHUNK = b"x" * 65_536
-
-
-@dataclass
-class Report:
-    """What an attack did and what became of it."""
-
-    port: int
-    seconds: float
-    token: str = ""
-    inputs: int = 0
-    ends: Counter[str] = field(default_factory=Counter)
-    """How its connections ended: a status, a close code, ``closed``, or ``open``."""
-
-    longest: float = 0
-    """Seconds from the last byte sent to the end, of the longest to last."""
-
-    @property
-    def is_time(self) -> bool:
-        return time.monotonic() < self._until
-
-    def __post_init__(self) -> None:
-        self._until = time.monotonic() + self.seconds
-
+from tests.door.attacker import (
+    CHUNK,
+    CLOSE,
+    END_SECONDS,
+    EVENTS,
+    GET,
+    HANDSHAKE,
+    HERE,
+    PAGE,
+    POST,
+    PREFLIGHT,
+    Report,
+    connection,
+    frame,
+    head,
+    pour,
+    text,
+    websocket,
+)
 
 Attack = Callable[[Report], Coroutine[Any, Any, None]]
 
-POST = [
-    *("POST /v1/Services/default/Streams/demo/Messages HTTP/1.1", "Host: 127.0.0.1"),
-    f"Authorization: Basic {b64encode(b'AC:nobody').decode()}",
-    "Content-Type: application/x-www-form-urlencoded",
-]
-GET = ["GET /v1/Services HTTP/1.1", "Host: 127.0.0.1"]
-
-
-class Connection(asyncio.Protocol):
-    """A connection whose answers are read all the time; the last of them is kept."""
-
-    transport: asyncio.Transport
-
-    def __init__(self) -> None:
-        self.last = b""
-        self.ended = asyncio.Event()
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._came = asyncio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.last = (self.last + data)[-1000:]
-        self._came.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        for event in (self.ended, self._writable, self._came):
-            event.set()
-
-    def pause_writing(self) -> None:
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        self._writable.set()
-
-    async def send(self, data: bytes) -> None:
-        """Send when there is room."""
-        await self._writable.wait()
-        if not self.transport.is_closing():
-            self.transport.write(data)
-
-    async def until(self, mark: bytes) -> None:
-        """Wait for an answer, or the end."""
-        while mark not in self.last and not self.ended.is_set():
-            self._came.clear()
-            await self._came.wait()
-
-
-@asynccontextmanager
-async def connection(report: Report) -> AsyncIterator[Connection]:
-    """Open a connection; look how it ends when all was said."""
-    loop = asyncio.get_running_loop()
-    _, client = await loop.create_connection(
-        Connection, "127.0.0.1", report.port, local_addr=HERE
-    )
-    try:
-        yield client
-        began = time.monotonic()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(client.ended.wait(), END_SECONDS)
-        report.longest = max(report.longest, time.monotonic() - began)
-        report.ends[_end(client.last) if client.ended.is_set() else "open"] += 1
-    finally:
-        if not client.ended.is_set():
-            client.transport.abort()
-
-
-@asynccontextmanager
-async def websocket(report: Report, *, token: str = "") -> AsyncIterator[Connection]:
-    """Open a WebSocket, and say who it is if there is a token."""
-    async with connection(report) as client:
-        await client.send(head(HANDSHAKE))
-        await client.until(b"\r\n\r\n")
-        if token:
-            await client.send(text(type="connect", id=1, token=token))
-            await client.until(b"connected")
-        yield client
-
-
-def _end(last: bytes) -> str:
-    """Say how a connection ended, by the last that came."""
-    status = last.rfind(b"HTTP/1.1 ")
-    if status >= 0 and not last[status:].startswith(b"HTTP/1.1 101"):
-        return last[status + 9 : status + 12].decode()
-    close = last.rfind(b"\x88")
-    if close >= 0 and len(last) >= close + 4:
-        return str(int.from_bytes(last[close + 2 : close + 4], "big"))
-    return "closed"
-
-
-async def pour(report: Report, client: Connection, data: bytes, many: int = 1) -> None:
-    """Send *data* over and over until the time is over or the server ends it."""
-    while report.is_time and not client.ended.is_set():
-        await client.send(data)
-        report.inputs += many
-        await asyncio.sleep(0)
+RESET = struct.pack("ii", 1, 0)
+"""``SO_LINGER`` with which closing sends RST, whatever was not read or sent."""
 
 
 async def pings(report: Report) -> None:
@@ -209,7 +101,7 @@ async def frames_in_parts(report: Report) -> None:
             await client.send(frame(1, CHUNK[:60_000])[:-1])
             report.inputs += 1
 
-    await asyncio.gather(*(one() for _ in range(500)))
+    await asyncio.gather(*(one() for _ in range(report.share(500))))
 
 
 async def junk_tokens(report: Report) -> None:
@@ -262,7 +154,7 @@ async def large_posts(report: Report) -> None:
                 await client.send(body)
                 report.inputs += 1
 
-    await asyncio.gather(*(one(number) for number in range(300)))
+    await asyncio.gather(*(one(number) for number in range(report.share(300))))
 
 
 async def half_sent(report: Report) -> None:
@@ -302,21 +194,152 @@ async def silent(report: Report) -> None:
             async with connection(report):
                 report.inputs += 1
 
-    await asyncio.gather(*(one() for _ in range(2000)))
+    await asyncio.gather(*(one() for _ in range(report.share(2000))))
 
 
-async def posts(report: Report) -> None:
-    """1,500 POSTs at once, again and again."""
+async def crowd(report: Report, *requests: bytes, size: int = 1500) -> None:
+    """Send each request on a connection of its own, many at once, again and again."""
+    coming = cycle(requests)
 
     async def one() -> None:
         while report.is_time:
             async with connection(report) as client:
-                body = b"Data=%7B%7D"
-                length = f"Content-Length: {len(body)}"
-                await client.send(head(POST, length, "Connection: close") + body)
+                await client.send(next(coming))
                 report.inputs += 1
 
-    await asyncio.gather(*(one() for _ in range(1500)))
+    await asyncio.gather(*(one() for _ in range(report.share(size))))
+
+
+def post(body: bytes, *more: str) -> bytes:
+    """Return a request with a body."""
+    return head(POST, f"Content-Length: {len(body)}", CLOSE, *more) + body
+
+
+async def posts(report: Report) -> None:
+    """1,500 POSTs at once, again and again."""
+    await crowd(report, post(b"Data=%7B%7D"))
+
+
+async def gets(report: Report) -> None:
+    """1,500 GETs at once, again and again."""
+    await crowd(report, head(GET, CLOSE))
+
+
+async def event_streams(report: Report) -> None:
+    """1,500 event streams at once, whose token is none, again and again."""
+    await crowd(report, head(EVENTS, CLOSE))
+
+
+async def preflights(report: Report) -> None:
+    """1,500 CORS preflights at once, again and again."""
+    await crowd(report, head(PREFLIGHT, CLOSE))
+
+
+async def costly_heads(report: Report) -> None:
+    """60 KB of query, of cookies or of headers, on 100 connections."""
+    query = "&".join(f"a{number}=%C3%A4" for number in range(4000))
+    cookies = "; ".join(f"a{number}=b" for number in range(4500))
+    headers = [f"X-{number}: {'y' * 200}" for number in range(250)]
+    requests = [
+        head([PAGE[0].replace(" HTTP", f"?{query} HTTP"), *PAGE[1:]], CLOSE),
+        head(PAGE, CLOSE, f"Cookie: {cookies}"),
+        head(PAGE, CLOSE, *headers),
+    ]
+    await crowd(report, *requests, size=100)
+
+
+async def costly_bodies(report: Report) -> None:
+    """Compressed bodies of 50 MB and JSON 100,000 levels deep, on 100 connections."""
+    packer = zlib.compressobj(wbits=31)
+    bomb = packer.compress(bytes(50_000_000)) + packer.flush()
+    deep = b'{"Data":' + b"[" * 100_000
+    requests = [
+        post(bomb, "Content-Encoding: gzip"),
+        post(deep, "Content-Type: application/json"),
+    ]
+    await crowd(report, *requests, size=100)
+
+
+async def deep_frames(report: Report) -> None:
+    """Frames of JSON 30,000 levels deep, without a token, on 16 sockets."""
+
+    async def one() -> None:
+        while report.is_time:
+            async with websocket(report) as client:
+                await pour(report, client, frame(1, b"[" * 30_000))
+
+    await asyncio.gather(*(one() for _ in range(16)))
+
+
+async def oddities(report: Report) -> None:
+    """HTTP/2, TRACE, ranges, expectations and what is none, on 100 connections."""
+    requests = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        head(["TRACE / HTTP/1.1", "Host: 127.0.0.1"], CLOSE),
+        head(["OPTIONS * HTTP/1.1", "Host: 127.0.0.1"], CLOSE),
+        head(PAGE, CLOSE, "Range: bytes=" + ",".join(["0-"] * 9000)),
+        head(POST, CLOSE, "Content-Length: 5", "Expect: 100-continue") + b"Data=",
+        head(POST, CLOSE, "Content-Length: 5", "Transfer-Encoding: chunked"),
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500) + b"\r\n\r\n",
+    ]
+    await crowd(report, *requests, size=100)
+
+
+async def leaving(report: Report) -> None:
+    """Clients that leave at once, most of them after a request."""
+    loop = asyncio.get_running_loop()
+    coming = cycle([b"", head(GET), post(b"Data=%7B%7D"), head(HANDSHAKE)])
+
+    async def one() -> None:
+        while report.is_time:
+            with socket.socket() as client:
+                client.setblocking(False)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                client.bind(HERE)
+                await loop.sock_connect(client, ("127.0.0.1", report.port))
+                await loop.sock_sendall(client, next(coming))
+            report.inputs += 1
+            report.ends["left"] += 1
+
+    await asyncio.gather(*(one() for _ in range(report.share(100))))
+
+
+async def half_closed(report: Report) -> None:
+    """Requests, parts of them and sockets of 500 clients that send no more."""
+    coming = cycle([b"", head(GET), head(GET)[:-4], head(HANDSHAKE)])
+
+    async def one() -> None:
+        async with connection(report) as client:
+            await client.send(next(coming))
+            report.inputs += 1
+            client.transport.write_eof()
+
+    await asyncio.gather(*(one() for _ in range(report.share(500))))
+
+
+async def closing(report: Report) -> None:
+    """500 sockets that say goodbye and stay."""
+
+    async def one() -> None:
+        async with websocket(report) as client:
+            await client.send(frame(8, b"\x03\xe8"))
+            report.inputs += 1
+
+    await asyncio.gather(*(one() for _ in range(report.share(500))))
+
+
+async def unread(report: Report) -> None:
+    """Pages, as many as may be, for 100 clients that read nothing."""
+
+    async def one() -> None:
+        async with connection(report) as client:
+            client.transport.pause_reading()
+            with suppress(TimeoutError):
+                pouring = pour(report, client, head(PAGE) * 10, 10)
+                await asyncio.wait_for(pouring, report.seconds)
+            client.transport.abort()
+
+    await asyncio.gather(*(one() for _ in range(report.share(100))))
 
 
 async def pipelined(report: Report) -> None:
@@ -332,6 +355,8 @@ async def empty_lines(report: Report) -> None:
     """Empty lines before a request that never comes."""
     async with connection(report) as client:
         for _ in range(END_SECONDS):
+            if client.ended.is_set():
+                break
             await client.send(b"\r\n")
             report.inputs += 1
             await asyncio.sleep(1)
@@ -349,19 +374,43 @@ ATTACKS: dict[str, Attack] = {
             frames_in_parts,
         ),
         *(junk_tokens, request_line, headers, chunk_extensions, large_posts),
-        *(half_sent, silent, posts, pipelined, empty_lines),
+        *(half_sent, silent, posts, gets, event_streams, preflights, pipelined),
+        *(empty_lines, costly_heads, costly_bodies, deep_frames, oddities, leaving),
+        *(half_closed, closing, unread),
     )
 }
 
 
-def main(name: str, port: str, seconds: str, token: str = "") -> None:
-    """Run an attack and print its report."""
-    report = Report(int(port), float(seconds), token)
-    asyncio.run(ATTACKS[name](report))
-    found = {"inputs": report.inputs, "ends": report.ends, "longest": report.longest}
+def title(name: str) -> str:
+    """Return what an attack is called."""
+    return (ATTACKS[name].__doc__ or "").rstrip(".")
+
+
+WAITING = {half_sent, silent, empty_lines, frames_in_parts, closing}
+"""Those that wait for a time limit of the server's, so several run at a time."""
+
+
+async def run(names: list[str], port: int, seconds: float, token: str) -> None:
+    """Run attacks, those that wait together, and print their reports."""
+    reports: dict[str, Report] = {}
+
+    async def one_after_another(names: Iterable[str]) -> None:
+        for name in names:
+            reports[name] = Report(port, seconds, token)
+            await ATTACKS[name](reports[name])
+
+    waiting = [name for name in names if ATTACKS[name] in WAITING]
+    others = [name for name in names if name not in waiting]
+    lines = [*([name] for name in waiting), others]
+    await asyncio.gather(*map(one_after_another, lines))
+    found = {
+        name: {"inputs": report.inputs, "ends": report.ends, "longest": report.longest}
+        for name, report in reports.items()
+    }
     sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":
     os.nice(5)
-    main(*sys.argv[1:])
+    port, seconds, token, *names = sys.argv[1:]
+    asyncio.run(run(names, int(port), float(seconds), token))

@@ -7,19 +7,16 @@ from dataclasses import dataclass
 import pytest
 
 from tests import zygote
+from tests.door import table
+from tests.door.attacks import ATTACKS, title
 from tests.programs import PythonProgram, free_port
 
 FIGURES = "figures of an attack"
 """Property of a test that holds a row of the table."""
 
-HEADS = [
-    *("attack", "server", "inputs", "heard", "p50 / p99", "memory", "threads"),
-    "how its connections ended",
-]
-
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table."""
+    """Print the table, and write it into the page."""
     rows = [
         row
         for outcome in ("passed", "failed")
@@ -29,8 +26,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ]
     if rows:
         terminalreporter.section("attacks")
-        for row in (HEADS, ["---"] * len(HEADS), *sorted(rows)):
-            terminalreporter.write_line(f"| {' | '.join(row)} |")
+        terminalreporter.write(table.render(rows))
+        text = table.PAGE.read_text()
+        table.PAGE.write_text(table.rewrite(text, rows, map(title, ATTACKS)))
 
 
 SERVERS = {

@@ -12,7 +12,7 @@ import pytest
 
 from sync_streams.processes import descriptors
 from tests.clients.raw import HANDSHAKE, head
-from tests.door.attacks import GET
+from tests.door.attacker import GET
 from tests.door.conftest import Served
 
 SECONDS = 20

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clients.raw import HANDSHAKE, frame, head, text
-from tests.door.attacks import GET, POST
+from tests.door.attacker import GET, POST
 from tests.door.spoiling import spoilt
 
 SECONDS = 20

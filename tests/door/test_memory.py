@@ -14,7 +14,7 @@ import pytest
 from sync_streams.connections.inbound import BYTES_BEFORE_TOKEN
 from sync_streams.rest.publishing import PublishRequest, PublishResponse, start
 from tests.clients.raw import RawConnection, RawSocket, frame, head
-from tests.door.attacks import GET
+from tests.door.attacker import GET
 from tests.door.conftest import Served
 from tests.door.healthy import usage
 

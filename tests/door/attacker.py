@@ -1,0 +1,186 @@
+"""An attacker's connections, requests and frames, and its report."""
+
+import asyncio
+import json
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+HERE = "127.0.0.2", 0
+END_SECONDS = 15
+"""Time that an attacker's connection has to be ended; the server's bounds are below."""
+
+CHUNK = b"x" * 65_536
+
+
+@dataclass
+class Report:
+    """What an attack did and what became of it."""
+
+    port: int
+    seconds: float
+    token: str = ""
+    inputs: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    """How its connections ended: a status, a close code, ``closed``, or ``open``."""
+
+    longest: float = 0
+    """Seconds from the last byte sent to the end, of the longest to last."""
+
+    @property
+    def is_time(self) -> bool:
+        return time.monotonic() < self._until
+
+    def share(self, count: int) -> int:
+        """Return how many of something an attack of these seconds has; 2 s have all."""
+        return max(1, round(count * min(1, self.seconds / 2)))
+
+    def __post_init__(self) -> None:
+        self._until = time.monotonic() + self.seconds
+
+
+HANDSHAKE = [
+    *("GET /v1/websocket HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket"),
+    *("Connection: Upgrade", "Sec-WebSocket-Version: 13"),
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+]
+POST = [
+    *("POST /v1/Services/default/Streams/demo/Messages HTTP/1.1", "Host: 127.0.0.1"),
+    f"Authorization: Basic {b64encode(b'AC:nobody').decode()}",
+    "Content-Type: application/x-www-form-urlencoded",
+]
+GET = ["GET /v1/Services HTTP/1.1", "Host: 127.0.0.1"]
+PAGE = ["GET /admin/login/ HTTP/1.1", "Host: 127.0.0.1"]
+STREAM = "/v1/Services/default/Streams/demo"
+EVENTS = [
+    *(f"GET {STREAM}/Events HTTP/1.1", "Host: 127.0.0.1"),
+    *("Accept: text/event-stream", "Authorization: Bearer a.b.c"),
+]
+PREFLIGHT = [
+    *(f"OPTIONS {STREAM}/Messages HTTP/1.1", "Host: 127.0.0.1"),
+    *("Origin: https://app.example", "Access-Control-Request-Method: POST"),
+]
+CLOSE = "Connection: close"
+
+
+def head(lines: list[str], *more: str) -> bytes:
+    """Return a request's head."""
+    return "\r\n".join([*lines, *more, "", ""]).encode()
+
+
+def frame(opcode: int, data: bytes = b"", *, is_final: bool = True) -> bytes:
+    """Return a client's frame, masked with zeros."""
+    size = len(data)
+    length = bytes([0x80 | min(size, 126)]) + (
+        size.to_bytes(2, "big") if size > 125 else b""
+    )
+    if size > 65_535:
+        length = b"\xff" + size.to_bytes(8, "big")
+    return bytes([opcode | is_final << 7]) + length + bytes(4) + data
+
+
+def text(**fields: object) -> bytes:
+    """Return a text frame that holds JSON."""
+    return frame(1, json.dumps(fields).encode())
+
+
+class Connection(asyncio.Protocol):
+    """A connection whose answers are read all the time; the last of them is kept."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.last = b""
+        self.status = ""
+        self.ended = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._came = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.last = (self.last + data)[-1000:]
+        head = data.rfind(b"HTTP/1.1 ")
+        if head >= 0:
+            self.status = data[head + 9 : head + 12].decode()
+        self._came.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for event in (self.ended, self._writable, self._came):
+            event.set()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    async def send(self, data: bytes) -> None:
+        """Send when there is room."""
+        await self._writable.wait()
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    async def until(self, mark: bytes) -> None:
+        """Wait for an answer, or the end."""
+        while mark not in self.last and not self.ended.is_set():
+            self._came.clear()
+            await self._came.wait()
+
+
+@asynccontextmanager
+async def connection(report: Report) -> AsyncIterator[Connection]:
+    """Open a connection; look how it ends when all was said."""
+    loop = asyncio.get_running_loop()
+    _, client = await loop.create_connection(
+        Connection, "127.0.0.1", report.port, local_addr=HERE
+    )
+    try:
+        yield client
+        began = time.monotonic()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(client.ended.wait(), END_SECONDS)
+        report.longest = max(report.longest, time.monotonic() - began)
+        report.ends[_end(client) if client.ended.is_set() else "open"] += 1
+    finally:
+        if not client.ended.is_set():
+            client.transport.abort()
+
+
+@asynccontextmanager
+async def websocket(report: Report, *, token: str = "") -> AsyncIterator[Connection]:
+    """Open a WebSocket, and say who it is if there is a token."""
+    async with connection(report) as client:
+        await client.send(head(HANDSHAKE))
+        await client.until(b"\r\n\r\n")
+        if token:
+            await client.send(text(type="connect", id=1, token=token))
+            await client.until(b"connected")
+        yield client
+
+
+def _end(client: Connection) -> str:
+    """Say how a connection ended, by the last that came."""
+    if client.status not in {"", "101"}:
+        return client.status
+    last = client.last
+    close = last.rfind(b"\x88")
+    if close >= 0 and len(last) >= close + 4:
+        return str(int.from_bytes(last[close + 2 : close + 4], "big"))
+    return "closed"
+
+
+async def pour(report: Report, client: Connection, data: bytes, many: int = 1) -> None:
+    """Send *data* over and over until the time is over or the server ends it."""
+    if not report.is_time:
+        client.transport.abort()  # it would only wait for a token's deadline
+    while report.is_time and not client.ended.is_set():
+        await client.send(data)
+        report.inputs += many
+        await asyncio.sleep(0)
