@@ -20,7 +20,7 @@ import pytest
 from project.ports import free_port as free_port
 from project.supervision import end
 from tests.clients.accounts import Account
-from tests.secrecy import TOKEN
+from tests.secrecy import revealed, secrets_of
 from tests.zygote import ROOT as ROOT
 from tests.zygote import Forked
 
@@ -48,6 +48,8 @@ class Program:
     def __init__(
         self, *command: str, ready: str, environ: Mapping[str, str] | None = None
     ) -> None:
+        self.secrets = secrets_of(environ or {})
+        """What must not be in the output."""
         reading, writing = os.pipe()
         self.process = self._start(command, environ, writing)
         os.close(writing)
@@ -83,8 +85,8 @@ class Program:
         """Ask the process to end and return its exit code; kill it if it stays."""
         code = end(self.process, within=STOP_SECONDS, with_signal=with_signal)
         self._reader.join(STOP_SECONDS)
-        if TOKEN.search(self.output):
-            pytest.fail("an access token in what was logged", pytrace=False)
+        if lines := revealed(self.output, self.secrets):
+            pytest.fail(f"not for a log: {lines}", pytrace=False)
         return code
 
     def _start(
@@ -136,6 +138,7 @@ class DemoSite:
         self.api_key_sid = self._printed("API key SID:")
         self.api_key_secret = self._printed("API key secret:")
         self.admin_password = self._printed("Admin: .* password").rstrip(")")
+        self.program.secrets |= {self.auth_token, self.api_key_secret}
         self._environ["PORT"] = self.base_url.rpartition(":")[2]
 
     @property

@@ -1,9 +1,11 @@
-"""Watches what the tests log: no secret, no access token, no Message data."""
+"""Watches what tests and their servers log: no secret, no access token, no Message."""
 
 import logging
 import re
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import unquote
 
 from tests import settings
 
@@ -17,12 +19,44 @@ SECRETS = frozenset(
 )
 
 
+MESSAGE = "said-to-those-who-may-hear-it"
+"""What the tests publish to servers of their own, as a part of the data."""
+
+SECRET_NAME = re.compile(r"(AUTH_TOKEN|SECRET|SECRET_KEY|PASSWORD)$")
+URL_PASSWORD = re.compile(r"://[^/@:\s]*:([^/@\s]+)@")
+BANNER = re.compile(r"^Page: .*?^Ctrl-C ends[^\n]*$", re.MULTILINE | re.DOTALL)
+"""What the demo site says at its start: its credentials, to whoever started it."""
+
+MIN_LENGTH = 8
+"""Of a secret: a shorter one may be a word that a log needs."""
+
+
+def secrets_of(environ: Mapping[str, str]) -> set[str]:
+    """Return the secrets in a server's environment, and the passwords in its URLs."""
+    found = {value for name, value in environ.items() if SECRET_NAME.search(name)}
+    if "SYNC_AUTH_TOKEN" in environ:
+        login = f"{environ.get('SYNC_ACCOUNT_SID')}:{environ['SYNC_AUTH_TOKEN']}"
+        found.add(b64encode(login.encode()).decode())
+    passwords = set(URL_PASSWORD.findall("\n".join(environ.values())))
+    found |= passwords | set(map(unquote, passwords))
+    return {secret for secret in found if len(secret) >= MIN_LENGTH}
+
+
+def revealed(output: str, secrets: Iterable[str]) -> list[str]:
+    """Return the lines of a server's output that reveal something, without it."""
+    output = BANNER.sub("", output)
+    hidden = [re.escape(text) for text in {*secrets, *SECRETS, MESSAGE}]
+    pattern = re.compile("|".join([TOKEN.pattern, *hidden]))
+    lines = (line for line in output.splitlines() if pattern.search(line))
+    return [pattern.sub("…", line)[:300] for line in lines]
+
+
 class Watch(logging.Handler):
     """Keeps each line that reveals a secret."""
 
     def __init__(self, *others: str) -> None:
         super().__init__(logging.DEBUG)
-        self._secrets = SECRETS | set(others)
+        self._secrets = SECRETS | {MESSAGE, *others}
         self.found: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:

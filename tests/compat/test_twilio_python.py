@@ -11,6 +11,7 @@ from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.rest import Client
 
 from tests.programs import DemoSite
+from tests.secrecy import MESSAGE
 
 pytestmark = pytest.mark.clients
 
@@ -318,7 +319,10 @@ def test_page_number_without_token_is_refused(service: Any) -> None:
 
 
 def test_message_data_is_returned(stream: Any) -> None:
-    data: dict[str, Any] = {"text": "é 🙂", "n": [1, 2.5, None, True, {"x": {}}]}
+    data: dict[str, Any] = {
+        "text": f"é 🙂 {MESSAGE}",
+        "n": [1, 2.5, None, True, {"x": {}}],
+    }
 
     message = stream.stream_messages.create(data=data)
 

@@ -17,9 +17,10 @@ from tests.clients.json_socket import Frame, SiteSocket
 from tests.clients.rest import LocalSite
 from tests.clients.wires import ABNORMAL, Closed
 from tests.programs import PythonProgram, free_port
+from tests.secrecy import MESSAGE
 
 MESSAGES = 1_500
-PAD = "x" * 4_000
+PAD = MESSAGE + "x" * 4_000
 GROWTH_BYTES = 4_000_000
 """Far below the 6 MB that are published, far above what one connection may hold."""
 

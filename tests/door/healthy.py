@@ -12,6 +12,8 @@ from typing import Any
 import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.secrecy import MESSAGE
+
 STREAMS = 4
 """So that a moment's Messages, sent together after a pause, are within each rate."""
 
@@ -112,7 +114,7 @@ class Healthy:
         return waiting.result()
 
     async def _publish(self, number: int) -> None:
-        name, data = f"healthy-{number % STREAMS}", {"n": number}
+        name, data = f"healthy-{number % STREAMS}", {"n": number, "text": MESSAGE}
         began = time.monotonic()
         if number // STREAMS % 2:
             self.figures.accepted[number] = began

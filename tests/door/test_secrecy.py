@@ -6,9 +6,11 @@ from base64 import b64encode
 import pytest
 from rest_framework.test import APIClient
 
+from project import banner
 from sync_streams import operations
 from tests.clients.json_socket import LocalSocket
-from tests.secrecy import Watch, watching
+from tests.programs import Program
+from tests.secrecy import MESSAGE, Watch, watching
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -73,3 +75,47 @@ def test_the_watch_sees_what_it_is_for(text: str) -> None:
         logger.propagate = True
 
     assert len(watch.found) == 1
+
+
+SHOWN = {
+    "auth token": "auth-token-of-a-server",
+    "API key": "api-key-secret-of-a-server",
+    "signing key": "secret-key-of-django",
+    "login": b64encode(b"AC1:auth-token-of-a-server").decode(),
+    "Redis password": "password/of-redis",
+    "database password": "password-of-the-database",
+    "token": "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJTSyJ9.c2lnbmF0dXJlMTIz",
+    "Message": MESSAGE,
+}
+ENVIRON = {
+    "SYNC_ACCOUNT_SID": "AC1",
+    "SYNC_AUTH_TOKEN": SHOWN["auth token"],
+    "SYNC_API_KEY_SID": "SK1",
+    "SYNC_API_KEY_SECRET": SHOWN["API key"],
+    "SECRET_KEY": SHOWN["signing key"],
+    "REDIS_URL": f"redis://:{SHOWN['Redis password'].replace('/', '%2F')}@redis:6379/0",
+    "DATABASE_URL": f"postgres://sync:{SHOWN['database password']}@db/sync",
+}
+
+
+def _says(text: str) -> Program:
+    command = 'echo "$TEXT"; exec sleep 60'
+    environ = {**ENVIRON, "TEXT": text}
+    return Program("sh", "-c", command, ready="refused", environ=environ)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_server_that_shows_something_fails_its_test(name: str) -> None:
+    server = _says(f"refused: {SHOWN[name]}")
+
+    with pytest.raises(pytest.fail.Exception, match="not for a log") as failure:
+        server.stop()
+    assert SHOWN[name] not in str(failure.value)
+
+
+def test_the_demo_site_shows_its_credentials_at_its_start() -> None:
+    text = banner.render("http://localhost", admin="admin", credentials=ENVIRON)
+    server = _says(f"{text}refused: a login of AC1")
+
+    server.stop()
+    assert SHOWN["auth token"] in server.output

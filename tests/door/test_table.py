@@ -1,7 +1,10 @@
-"""The table of docs/security.md is written from what was measured."""
+"""docs/security.md: a test for each promise, and a table of what was measured."""
+
+import re
 
 from tests.door import table
 from tests.door.attacks import ATTACKS, title
+from tests.programs import ROOT
 
 NEW = ["A new attack", "make run", *["1"] * 6]
 
@@ -22,3 +25,18 @@ def test_only_attacks_are_in_the_table() -> None:
     assert {row[0] for row in table.read(table.PAGE.read_text())} <= set(
         map(title, ATTACKS)
     )
+
+
+def test_a_test_shows_each_promise() -> None:
+    _, _, rest = table.PAGE.read_text().partition("| promise | how | shown by |\n")
+    rows = rest.partition("\n\n")[0].splitlines()[1:]
+    assert len(rows) > 9
+    for row in rows:
+        names = re.findall(r"`(tests/[^`]+)`", row)
+        assert names, row
+        for name in names:
+            path = ROOT / name
+            texts = [path] if path.is_file() else [*path.glob("test_*.py")]
+            assert any("def test_" in text.read_text() for text in texts) or (
+                name == "tests/secrecy.py" and path.is_file()
+            ), row

@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, WebSocketException
 
 from tests.faults.worker import ACCOUNT
+from tests.secrecy import MESSAGE
 
 WAIT_SECONDS = 30
 MAX_DUE = 10
@@ -207,7 +208,7 @@ class Publisher:
         attempt = Attempt(len(self.attempts), stream, time.monotonic(), 0, 0)
         self.attempts.append(attempt)
         path = f"/v1/Services/default/Streams/{stream}/Messages"
-        content: dict[str, object] = {"n": attempt.number}
+        content: dict[str, object] = {"n": attempt.number, "text": MESSAGE}
         if self.padding:
             content |= {"padding": self.padding}
         data = {"Data": json.dumps(content)}
