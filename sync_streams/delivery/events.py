@@ -4,6 +4,8 @@ from typing import Any, Final, Literal, NotRequired, TypedDict, TypeGuard
 
 from sync_streams.conf import get_settings
 
+from .sequence import Sequence
+
 MESSAGE: Final = "message.published"
 PROBE: Final = "probe"
 ANSWER: Final = "survey.answer"
@@ -30,6 +32,9 @@ class Event(TypedDict):
     traceparent: NotRequired[str]
     tracestate: NotRequired[str]
     """The trace context of its publisher, if that records traces."""
+
+    sequence: NotRequired[Sequence]
+    """The Message's number, on a layer that may lose it silently."""
 
     expires_at: NotRequired[float | None]
     """When the Stream expires, in seconds since 1970; ``None``: never."""

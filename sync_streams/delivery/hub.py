@@ -38,6 +38,7 @@ from .gc import tune_collector
 from .membership import Membership
 from .meters import meters
 from .queue import EventQueue
+from .sequence import numbers
 from .subscriptions import Subscriptions
 from .tasks import Tasks
 from .tracing import delivering
@@ -238,7 +239,14 @@ class Hub:
             # Whoever asked waits for it, and only for a moment.
             self._replies.take(event)
         else:
+            if event["type"] == MESSAGE and "sequence" in event:
+                self._check_sequence(event)
             self._queue.put(event)
+
+    def _check_sequence(self, event: dict[str, Any]) -> None:
+        topic = self.subscriptions.topics.get(event["stream_sid"])
+        if topic is not None and topic.is_joined:
+            topic.is_incomplete |= not topic.arrivals.are_complete(event)
 
     def _channel_for_replies(self) -> str | None:
         is_open = self.is_receiving and self.layer is channel_layer()
@@ -408,3 +416,5 @@ def forget_after_fork() -> None:
     """Reset in a forked child, where the parent's hubs receive nothing."""
     _latest.forget()
     _hubs.clear()
+    replies.clear()
+    numbers.clear()

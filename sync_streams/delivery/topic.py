@@ -11,6 +11,7 @@ from sync_streams.conf import get_settings
 
 from .events import stream_group
 from .outbox.outbox import Outbox
+from .sequence import Arrivals
 
 if TYPE_CHECKING:
     from .outbox.frames import Encoder
@@ -30,6 +31,7 @@ class Topic:
         "_has_news",
         "_lock",
         "_observers",
+        "arrivals",
         "is_incomplete",
         "is_joined",
         "members",
@@ -44,6 +46,7 @@ class Topic:
         self._lock = asyncio.Lock()
         self.is_joined = False
         """Whether this process is in the group; no subscription is confirmed before."""
+        self.arrivals = Arrivals()
         self.is_incomplete = False
         """Whether events may have been missed that subscribers were not told of yet."""
         self._has_news = False

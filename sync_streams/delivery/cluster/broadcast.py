@@ -23,6 +23,7 @@ from sync_streams.delivery.events import (
     stream_group,
 )
 from sync_streams.delivery.meters import meters
+from sync_streams.delivery.sequence import numbers
 from sync_streams.delivery.tracing import broadcasting
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.layers import InMemoryChannelLayer
@@ -85,6 +86,8 @@ async def abroadcast(event: Event | ServiceEvent) -> None:
     if event["type"] == MESSAGE:
         group = stream_group(event["stream_sid"])
         await _check_reachable(event["stream_sid"], group)
+        await _send_message(group, event)
+        return
     await _send_in_time(group, event)
 
 
@@ -121,7 +124,7 @@ async def _send_in_rate(event: Event) -> None:
             raise rate_limit.refusal(stream_sid, wait)
     else:
         await rate_limit.aspend(stream_sid)
-        await _send_in_time(group, event)
+        await _send_message(group, event)
     meters.observe("broadcast_seconds", perf_counter() - started)
 
 
@@ -148,6 +151,14 @@ async def acheck_rate(group: str) -> None:
         return  # checked too often, so the limiter works
     except RedisUnavailable as error:
         raise ServiceUnavailable from error
+
+
+async def _send_message(group: str, event: Event) -> None:
+    if isinstance(channel_layer(), (InMemoryChannelLayer, RedisChannelLayer)):
+        await _send_in_time(group, event)
+        return
+    with numbers.get().sending(event["stream_sid"]) as sequence:
+        await _send_in_time(group, {**event, "sequence": sequence})
 
 
 async def _send_in_time(group: str, event: Mapping[str, object]) -> None:
