@@ -1,12 +1,18 @@
 """Health of a running site, as a load balancer asks for it."""
 
+import json
 import time
 from typing import Any
 
 import pytest
 import requests
+from django.test import RequestFactory
 from redis import Redis
 
+from sync_streams.conf import get_settings
+from sync_streams.connections.registry import connections
+from sync_streams.delivery.hub import get_hub
+from sync_streams.health import ready
 from tests.conftest import StartSite
 from tests.programs import DemoSite, RedisServer, free_port
 
@@ -72,3 +78,23 @@ def test_a_site_whose_redis_counts_nothing_is_not_ready_until_it_does(
         assert time.monotonic() < deadline
         time.sleep(0.1)
     redis.stop()
+
+
+async def failed_parts() -> set[str]:
+    """Return the parts that do not hold in this process, its database left out."""
+    parts = json.loads((await ready(RequestFactory().get("/readyz"))).content)
+    return {part for part, holds in parts.items() if not holds} - {"database"}
+
+
+async def test_a_process_that_drains_or_lags_is_not_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert await failed_parts() == set()
+    probe, seconds = get_hub().membership.probes[0], get_settings().max_lag_seconds
+    for lag, failed in ((seconds, set()), (1.01 * seconds, {"event_loop"})):
+        probe.lag = lag
+        assert await failed_parts() == failed
+    probe.lag = 0
+
+    monkeypatch.setattr(connections, "is_draining", True)
+    assert await failed_parts() == {"accepting"}
