@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from channels.layers import InMemoryChannelLayer as ChannelsInMemoryLayer
 from django.test import override_settings
 
 from sync_streams.delivery.cluster import survey
@@ -13,6 +15,7 @@ from sync_streams.errors import ServiceUnavailable
 from tests.delivery.test_hub import MEMORY_LAYERS, stop
 
 QUESTION = {"type": "test.asked"}
+LONG_SECONDS = 60
 
 
 @pytest.fixture
@@ -108,3 +111,24 @@ async def test_layer_that_fails_is_said_to_be_unavailable() -> None:
         pytest.raises(ServiceUnavailable),
     ):
         await survey.aask(QUESTION)
+
+
+class Stubborn(ChannelsInMemoryLayer):
+    """Ends when it wants to, as the core layer of channels-redis may do."""
+
+    async def group_send(self, group: str, message: Any) -> None:
+        for _ in range(2):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(LONG_SECONDS)
+
+
+async def test_layer_that_goes_on_when_it_is_cancelled_delays_nobody_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(survey, "CLOSE_SECONDS", 0.05)
+    layer = {"BACKEND": f"{__name__}.Stubborn"}
+    with override_settings(CHANNEL_LAYERS={"default": layer}):
+        async with asyncio.timeout(LONG_SECONDS):
+            assert await survey.aask(QUESTION) == {}
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()

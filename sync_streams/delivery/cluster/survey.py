@@ -9,11 +9,11 @@ https://channels.readthedocs.io/en/stable/topics/channel_layers.html#single-chan
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
 from channels.layers import BaseChannelLayer
 from django.core.exceptions import ImproperlyConfigured
@@ -30,12 +30,18 @@ GATHER_SECONDS = 0.25
 PATIENCE_SECONDS = 2.0
 """Time for processes that replied before, if the caller waits for them."""
 
+CLOSE_SECONDS = 1
+"""Time for the layer to stop, when the time for replies is up."""
+
 REMEMBERED_SECONDS = 600
 MAX_REMEMBERED = 256
 """How long, and how many, processes that replied are remembered."""
 
 Answers = dict[str, dict[str, Any]]
 """Replies by process name, each with ``answered_ms``, the time it took."""
+
+Take: TypeAlias = Callable[[Mapping[str, Any]], None]
+"""Called with each reply."""
 
 _heard: dict[str, float] = {}
 
@@ -47,10 +53,10 @@ class Replies:
         self.channel: Callable[[], str | None] = lambda: None
         """Returns the channel on which a hub receives, if one does."""
         self._numbers = count(1)
-        self._open: dict[int, Callable[[Mapping[str, Any]], None]] = {}
+        self._open: dict[int, Take] = {}
 
     @contextmanager
-    def to_question(self, take: Callable[[Mapping[str, Any]], None]) -> Iterator[int]:
+    def to_question(self, take: Take) -> Iterator[int]:
         """Pass on the replies to a question; return its number."""
         number = next(self._numbers)
         self._open[number] = take
@@ -84,20 +90,24 @@ async def aask(question: Mapping[str, Any], *, is_patient: bool = False) -> Answ
         ServiceUnavailable: 20503, the channel layer failed.
     """
     answers: Answers = {}
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS) as limit:
-            # A second timeout would not do: layers forget the channel of a cancelled
-            # receiver.
-            def end_unless_waiting() -> None:
-                if not limit.expired() and not (is_patient and silent(answers)):
-                    limit.reschedule(loop.time())
+    asked, news = monotonic(), asyncio.Event()
 
-            check = loop.call_later(GATHER_SECONDS, end_unless_waiting)
-            try:
-                await _gather(question, answers)
-            finally:
-                check.cancel()
+    def take(answer: Mapping[str, Any]) -> None:
+        name, now = answer["process"], monotonic()
+        answers[name] = {**answer, "answered_ms": round((now - asked) * 1000)}
+        _remember(name, now)
+        news.set()
+
+    try:
+        async with _asking(question, take) as asking:
+            await asyncio.wait([asking], timeout=GATHER_SECONDS)
+            if asking.done():
+                asking.result()
+                await asyncio.sleep(asked + GATHER_SECONDS - monotonic())
+            while is_patient and silent(answers):
+                news.clear()
+                async with asyncio.timeout(asked + PATIENCE_SECONDS - monotonic()):
+                    await news.wait()
     except TimeoutError:
         pass
     except ImproperlyConfigured:
@@ -142,49 +152,57 @@ def process_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-async def _gather(question: Mapping[str, Any], answers: Answers) -> None:
-    asked = monotonic()
-
-    def take(answer: Mapping[str, Any]) -> None:
-        name, now = answer["process"], monotonic()
-        answers[name] = {**answer, "answered_ms": round((now - asked) * 1000)}
-        _remember(name, now)
-
+@asynccontextmanager
+async def _asking(
+    question: Mapping[str, Any], take: Take
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Ask in a task, and take the answers until the end."""
     inbox = replies.get()
     channel = inbox.channel()
-    if channel is None:
-        await _gather_alone(question, take)
-        return
-    # A receiver for the question alone would have to be cancelled. The core layer of
-    # channels-redis keeps what is sent to any channel of a process in one place, and a
-    # cancelled receiver loses what it has taken from there: perhaps the hub's Message.
     with inbox.to_question(take) as number:
-        address = {"reply_to": channel, "question": number}
-        await send_to_group(process_group(), {**question, **address})
-        await asyncio.get_running_loop().create_future()
+        if channel is None:
+            asking = asyncio.create_task(_ask_alone(question, take))
+        else:
+            # A receiver for the question alone would have to be cancelled. The core
+            # layer of channels-redis keeps what is sent to any channel of a process in
+            # one place, and a cancelled receiver loses what it has taken from there:
+            # perhaps the hub's Message.
+            address = {"reply_to": channel, "question": number}
+            sending = send_to_group(process_group(), {**question, **address})
+            asking = asyncio.create_task(sending)
+        asking.add_done_callback(_forgive)
+        try:
+            yield asking
+        finally:
+            asking.cancel()
+            # Not every layer ends when it is cancelled.
+            await asyncio.wait([asking], timeout=CLOSE_SECONDS)
 
 
-async def _gather_alone(
-    question: Mapping[str, Any], take: Callable[[Mapping[str, Any]], None]
-) -> None:
+async def _ask_alone(question: Mapping[str, Any], take: Take) -> None:
     layer = channel_layer()
     channel = await layer.new_channel()
     # A layer closes a channel only when its receiver is cancelled.
     receiving = asyncio.create_task(_receive(layer, channel, take))
+    receiving.add_done_callback(_forgive)
     try:
         await asyncio.sleep(0)
         await send_to_group(process_group(), {**question, "reply_to": channel})
         await receiving
     finally:
         receiving.cancel()
-        await asyncio.gather(receiving, return_exceptions=True)
+        await asyncio.wait([receiving], timeout=CLOSE_SECONDS)
 
 
-async def _receive(
-    layer: BaseChannelLayer, channel: str, take: Callable[[Mapping[str, Any]], None]
-) -> None:
+async def _receive(layer: BaseChannelLayer, channel: str, take: Take) -> None:
     while True:
         take(await layer.receive(channel))
+
+
+def _forgive(task: asyncio.Task[None]) -> None:
+    # What fails once its time is up concerns nobody; asyncio would log it.
+    if not task.cancelled():
+        task.exception()
 
 
 def _remember(name: str, moment: float) -> None:
