@@ -173,7 +173,7 @@ class TwilsockConsumer(SubscriberConsumer):
             self.call_later("refused", REFUSED_SECONDS, refusal_code(error))
 
     def _send_reply(self, frame: frames.Frame, answer: TunnelReply) -> None:
-        self._send_data(requests.write_reply(frame, answer))
+        self._send_data(frames.answer(frame.id, answer.status, answer.body))
 
     def _send_data(self, data: bytes) -> None:
         self.outbox.put(WebSocketFrame(data))

@@ -30,6 +30,12 @@ _NOTIFICATION = (
     + b'","payload_size":%d,"payload_type":"application/json"}'
 )
 
+_ANSWER = (
+    b'{"method":"reply","id":%b,"status":{"code":200,"status":"OK"},'
+    b'"http_status":{"code":%d,"status":"%b"},"payload_size":%d%b}'
+)
+_PAYLOAD_TYPE = b',"payload_type":"application/json"'
+
 _START = re.compile(rb"TWILSOCK V3\.0 ([1-9][0-9]{0,5})\r\n")
 # The header as the JavaScript SDKs write it: id first, then method.
 _ACK = re.compile(
@@ -148,13 +154,28 @@ def reply(
 
     Args:
         frame_id: the id of the client's frame.
-        status: whether the frame could be handled; a tunnelled request's own
-            outcome is ``http_status`` in *fields*.
+        status: whether the frame could be handled.
         fields: further fields of the header.
         payload: JSON.
     """
     header = {"method": "reply", "id": frame_id, "status": status.to_json()}
     return encode({**header, **(fields or {})}, payload)
+
+
+def answer(frame_id: str, code: int, payload: bytes) -> bytes:
+    """Write the reply to a tunnelled request; its frame's own status is OK.
+
+    Each publish costs one, so the header is not composed anew.
+
+    Args:
+        frame_id: the id of the client's frame.
+        code: the request's outcome, as in HTTP.
+        payload: JSON, if any.
+    """
+    name, kind = HTTPStatus(code).name.encode(), _PAYLOAD_TYPE if payload else b""
+    frame_id = json.dumps(frame_id)
+    header = _ANSWER % (frame_id.encode(), code, name, len(payload), kind)
+    return _frame(header, payload)
 
 
 def notification(frame_id: str, payload: bytes) -> bytes:

@@ -17,7 +17,7 @@ from sync_streams.errors import (
 from sync_streams.models import Service
 from sync_streams.operations.data import JSONObject, read_json
 
-from .frames import Frame, Status, reply, to_json
+from .frames import Frame, to_json
 
 GRANT = "data_sync"
 """The only product whose requests are accepted."""
@@ -95,12 +95,6 @@ def read_request(frame: Frame) -> TunnelRequest:
         path=path[start:].partition("?")[0],
         body=frame.payload,
     )
-
-
-def write_reply(frame: Frame, answer: TunnelReply) -> bytes:
-    """Write the reply; the frame's own status is OK even if the request failed."""
-    outcome = Status(code=answer.status).to_json()
-    return reply(frame.id, fields={"http_status": outcome}, payload=answer.body)
 
 
 def refuse(error: SyncError) -> TunnelReply:

@@ -214,6 +214,17 @@ def test_a_reply_carries_status_fields_and_payload() -> None:
     assert payload == b"{}"
 
 
+@given(names, st.sampled_from([200, 201, 204, 404, 429, 503]), st.binary())
+def test_the_reply_to_a_tunnelled_request_carries_its_outcome(
+    name: str, code: int, payload: bytes
+) -> None:
+    outcome = {"http_status": Status(code=code).to_json()}
+
+    assert frames.answer(name, code, payload) == frames.reply(
+        name, fields=outcome, payload=payload
+    )
+
+
 def test_a_notification_has_the_type_that_sdks_look_for() -> None:
     header, payload = split(frames.notification("TZ1", b'{"event_type":"x"}'))
 

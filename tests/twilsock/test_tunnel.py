@@ -16,9 +16,9 @@ from sync_streams.errors import (
     RateLimited,
     SyncError,
 )
-from sync_streams.twilsock import requests, subscriptions, tunnel
+from sync_streams.twilsock import frames, requests, subscriptions, tunnel
 from sync_streams.twilsock.frames import Frame
-from sync_streams.twilsock.requests import TunnelReply, TunnelRequest
+from sync_streams.twilsock.requests import TunnelRequest
 from tests.clients.twilsock import connected
 
 REQUEST = {"host": "sync.example.org", "path": "/v3/Streams", "method": "POST"}
@@ -123,7 +123,7 @@ def test_empty_body_stands_for_an_empty_object() -> None:
 
 
 def test_reply_has_two_statuses() -> None:
-    data = requests.write_reply(frame(), TunnelReply(204))
+    data = frames.answer(frame().id, 204, b"")
 
     assert b'"status":{"code":200,"status":"OK"}' in data
     assert b'"http_status":{"code":204,"status":"NO_CONTENT"}' in data
