@@ -138,6 +138,9 @@ class Topic:
                 return
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                 await layer.group_add(stream_group(self.stream_sid), channel)
+            if not again:
+                # What was published while nobody here was subscribed is not missing.
+                self.arrivals = Arrivals()
             self.is_joined = True
 
     async def leave(self, layer: BaseChannelLayer, channel: str) -> bool:

@@ -9,6 +9,8 @@ from django.test import override_settings
 from sync_streams.delivery import sequence
 from sync_streams.delivery.hub import get_hub
 from sync_streams.delivery.sequence import Arrivals, Numbers, Sequence
+from sync_streams.delivery.topic import Topic
+from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import Client
 from tests.delivery.test_hub import MEMORY_LAYERS, gap_of, publish, stop
@@ -102,6 +104,23 @@ def test_streams_and_publishers_have_numbers_of_their_own() -> None:
         assert is_complete(arrivals, send(other))
 
     assert is_complete(arrivals, send(one))
+
+
+@pytest.mark.parametrize("was_left", [False, True])
+async def test_what_was_published_while_a_group_was_left_is_not_missing(
+    was_left: bool,
+) -> None:
+    topic, layer, numbers = Topic(SID), InMemoryChannelLayer(), Numbers()
+    channel = await layer.new_channel()
+    await topic.join(layer, channel)
+    assert is_complete(topic.arrivals, send(numbers))
+
+    if was_left:
+        await topic.leave(layer, channel)
+    send(numbers)
+    await topic.join(layer, channel, again=not was_left)
+
+    assert is_complete(topic.arrivals, send(numbers)) is was_left
 
 
 @pytest.mark.parametrize("place", [None, 7, [], ["a"], ["a", "b", "c"], ["a", 1, 2, 3]])

@@ -110,7 +110,8 @@ def on_interruption(layer: Any, callback: Callable[[int], None]) -> object:
     """Register a callback for when events of the layer may have been missed.
 
     Those that know are our own layer and the pub/sub layer of channels-redis. Its core
-    layer keeps events in Redis meanwhile; with any other, probes find out.
+    layer keeps events in Redis meanwhile; with any other, probes find out, and the
+    numbers of Messages (:mod:`.sequence`).
 
     Args:
         layer: the channel layer; it is receiving.
