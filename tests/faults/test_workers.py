@@ -11,11 +11,13 @@ from functools import partial
 
 import pytest
 
+from sync_streams.connections.close_codes import CloseCode
 from tests.compat.twilio_sync.sdk import PACKAGES, documented_retry_policy, run_sdk
 from tests.faults.conftest import Figures, StartFront, StartWorker
 from tests.faults.rig import Publisher, Subscriber, missed
-from tests.faults.scene import start_together, under_load
+from tests.faults.scene import BOUND_SECONDS, start_together, under_load
 from tests.faults.transports import EventStreamSubscriber, SdkSubscriber
+from tests.faults.twilsock import Session
 from tests.faults.worker import Front, HAProxy, Worker
 from tests.programs import RedisServer, cannot_have
 from tests.proxy import Proxy
@@ -146,6 +148,31 @@ async def test_rolling_restart_loses_no_subscriber_and_no_publish(
         took=f"{ended - began:.1f} s",
         slowest_drain=f"{max(drains):.1f} s",
         publishes_refused=f"0 of {len(publisher.attempts)}",
+    )
+
+
+async def test_a_worker_that_stops_while_redis_hangs_ends_in_time(
+    workers: list[Worker], redis_server: RedisServer, figures: Figures
+) -> None:
+    leaving, _ = workers
+    async with (
+        Subscriber(leaving.base_url, "demo") as client,
+        Session(leaving.base_url) as session,
+    ):
+        redis_server.freeze()
+        stopped = time.monotonic()
+        await asyncio.to_thread(leaving.stop)
+        took = time.monotonic() - stopped
+        await client.until(lambda: client.lost > 0)
+        code = await session.until_closed()
+
+    assert took < BOUND_SECONDS
+    assert client.frames[-1]["type"] == "closing"
+    assert code == CloseCode.GOING_AWAY
+    figures(
+        "SIGTERM of one of two workers while Redis is frozen",
+        sockets_lost="0, all sent away",
+        ended_after=f"{took:.1f} s",
     )
 
 
