@@ -11,6 +11,7 @@ from sync_streams.errors import AccessForbidden
 from sync_streams.models import Service
 from sync_streams.operations.failures import read_token_from
 from sync_streams.tokens import Identity
+from sync_streams.values.accounts import Secret
 
 from .credentials import authenticate
 
@@ -28,13 +29,14 @@ async def enter(
         AccessForbidden: 54007, the token is for another Service.
         ServiceUnavailable: 20503, the database did not respond in time.
     """
-    header = request.META.get("HTTP_AUTHORIZATION", "")
+    # Error reports show variables.
+    header = Secret(request.META.get("HTTP_AUTHORIZATION", ""))
     address = request.META.get("REMOTE_ADDR", "")
-    scheme, _, token = header.partition(" ")
+    scheme, _, token = map(Secret, header.partition(" "))
     if scheme.lower() != "bearer":
         account_sid = authenticate(header, address)
         return await operations.afind_service(account_sid, service_ref), None
-    identity = read_token_from(address, token.strip())
+    identity = read_token_from(address, Secret(token.strip()))
     service = await operations.afind_service(identity.account_sid, service_ref)
     granted = await operations.afind_service(identity.account_sid, identity.service_ref)
     if granted.sid != service.sid:
