@@ -26,6 +26,7 @@ from tempfile import TemporaryFile
 ROOT = Path(__file__).resolve().parent.parent
 NUMBER = struct.Struct("i")
 MAX_ORDER_BYTES = 1 << 18
+_codes: list[int] = []
 
 # Nothing that reads Django's settings, starts a thread or chooses an event loop.
 LIBRARIES = (
@@ -203,11 +204,41 @@ def _run(kind: str, *arguments: str) -> None:
         runpy.run_path(kind, run_name="__main__")
 
 
+def _run_to_its_end(*arguments: str) -> None:
+    """Run a program, and note its exit code for :func:`_leave`."""
+    try:
+        _run(*arguments)
+    except SystemExit as end:
+        code = end.code
+        _codes.append(code if isinstance(code, int) else int(code is not None))
+        raise
+    except Exception:
+        _codes.append(1)
+        raise
+    _codes.append(0)
+
+
+def _leave() -> None:
+    """End a program once its exit handlers have run.
+
+    The interpreter would free all that the zygote has loaded, and thus copy it first.
+    """
+    if not _codes:
+        return
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return  # which is for the interpreter to say
+    os._exit(_codes[0] & 0xFF)
+
+
 if __name__ == "__main__":
+    atexit.register(_leave)  # the first of all, so that it is called last
     for library in LIBRARIES:
         with suppress(ImportError):  # some are not installed with every Django
             import_module(library)
     gc.freeze()  # so that no collection copies their pages
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    _run(*_await_order(socket.socket(fileno=int(sys.argv[1]))))
+    _run_to_its_end(*_await_order(socket.socket(fileno=int(sys.argv[1]))))
