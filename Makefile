@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 1
 # Much of the suite waits for servers: more than one for each core.
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 5
 PARALLEL = -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 DJANGO ?= 6.1
 TESTS ?= tests

@@ -21,7 +21,7 @@ from tests.programs import (
 )
 from tests.secrecy import watching
 from tests.settings import TEST_DATABASE
-from tests.sharing import Scheduling, once, rank
+from tests.sharing import Scheduling, arranged, once
 
 StartSite = Callable[..., DemoSite]
 
@@ -66,9 +66,9 @@ def _table(rows: list[tuple[str, ...]]) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let several workers begin with what takes longest, so that all end together."""
+    """Arrange the tests for several workers."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=rank)
+        items[:] = arranged(items)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,17 +11,27 @@ from xdist.scheduler import LoadScopeScheduling
 
 Make = Callable[[Path], object]
 
-LONGEST = (
-    *("tests/faults/", "tests/door/test_attacks.py", "tests/site/test_getting"),
-    *("tests/test_project.py", "tests/compat/", "tests/browser/", "tests/js/"),
-    *("tests/contract/test_servers.py", "tests/delivery/test_stalled.py"),
-    *("tests/test_deployment.py", "tests/test_readme.py", "tests/test_package.py"),
-    *("tests/test_soak.py", "tests/servers/", "tests/processes/", "tests/hosts/"),
-    *("tests/sse/", "tests/door/", "tests/metrics/", "tests/commands/"),
-    *("tests/redis/", "tests/site/", "tests/admin/", "tests/webhooks/"),
-    "tests/host_api/",
+WAITING = (
+    *("tests/door/test_attacks.py", "tests/faults/test_workers.py"),
+    *("tests/metrics/test_alerts.py", "tests/faults/", "tests/metrics/test_monit"),
+    *("tests/compat/twilio_sync/test_reconnect.py", "tests/compat/twilio_sync/"),
+    *("tests/delivery/test_stalled.py", "tests/js/test_node.py", "tests/sse/"),
+    *("tests/host_api/test_expiry.py", "tests/webhooks/", "tests/redis/"),
 )
-"""Where the tests are that take longest, the longest first."""
+"""Tests that mostly wait, for what is broken to last or to be noticed."""
+
+WORKING = (
+    *("tests/site/test_getting", "tests/test_deployment.py", "tests/browser/"),
+    *("tests/walk/", "tests/test_containers.py", "tests/site/", "tests/js/"),
+    *("tests/test_package.py", "tests/test_project.py", "tests/test_readme.py"),
+    *("tests/rest/test_schemathesis.py", "tests/contract/test_servers.py"),
+    *("tests/hosts/", "tests/servers/", "tests/processes/", "tests/test_cluster.py"),
+    *("tests/commands/", "tests/compat/", "tests/admin/", "tests/door/"),
+)
+"""Tests that keep a core busy for seconds. In both lists the longest come first."""
+
+SHARE_OF_WAITING = 0.7
+"""Of all tests: until then the last of those that wait begin."""
 
 BY_SERVER = ("tests/door/test_attacks.py", "tests/contract/test_servers.py")
 """Their tests need one server after the other: the first parameter."""
@@ -45,10 +55,27 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         return nodeid if path in BY_TEST else path
 
 
-def rank(item: pytest.Item) -> int:
-    """Return a test's place: several processes begin with what takes longest."""
-    ranks = (n for n, path in enumerate(LONGEST) if item.nodeid.startswith(path))
-    return next(ranks, len(LONGEST))
+def arranged(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests so that what waits goes on beside what needs the cores.
+
+    The longest of both come first, so that all processes end together.
+    """
+    waiting = [one for one in items if one.nodeid.startswith(WAITING)]
+    working = [one for one in items if not one.nodeid.startswith(WAITING)]
+    waiting.sort(key=lambda one: _rank(one, WAITING))
+    working.sort(key=lambda one: _rank(one, WORKING))
+    places = _places(waiting, SHARE_OF_WAITING) | _places(working, 1)
+    return sorted(items, key=lambda one: places[one.nodeid])
+
+
+def _rank(item: pytest.Item, paths: tuple[str, ...]) -> int:
+    ranks = (n for n, path in enumerate(paths) if item.nodeid.startswith(path))
+    return next(ranks, len(paths))
+
+
+def _places(items: list[pytest.Item], share: float) -> dict[str, float]:
+    """Return the place of each test, if they take a share of the whole run."""
+    return {one.nodeid: share * n / len(items) for n, one in enumerate(items)}
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Make) -> Path:
