@@ -83,11 +83,12 @@ def _seconds_to_wait(layer: CoreLayer) -> float:
 
     It waits for 5 s, and redis-py 8 takes a socket for broken that is silent for 5 s.
     """
-    seconds = float(layer.brpop_timeout)
+    seconds: float = layer.brpop_timeout
     for server in range(layer.ring_size):
         pool = layer.connection(server).connection_pool
         if timeout := pool.make_connection().socket_timeout:
-            seconds = min(seconds, timeout / 2)
+            # Redis 5 takes whole seconds alone.
+            seconds = min(seconds, int(timeout / 2) or timeout / 2)
     return seconds
 
 
