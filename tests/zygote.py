@@ -26,6 +26,7 @@ from tempfile import TemporaryFile
 ROOT = Path(__file__).resolve().parent.parent
 NUMBER = struct.Struct("i")
 MAX_ORDER_BYTES = 1 << 18
+END_SECONDS = 10
 _codes: list[int] = []
 
 # Nothing that reads Django's settings, starts a thread or chooses an event loop.
@@ -172,10 +173,24 @@ def _keep(streams: list[int]) -> None:
     for stream in (0, 1, 2, *own):
         os.close(stream)
     os.write(told, NUMBER.pack(pid))
+    _wait(pid, told)
     _, status = os.waitpid(pid, 0)
     with suppress(BrokenPipeError):
         os.write(told, NUMBER.pack(os.waitstatus_to_exitcode(status)))
     os._exit(0)
+
+
+def _wait(pid: int, told: int) -> None:
+    """Wait for a program's end, and end it if nobody is left to hear of that."""
+    ended = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    poll.register(told, 0)  # an error, once pytest has gone without stopping it
+    if ended not in dict(poll.poll()):
+        poll.unregister(told)
+        signal.pidfd_send_signal(ended, signal.SIGTERM)
+        if not poll.poll(END_SECONDS * 1000):
+            signal.pidfd_send_signal(ended, signal.SIGKILL)
 
 
 def _prepare(arguments: list[str], environ: dict[str, str]) -> list[str]:
