@@ -7,7 +7,6 @@ Its monotonic clock goes on, as the kernel's does when somebody sets the time.
 """
 
 import asyncio
-import json
 import shutil
 import struct
 import subprocess
@@ -19,11 +18,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from websockets.asyncio.client import connect
 
+from tests.clients.json_socket import SiteSocket
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Publisher, Subscriber, account_for
-from tests.faults.worker import ACCOUNT, Worker, create_streams
+from tests.faults.worker import Worker, create_streams
 from tests.programs import RedisServer, cannot_have
 from tests.proxy import Proxy
 
@@ -79,12 +78,9 @@ async def jump(clock: Clock, worker: Worker, hours: int) -> None:
 
 async def answer_to_a_token(worker: Worker) -> Any:
     """Return the reply to a token that is valid for an hour from now."""
-    url = worker.base_url.replace("http", "ws", 1) + "/v1/websocket"
-    async with connect(url) as connection:
-        first = {"type": "connect", "id": 1, "token": ACCOUNT.token("bob")}
-        await connection.send(json.dumps(first))
-        frame = json.loads(await connection.recv())
-    return frame.get("code", frame["type"])
+    async with SiteSocket(worker, "bob") as socket:
+        reply = socket.connected
+    return reply.get("code", reply["type"])
 
 
 async def check_rate(publishers: list[Publisher], sid: str) -> None:
