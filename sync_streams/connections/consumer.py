@@ -140,7 +140,10 @@ class SocketConsumer(AsyncConsumer):
         data: bytes | None = message.get("bytes")
         content = data or b"" if text is None else text.encode(errors="surrogatepass")
         # Servers with a frame path have offered it before, if it is a request.
-        if not self.take(content, text is not None, self._path is None):
+        if self.take(content, text is not None, self._path is None):
+            # A server may hold many frames of this client; others must not wait.
+            await asyncio.sleep(0)
+        else:
             await self.receive_frame(text, data)
 
     async def websocket_disconnect(self, message: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from sync_streams import operations
 from sync_streams.conf import get_settings
 from sync_streams.connections.keys import CHECK_SECONDS
 from sync_streams.connections.registry import connections
+from sync_streams.delivery.counters import counters
 from sync_streams.delivery.hub import get_hub
 from sync_streams.delivery.topic import LINGER_SECONDS
 from sync_streams.models import Service, Stream
@@ -611,6 +612,24 @@ async def test_a_database_that_fails_is_an_error_and_no_end(stream: Stream) -> N
                 await asyncio.sleep(0.1)
                 answer = await socket.ask("subscribe", stream="news")
         assert answer["type"] == "subscribed"
+
+
+async def test_requests_that_are_at_hand_leave_other_clients_their_turn(
+    stream: Stream,
+) -> None:
+    count = 50
+    async with LocalSocket() as busy, LocalSocket("bob") as other:
+        await busy.ask("publish", stream="news", data={})
+        before = counters.published
+        with sync_settings(publish_rate=1000):
+            for number in range(count):
+                await busy.request("publish", stream="news", data={"n": number})
+
+            assert (await other.ask("ping"))["type"] == "pong"
+
+            assert counters.published - before < count
+            assert (await busy.ask("ping"))["type"] == "pong"
+        assert counters.published - before == count
 
 
 async def test_a_layer_that_fails_is_an_error_and_no_end(stream: Stream) -> None:
