@@ -362,6 +362,15 @@ def ask_until_firing(workers: Workers, prometheus: str, names: set[str]) -> set[
     return fired
 
 
+def wait_until_each_is_scraped(prometheus: str) -> None:
+    """Wait until Prometheus knows what each process counted before a fault."""
+    for _ in range(MAX_TRIES):
+        if len(ask(prometheus, 'sync_streams_gaps_total{told="yes"}')) == WORKERS:
+            return
+        time.sleep(0.05)
+    raise AssertionError(ask(prometheus, "sync_streams_gaps_total"))
+
+
 def wait_for_each(workers: Workers, text: str, before: int) -> None:
     """Wait until each process has logged a text once more."""
     for _ in range(MAX_TRIES):
@@ -382,6 +391,7 @@ def test_redis_that_hangs_fires_the_alerts_that_name_it(
     lost, back = "does not reach this process", "reaches this process again"
     before = [workers.program.output.count(text) for text in (lost, back)]
     with Client(workers, "paged") as client:
+        wait_until_each_is_scraped(prometheus)
         workers.redis.freeze()
         try:
             fired = ask_until_firing(workers, prometheus, names)
