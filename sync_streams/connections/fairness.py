@@ -8,6 +8,7 @@ time slices, one address after the other, and a client of another address hardly
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from socket import MSG_DONTWAIT, MSG_PEEK, SO_ERROR, SOL_SOCKET, socket
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
@@ -49,6 +50,10 @@ class Turns:
         self._run(work)
         return True
 
+    def spend(self, seconds: float) -> None:
+        """Count time that the work which is running will take later."""
+        self._spent += seconds
+
     def _run(self, work: Work) -> None:
         began = perf_counter()
         try:
@@ -73,6 +78,20 @@ class Turns:
             if line:
                 self._lines[address] = line
             self._run(work)
+
+
+def has_left(client: socket) -> bool:
+    """Tell whether the client of a connection that is not open yet has left.
+
+    A client that has sent a request and nothing after it may still wait for the answer.
+    """
+    try:
+        is_reset = client.getsockopt(SOL_SOCKET, SO_ERROR)
+        return bool(is_reset) or not client.recv(1, MSG_PEEK | MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 _turns = PerLoop(Turns)
@@ -156,8 +175,13 @@ class Crowd(Generic[C]):
         """Return the connection to close for a new one.
 
         It is the one that waits longest of the address with the most connections:
-        otherwise whoever opens many would have those of everybody else closed.
+        otherwise whoever opens many would have those of everybody else closed. Where
+        they all wait for the server, and they are more than half, it is any of them.
         """
         address = max(self._counts, key=self._counts.__getitem__, default="")
-        of_address = (c for c in self._waiting if c.address == address)
-        return next(of_address, None) or next(iter(self._waiting), None)
+        waiting = next((c for c in self._waiting if c.address == address), None)
+        if waiting is not None or not self._waiting:
+            return waiting
+        if 2 * self._counts[address] > len(self._all):
+            return next(c for c in self._all if c.address == address)
+        return next(iter(self._waiting))

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.tcp import Port
 
 from sync_streams.conf import get_settings
+from sync_streams.connections.fairness import has_left
 from sync_streams.processes import descriptors
 
 from .turns import turns
@@ -49,6 +50,9 @@ class CalmPort(Port):
 
     def _open(self, client: socket, address: Any) -> None:
         self.waiting -= 1
+        if has_left(client):
+            client.close()
+            return
         protocol = self.factory.buildProtocol(self._buildAddr(address))
         number, self.sessionno = self.sessionno, self.sessionno + 1
         transport = self.transport(

@@ -23,6 +23,7 @@ from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 from sync_streams.processes import descriptors
 
 from . import event_path, upgrade
+from .acceptor import acceptors
 from .deadlines import Deadlines
 from .farewell import Farewell
 from .flow import Flow
@@ -80,6 +81,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             other._end(bounds.NO_PLACE)
         if descriptors.is_kept_free(number):
             transport.abort()
+        acceptors.get().accept_more(transport, self._another)
+
+    def _another(self) -> "BoundedHttpProtocol":
+        return type(self)(
+            self.config, self.server_state, self.app_state, _loop=self.loop
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Release everything."""

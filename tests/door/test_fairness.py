@@ -92,7 +92,20 @@ def test_the_address_with_most_connections_makes_room() -> None:
     assert crowd.expendable() == many[1]
     for connection in many:
         crowd.answer(connection)
+    # None of them is idle, but most are theirs.
+    assert crowd.expendable() in many
+    for number in range(2):
+        crowd.add(Connection("few", number + 1))
     assert crowd.expendable() == Connection("few")
+
+
+def test_nobody_makes_room_where_all_wait_for_the_server() -> None:
+    crowd: Crowd[Connection] = Crowd()
+    proxy = [Connection("proxy", number) for number in range(3)]
+    for connection in proxy:
+        crowd.add(connection)
+        crowd.answer(connection)
+    assert crowd.expendable() is None
 
 
 def test_who_has_left_is_not_counted() -> None:
