@@ -10,6 +10,10 @@ MESSAGE: Final = "message.published"
 PROBE: Final = "probe"
 ANSWER: Final = "survey.answer"
 
+VERSION: Final = 1
+"""Of what an event's fields mean. A later release raises it for events that this one
+would misunderstand, and says so in their ``version``; these are rejected, as a gap."""
+
 STREAM_EVENTS = frozenset({"stream.removed", "stream.updated"})
 """Events that tell every process of a change to a Stream itself."""
 
@@ -19,6 +23,9 @@ class Event(TypedDict):
 
     type: Literal["message.published", "stream.removed", "stream.updated"]
     stream_sid: str
+    version: NotRequired[int]
+    """At most :data:`VERSION`; without it, 1."""
+
     origin: NotRequired[str | None]
     """Id of the connection that caused the event, if one did."""
 
@@ -61,6 +68,9 @@ version."""
 def is_readable(event: object) -> TypeGuard[dict[str, Any]]:
     """Return whether an object from the layer has the form of an event."""
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        return False
+    version = event.get("version", 1)
+    if not isinstance(version, int) or version > VERSION:
         return False
     if event["type"] == PROBE and not isinstance(event.get("server"), int):
         return False

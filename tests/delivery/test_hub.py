@@ -14,7 +14,12 @@ from sync_streams.delivery.cluster import stats, survey
 from sync_streams.delivery.cluster.backpressure import backpressure
 from sync_streams.delivery.cluster.broadcast import abroadcast, send_to_group
 from sync_streams.delivery.counters import counters
-from sync_streams.delivery.events import Event, process_group, stream_group
+from sync_streams.delivery.events import (
+    VERSION,
+    Event,
+    process_group,
+    stream_group,
+)
 from sync_streams.delivery.fanout import MAX_BATCH, SLICE_CONNECTIONS
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.delivery.outbox.frames import Frame
@@ -904,6 +909,8 @@ POISON: list[dict[str, Any]] = [
     {"type": "message.published", "stream_sid": ["TO"], "message_sid": "TZ"},
     {"type": "message.published"},
     {"type": "stream.removed", "stream_sid": None},
+    {"type": "stream.updated", "stream_sid": "TO", "version": VERSION + 1},
+    {"type": "stream.updated", "stream_sid": "TO", "version": "1"},
     {"type": 7},
     {},
 ]
@@ -928,7 +935,19 @@ async def test_an_event_of_an_unknown_shape_is_counted_and_reported_as_a_gap(
     assert client.numbers == [1]
 
 
-async def test_events_of_a_later_version_are_ignored(hub: Hub) -> None:
+async def test_an_event_of_this_version_is_delivered(hub: Hub) -> None:
+    stream_sid = new_stream_sid()
+    client = Client()
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+
+    event = published(Message.new(stream_sid, {"n": 1}))
+    await send_to_group(stream_group(stream_sid), {**event, "version": VERSION})
+    await client.until(1)
+
+    assert client.numbers == [1]
+
+
+async def test_kinds_of_events_of_a_later_release_are_ignored(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
