@@ -23,6 +23,9 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from django.conf import settings
+from django.db import connections
+
 ROOT = Path(__file__).resolve().parent.parent
 NUMBER = struct.Struct("i")
 MAX_ORDER_BYTES = 1 << 18
@@ -240,6 +243,8 @@ def _leave() -> None:
     """
     if not _codes:
         return
+    if settings.configured:
+        connections.close_all()  # SQLite then puts its files in order
     try:
         sys.stdout.flush()
         sys.stderr.flush()
