@@ -11,14 +11,11 @@ from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.layers import RedisChannelLayer
 from tests.delivery.test_hub import stop
 from tests.overrides import sync_settings
+from tests.redis.hammering import event as event
 
 GROUP = "sync_streams.stream.TO0"
 FREE = ("rate:{TO0}", 1_000_000, 1_000_000)
 """A rate that refuses nothing."""
-
-
-def event(number: int) -> dict[str, Any]:
-    return {"type": "test", "n": number}
 
 
 async def publish(layer: RedisChannelLayer, number: int = 0) -> float:

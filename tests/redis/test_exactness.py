@@ -3,51 +3,23 @@
 import asyncio
 import multiprocessing
 import re
-import time
-from multiprocessing.synchronize import Barrier
 from threading import Thread
 from typing import Any
 
 import pytest
 import redis
 
-from sync_streams.layers import RedisChannelLayer
 from sync_streams.values.sids import new_stream_sid
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import Subscriber, event
+from tests.redis.hammering import RATE, WINDOW, hammer
+from tests.redis.listening import Subscriber
 
 pytestmark = pytest.mark.redis
 
 PROCESSES = 4
-RATE, WINDOW = 30, 1_000_000
-SECONDS = 5
 LEAST = 29.4
 """Messages a second that are admitted when more are asked for."""
-
-
-def hammer(url: str, sid: str, first: int, barrier: Barrier, results: Any) -> None:
-    """Publish as fast as answers come; send back what was admitted."""
-    barrier.wait()
-    results.put(asyncio.run(publish_for_a_while(url, sid, first)))
-
-
-async def publish_for_a_while(url: str, sid: str, first: int) -> list[int]:
-    layer = RedisChannelLayer(hosts=[url])
-    rate = (f"site:rate:{{{sid}}}", RATE, WINDOW)
-    numbers, admitted = iter(range(first, first + 1_000_000)), []
-    until = time.monotonic() + SECONDS
-
-    async def publish() -> None:
-        while time.monotonic() < until:
-            number = next(numbers)
-            if not await layer.group_send_in_rate(sid, event(number), rate):
-                admitted.append(number)
-            await asyncio.sleep(0.002)
-
-    await asyncio.gather(*(publish() for _ in range(5)))
-    await layer.flush()
-    return admitted
 
 
 def watch(server: RedisServer, sid: str, moments: list[int]) -> None:
