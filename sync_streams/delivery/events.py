@@ -10,9 +10,9 @@ MESSAGE: Final = "message.published"
 PROBE: Final = "probe"
 ANSWER: Final = "survey.answer"
 
-VERSION: Final = 1
-"""Of what an event's fields mean. A later release raises it for events that this one
-would misunderstand, and says so in their ``version``; these are rejected, as a gap."""
+FORMAT: Final = 1
+"""Number of the form that events have. A later release gives those that this one would
+misunderstand a higher number in their ``format``; they are rejected, as a gap."""
 
 STREAM_EVENTS = frozenset({"stream.removed", "stream.updated"})
 """Events that tell every process of a change to a Stream itself."""
@@ -23,8 +23,8 @@ class Event(TypedDict):
 
     type: Literal["message.published", "stream.removed", "stream.updated"]
     stream_sid: str
-    version: NotRequired[int]
-    """At most :data:`VERSION`; without it, 1."""
+    format: NotRequired[int]
+    """At most :data:`FORMAT`; without it, 1."""
 
     origin: NotRequired[str | None]
     """Id of the connection that caused the event, if one did."""
@@ -69,8 +69,8 @@ def is_readable(event: object) -> TypeGuard[dict[str, Any]]:
     """Return whether an object from the layer has the form of an event."""
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         return False
-    version = event.get("version", 1)
-    if not isinstance(version, int) or version > VERSION:
+    form = event.get("format", 1)
+    if not isinstance(form, int) or form > FORMAT:
         return False
     if event["type"] == PROBE and not isinstance(event.get("server"), int):
         return False

@@ -15,7 +15,7 @@ from sync_streams.delivery.cluster.backpressure import backpressure
 from sync_streams.delivery.cluster.broadcast import abroadcast, send_to_group
 from sync_streams.delivery.counters import counters
 from sync_streams.delivery.events import (
-    VERSION,
+    FORMAT,
     Event,
     process_group,
     stream_group,
@@ -909,8 +909,8 @@ POISON: list[dict[str, Any]] = [
     {"type": "message.published", "stream_sid": ["TO"], "message_sid": "TZ"},
     {"type": "message.published"},
     {"type": "stream.removed", "stream_sid": None},
-    {"type": "stream.updated", "stream_sid": "TO", "version": VERSION + 1},
-    {"type": "stream.updated", "stream_sid": "TO", "version": "1"},
+    {"type": "stream.updated", "stream_sid": "TO", "format": FORMAT + 1},
+    {"type": "stream.updated", "stream_sid": "TO", "format": "1"},
     {"type": 7},
     {},
 ]
@@ -935,13 +935,13 @@ async def test_an_event_of_an_unknown_shape_is_counted_and_reported_as_a_gap(
     assert client.numbers == [1]
 
 
-async def test_an_event_of_this_version_is_delivered(hub: Hub) -> None:
+async def test_an_event_of_the_known_format_is_delivered(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     event = published(Message.new(stream_sid, {"n": 1}))
-    await send_to_group(stream_group(stream_sid), {**event, "version": VERSION})
+    await send_to_group(stream_group(stream_sid), {**event, "format": FORMAT})
     await client.until(1)
 
     assert client.numbers == [1]
