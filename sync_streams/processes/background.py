@@ -29,8 +29,14 @@ class BackgroundLoop:
     loop: asyncio.AbstractEventLoop
     """The event loop, which takes callbacks and coroutines from other threads."""
 
-    def __init__(self, name: str) -> None:
-        """Start a thread of that name."""
+    def __init__(self, name: str, begin: Callable[[], None] | None = None) -> None:
+        """Start a thread.
+
+        Args:
+            name: the thread's.
+            begin: called in the loop before anything else, and before this returns.
+        """
+        self._begin = begin
         self._started, self._ended = new_lock(), new_lock()
         self._ended.acquire()
         self._started.acquire()
@@ -53,6 +59,8 @@ class BackgroundLoop:
         try:
             with asyncio.Runner() as runner:
                 self.loop = runner.get_loop()
+                if self._begin is not None:
+                    self.loop.call_soon(self._begin)
                 self.loop.call_soon(self._started.release)
                 self.loop.run_forever()
         finally:

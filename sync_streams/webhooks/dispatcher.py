@@ -59,10 +59,10 @@ class Dispatcher:
             nameservers: DNS servers to query; by default, the machine's own.
         """
         self._nameservers = nameservers
-        self._background = BackgroundLoop("sync_streams_webhooks")
-        self._loop = self._background.loop
         self._session: aiohttp.ClientSession | None = None
         self._resolver: Resolver | None = None
+        self._background = BackgroundLoop("sync_streams_webhooks", self._open)
+        self._loop = self._background.loop
         self._lanes: dict[tuple[str, int], deque[Webhook]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._queue, self._flights = Queue(MAX_WAITING), Flights()
@@ -109,8 +109,7 @@ class Dispatcher:
         if account is None or not account.auth_token:
             raise DeliveryFailed("no auth token")
         if self._session is None:
-            self._resolver = Resolver(self._nameservers)
-            self._session = client.new_session(self._resolver)
+            raise DeliveryFailed("error", "no resolver")
         try:
             status = await client.post(self._session, webhook, account.auth_token)
         except TimeoutError as error:
@@ -147,6 +146,12 @@ class Dispatcher:
         self.run(self._close())
         self._background.stop()
         return lost
+
+    def _open(self) -> None:
+        # Now, not with the first webhook: the resolver starts a thread, which Python
+        # 3.12 and later no longer allow once a process has begun to end.
+        self._resolver = Resolver(self._nameservers)
+        self._session = client.new_session(self._resolver)
 
     async def _idle(self) -> None:
         while self._queue or self._begun:

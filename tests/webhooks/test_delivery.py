@@ -396,16 +396,22 @@ def test_failure_survives_pickling() -> None:
     assert str(failure) == "refused: 500"
 
 
-def test_webhooks_of_a_process_that_ends_are_still_sent(receiver: Receiver) -> None:
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_webhooks_of_a_process_that_ends_are_still_sent(
+    receiver: Receiver, when: str
+) -> None:
+    send = {"before": "sender.send(", "meanwhile": "atexit.register(sender.send, "}
     program = f"""
-import os, django
+import atexit, os, django
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 from django.conf import settings
 settings.SYNC_STREAMS["WEBHOOK_ALLOW_PRIVATE"] = True
 django.setup()
 from sync_streams.webhooks import sender
+from sync_streams.webhooks.dispatcher import get_dispatcher
 from sync_streams.webhooks.webhook import Webhook
-sender.send(Webhook.from_dict({webhook(receiver.url("slow")).to_dict()!r}))
+get_dispatcher()
+{send[when]}Webhook.from_dict({webhook(receiver.url("slow")).to_dict()!r}))
 """
 
     done = subprocess.run(
