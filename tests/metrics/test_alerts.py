@@ -81,7 +81,7 @@ def fill_up(scene: Scene) -> None:
 def run_out_of_files(scene: Scene) -> None:
     at = "127.0.0.1", int(scene.workers.base_url.rpartition(":")[2])
     while scene.most("open_descriptors") <= 0.8 * FILES:
-        for _ in range(100):
+        for _ in range(20):
             scene.stack.enter_context(socket.create_connection(at, WAIT_SECONDS))
 
 
