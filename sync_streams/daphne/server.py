@@ -62,6 +62,9 @@ class BoundedServer(Server):
         """Pass a socket's budget to the application."""
         if isinstance(protocol, BoundedWebSocket):
             scope["extensions"] = {INBOUND_EXTENSION: protocol.inbound}
+        else:
+            # Twisted has parsed them for itself: thousands of objects each.
+            protocol.args, protocol.received_cookies = {}, {}
         # A pipelined request starts inside the call that answers the one before it.
         create = super().create_application
         return self._context.copy().run(create, protocol, scope)

@@ -30,8 +30,9 @@ from .flow import Flow
 from .heads import declared_bytes
 from .intake import Intake, Phase
 from .publish_path import PublishPath, find_endpoint
+from .reader import READ_BYTES, Reader
 
-MAX_WAITING_BYTES = 65_536
+MAX_WAITING_BYTES = READ_BYTES
 """Bytes that a connection may send before it has its turn."""
 
 MAX_PIPELINED = 16
@@ -72,6 +73,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._context = copy_context()
         self._deadlines = Deadlines(self.loop, transport)
         self.address = self.client[0] if self.client else ""
+        transport.set_protocol(Reader(self))
         self._turns = turns()
         self.crowd.add(self)
         self._watch()
@@ -107,7 +109,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         self._arrived += data
-        if len(self._arrived) > MAX_WAITING_BYTES:
+        if len(self._arrived) >= MAX_WAITING_BYTES:
             self.flow.pause_reading()
         if len(self._arrived) > len(data):
             return  # it has a turn already
@@ -412,7 +414,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Stop the application from writing; uvicorn only stops the newest request."""
         for cycle in (self._running, self._newest):
             if cycle is not None and not cycle.response_complete:
-                cycle.disconnected = True
+                cycle.disconnected, cycle.body = True, bytearray()
                 cycle.message_event.set()
 
     def _leave(self) -> None:
