@@ -57,7 +57,9 @@ class BackgroundLoop:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner() as runner:
+            # Python 3.12 and later starts no thread once the process has begun to end,
+            # not even the one with which the runner waits for those of the loop.
+            with suppress(RuntimeError), asyncio.Runner() as runner:
                 self.loop = runner.get_loop()
                 if self._begin is not None:
                     self.loop.call_soon(self._begin)
