@@ -143,7 +143,7 @@ async def test_one_connection_is_ended_and_its_twin_stays(
 async def test_all_connections_of_an_identity_are_ended_and_counted(
     operator: Operator, embedded: DemoSite
 ) -> None:
-    service = await asyncio.to_thread(operator.service_sid)
+    service = await asyncio.to_thread(operator.service_of, "default")
     fields = {"service": service, "identity": "both", "confirmed": "yes"}
     look = partial(operator.get, f"{PATH}?identity=both")
     async with (
