@@ -12,11 +12,11 @@ https://prometheus.io/docs/instrumenting/exposition_formats/.
 """
 
 import logging
-import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from math import inf
 from typing import Any, Literal
 
 from django.contrib.auth.decorators import login_not_required
@@ -202,7 +202,7 @@ FAMILIES = {
     "max_descriptors": Family(
         "gauge",
         "Limit of open file descriptors.",
-        read=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        read=lambda: descriptors.limit() or inf,
     ),
     "webhooks": Family(
         "counter",

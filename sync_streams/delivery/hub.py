@@ -6,9 +6,7 @@ delivery per process, however many subscribers there are.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
 
@@ -35,6 +33,7 @@ from .fanout import (
     tell_gap,
 )
 from .gc import tune_collector
+from .hooks import hooks
 from .membership import Membership
 from .meters import meters
 from .queue import EventQueue
@@ -61,40 +60,8 @@ REJECTED_LOG_SECONDS = 60
 RECOVERED = "server.recovered"
 """The hub's own event: a server reaches this process again."""
 
-
 RECEIVE_AGAIN_SECONDS = 10
 """Pause before a process without connections tries to receive again."""
-
-
-@dataclass(slots=True)
-class Hooks:
-    """Callbacks of other parts, filled in by ``wiring``.
-
-    All are called on the hub's event loop.
-    """
-
-    started: list[Callable[[], None]] = field(default_factory=list)
-    """Called when a hub starts to receive, before :func:`is_receiving` says so."""
-
-    serving: list[Callable[[], None]] = field(default_factory=list)
-    """Called when a hub starts to serve connections."""
-
-    lost: list[Callable[[], None]] = field(default_factory=list)
-    """Called when a hub may have missed events."""
-
-    unreachable: list[Callable[[], None]] = field(default_factory=list)
-    """Called when a hub stays unreachable for ``unreachable_timeout_seconds``."""
-
-    stream_changed: list[Callable[[Event], None]] = field(default_factory=list)
-    """Called with each event that a Stream was changed or removed."""
-
-    handlers: "dict[str, Callable[[Hub, Any], Coroutine[Any, Any, None]]]" = field(
-        default_factory=dict
-    )
-    """Called with events that concern processes rather than a Stream, by type."""
-
-
-hooks = Hooks()
 
 
 class Hub:

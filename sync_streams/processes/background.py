@@ -56,16 +56,18 @@ class BackgroundLoop:
             self._ended.acquire(True, seconds)
 
     def _run(self) -> None:
+        runner = asyncio.Runner()
         try:
+            self.loop = runner.get_loop()
+            if self._begin is not None:
+                self.loop.call_soon(self._begin)
+            self.loop.call_soon(self._started.release)
+            self.loop.run_forever()
+        finally:
             # Python 3.12 and later starts no thread once the process has begun to end,
             # not even the one with which the runner waits for those of the loop.
-            with suppress(RuntimeError), asyncio.Runner() as runner:
-                self.loop = runner.get_loop()
-                if self._begin is not None:
-                    self.loop.call_soon(self._begin)
-                self.loop.call_soon(self._started.release)
-                self.loop.run_forever()
-        finally:
+            with suppress(RuntimeError):
+                runner.close()
             self.is_running = False
             self._ended.release()
 

@@ -19,12 +19,7 @@ class Reader(asyncio.BufferedProtocol):
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         """Wrap a protocol of the running event loop, which is connected already."""
-        self._buffer = memoryview(_buffers.get())
-        self._take = protocol.data_received
-        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
-        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
-        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
-        self.eof_received = protocol.eof_received  # type: ignore[method-assign]
+        self._buffer, self._protocol = memoryview(_buffers.get()), protocol
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the loop's buffer: it is read and emptied within one callback."""
@@ -32,4 +27,20 @@ class Reader(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass on what was read."""
-        self._take(bytes(self._buffer[:nbytes]))
+        self._protocol.data_received(bytes(self._buffer[:nbytes]))
+
+    def eof_received(self) -> bool | None:
+        """Pass on that the client sends no more."""
+        return self._protocol.eof_received()
+
+    def pause_writing(self) -> None:
+        """Pass on that the client reads too slowly."""
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on that there is room again."""
+        self._protocol.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on the end."""
+        self._protocol.connection_lost(exc)

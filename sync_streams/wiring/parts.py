@@ -15,7 +15,8 @@ from sync_streams.connections import departure, peers, registry, report
 from sync_streams.delivery.cluster import activity, commands, listing, ranking, stats
 from sync_streams.delivery.cluster.event_loop import loops
 from sync_streams.delivery.events import Event, ServiceEvent
-from sync_streams.delivery.hub import Hub, hooks, is_receiving, receive_soon
+from sync_streams.delivery.hooks import hooks
+from sync_streams.delivery.hub import Hub, is_receiving, receive_soon
 from sync_streams.delivery.meters import meters
 from sync_streams.operations import announcements, sweeper
 from sync_streams.webhooks import reachability, receivers, sender

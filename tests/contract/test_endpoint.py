@@ -16,7 +16,8 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
 from sync_streams.asgi import PublishEndpoint, lifespan
-from sync_streams.delivery.hub import get_hub, hooks
+from sync_streams.delivery.hooks import hooks
+from sync_streams.delivery.hub import get_hub
 from sync_streams.models import Service
 from sync_streams.rest.bodies import MAX_BODY_BYTES
 from tests.clients.json_socket import LocalSocket

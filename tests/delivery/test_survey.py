@@ -10,7 +10,8 @@ from channels.layers import InMemoryChannelLayer as ChannelsInMemoryLayer
 from django.test import override_settings
 
 from sync_streams.delivery.cluster import survey
-from sync_streams.delivery.hub import Hub, get_hub, hooks
+from sync_streams.delivery.hooks import hooks
+from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.errors import ServiceUnavailable
 from tests.delivery.test_hub import MEMORY_LAYERS, stop
 

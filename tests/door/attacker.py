@@ -1,13 +1,14 @@
 """An attacker's connections, requests and frames, and its report."""
 
 import asyncio
-import json
 import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+
+from tests.clients.raw import HANDSHAKE, head, text
 
 HERE = "127.0.0.2", 0
 END_SECONDS = 15
@@ -42,11 +43,6 @@ class Report:
         self._until = time.monotonic() + self.seconds
 
 
-HANDSHAKE = [
-    *("GET /v1/websocket HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket"),
-    *("Connection: Upgrade", "Sec-WebSocket-Version: 13"),
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-]
 POST = [
     *("POST /v1/Services/default/Streams/demo/Messages HTTP/1.1", "Host: 127.0.0.1"),
     f"Authorization: Basic {b64encode(b'AC:nobody').decode()}",
@@ -64,27 +60,6 @@ PREFLIGHT = [
     *("Origin: https://app.example", "Access-Control-Request-Method: POST"),
 ]
 CLOSE = "Connection: close"
-
-
-def head(lines: list[str], *more: str) -> bytes:
-    """Return a request's head."""
-    return "\r\n".join([*lines, *more, "", ""]).encode()
-
-
-def frame(opcode: int, data: bytes = b"", *, is_final: bool = True) -> bytes:
-    """Return a client's frame, masked with zeros."""
-    size = len(data)
-    length = bytes([0x80 | min(size, 126)]) + (
-        size.to_bytes(2, "big") if size > 125 else b""
-    )
-    if size > 65_535:
-        length = b"\xff" + size.to_bytes(8, "big")
-    return bytes([opcode | is_final << 7]) + length + bytes(4) + data
-
-
-def text(**fields: object) -> bytes:
-    """Return a text frame that holds JSON."""
-    return frame(1, json.dumps(fields).encode())
 
 
 class Connection(asyncio.Protocol):

@@ -17,23 +17,20 @@ from contextlib import suppress
 from itertools import cycle
 from typing import Any
 
+from tests.clients.raw import HANDSHAKE, frame, head, text
 from tests.door.attacker import (
     CHUNK,
     CLOSE,
     END_SECONDS,
     EVENTS,
     GET,
-    HANDSHAKE,
     HERE,
     PAGE,
     POST,
     PREFLIGHT,
     Report,
     connection,
-    frame,
-    head,
     pour,
-    text,
     websocket,
 )
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -136,6 +136,16 @@ async def test_addresses_have_their_turns_one_after_the_other() -> None:
         assert await status(other) == 200
 
 
+@pytest.fixture
+async def full() -> AsyncIterator[Site]:
+    """A site whose only place is taken; two requests may wait."""
+    site = Site()
+    with places_for(1, waiting=2):
+        site.request()
+        await settle()
+        yield site
+
+
 async def is_next(site: Site) -> None:
     """Send a request that takes the only place once the one that has it is over."""
     last = site.request()
@@ -147,46 +157,29 @@ async def is_next(site: Site) -> None:
 
 
 async def test_a_client_that_waits_too_long_is_asked_to_reconnect(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, full: Site
 ) -> None:
     monkeypatch.setattr(places, "WAIT_SECONDS", 0.05)
-    site = Site()
-    with places_for(1, waiting=2):
-        site.request()
-        await settle()
-        assert await status(site.request()) == 503
-        # It waits no more, so its place is another's.
-        assert await status(site.request()) == 503
-        monkeypatch.setattr(places, "WAIT_SECONDS", SECONDS)
-        await is_next(site)
+    assert await status(full.request()) == 503
+    # It waits no more, so its place is another's.
+    assert await status(full.request()) == 503
+    monkeypatch.setattr(places, "WAIT_SECONDS", SECONDS)
+    await is_next(full)
 
 
-async def test_one_that_leaves_while_it_waits_leaves_no_hole() -> None:
-    site = Site()
-    with places_for(1, waiting=2):
-        site.request()
-        await settle()
-        gone = site.request()
-        await settle()
-        gone.cancel()
-        await settle()
-        await is_next(site)
+async def test_one_that_leaves_while_it_waits_leaves_no_hole(full: Site) -> None:
+    gone = full.request()
+    await settle()
+    gone.cancel()
+    await settle()
+    await is_next(full)
 
 
-async def test_the_request_of_a_client_that_has_left_never_begins() -> None:
-    site = Site()
-    with places_for(1, waiting=2):
-        site.request()
-        await settle()
-        for events in ([WHOLE, LEFT], [LEFT]):
-            assert await asyncio.wait_for(site.request(*events), SECONDS) == []
-        last = site.request()
-        await settle()
-        site.finish(0)
-        await settle()
-        site.finish(1)
-        assert await status(last) == 200
-    assert len(site.working) == 2
+async def test_the_request_of_a_client_that_has_left_never_begins(full: Site) -> None:
+    for events in ([WHOLE, LEFT], [LEFT]):
+        assert await asyncio.wait_for(full.request(*events), SECONDS) == []
+    await is_next(full)
+    assert len(full.working) == 2
 
 
 async def test_requests_that_wait_for_something_else_get_more_places() -> None:

@@ -76,6 +76,7 @@ class Worker:
     @property
     def rss_mb(self) -> float:
         """Resident memory in MB."""
+        assert self.program.process.poll() is None, self.program.output
         return rss_mb(self.program.process.pid)
 
 

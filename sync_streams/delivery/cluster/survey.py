@@ -82,7 +82,7 @@ async def aask(question: Mapping[str, Any], *, is_patient: bool = False) -> Answ
     and a late reply is left out.
 
     Args:
-        question: an event whose type has a handler in ``hub.hooks`` that calls
+        question: an event whose type has a handler in ``hooks`` that calls
             :func:`reply`.
         is_patient: wait up to :data:`PATIENCE_SECONDS` for :func:`silent` processes.
 
