@@ -48,5 +48,5 @@ def rewrite(text: str, rows: Sequence[Row], attacks: Iterable[str]) -> str:
     kept = {tuple(row[:2]): row for row in before if row[0] in known}
     kept |= {tuple(row[:2]): row for row in rows}
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    text = re.sub(r"(figures are of )[0-9-]+", rf"\g<1>{today}", text)
+    text = re.sub(r"(figures are from )[0-9-]+", rf"\g<1>{today}", text)
     return text.replace(render(before), render(kept.values()))

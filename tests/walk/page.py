@@ -48,7 +48,7 @@ def blocks() -> Iterator[Block]:
 def packages() -> list[str]:
     """Return the names of Debian's packages that the page begins with."""
     found = re.search(
-        r"needs is in the packages(.*?)\.$", PAGE.read_text(), re.S | re.M
+        r"On Debian, install the packages(.*?)\.$", PAGE.read_text(), re.S | re.M
     )
     assert found
     return re.findall(r"`([\w-]+)`", found[1])
