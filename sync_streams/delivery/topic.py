@@ -9,6 +9,7 @@ from channels.layers import BaseChannelLayer
 
 from sync_streams.conf import get_settings
 
+from .cluster.slots import slot
 from .events import stream_group
 from .outbox.outbox import Outbox
 from .sequence import Arrivals
@@ -136,7 +137,8 @@ class Topic:
         async with self._lock:
             if self.is_joined is not again:
                 return
-            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+            timeout = get_settings().broadcast_timeout_seconds
+            async with asyncio.timeout(timeout), slot(layer):
                 await layer.group_add(stream_group(self.stream_sid), channel)
             if not again:
                 # What was published while nobody here was subscribed is not missing.
@@ -148,7 +150,8 @@ class Topic:
         async with self._lock:
             if self.is_joined and not self.members:
                 self.is_joined = False
-                async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                timeout = get_settings().broadcast_timeout_seconds
+                async with asyncio.timeout(timeout), slot(layer):
                     await layer.group_discard(stream_group(self.stream_sid), channel)
         # A subscriber that arrived meanwhile waits for the lock, then rejoins.
         return not self.members

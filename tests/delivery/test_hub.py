@@ -45,6 +45,9 @@ REDIS_LAYERS = {
 }
 
 
+STREAMS_AT_ONCE = 150
+"""More than redis-py opens connections for one pool."""
+
 QUESTIONS = 20
 """Each ends when its time is up, whatever a layer is doing then."""
 
@@ -250,6 +253,28 @@ async def test_quick_comings_and_goings_leave_the_last_one_subscribed(hub: Hub) 
 
     await client.until(1)
     assert hub.subscriptions.count(stream_sid) == 1
+
+
+async def test_hundreds_of_streams_are_subscribed_to_published_to_and_left_at_once(
+    hub: Hub, jump: Jump, caplog: pytest.LogCaptureFixture
+) -> None:
+    clients = {new_stream_sid(): Client() for _ in range(STREAMS_AT_ONCE)}
+    await asyncio.gather(
+        *(
+            hub.subscriptions.subscribe(client.outbox, sid, None)
+            for sid, client in clients.items()
+        )
+    )
+
+    await asyncio.gather(*(publish(sid, 1) for sid in clients))
+    for client in clients.values():
+        await client.until(1)
+        hub.subscriptions.forget(client.outbox)
+    jump(topic.LINGER_SECONDS)
+
+    await until(lambda: not hub.subscriptions.topics and not hub.subscriptions.tasks)
+    assert [client.numbers for client in clients.values()] == [[1]] * STREAMS_AT_ONCE
+    assert not caplog.records
 
 
 async def test_a_stream_without_subscribers_leaves_no_trace(

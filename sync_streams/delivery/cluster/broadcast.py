@@ -33,6 +33,7 @@ from sync_streams.redis.layer import RedisChannelLayer
 
 from .backpressure import backpressure
 from .servers import server_of
+from .slots import is_ours, slot
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +155,7 @@ async def acheck_rate(group: str) -> None:
 
 
 async def _send_message(group: str, event: Event) -> None:
-    if isinstance(channel_layer(), (InMemoryChannelLayer, RedisChannelLayer)):
+    if is_ours(channel_layer()):
         await _send_in_time(group, event)
         return
     with numbers.get().sending(event["stream_sid"]) as sequence:
@@ -163,7 +164,8 @@ async def _send_message(group: str, event: Event) -> None:
 
 async def _send_in_time(group: str, event: Mapping[str, object]) -> None:
     try:
-        async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+        timeout = get_settings().broadcast_timeout_seconds
+        async with asyncio.timeout(timeout), slot(channel_layer()):
             await send_to_group(group, event)
     except ImproperlyConfigured:
         raise

@@ -1,0 +1,30 @@
+"""Slots: bound the concurrent calls of a channel layer that is not ours.
+
+The core layer of channels-redis opens a connection for each call, and redis-py allows a
+pool 100 of them: hundreds of Streams subscribed to, left or published to at once would
+be refused. Our own layers send all of a process's calls over one connection.
+"""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+from channels.layers import BaseChannelLayer
+
+from sync_streams.layers import InMemoryChannelLayer
+from sync_streams.processes.per_loop import PerLoop
+from sync_streams.redis.layer import RedisChannelLayer
+
+MAX_CALLS = 32
+"""Calls at a time; others wait. The rest of the pool is for receiving and probes."""
+
+_slots = PerLoop(lambda: asyncio.Semaphore(MAX_CALLS))
+
+
+def is_ours(layer: BaseChannelLayer) -> bool:
+    """Return whether the layer neither loses events silently nor needs slots."""
+    return isinstance(layer, (InMemoryChannelLayer, RedisChannelLayer))
+
+
+def slot(layer: BaseChannelLayer) -> AbstractAsyncContextManager[None]:
+    """Return what to enter for one call of the layer; it waits for a free slot."""
+    return nullcontext() if is_ours(layer) else _slots.get()
