@@ -3,22 +3,20 @@
 import asyncio
 import json
 import re
-from asyncio.subprocess import PIPE, Process
+from asyncio import StreamReader
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from tests.compat.twilio_sync.node import HERE, Node, give_back, take
 from tests.compat.twilio_sync.wire import wait_until
 from tests.documents import code_block
 
-HERE = Path(__file__).parent
-DRIVER = HERE / "sdk_driver.js"
 PACKAGES = HERE.parent / "node_modules"
-TIMEOUT_SECONDS = 20
-MAX_LINE_BYTES = 1 << 20
+END_SECONDS = 2
+"""What clients get to shut down; a process that takes longer is not used again."""
 
 Event = tuple[str, Any]
 Found = TypeVar("Found")
@@ -160,12 +158,14 @@ class SdkClient(Emitter):
 
 @dataclass
 class Sdk:
-    """A Node process with one version of the SDK."""
+    """One version of the SDK under Node, which is there from the first command on."""
 
-    process: Process
+    package: str
     clients: dict[str, SdkClient] = field(default_factory=dict)
     streams: dict[str, SdkStream] = field(default_factory=dict)
     uncaught: list[Any] = field(default_factory=list)
+    """Errors that nobody caught, once it has ended."""
+    _node: Node | None = None
     _replies: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
     _ids: "count[int]" = field(default_factory=count)
 
@@ -186,24 +186,47 @@ class Sdk:
         Raises:
             SdkError: the SDK's promise rejected.
         """
+        if self._node is None:
+            await self._start()
         call_id = next(self._ids)
         reply = self._replies[call_id] = asyncio.get_running_loop().create_future()
         line = json.dumps({"id": call_id, "command": command, **args})
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{line}\n".encode())
+        self._writer.write(f"{line}\n".encode())
         return await reply
 
-    async def read(self) -> None:
-        """Hand out what the driver says, until it ends."""
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
+    async def end(self) -> None:
+        """Shut the clients down, and keep the process if they leave nothing in it."""
+        if self._node is None:
+            return
+        left: Any = "clients that do not end"
+        with suppress(TimeoutError, EOFError, SdkError):
+            async with asyncio.timeout(END_SECONDS):
+                self.uncaught = await self.call("crashes")
+                left = await self.call("end")
+        self._reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._reading
+        self._writer.close()
+        if left:
+            self._node.stop()
+        else:
+            give_back(self._node)
+
+    async def _start(self) -> None:
+        self._node = take(self.package)
+        reader, self._writer = await self._node.connect()
+        self._reading = asyncio.create_task(self._read(reader))
+
+    async def _read(self, reader: StreamReader) -> None:
+        """Hand out what the driver says."""
+        async for line in reader:
             self._hand_out(json.loads(line))
+        for reply in self._replies.values():
+            reply.set_exception(EOFError("Node has ended"))
 
     def _hand_out(self, line: dict[str, Any]) -> None:
         if "id" in line:
             self._settle(self._replies.pop(line["id"]), line)
-        elif line["event"] == "uncaught":
-            self.uncaught.append(line["args"])
         elif "stream" in line:
             self.streams[line["stream"]].take(line["event"], line.get("args"))
         else:
@@ -220,18 +243,10 @@ class Sdk:
 
 @asynccontextmanager
 async def run_sdk(package: str = "twilio-sync") -> AsyncIterator[Sdk]:
-    """Start a Node process with the SDK; it must not have crashed in the end."""
-    command = ["node", str(DRIVER), package]
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, cwd=HERE, limit=MAX_LINE_BYTES
-    )
-    sdk = Sdk(process)
-    reading = asyncio.create_task(sdk.read())
+    """Use an SDK under Node; nothing of it must have crashed in the end."""
+    sdk = Sdk(package)
     try:
         yield sdk
     finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        await process.wait()
-        await reading
+        await sdk.end()
     assert sdk.uncaught == []

@@ -1,10 +1,25 @@
 // Drives an unmodified twilio-sync package: commands in as JSON lines, answers and
-// events out as JSON lines. Usage: node sdk_driver.js [package name]
+// events out as JSON lines, over a socket that it inherits.
+// Usage: node sdk_driver.js PACKAGE DESCRIPTOR
 
 "use strict";
 
+const { Socket } = require("node:net");
 const readline = require("node:readline");
-const { SyncClient } = require(process.argv[2] || "twilio-sync");
+const { setTimeout: pause } = require("node:timers/promises");
+
+// A client that is shut down leaves timers, which would ring in another test.
+const timers = new Set();
+for (const name of ["setTimeout", "setInterval"]) {
+  const start = globalThis[name];
+  globalThis[name] = (...args) => {
+    const timer = start(...args);
+    timers.add(timer);
+    return timer;
+  };
+}
+
+const { SyncClient } = require(process.argv[2]);
 
 const CLIENT_EVENTS = [
   "connectionStateChanged",
@@ -15,11 +30,17 @@ const CLIENT_EVENTS = [
 ];
 const STREAM_EVENTS = ["messagePublished", "removed", "failure"];
 
+// How often, and after how many ms, to look if clients that were shut down are gone.
+const LOOKS = 20;
+const LOOK_MS = 5;
+
+const link = new Socket({ fd: Number(process.argv[3]) });
 const clients = new Map();
 const streams = new Map();
+const crashes = [];
 
 function tell(line) {
-  process.stdout.write(JSON.stringify(line) + "\n");
+  link.write(JSON.stringify(line) + "\n");
 }
 
 function describe(error) {
@@ -85,7 +106,21 @@ const commands = {
     const opened = await clients.get(client)[kind](options);
     return { sid: opened.sid };
   },
+  crashes: () => crashes.splice(0),
+  async end() {
+    await Promise.all(Array.from(clients.values(), (client) => client.shutdown()));
+    timers.forEach(clearTimeout);
+    for (const each of [clients, streams, timers]) each.clear();
+    let looks = 0;
+    while (left().length > 0 && looks++ < LOOKS) await pause(LOOK_MS);
+    return [...left(), ...crashes];
+  },
 };
+
+// The sockets and timers that are there besides the link.
+function left() {
+  return process.getActiveResourcesInfo().filter((name) => name !== "PipeWrap");
+}
 
 async function answer({ id, command, ...args }) {
   try {
@@ -95,10 +130,10 @@ async function answer({ id, command, ...args }) {
   }
 }
 
-process.on("uncaughtException", (error) => tell({ event: "uncaught", args: describe(error) }));
-process.on("unhandledRejection", (error) => tell({ event: "uncaught", args: describe(error) }));
+process.on("uncaughtException", (error) => crashes.push(describe(error)));
+process.on("unhandledRejection", (error) => crashes.push(describe(error)));
 
 readline
-  .createInterface({ input: process.stdin })
+  .createInterface({ input: link })
   .on("line", (line) => answer(JSON.parse(line)))
   .on("close", () => process.exit(0));

@@ -122,17 +122,17 @@ class TestRestart:
     def site(self, start_site: Callable[..., DemoSite]) -> DemoSite:
         return start_site()
 
-    @every_version
-    async def test_c75_streams_outlive_a_restart(self, rig: Rig) -> None:
-        client = await rig.client()
-        stream = await client.stream(new_name())
-        await rig.wire.subscribed()
+    async def test_c75_streams_outlive_a_restart(self, rigs: list[Rig]) -> None:
+        streams = [await (await rig.client()).stream(new_name()) for rig in rigs]
+        for rig in rigs:
+            await rig.wire.subscribed()
 
-        await asyncio.to_thread(rig.site.restart)
-        await rig.wire.subscribed(2)
+        await asyncio.to_thread(rigs[0].site.restart)
 
-        await stream.message(await rig.publish(stream.sid, {}))
-        assert stream.emitted("removed") == []
+        for rig, stream in zip(rigs, streams, strict=True):
+            await rig.wire.subscribed(2)
+            await stream.message(await rig.publish(stream.sid, {}))
+            assert stream.emitted("removed") == []
 
     async def test_c76_leaving_server_costs_its_clients_no_error(
         self, rig: Rig
@@ -190,6 +190,18 @@ class TestHerd:
         await stream.message(await rig.publish(stream.sid, {}))
 
 
+async def kept_alive(rig: Rig) -> None:
+    """Be idle for some pings."""
+    client = await rig.client()
+    stream = await client.stream(new_name())
+
+    await rig.wire.wait_until(lambda: len(rig.wire.received("ping")) >= 4)
+
+    await stream.publish({})
+    assert client.states == ["connecting", "connected"]
+    assert rig.wire.opened == 1
+
+
 class TestImpatient:
     """A server whose patience ends after a second or two."""
 
@@ -197,16 +209,8 @@ class TestImpatient:
     def site(self, impatient: DemoSite) -> DemoSite:
         return impatient
 
-    @every_version
-    async def test_c77_idle_client_is_kept_alive(self, rig: Rig) -> None:
-        client = await rig.client()
-        stream = await client.stream(new_name())
-
-        await rig.wire.wait_until(lambda: len(rig.wire.received("ping")) >= 4)
-
-        await stream.publish({})
-        assert client.states == ["connecting", "connected"]
-        assert rig.wire.opened == 1
+    async def test_c77_idle_client_is_kept_alive(self, rigs: list[Rig]) -> None:
+        await all_versions_at_once(kept_alive)(rigs)
 
     async def test_c78_silent_client_is_dropped(self, rig: Rig) -> None:
         async with rig.peer() as peer:
