@@ -44,7 +44,7 @@ def offer(url: str) -> None:
         url: as in :func:`render`.
     """
     if sys.stdin is not None and sys.stdin.isatty():
-        print("Enter opens the page.", flush=True)
+        print("Press Enter to open the page.", flush=True)
         Thread(target=_open_on_enter, args=(f"{url}/",), daemon=True).start()
 
 

@@ -44,7 +44,7 @@ def load(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     values = _parse(path.read_text(encoding="utf-8")) | given
     if missing := [name for name in _MAKERS if not values.get(name)]:
         names = ", ".join(missing)
-        raise CredentialsIncomplete(f"{path} lacks {names}: remove it for a new one")
+        raise CredentialsIncomplete(f"{path} lacks {names}: remove it to get a new one")
     return {name: values[name] for name in _MAKERS}
 
 

@@ -32,10 +32,10 @@ def is_private(hosts: Iterable[str]) -> bool:
 
 
 def comes_from_here(headers: Mapping[str, str]) -> bool:
-    """Tell whether a request was sent from this machine, as far as proxies say.
+    """Tell whether a request was sent from this machine, according to its headers.
 
     Args:
-        headers: under their names in Django's ``request.META``.
+        headers: by their names in Django's ``request.META``.
     """
     addresses = ",".join(headers.get(name, "") for name in FORWARDED_FOR).split(",")
     is_forwarded = any(name in headers for name in FORWARDED)

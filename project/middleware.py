@@ -15,10 +15,10 @@ View = Callable[[HttpRequest], HttpResponseBase]
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """WhiteNoise, sending each file in one piece.
+    """WhiteNoise, but sending each file in one piece.
 
-    It would use a synchronous iterator, about which Django warns under ASGI:
-    https://github.com/evansd/whitenoise/issues/531. Ours are small.
+    Its synchronous iterator makes Django warn under ASGI; see
+    https://github.com/evansd/whitenoise/issues/531. The site's files are small.
     """
 
     @staticmethod
@@ -45,8 +45,8 @@ def content_security_policy(get_response: View) -> View:
 def admin_language(get_response: View) -> View:
     """Serve the admin in the chosen language, or else the browser's.
 
-    Django's own middleware would do so for every URL; the API and its errors are always
-    in English and do not vary.
+    Django's own middleware would do so for every URL, but the API and its errors are
+    always in English.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

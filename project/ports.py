@@ -1,4 +1,4 @@
-"""Ports of the loopback interface: free ones, and what to say of one in use."""
+"""Ports of the loopback interface: free ones, and the error for one in use."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ def free_port(port: int = 0) -> int:
 
 
 def listens(port: int) -> bool:
-    """Tell whether a process takes connections on a port of the loopback interface."""
+    """Tell whether a process listens on a port of the loopback interface."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

@@ -45,5 +45,5 @@ def _provide_admin() -> str:
     if admin is None:
         users.create_superuser("admin", password=password)
     elif not admin.check_password(password):
-        return "admin, with the password that you gave it"
+        return "admin, with the password that you set"
     return f"admin, password {password}"

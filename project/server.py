@@ -78,9 +78,9 @@ def serve() -> None:
 
 
 def _end_within(seconds: float) -> None:
-    """End this process, even if a request's thread waits for the loop that has ended.
+    """End this process even if a request's thread waits for the event loop, now ended.
 
-    Python joins such threads at its exit, and asgiref waits in them without a limit.
+    Python joins such threads when it exits, and asgiref waits in them without a limit.
     """
     timer = Timer(seconds, os._exit, [0])
     timer.daemon = True

@@ -128,7 +128,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 
-STATIC_URL = "static/"  # below the path that the server says the site is at
+STATIC_URL = "static/"  # relative to the path of the site, as the server reports it
 STATICFILES_DIRS = [BASE_DIR / "project" / "static"]
 WHITENOISE_USE_FINDERS = True  # no collectstatic needed, even with DEBUG off
 WHITENOISE_ALLOW_ALL_ORIGINS = False
@@ -148,7 +148,7 @@ POOL_SECONDS = 2
 """How long a request waits for a PostgreSQL connection before it fails."""
 
 PG_OPTIONS = "-c lock_timeout=2s -c statement_timeout=10s"
-"""What bounds each query of PostgreSQL; a migration may need more."""
+"""Limits of each PostgreSQL query; a migration may need more."""
 
 POOL_CONNECTIONS = 8
 """PostgreSQL connections of one process; its event loop has 6 threads on 2 cores."""

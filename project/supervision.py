@@ -1,4 +1,4 @@
-"""Programs that a program starts: when they are ready, and how they end.
+"""Start and end child processes.
 
 For the cluster of the demo site, the tests and the benchmark.
 """
@@ -15,7 +15,7 @@ PAUSE_SECONDS = 0.05
 
 
 class Process(Protocol):
-    """What is used of a ``Popen``."""
+    """The methods of ``Popen`` that are used."""
 
     def poll(self) -> int | None: ...
 
@@ -29,7 +29,7 @@ def has_started(process: Process, port: int, *, within: float) -> bool:
 
     Args:
         process: the process, just started.
-        port: what it is going to listen on.
+        port: the port that it is going to listen on.
         within: how long it may take, in seconds.
     """
     deadline = time.monotonic() + within
@@ -53,7 +53,7 @@ def end(
         process: the process, which may have ended.
         within: how long it may take, in seconds.
         with_signal: how it is asked.
-        send: sends a signal, where more than the process is to get it.
+        send: sends a signal, if it is not only for the process.
     """
     send = send or process.send_signal
     if process.poll() is None:

@@ -88,7 +88,7 @@ def own_streams(
         ValueError: the separator is empty.
     """
     if not separator:
-        raise ValueError("A separator has to set identities apart")
+        raise ValueError("separator must not be empty")
 
     def decide(identity: str, action: Action, name: str) -> bool:
         owner, _, _ = name.removeprefix(prefix).partition(separator)

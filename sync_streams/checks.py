@@ -26,7 +26,7 @@ from .values.sids import is_sid
 
 TAG = "sync_streams"
 PLACEHOLDER = "change-me"
-"""How the documentation's secrets begin, which everybody knows."""
+"""How the documentation's placeholder secrets begin; they are public."""
 
 PREFIX = r"[A-Za-z0-9_.-]{1,40}"
 """Characters allowed in group names, and a length that leaves room for the rest."""
@@ -97,15 +97,15 @@ def _address(settings: Settings) -> Iterator[CheckMessage]:
         )
     if not kinds.is_public_url(settings.public_url):
         yield Error(
-            "SYNC_STREAMS['PUBLIC_URL'] is no address of a site, such as "
+            "SYNC_STREAMS['PUBLIC_URL'] is not the address of a site, such as "
             '"https://sync.example.com".',
             id="sync_streams.E011",
         )
     prefix: Any = settings.prefix  # as it was given
     if not (isinstance(prefix, str) and re.fullmatch(PREFIX, prefix)):
         yield Error(
-            "SYNC_STREAMS['PREFIX'] is not 1 to 40 of letters, digits, _, - and full "
-            "stops.",
+            "SYNC_STREAMS['PREFIX'] must have 1 to 40 characters: letters, digits, _, "
+            "- and full stops.",
             id="sync_streams.E010",
         )
 
@@ -118,7 +118,7 @@ def _accounts(settings: Settings) -> Iterator[CheckMessage]:
     except Exception as error:
         # The host project's function may need tables that are not migrated yet.
         yield Warning(
-            f"The function of {SETTING} raises {type(error).__name__}.",
+            f"The function for {SETTING} raises {type(error).__name__}.",
             id="sync_streams.W008",
         )
     else:
@@ -131,7 +131,7 @@ def _account(account: Account) -> Iterator[CheckMessage]:
     if not is_sid(account.sid, "AC"):
         yield Error(
             "An account SID is not AC and 32 lower-case hex digits.",
-            hint="Twilio's libraries refuse any other.",
+            hint="Twilio's libraries reject any other form.",
             id="sync_streams.E003",
         )
     if not all(is_sid(key_sid, "SK") for key_sid in account.api_keys):
@@ -142,7 +142,7 @@ def _account(account: Account) -> Iterator[CheckMessage]:
     for fault in account.faults:
         yield Error(
             f"{fault} It is never accepted.",
-            hint="Python's secrets.token_hex(16) makes a good one.",
+            hint="Generate one with Python's secrets.token_hex(16).",
             id="sync_streams.E004",
         )
 
@@ -161,8 +161,8 @@ def _shadowed_urls() -> Iterator[CheckMessage]:
         services = services_path(namespace).removeprefix(get_script_prefix())
         if APP_NAME not in resolve(f"/{services}").app_names:
             yield Warning(
-                f"Another URL pattern catches /{services}.",
-                hint="include() sync_streams.urls above a pattern that takes any path.",
+                f"Another URL pattern matches /{services}.",
+                hint="include() sync_streams.urls before any pattern for all paths.",
                 id="sync_streams.W007",
             )
 
@@ -173,14 +173,14 @@ def _capacity(layer: BaseChannelLayer) -> Iterator[CheckMessage]:
     capacity = values.get("capacity", MIN_CAPACITY)
     if capacity < MIN_CAPACITY:
         yield Warning(
-            f"The channel layer drops events above {capacity} that wait.",
+            f"The channel layer drops events when more than {capacity} are waiting.",
             hint=f'Set "CONFIG": {{"capacity": {10 * MIN_CAPACITY}}}.',
             id="sync_streams.W001",
         )
     expiry = values.get("group_expiry", MIN_GROUP_EXPIRY_SECONDS)
     if expiry < MIN_GROUP_EXPIRY_SECONDS:
         yield Warning(
-            "The channel layer forgets groups before they are joined again.",
+            "The channel layer forgets groups before the server renews them.",
             hint="Leave group_expiry at its default of a day.",
             id="sync_streams.W002",
         )
@@ -189,14 +189,14 @@ def _capacity(layer: BaseChannelLayer) -> Iterator[CheckMessage]:
 def _sharing(settings: Settings, layer: BaseChannelLayer) -> Iterator[CheckMessage]:
     if isinstance(layer, InMemoryChannelLayer):
         yield Warning(
-            "Messages reach the subscribers of one process only.",
-            hint="Use sync_streams.layers.RedisChannelLayer, unless this site is one "
-            "process and stays so.",
+            "Messages reach only subscribers in the process that publishes them.",
+            hint="Use sync_streams.layers.RedisChannelLayer, unless this site always "
+            "runs as a single process.",
             id="sync_streams.W003",
         )
     elif not settings.redis_url and not isinstance(layer, RedisChannelLayer):
         yield Warning(
-            "Each process counts a Stream's publish rate for itself.",
+            "Each process counts a Stream's publish rate separately.",
             hint='Set SYNC_STREAMS["REDIS_URL"].',
             id="sync_streams.W004",
         )
@@ -207,7 +207,7 @@ def _descriptors(settings: Settings) -> Iterator[CheckMessage]:
     most = descriptors.limit(is_hard=True)
     if most is not None and most < settings.max_connections:
         yield Warning(
-            f"MAX_CONNECTIONS is {settings.max_connections}, but this process may have "
+            f"MAX_CONNECTIONS is {settings.max_connections}, but this process can have "
             f"at most {most} file descriptors.",
             hint="Raise RLIMIT_NOFILE: LimitNOFILE in systemd, ulimit -n in a shell.",
             id="sync_streams.W009",
@@ -221,7 +221,7 @@ def _secrets(settings: Settings) -> Iterator[CheckMessage]:
         return  # the other check reports it
     if not accounts:
         yield Warning(
-            "No account can log in.",
+            "No account is configured, so nobody can connect.",
             hint='Set SYNC_STREAMS["ACCOUNTS"].',
             id="sync_streams.W005",
         )
@@ -229,7 +229,7 @@ def _secrets(settings: Settings) -> Iterator[CheckMessage]:
         secrets = (account.auth_token, *account.api_keys.values())
         if any(secret.startswith(PLACEHOLDER) for secret in secrets):
             yield Error(
-                f"A secret of {account.sid} is that of the documentation.",
-                hint="Python's secrets.token_hex(16) makes a new one.",
+                f"A secret of {account.sid} is a placeholder of the documentation.",
+                hint="Generate a new one with Python's secrets.token_hex(16).",
                 id="sync_streams.E008",
             )

@@ -34,17 +34,19 @@ class Settings:
     """Origin of the URLs in responses. Empty: that of the request."""
 
     redis_url: str = field(default="", repr=False)
-    """Redis that counts the publish rate for all processes. Empty: each counts."""
+    """URL of the Redis that counts the publish rate for all processes. Empty: each
+    process counts on its own."""
 
     prefix: str = ""
     """Prefix of this site's groups and Redis keys: letters, digits, ``_``, ``-`` and
     full stops. Empty: derived from ``SECRET_KEY``, the name of the default database and
-    the database number in ``redis_url``, so that sites can share a Redis, and processes
-    that agree in all three belong together."""
+    the database number in ``redis_url``, so that sites can share a Redis. Processes
+    that agree on all three belong to the same site."""
 
     authorize: str | Callable[..., object] = ""
     """Function ``(identity, action, stream or unique_name) -> bool``, sync or async, or
-    its dotted path, that decides what access tokens may do. Empty: everything."""
+    its dotted path, that decides what access tokens may do. Empty: everything is
+    allowed."""
 
     max_services_per_account: int = 0
     """Services that one account may create; above it, 403/20403. ``default``, which the
@@ -77,8 +79,8 @@ class Settings:
     """Connections of one account in one process; 0: any number."""
 
     max_connections_per_address: int = 0
-    """Connections of one IP address in one process; 0: any number. For servers that
-    see their clients' addresses (``--proxy-headers``)."""
+    """Connections of one IP address in one process; 0: any number. The server must see
+    client addresses (``--proxy-headers``)."""
 
     max_failed_logins_per_minute: int = 0
     """Wrong access tokens and REST credentials from one IP address in a minute; above
@@ -102,17 +104,18 @@ class Settings:
 
     max_http_connections: int = 1024
     """HTTP connections of one process, served by ``sync_streams.uvicorn``. Above it,
-    the address with most of them loses the one that has gone longest without a complete
-    request."""
+    the address with the most of them loses the one that has gone longest without a
+    complete request."""
 
     max_requests: int = 32
-    """Requests that Django handles at the same time in one process: 4, and up to this
-    many where they wait for something else, such as a database. As many threads are
-    kept, each with its own connection where ``CONN_MAX_AGE`` keeps one."""
+    """Requests that Django handles at the same time in one process: 4 that compute, and
+    up to this many if they wait for something else, such as a database. The process
+    keeps as many threads, each with its own database connection if ``CONN_MAX_AGE``
+    keeps connections open."""
 
     max_waiting_requests: int = 256
-    """Requests that may wait for one of these, at most half of them from one address;
-    above it 503/20503 with ``Retry-After``."""
+    """Requests that may wait for one of these places, at most half of them from one
+    address; above it 503/20503 with ``Retry-After``."""
 
     max_body_bytes: int = 262_144
     """Size of a request's body; above it 413/54006."""
@@ -121,8 +124,8 @@ class Settings:
     """Larger body sizes for the project's own views: ``{"/media/": 10_000_000}``."""
 
     allowed_origins: Sequence[str] = ()
-    """Origins whose pages may open sockets (``https://app.example``). Empty: any, since
-    the access token, never a cookie, identifies the client."""
+    """Origins of pages that may open sockets (``https://app.example``). Empty: any,
+    since the access token, not a cookie, identifies the client."""
 
     connect_timeout_seconds: float = 5
     """Time in which a new socket must present its access token."""
@@ -155,15 +158,15 @@ class Settings:
 
     webhook_queue_size: int = 1000
     """Webhooks of one Service that may wait in a process; above it, new ones are
-    lost."""
+    dropped."""
 
     webhook_allow_private: bool = False
     """Whether webhooks may go to private, loopback and link-local addresses."""
 
     webhook_sender: str | Callable[[dict[str, Any]], object] = ""
-    """Function, or its dotted path, that receives each webhook as a dict and has
-    ``sync_streams.webhooks.sender.deliver`` called with it in a task. Empty: the
-    process sends webhooks itself."""
+    """Function, or its dotted path, that receives each webhook as a dict and enqueues a
+    task that calls ``sync_streams.webhooks.sender.deliver`` with it. Empty: the process
+    sends webhooks itself."""
 
     probe_seconds: float = 5
     """How often a process checks that what is sent to its groups reaches it."""
@@ -177,7 +180,7 @@ class Settings:
 
     broadcast_timeout_seconds: float = 2
     """Time in which the channel layer must accept a Message, and in which a process
-    that is behind must catch up first; after either 503/20503."""
+    that is behind must first catch up; above it, publishing fails with 503/20503."""
 
 
 RENAMED = {
@@ -185,11 +188,11 @@ RENAMED = {
     "DEAF_TIMEOUT_SECONDS": "UNREACHABLE_TIMEOUT_SECONDS",
     "LOOKUP_SECONDS": "CACHE_SECONDS",
 }
-"""Keys of former releases, which still work for this one, with a warning."""
+"""Keys of earlier releases; they still work in this one, with a warning."""
 
 
 def imported(setting: Any) -> Any:
-    """Return what a setting names by its dotted path, or else is itself.
+    """Return the object that a setting names by dotted path, or the setting itself.
 
     Raises:
         ImproperlyConfigured: it cannot be imported.
@@ -210,10 +213,10 @@ def get_settings() -> Settings:
     """Return the settings in force.
 
     Raises:
-        ImproperlyConfigured: ``SYNC_STREAMS`` holds a key that no setting has, or
-            accounts of another shape.
+        ImproperlyConfigured: ``SYNC_STREAMS`` has an unknown key, or accounts of the
+            wrong shape.
     """
-    # No variable holds what may contain secrets: debug pages show variables.
+    # Keep secrets out of variables, since debug pages show them.
     known = {field.name.upper(): field.name for field in fields(Settings)}
     for key in _given().keys() - known.keys() - RENAMED.keys():
         similar = get_close_matches(key, known, n=1)
@@ -222,7 +225,7 @@ def get_settings() -> Settings:
     for key in _given().keys() & RENAMED.keys():
         text = f"SYNC_STREAMS['{key}'] is now called {RENAMED[key]}."
         warnings.warn(text, DeprecationWarning, stacklevel=2)
-    # A value under its new name comes last, and counts.
+    # A value under its new name comes last, so it wins.
     keys = sorted(_given(), key=lambda key: key not in RENAMED)
     accounts = Given(_imported_accounts(), SETTING)
     redis_url = hide_passwords(str(_given().get("REDIS_URL") or ""))
@@ -235,9 +238,9 @@ def get_settings() -> Settings:
 
 
 def has_users() -> bool:
-    """Tell whether Django REST framework finds the user that it gives to strangers.
+    """Tell whether Django REST framework finds its class of anonymous users.
 
-    Its default is that of ``django.contrib.auth``, which a site may go without.
+    The default is in ``django.contrib.auth``, which a site need not have installed.
     """
     given = getattr(settings, "REST_FRAMEWORK", {})
     is_default = "UNAUTHENTICATED_USER" not in given
@@ -255,11 +258,11 @@ def _given() -> Mapping[str, Any]:
     return Given(getattr(settings, "SYNC_STREAMS", {}), "SYNC_STREAMS").mapping()
 
 
-# It stays while a process runs: a settings override in a test must not part
+# Constant while a process runs: overriding settings in a test must not separate
 # publishers from the groups that subscribers have joined.
 @lru_cache(maxsize=1)
 def _derived_prefix(redis_url: str) -> str:
-    # Publishing knows no numbers of databases, so the name has to tell them apart.
+    # Redis publishes across its databases, so the prefix has to tell them apart.
     database = getattr(settings, "DATABASES", {}).get("default", {}).get("NAME", "")
     number = urlsplit(redis_url).path
     try:
@@ -271,10 +274,10 @@ def _derived_prefix(redis_url: str) -> str:
 
 
 def hide_settings() -> None:
-    """Have debug pages and error mails show no password of a Redis.
+    """Keep Redis passwords out of debug pages and error mails.
 
-    They show all settings, and Django hides only what has a telling name, which neither
-    ``REDIS_URL`` nor the channel layer's ``hosts`` is. Their values stay equal.
+    These show all settings, and Django hides only those with telling names, unlike
+    ``REDIS_URL`` and the channel layer's ``hosts``. The values stay equal.
     """
     for name in ("SYNC_STREAMS", "CHANNEL_LAYERS"):
         given = getattr(settings, name, None)
@@ -291,6 +294,6 @@ def on_setting_changed(*, setting: str, **_: object) -> None:
 
 
 def forget_prefix(**_: object) -> None:
-    """Derive the prefix again: a test runner has given the database another name."""
+    """Derive the prefix again: a test runner has renamed the database."""
     _derived_prefix.cache_clear()
     get_settings.cache_clear()

@@ -109,7 +109,7 @@ FAMILIES = {
     ),
     "gaps": Family(
         "counter",
-        "Gaps in delivery, by whether a gap frame told them (SDKs know none).",
+        "Gaps in delivery, by whether the client was told (SDKs have no gap frame).",
         ("told",),
         read=_by(lambda: {"yes": counters.gaps_told, "no": counters.gaps_untold}),
     ),

@@ -74,22 +74,22 @@ Next:
   . ./{CREDENTIALS}
   python manage.py migrate
   python manage.py runserver
-Before production: SYNC_STREAMS["AUTHORIZE"] says who may read and publish what.
+Before production, set SYNC_STREAMS["AUTHORIZE"]: it decides who may do what.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What a file lacks."""
+    """Lines to add to a file."""
 
     path: Path
     text: str
     by_hand: str = ""
-    """Why it is not added, if it is not."""
+    """Why they have to be added by hand, if so."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print or add what the project in a folder lacks."""
+    """Print or add the lines that the project in a folder lacks."""
     parser = argparse.ArgumentParser("python -m sync_streams.quickstart")
     parser.add_argument("folder", nargs="?", default=".", help="holds manage.py")
     parser.add_argument("--write", action="store_true", help="change the files")
@@ -100,11 +100,11 @@ def main(arguments: list[str] | None = None) -> None:
         if is_written:
             _write(addition)
         _tell(addition, is_written=is_written)
-    sys.stdout.write(NEXT if additions else "Everything is there already.\n")
+    sys.stdout.write(NEXT if additions else "Everything is in place already.\n")
 
 
 def find_additions(folder: Path) -> list[Addition]:
-    """Return what the project lacks.
+    """Return the lines that the project lacks.
 
     Raises:
         SystemExit: there is no project, or it has no such file.
@@ -112,7 +112,7 @@ def find_additions(folder: Path) -> list[Addition]:
     manage = folder / "manage.py"
     module = _find(SETTINGS_MODULE, _read(manage))
     if not module:
-        raise SystemExit(f"{manage} names no settings")
+        raise SystemExit(f"{manage} does not name a settings module")
     package = module.partition(".")[0]
     settings = _file_of(folder, module)
     urls = _find(ROOT_URLCONF, _read(settings)) or f"{package}.urls"
@@ -143,7 +143,7 @@ def _plain(path: Path, text: str) -> Addition | None:
 def _asgi(path: Path) -> Addition | None:
     addition = _plain(path, ASGI)
     if addition is not None and "ProtocolTypeRouter" in _read(path):
-        return Addition(path, ASGI, by_hand="it has a router, so join the two")
+        return Addition(path, ASGI, by_hand="it has a router, so merge the two")
     return addition
 
 

@@ -123,9 +123,9 @@ def issue_token(
             secret of at least 32 characters.
     """
     if not 1 <= len(identity) <= MAX_IDENTITY_LENGTH:
-        raise ValueError(f"An identity has 1 to {MAX_IDENTITY_LENGTH} characters")
+        raise ValueError(f"identity must have 1 to {MAX_IDENTITY_LENGTH} characters")
     if not 1 <= ttl <= MAX_LIFETIME_SECONDS:
-        raise ValueError(f"A token lives 1 to {MAX_LIFETIME_SECONDS} seconds")
+        raise ValueError(f"ttl must be 1 to {MAX_LIFETIME_SECONDS} seconds")
     account, key_sid, secret = _signing_key(account_sid)
     now = int(time.time())
     grant: dict[str, str | bool] = {"service_sid": service_sid}

@@ -16,7 +16,7 @@ Schema = dict[str, Any]
 DOCS = Path(__file__).parents[1]
 
 _TEXT: Schema = {"type": "string"}
-_ID: Schema = {"type": ["string", "number"], "description": "Repeated by the answer."}
+_ID: Schema = {"type": ["string", "number"], "description": "Repeated in the response."}
 _ANY: Schema = {}
 _NUMBER: Schema = {"type": "integer"}
 _OBJECT: Schema = {"type": "object"}

@@ -80,7 +80,7 @@ ANSWERS: dict[str, Schema] = {
     "reachability_debouncing_enabled": _BOOLEAN,
     "reachability_debouncing_window": {"type": "integer"},
 }
-"""Fields of answers; the SID depends on the resource."""
+"""Fields of responses; the form of the SID depends on the resource."""
 
 PARAMETERS: dict[str, Schema] = {
     "UniqueName": {
@@ -113,7 +113,7 @@ PARAMETERS: dict[str, Schema] = {
     },
     "AclEnabled": {
         **_BOOLEAN,
-        "description": "Whether access tokens are kept from creating Streams.",
+        "description": "Whether clients with access tokens cannot create Streams.",
     },
     "ReachabilityDebouncingEnabled": _BOOLEAN,
     "ReachabilityDebouncingWindow": {
@@ -126,7 +126,7 @@ PARAMETERS: dict[str, Schema] = {
 """Parameters of request bodies."""
 
 DATA: Schema = {
-    "description": f"A JSON object of at most {MAX_DATA_BYTES:,} bytes if compact."
+    "description": f"A JSON object of at most {MAX_DATA_BYTES:,} bytes in compact form."
 }
 
 EXAMPLES = {"ServiceSid": {"example": "default"}, "StreamSid": {"example": "demo"}}
@@ -279,7 +279,7 @@ def _publish() -> Schema:
     return {
         "operationId": "publishMessage",
         "summary": "Publish a Message",
-        "description": "It reaches everyone subscribed now, and is not stored.",
+        "description": "The Message reaches all current subscribers and is not stored.",
         "requestBody": {
             "required": True,
             "content": {

@@ -34,15 +34,15 @@ class SearchForm(forms.Form):
     """Whom to look for; what is left empty asks for nothing."""
 
     identity = forms.CharField(
-        label=gettext_lazy("Identity holds"),
+        label=gettext_lazy("Identity contains"),
         max_length=MAX_IDENTITY_LENGTH,
         required=False,
     )
     service = forms.CharField(
-        label=gettext_lazy("Service, its SID or name"), max_length=320, required=False
+        label=gettext_lazy("Service (SID or name)"), max_length=320, required=False
     )
     stream = forms.CharField(
-        label=gettext_lazy("Subscribed to stream, its SID or name"),
+        label=gettext_lazy("Subscribed to stream (SID or name)"),
         max_length=320,
         required=False,
     )
@@ -144,7 +144,7 @@ def _say(found: Connections) -> str:
     )
     total = ngettext("%(count)d connection.", "%(count)d connections.", found.total)
     left_out = found.total - len(found.rows)
-    few = _("Only the newest %(rows)d are listed, %(left_out)d are left out.")
+    few = _("Only the newest %(rows)d are listed; %(left_out)d more are not shown.")
     told = few % {"rows": MAX_ROWS, "left_out": left_out} if left_out else ""
     return " ".join((total % shown, told, answered % shown))
 
@@ -209,8 +209,8 @@ def _question(form: DisconnectForm, service: Service, here: str) -> Question:
     text = identities.explain(service)
     if form.cleaned_data["connection"]:
         text = _(
-            "This one connection is closed now, and its client is told not to "
-            "reconnect by itself. Other connections of the identity stay."
+            "Only this connection is closed, and its client is told not to reconnect "
+            "automatically. Other connections of the identity stay open."
         )
     return Question(
         title=title, text=text, button=_("Disconnect"), form=form, cancel_url=here

@@ -25,7 +25,7 @@ class IdentityForm(forms.Form):
         label=gettext_lazy("Identity"),
         max_length=MAX_IDENTITY_LENGTH,
         strip=False,
-        help_text=gettext_lazy("Exactly as your access tokens spell it."),
+        help_text=gettext_lazy("Exactly as written in your access tokens."),
     )
 
 
@@ -54,10 +54,10 @@ def disconnect(
 def explain(service: Service) -> str:
     """Return what disconnecting an identity of the Service does, and does not."""
     text = _(
-        "All connections of this identity to the service %(service)s are closed "
-        "now, on all processes, and its clients are told not to reconnect by "
-        "themselves. Its access tokens stay valid until they expire, so make sure "
-        "that your application does not issue a new one."
+        "All connections of this identity to the service %(service)s are closed, "
+        "on all processes, and its clients are told not to reconnect automatically. "
+        "Its access tokens stay valid until they expire, so make sure that your "
+        "application does not issue a new one."
     )
     return text % {"service": service}
 
@@ -82,7 +82,7 @@ def end(
     note = _("Disconnected “%(identity)s”.") % shown
     model_admin.log_change(request, service, note)
     if not count:
-        nobody = _("No process reported a connection of “%(identity)s” to end.")
+        nobody = _("No process reported an open connection of “%(identity)s”.")
         model_admin.message_user(request, nobody % shown, messages.WARNING)
         return
     ended = ngettext(

@@ -77,7 +77,7 @@ def _drain(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResponse:
         title=_("Drain a process"),
         text=_(
             "The process %(process)s closes its connections over several seconds; "
-            "clients reconnect to another process by themselves. It accepts no new "
+            "clients reconnect to another process automatically. It accepts no new "
             "connections until it is restarted. If it is the only process, clients "
             "cannot connect until then."
         )

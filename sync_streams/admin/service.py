@@ -47,32 +47,34 @@ class ServiceForm(ResourceForm):
     account_sid = forms.ChoiceField(
         label=_("account SID"),
         choices=account_choices,
-        help_text=_("The account that owns the service, for good."),
+        help_text=_("The account that owns the service. It cannot be changed later."),
     )
 
     class Meta:
         model = Service
         fields = ("account_sid", *SETTINGS_FIELDS)
         help_texts: ClassVar = {
-            "friendly_name": _("For people only: no client sees it."),
+            "friendly_name": _("A label for people; SDK clients never see it."),
             "webhook_url": _(
-                "http or https; gets a signed POST for each change. Empty: none."
+                "An http or https URL that receives a signed POST for each change. "
+                "Empty: no webhooks."
             ),
             "webhooks_from_rest_enabled": _(
-                "Send webhooks for changes made over REST, too, not only over sockets."
+                "Also send webhooks for changes made over REST, not only over sockets."
             ),
             "reachability_webhooks_enabled": _(
                 "Send a webhook when an identity connects for the first time and when "
                 "its last connection ends."
             ),
             "reachability_debouncing_enabled": _(
-                "Wait before saying that an identity is gone: it may come back."
+                "Wait before reporting that an identity has disconnected, since it may "
+                "reconnect."
             ),
             "reachability_debouncing_window": _(
                 "How long to wait, in milliseconds: 1,000 to 30,000."
             ),
             "acl_enabled": _(
-                "Identities of access tokens cannot create streams in this service."
+                "Clients with access tokens cannot create streams in this service."
             ),
         }
 

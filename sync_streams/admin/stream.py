@@ -41,9 +41,12 @@ class StreamForm(ResourceForm):
         model = Stream
         fields = ("service", "unique_name")
         help_texts: ClassVar = {
-            "service": _("The service that the stream belongs to, for good."),
+            "service": _(
+                "The service that the stream belongs to. It cannot be changed later."
+            ),
             "unique_name": _(
-                "1 to 320 visible characters, for good. Empty: it has a SID only."
+                "1 to 320 visible characters. The name cannot be changed later. "
+                "Empty: the stream has only a SID."
             ),
         }
 

@@ -18,7 +18,7 @@ MAX_NAME_LENGTH = 320
 
 ORDERS = {
     "newest": _("the newest streams"),
-    "busiest": _("the streams with most subscribers"),
+    "busiest": _("the streams with the most subscribers"),
 }
 """What is shown first, and at all where there are more than :data:`MAX_STREAMS`."""
 

@@ -72,7 +72,7 @@ class Keys:
             # The project's function for accounts may raise anything. That closes no
             # connection, and is logged once rather than each second.
             if not self._has_failed:
-                logger.warning("the accounts cannot be looked up: %r", error)
+                logger.warning("ACCOUNTS cannot be read: %r", error)
             self._has_failed = True
             return True
         self._has_failed = False

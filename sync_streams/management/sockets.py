@@ -79,7 +79,7 @@ class LocalSocket:
     async def receive(self) -> JSONObject:
         event = await self._outbound.get()
         if event["type"] == "websocket.close":
-            raise Disconnected("the server left")
+            raise Disconnected("the server closed the connection")
         frame: JSONObject = json.loads(event["text"])
         return frame
 

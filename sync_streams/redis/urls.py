@@ -78,7 +78,7 @@ def _host(url: str) -> dict[str, Any]:
         url = hide_passwords(url.replace(scheme, SAME_AS[scheme], 1))
     elif scheme not in SCHEMES:
         schemes = "redis, rediss, valkey, valkeys, unix, sentinel, cluster"
-        raise ValueError(f"it begins with none of {schemes}")
+        raise ValueError(f"it has to begin with one of {schemes}")
     try:
         _ = urlsplit(url).port
     except ValueError:
@@ -91,7 +91,7 @@ def _host(url: str) -> dict[str, Any]:
 def _sentinel(url: str) -> dict[str, Any]:
     master, _, database = urlsplit(url).path.strip("/").partition("/")
     if not master:
-        raise ValueError("A sentinel:// URL names the master: sentinel://host/mymaster")
+        raise ValueError("it has to name the master: sentinel://host/mymaster")
     query = _query(url)
     own: dict[str, Any] = {
         name: query.pop(f"sentinel_{name}")
@@ -117,7 +117,7 @@ def _sentinel(url: str) -> dict[str, Any]:
 
 def _cluster(url: str) -> dict[str, Any]:
     if urlsplit(url).path.strip("/") not in {"", "0"}:
-        raise ValueError("a cluster has no database but 0")
+        raise ValueError("a cluster only has database 0")
     addresses = _addresses(url, REDIS_PORT)
     return {"cluster": addresses, **_credentials(url), **_options(_query(url))}
 
@@ -132,7 +132,7 @@ def _options(query: dict[str, str]) -> dict[str, Any]:
     if is_tls not in {"true", "false"}:
         raise ValueError("tls is neither true nor false")
     if not all(name.startswith("ssl_") for name in query):
-        raise ValueError("an option behind its ? is unknown")
+        raise ValueError("an option after the ? is unknown")
     if is_tls == "false":
         return {}
     # redis-py knows which options are numbers and which are booleans.

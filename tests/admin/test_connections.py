@@ -133,7 +133,7 @@ async def test_one_connection_is_ended_and_its_twin_stays(
         asked = await asyncio.to_thread(operator.post, query, **fields)
         done = await asyncio.to_thread(operator.post, query, **fields, confirmed="yes")
 
-        assert "This one connection is closed now" in asked.text
+        assert "Only this connection is closed" in asked.text
         assert said(done) == ["Ended 1 connection of “twin”."]
         # The rows stand newest first.
         await second.receive_close()
@@ -157,7 +157,7 @@ async def test_all_connections_of_an_identity_are_ended_and_counted(
         await first.receive_close()
         await second.receive_close()
     again = await asyncio.to_thread(operator.post, PATH, **fields)
-    assert said(again) == ["No process reported a connection of “both” to end."]
+    assert said(again) == ["No process reported an open connection of “both”."]
 
 
 @pytest.mark.redis
@@ -224,7 +224,7 @@ def test_page_says_what_it_leaves_out(
     page = admin.get(f"{PAGE}?page=4&identity=a").content.decode()
 
     assert "5012 connections." in page
-    assert "Only the newest 200 are listed, 4812 are left out." in page
+    assert "Only the newest 200 are listed; 4812 more are not shown." in page
     assert "host:1" in page
     assert "identity=a&amp;page=1" in page
     assert "<script>alert" not in page

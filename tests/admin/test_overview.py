@@ -174,10 +174,10 @@ def test_processes_page_shows_late_and_silent_ones(
     page = admin.get(PROCESSES).content.decode()
 
     for text in (
-        "700 ms: too late to be counted elsewhere",
+        "700 ms: too late for the figures on other pages",
         "no sockets yet",
         "unreachable",
-        "no answer",
+        "no response",
         "gone:1",
         "42",
         "0.2&lt;b&gt;",

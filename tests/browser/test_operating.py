@@ -29,7 +29,9 @@ async def test_overview_counts_what_happens_now(
         await admin.goto(f"{embedded.base_url}{ADMIN}/service/overview/")
 
         state = admin.locator(".sync-overview [data-part=state]")
-        await expect(state).to_contain_text("Database and channel layer answer.")
+        await expect(state).to_contain_text(
+            "The database and the channel layer respond."
+        )
         count = admin.locator("[data-chart=connections] output")
         await expect(count).to_have_text(re.compile("[1-9]"))
         streams = admin.locator("[data-part=streams] a", has_text="overview-")
@@ -38,7 +40,7 @@ async def test_overview_counts_what_happens_now(
         await admin.reload()
         busy = admin.locator("[data-part=busy_streams] li", has_text="overview-")
         await expect(busy).to_contain_text(
-            re.compile(r"Highest of the last hour: [\d.]+/s")
+            re.compile(r"Peak of the last hour: [\d.]+/s")
         )
         await expect(busy.locator("polyline")).to_have_count(1)
         rows = admin.locator("[data-part=table] tr")
@@ -50,7 +52,7 @@ async def test_index_leads_to_the_overview_by_keyboard(
 ) -> None:
     await admin.goto(f"{embedded.base_url}/admin/")
 
-    link = admin.get_by_role("link", name="Sync Streams, now")
+    link = admin.get_by_role("link", name="Sync Streams now")
     await link.focus()
     await admin.keyboard.press("Enter")
 
@@ -65,7 +67,7 @@ async def test_connection_is_found_and_ended_by_keyboard(
         await admin.focus("#id_identity")
         await admin.keyboard.type("keyboard-")
         await admin.keyboard.press("Enter")
-        button = admin.get_by_role("button", name="Disconnect this connection of")
+        button = admin.get_by_role("button", name="Close this connection of")
         await button.press("Enter")
         await admin.locator("#content input[type=submit]").press("Enter")
 

@@ -70,7 +70,7 @@ def test_it_writes_a_project_that_works_and_only_once(folder: Path) -> None:
     before = files_of(folder)
     again = run(folder, "sync_streams.quickstart", "--write")
 
-    assert again == "Everything is there already.\n"
+    assert again == "Everything is in place already.\n"
     assert files_of(folder) == before
     assert (folder / CREDENTIALS).stat().st_mode & 0o777 == 0o600
     assert before[".gitignore"] == "credentials.env\n"
@@ -96,7 +96,7 @@ def test_what_a_project_has_stays_as_it_is(folder: Path) -> None:
 
     printed = run(folder, "sync_streams.quickstart", "--write")
 
-    assert "asgi.py (it has a router, so join the two)" in printed
+    assert "asgi.py (it has a router, so merge the two)" in printed
     assert asgi.read_text() == router
     assert settings.read_text().count("CHANNEL_LAYERS") == 1
     assert (folder / ".gitignore").read_text() == "*.pyc\ncredentials.env\n"
@@ -126,5 +126,5 @@ def test_a_folder_without_a_project_is_reported(tmp_path: Path) -> None:
 def test_a_program_without_settings_is_reported(tmp_path: Path) -> None:
     (tmp_path / "manage.py").touch()
 
-    with pytest.raises(SystemExit, match=r"manage\.py names no settings"):
+    with pytest.raises(SystemExit, match=r"manage\.py does not name a settings module"):
         find_additions(tmp_path)

@@ -48,7 +48,7 @@ async def pings(report: Report) -> None:
 
 
 async def unread_pings(report: Report) -> None:
-    """Long pings, as many as may be, from clients that read nothing."""
+    """Long pings at the permitted rate, from clients that read nothing."""
 
     async def one() -> None:
         async with websocket(report, token=report.token) as client:
@@ -63,7 +63,7 @@ async def unread_pings(report: Report) -> None:
 
 
 async def pings_of_a_client(report: Report) -> None:
-    """Empty pings, from one whose token is good."""
+    """Empty pings, from a client with a valid token."""
     while report.is_time:
         async with websocket(report, token=report.token) as client:
             await pour(report, client, frame(9) * 500, 500)
@@ -102,7 +102,7 @@ async def frames_in_parts(report: Report) -> None:
 
 
 async def junk_tokens(report: Report) -> None:
-    """Sockets that show a token again and again that is none."""
+    """Sockets that send an invalid token again and again."""
 
     async def one() -> None:
         while report.is_time:
@@ -113,7 +113,7 @@ async def junk_tokens(report: Report) -> None:
 
 
 async def request_line(report: Report) -> None:
-    """A request line that does not end."""
+    """An endless request line."""
     while report.is_time:
         async with connection(report) as client:
             await client.send(b"GET /")
@@ -121,7 +121,7 @@ async def request_line(report: Report) -> None:
 
 
 async def headers(report: Report) -> None:
-    """Headers without end."""
+    """Endless headers."""
     while report.is_time:
         async with connection(report) as client:
             await client.send("\r\n".join([*GET, ""]).encode())
@@ -129,7 +129,7 @@ async def headers(report: Report) -> None:
 
 
 async def chunk_extensions(report: Report) -> None:
-    """The extension of a chunk that does not end."""
+    """An endless chunk extension."""
     while report.is_time:
         async with connection(report) as client:
             await client.send(head(POST, "Transfer-Encoding: chunked") + b"1;x=")
@@ -137,7 +137,7 @@ async def chunk_extensions(report: Report) -> None:
 
 
 async def large_posts(report: Report) -> None:
-    """Bodies of 2.4 MB, 300 at once, announced and not."""
+    """Bodies of 2.4 MB, 300 at once, with and without Content-Length."""
 
     async def one(number: int) -> None:
         async with connection(report) as client:
@@ -155,7 +155,7 @@ async def large_posts(report: Report) -> None:
 
 
 async def half_sent(report: Report) -> None:
-    """Requests and a handshake that are never finished, each a byte a second."""
+    """Requests and a handshake that never end, sent a byte a second."""
 
     async def one(begin: bytes) -> None:
         async with connection(report) as client:
@@ -184,7 +184,7 @@ async def half_sent(report: Report) -> None:
 
 
 async def silent(report: Report) -> None:
-    """Connections that say nothing."""
+    """Connections that send nothing."""
 
     async def one() -> None:
         with suppress(OSError):
@@ -223,7 +223,7 @@ async def gets(report: Report) -> None:
 
 
 async def event_streams(report: Report) -> None:
-    """1,500 event streams at once, whose token is none, again and again."""
+    """1,500 event streams at once, with an invalid token, again and again."""
     await crowd(report, head(EVENTS, CLOSE))
 
 
@@ -269,7 +269,7 @@ async def deep_frames(report: Report) -> None:
 
 
 async def oddities(report: Report) -> None:
-    """HTTP/2, TRACE, ranges, expectations and what is none, on 100 connections."""
+    """HTTP/2, TRACE, ranges, expectations and garbage, on 100 connections."""
     requests = [
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         head(["TRACE / HTTP/1.1", "Host: 127.0.0.1"], CLOSE),
@@ -302,7 +302,7 @@ async def leaving(report: Report) -> None:
 
 
 async def half_closed(report: Report) -> None:
-    """Requests, parts of them and sockets of 500 clients that send no more."""
+    """500 clients that close their sending side, some within a request."""
     coming = cycle([b"", head(GET), head(GET)[:-4], head(HANDSHAKE)])
 
     async def one() -> None:
@@ -315,7 +315,7 @@ async def half_closed(report: Report) -> None:
 
 
 async def closing(report: Report) -> None:
-    """500 sockets that say goodbye and stay."""
+    """500 sockets that send a close frame and stay open."""
 
     async def one() -> None:
         async with websocket(report) as client:
@@ -326,7 +326,7 @@ async def closing(report: Report) -> None:
 
 
 async def unread(report: Report) -> None:
-    """Pages, as many as may be, for 100 clients that read nothing."""
+    """As many pages as possible, for 100 clients that read nothing."""
 
     async def one() -> None:
         async with connection(report) as client:
@@ -340,7 +340,7 @@ async def unread(report: Report) -> None:
 
 
 async def pipelined(report: Report) -> None:
-    """Requests on one connection, faster than anybody could answer."""
+    """Pipelined requests, faster than they can be answered."""
     async with connection(report) as client:
         with suppress(TimeoutError):
             pouring = pour(report, client, head(GET) * 500, 500)

@@ -8,7 +8,7 @@ from tests.programs import ROOT
 
 PAGE = ROOT / "docs/security.md"
 HEADS = (
-    *("attack", "server", "inputs", "heard", "p50 / p99", "memory", "threads"),
+    *("attack", "server", "inputs", "received", "p50 / p99", "memory", "threads"),
     "how its connections ended",
 )
 Row = Sequence[str]

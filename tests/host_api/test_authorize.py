@@ -84,7 +84,7 @@ def test_no_stream_belongs_to_two_identities(
 
 
 def test_a_separator_is_needed() -> None:
-    with pytest.raises(ValueError, match="set identities apart"):
+    with pytest.raises(ValueError, match="separator must not be empty"):
         own_streams(separator="")
 
 

@@ -91,4 +91,4 @@ def test_top_says_what_is_wrong(workers: Workers, wrong: tuple[str, str]) -> Non
     done = manage("sync_top", *wrong, environ=workers.environ)
 
     assert done.returncode == 1
-    assert done.stderr.startswith("CommandError: --limit is at least 1")
+    assert done.stderr.startswith("CommandError: --limit must be at least 1")

@@ -21,7 +21,7 @@ from sync_streams.webhooks import sender
 class Command(TerminalCommand):
     """Removes expired Streams, once or repeatedly."""
 
-    help = "Remove expired Streams and tell webhooks; servers do it by themselves."
+    help = "Remove expired Streams and send their webhooks, as running servers do."
     examples = """\
   manage.py expire_streams
   manage.py expire_streams --interval 60

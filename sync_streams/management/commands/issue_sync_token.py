@@ -13,7 +13,7 @@ from sync_streams.tokens import issue_token
 class Command(DestinationCommand):
     """Prints a token, and nothing else on standard output."""
 
-    help = "Print an access token; with --url, once that server has accepted it."
+    help = "Print an access token; with --url, only if that server accepts it."
     examples = """\
   manage.py issue_sync_token alice
   manage.py issue_sync_token alice --ttl 600 --read-only

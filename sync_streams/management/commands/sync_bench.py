@@ -52,7 +52,7 @@ class Command(DestinationCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         amounts = (options[name] for name in AMOUNTS)
         if not all(0 < amount < inf for amount in amounts):
-            raise CommandError(f"{', '.join(AMOUNTS)}: must be numbers above 0.")
+            raise CommandError(f"{', '.join(AMOUNTS)} must be numbers above 0.")
         destination = Destination.read(options)
         result = Result()
         try:

@@ -18,7 +18,7 @@ from sync_streams.operations.data import JSONObject
 class Command(DestinationCommand):
     """Prints Messages to standard output and everything else to standard error."""
 
-    help = "Print a Stream's Messages as they come, until Ctrl-C."
+    help = "Print a Stream's Messages as they arrive, until Ctrl-C."
     examples = """\
   manage.py sync_tail orders
   manage.py sync_tail orders --url https://sync.example
@@ -64,7 +64,7 @@ class Command(DestinationCommand):
             self.tell(
                 "Messages may have been lost on the server's side."
                 if dropped is None
-                else f"{dropped} Messages were lost: too slow."
+                else f"{dropped} Messages were lost: this command read too slowly."
             )
 
     def _write(self, line: str) -> None:

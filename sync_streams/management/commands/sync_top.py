@@ -18,9 +18,9 @@ HEAD = "    MSG/S  SUBSCRIBERS  REFUSED/S  DROPPED/S  ACCOUNT · SERVICE · STRE
 
 
 class Command(TerminalCommand):
-    """Prints a table again and again, or lines of JSON."""
+    """Prints a table repeatedly, or lines of JSON."""
 
-    help = "Show which Streams are busiest, over all processes, until Ctrl-C."
+    help = "Show the busiest Streams across all processes, until Ctrl-C."
     examples = """\
   manage.py sync_top
   manage.py sync_top --sort refused
@@ -32,30 +32,30 @@ class Command(TerminalCommand):
             "--sort",
             choices=ORDERS,
             default="published",
-            help="what comes first (default: %(default)s)",
+            help="order of the table (default: %(default)s)",
         )
         parser.add_argument(
             "--limit",
             type=int,
             default=20,
             metavar="N",
-            help="Streams (default: %(default)s)",
+            help="number of Streams (default: %(default)s)",
         )
         parser.add_argument(
             "--interval",
             type=float,
             default=2.0,
             metavar="SECONDS",
-            help="time between two tables (default: %(default)s)",
+            help="time between tables (default: %(default)s)",
         )
-        parser.add_argument("--once", action="store_true", help="print one and end")
+        parser.add_argument("--once", action="store_true", help="print one and exit")
         parser.add_argument(
-            "--json", action="store_true", help="one JSON object a line"
+            "--json", action="store_true", help="print one JSON object per line"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["limit"] < 1 or not options["interval"] >= 0:
-            raise CommandError("--limit is at least 1, --interval at least 0.")
+            raise CommandError("--limit must be at least 1, --interval at least 0.")
         check_shared()
         with suppress(KeyboardInterrupt):
             while True:
