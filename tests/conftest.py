@@ -1,15 +1,18 @@
 """Fixtures for all tests: servers that are started when the first test needs them."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from django.core.management import sql
 from django.core.management.commands import flush
 from hypothesis import HealthCheck, settings
+from playwright.async_api import Browser
 
+from tests.browser.chromium import launched
 from tests.clock import clock as clock
 from tests.clock import jump as jump
 from tests.programs import (
@@ -146,6 +149,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def browser_path() -> str:
     """Path of a Chromium, for Playwright's ``executable_path``."""
     return browser_binary()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(browser_path: str) -> AsyncIterator[Browser]:
+    """A Chromium for all tests."""
+    async with launched(browser_path) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,11 @@ class Operator:
         login = {"username": "admin", "password": site.admin_password}
         self.post("login/", **login, next="/admin/")
 
+    @property
+    def session_key(self) -> str:
+        """The value of the session's cookie."""
+        return str(self._session.cookies["sessionid"])
+
     def get(self, path: str) -> requests.Response:
         """Open a page of the admin."""
         answer = self._session.get(f"{self._root}{path}", timeout=WAIT_SECONDS)

@@ -13,12 +13,14 @@ import pytest_asyncio
 from playwright.async_api import (
     Browser,
     BrowserContext,
+    ConsoleMessage,
+    Error,
     Page,
-    ViewportSize,
     expect,
 )
 
-from tests.browser.chromium import launched
+from tests.admin.operator import Operator
+from tests.browser.tabs import Tabs
 from tests.clients.json_socket import SiteSocket
 from tests.programs import ROOT, DemoSite
 
@@ -39,13 +41,6 @@ LOOKS: list[Look] = [
 """How each page is looked at: a name, a colour scheme, the width in pixels."""
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser(browser_path: str) -> AsyncIterator[Browser]:
-    """A Chromium for all tests."""
-    async with launched(browser_path) as browser:
-        yield browser
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     """A profile of the test's own."""
@@ -54,43 +49,101 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     await context.close()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _visitor(browser: Browser) -> Tabs:
+    return Tabs(await browser.new_context())
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visitor(_visitor: Tabs, embedded: DemoSite) -> AsyncIterator[Tabs]:
+    """The tabs of somebody who is not logged in."""
+    yield _visitor
+    await _visitor.park(f"{embedded.base_url}/livez")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _operator(browser: Browser) -> Tabs:
+    return Tabs(await browser.new_context())
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def operator(_operator: Tabs, embedded: DemoSite) -> AsyncIterator[Tabs]:
+    """The tabs of the site's administrator."""
+    if not await _operator.context.cookies():
+        await log_in(_operator.context, embedded)
+    yield _operator
+    await _operator.park(f"{embedded.base_url}/livez")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def admin(operator: Tabs, complaints: list[str]) -> AsyncIterator[Page]:
+    """A tab of the administrator, which must not complain of anything."""
+    page = await operator.take()
+    stop = listen(page, complaints)
+    yield page
+    stop()
+    assert complaints == []
+
+
+async def log_in(context: BrowserContext, site: DemoSite) -> None:
+    """Give a profile a session of the site's administrator."""
+    session = (await asyncio.to_thread(Operator, site)).session_key
+    await context.add_cookies(
+        [{"name": "sessionid", "value": session, "url": site.base_url}]
+    )
+
+
 @pytest.fixture
 def complaints() -> list[str]:
     """What the console of any page of the test says is wrong, CSP violations too."""
     return []
 
 
-def listen(page: Page, complaints: list[str]) -> None:
-    """Collect what the page's console says is wrong."""
-    page.on(
-        "console",
-        lambda said: (
-            complaints.append(said.text) if said.type in {"error", "warning"} else None
-        ),
-    )
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+def listen(page: Page, complaints: list[str]) -> Callable[[], None]:
+    """Collect what the page's console says is wrong; return what ends that."""
+
+    def hear(said: ConsoleMessage) -> None:
+        if said.type in {"error", "warning"}:
+            complaints.append(said.text)
+
+    def catch(error: Error) -> None:
+        complaints.append(str(error))
+
+    def stop() -> None:
+        page.remove_listener("console", hear)
+        page.remove_listener("pageerror", catch)
+
+    page.on("console", hear)
+    page.on("pageerror", catch)
+    return stop
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_tab(visitor: Tabs, complaints: list[str]) -> AsyncIterator[OpenPage]:
+    """Open an address in a tab of a visitor, and hear what it complains of."""
+    stops = []
+
+    async def open_url(url: str) -> Page:
+        page = await visitor.take()
+        stops.append(listen(page, complaints))
+        await page.goto(url)
+        return page
+
+    yield open_url
+    for stop in stops:
+        stop()
 
 
 @pytest.fixture
-def open_page(
-    context: BrowserContext, embedded: DemoSite, complaints: list[str]
-) -> OpenPage:
+def open_page(open_tab: OpenPage, embedded: DemoSite) -> OpenPage:
     """Open a tab that watches Streams: ``await open_page("cats,dogs")``."""
 
-    async def open_tab(streams: str) -> Page:
-        page = await new_tab(context, complaints, f"{embedded.base_url}/#{streams}")
+    async def open_streams(streams: str) -> Page:
+        page = await open_tab(f"{embedded.base_url}/#{streams}")
         await page.locator("#stream-facts code").wait_for()
         return page
 
-    return open_tab
-
-
-async def new_tab(context: BrowserContext, complaints: list[str], url: str) -> Page:
-    """Open a page in a tab that must not complain of anything."""
-    page = await context.new_page()
-    listen(page, complaints)
-    await page.goto(url)
-    return page
+    return open_streams
 
 
 @pytest.fixture(params=LOOKS, ids=[name for name, _, _ in LOOKS])
@@ -100,14 +153,13 @@ def look(request: pytest.FixtureRequest) -> Look:
     return look
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def in_look(browser: Browser, look: Look) -> AsyncIterator[BrowserContext]:
-    """A profile with the colour scheme and the width of the look."""
+async def take_in(tabs: Tabs, look: Look) -> Page:
+    """Return a tab with the colour scheme and the width of the look."""
     _, scheme, width = look
-    size = ViewportSize(width=width, height=900)
-    context = await browser.new_context(color_scheme=scheme, viewport=size)
-    yield context
-    await context.close()
+    page = await tabs.take()
+    await page.emulate_media(color_scheme=scheme)
+    await page.set_viewport_size({"width": width, "height": 900})
+    return page
 
 
 async def overflow_of(page: Page, name: str, folder: Path) -> int:

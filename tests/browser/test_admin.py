@@ -3,23 +3,22 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Page, expect
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from tests.browser.conftest import (
     TAKES_IMAGES,
     Look,
     crowd,
-    listen,
     overflow_of,
     play,
+    take_in,
 )
+from tests.browser.tabs import Tabs
 from tests.clients import rest
 from tests.clients.json_socket import SiteSocket
 from tests.programs import DemoSite
@@ -33,41 +32,6 @@ HOSTILE = (
 )
 
 WAIT_SECONDS = 30
-
-
-SESSIONS: dict[str, str] = {}
-"""Session of the operator by site. The password is typed once: it is slow to check."""
-
-
-async def log_in(context: BrowserContext, site: DemoSite) -> Page:
-    """Return a tab of the operator, who sees the list of Streams."""
-    page, start = await context.new_page(), f"{ADMIN}/stream/"
-    if site.base_url not in SESSIONS:
-        await page.goto(f"{site.base_url}/admin/login/?next={start}")
-        await page.fill("#id_username", "admin")
-        await page.fill("#id_password", site.admin_password)
-        await page.click("[type=submit]")
-        await page.wait_for_url(f"**{start}")
-        cookies = {one["name"]: one["value"] for one in await context.cookies()}
-        SESSIONS[site.base_url] = cookies["sessionid"]
-    else:
-        session = SESSIONS[site.base_url]
-        await context.add_cookies(
-            [{"name": "sessionid", "value": session, "url": site.base_url}]
-        )
-        await page.goto(f"{site.base_url}{start}")
-    return page
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def admin(
-    context: BrowserContext, embedded: DemoSite, complaints: list[str]
-) -> AsyncIterator[Page]:
-    """A tab of somebody logged in, which must not complain of anything."""
-    page = await log_in(context, embedded)
-    listen(page, complaints)
-    yield page
-    assert complaints == []
 
 
 async def new_stream(site: DemoSite, **fields: str) -> str:
@@ -168,7 +132,6 @@ async def test_hostile_message_is_text_and_nothing_else(
     admin: Page, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded, UniqueName=f"<b>{HOSTILE[:40]}")
-    title = await admin.title()
     await open_monitor(admin, embedded, f"stream/{sid}")
     await is_subscribed(admin)
     title = await admin.title()
@@ -232,10 +195,10 @@ async def publish_on(page: Page) -> int:
 
 
 async def test_refused_test_message_says_when_to_try_again(
-    context: BrowserContext, embedded: DemoSite
+    operator: Tabs, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded)
-    page = await log_in(context, embedded)
+    page = await operator.take()
     await page.goto(f"{embedded.base_url}{ADMIN}/stream/{sid}/change/")
     async with crowd(embedded, sid):
         async with asyncio.timeout(WAIT_SECONDS):
@@ -276,19 +239,19 @@ async def test_removed_stream_is_said_to_be_removed(
 
 
 async def test_disconnected_monitor_does_not_reconnect(
-    context: BrowserContext, embedded: DemoSite
+    operator: Tabs, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded)
-    watcher, operator = await log_in(context, embedded), await context.new_page()
+    watcher, other = await operator.take(), await operator.take()
     await open_monitor(watcher, embedded, f"stream/{sid}")
-    await operator.goto(f"{embedded.base_url}{ADMIN}/service/?q=default")
-    await operator.click("#result_list tbody th a >> nth=0")
-    await operator.click("text=Disconnect an identity")
+    await other.goto(f"{embedded.base_url}{ADMIN}/service/?q=default")
+    await other.click("#result_list tbody th a >> nth=0")
+    await other.click("text=Disconnect an identity")
 
-    await operator.fill("#id_identity", "admin:admin")
-    await operator.click("#content [type=submit]")
+    await other.fill("#id_identity", "admin:admin")
+    await other.click("#content [type=submit]")
 
-    await expect(operator.locator(".messagelist")).to_contain_text("admin:admin")
+    await expect(other.locator(".messagelist")).to_contain_text("admin:admin")
     state = watcher.locator("[data-part=state]")
     await expect(state).to_have_attribute("data-state", "closed")
 
@@ -332,9 +295,9 @@ async def test_busy_monitor_samples_and_counts_exactly(
 
 
 async def test_monitor_fits_every_theme_and_width(
-    in_look: BrowserContext, embedded: DemoSite, tmp_path: Path, look: Look
+    operator: Tabs, embedded: DemoSite, tmp_path: Path, look: Look
 ) -> None:
-    page = await log_in(in_look, embedded)
+    page = await take_in(operator, look)
     sid = await watch(page, embedded, UniqueName=f"scores-{look[0]}")
     await play(embedded, sid, seconds=25 if TAKES_IMAGES else 1)
     second = page.locator("[data-part=rows] summary").nth(1)

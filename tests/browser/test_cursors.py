@@ -6,15 +6,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.browser.conftest import (
     TAKES_IMAGES,
     Look,
+    OpenPage,
     crowd,
-    new_tab,
     overflow_of,
+    take_in,
 )
+from tests.browser.tabs import Tabs
 from tests.browser.test_page import HOSTILE
 from tests.clients.rest import publish
 from tests.programs import DemoSite
@@ -32,18 +34,15 @@ IS_AT = """([id, x, y]) => {
 
 
 @pytest.fixture
-def open_cursors(
-    context: BrowserContext, embedded: DemoSite, complaints: list[str]
-) -> OpenCursors:
+def open_cursors(open_tab: OpenPage, embedded: DemoSite) -> OpenCursors:
     """Open a tab with the pointers of a Stream: ``await open_cursors("team")``."""
 
-    async def open_tab(stream: str) -> Page:
-        url = f"{embedded.base_url}/cursors#{stream}"
-        page = await new_tab(context, complaints, url)
+    async def open_stream(stream: str) -> Page:
+        page = await open_tab(f"{embedded.base_url}/cursors#{stream}")
         await expect(page.locator("#stage")).not_to_have_attribute("aria-busy", "true")
         return page
 
-    return open_tab
+    return open_stream
 
 
 async def move_to(page: Page, x: float, y: float) -> None:
@@ -128,9 +127,9 @@ async def test_hostile_pointers_are_text_or_nothing(
 
 
 async def test_cursors_fit_every_theme_and_width(
-    in_look: BrowserContext, embedded: DemoSite, tmp_path: Path, look: Look
+    visitor: Tabs, embedded: DemoSite, tmp_path: Path, look: Look
 ) -> None:
-    page = await in_look.new_page()
+    page = await take_in(visitor, look)
     await page.goto(f"{embedded.base_url}/cursors#{look[0]}")
     await page.fill("#your-name", "Ada" if TAKES_IMAGES else "W" * 24)
     for _ in range(3 if TAKES_IMAGES else 1):

@@ -6,7 +6,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.test_admin import ADMIN, log_in, new_stream, publish, watch
+from tests.browser.conftest import log_in
+from tests.browser.tabs import Tabs
+from tests.browser.test_admin import ADMIN, new_stream, publish, watch
 from tests.clients.json_socket import SiteSocket
 from tests.programs import DemoSite
 
@@ -49,12 +51,21 @@ WATCH = """() => {
 """Note which controls get the focus, and which of them look the same with it."""
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def page(browser: Browser, embedded: DemoSite) -> AsyncIterator[Page]:
-    """A tab of the administrator, in which tests may look into every page."""
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def tabs(browser: Browser) -> AsyncIterator[Tabs]:
+    """Tabs in which tests may look into every page."""
     context = await browser.new_context(bypass_csp=True)
-    yield await log_in(context, embedded)
+    yield Tabs(context)
     await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(tabs: Tabs, embedded: DemoSite) -> AsyncIterator[Page]:
+    """Such a tab of the administrator."""
+    if not await tabs.context.cookies():
+        await log_in(tabs.context, embedded)
+    yield await tabs.take()
+    await tabs.park(f"{embedded.base_url}/livez")
 
 
 async def walk(page: Page) -> None:

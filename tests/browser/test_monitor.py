@@ -8,12 +8,12 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from sync_streams.operations.data import MAX_DEPTH
+from tests.browser.conftest import log_in
+from tests.browser.tabs import Tabs
 from tests.browser.test_admin import (
     ADMIN,
     HOSTILE,
-    admin,
     is_subscribed,
-    log_in,
     open_monitor,
     publish,
     watch,
@@ -21,8 +21,6 @@ from tests.browser.test_admin import (
 from tests.clients.json_socket import SiteSocket
 from tests.clients.rest import post
 from tests.programs import DemoSite
-
-__all__ = ["admin"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -191,9 +189,9 @@ async def test_deeply_nested_message_is_opened_pinned_filtered_and_exported(
 
 
 async def test_interrupted_connection_leaves_a_gap_on_screen(
-    context: BrowserContext, embedded: DemoSite
+    operator: Tabs, embedded: DemoSite
 ) -> None:
-    page = await log_in(context, embedded)
+    page = await operator.take()
     await watch(page, embedded)
 
     embedded.restart()
@@ -205,7 +203,8 @@ async def test_interrupted_connection_leaves_a_gap_on_screen(
 async def test_ended_session_is_shown_and_leads_to_the_login(
     context: BrowserContext, embedded: DemoSite
 ) -> None:
-    page = await log_in(context, embedded)
+    await log_in(context, embedded)
+    page = await context.new_page()
     sid = await watch(page, embedded)
     login = page.locator("[data-part=login]")
     await expect(login).to_be_hidden()
@@ -243,15 +242,14 @@ async def test_service_monitor_says_which_streams_it_shows_and_offers_a_choice(
 
 
 async def test_disconnected_monitor_says_by_whom_and_reconnects(
-    context: BrowserContext, embedded: DemoSite
+    operator: Tabs, embedded: DemoSite
 ) -> None:
-    page = await log_in(context, embedded)
+    page, other = await operator.take(), await operator.take()
     service = await new_service(embedded, "one")
     await open_monitor(page, embedded, f"service/{service}")
-    operator = await context.new_page()
-    await operator.goto(f"{embedded.base_url}{ADMIN}/service/{service}/disconnect/")
-    await operator.fill("#id_identity", "admin:admin")
-    await operator.click("#content [type=submit]")
+    await other.goto(f"{embedded.base_url}{ADMIN}/service/{service}/disconnect/")
+    await other.fill("#id_identity", "admin:admin")
+    await other.click("#content [type=submit]")
     state = page.locator("[data-part=state]")
     await expect(state).to_have_text("Disconnected: by an operator")
 

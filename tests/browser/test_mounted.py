@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, expect
 
-from tests.browser.test_admin import ADMIN, log_in
+from tests.browser.conftest import log_in
+from tests.browser.test_admin import ADMIN
 from tests.browser.test_page import publish, sees
 from tests.programs import DemoSite, PythonProgram, free_port, site_environ
 from tests.sse.test_proxies import nginx

@@ -4,18 +4,20 @@ import asyncio
 import re
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Page, expect
 
-from tests.browser.test_admin import ADMIN, admin, log_in, new_stream, publish
+from tests.browser.test_admin import ADMIN, new_stream, publish
 from tests.clients.json_socket import SiteSocket
 from tests.clients.rest import post
 from tests.programs import DemoSite
 
-__all__ = ["admin"]
-
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 WIDTHS = (1440, 1024, 768, 390)
+LISTS = (
+    *("stream/", "service/", "service/overview/"),
+    *("service/connections/", "service/processes/"),
+)
 
 
 async def test_overview_counts_what_happens_now(
@@ -75,31 +77,22 @@ async def test_connection_is_found_and_ended_by_keyboard(
         await expect(told).to_contain_text("Ended 1 connection of “keyboard-kim”.")
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("path", LISTS)
 async def test_nothing_is_cut_off_at_any_width(
-    browser: Browser, embedded: DemoSite, width: int
+    admin: Page, embedded: DemoSite, path: str
 ) -> None:
-    await new_stream(embedded, UniqueName=f"{width:W<320}")
-    size = ViewportSize(width=width, height=900)
-    context = await browser.new_context(viewport=size)
-    page = await log_in(context, embedded)
+    await new_stream(embedded, UniqueName=f"{path:W<320}")
     async with SiteSocket(embedded, "M" * 256):
-        for path in (
-            "stream/",
-            "service/",
-            "service/overview/",
-            "service/connections/",
-            "service/processes/",
-        ):
-            await page.goto(f"{embedded.base_url}{ADMIN}/{path}")
-            await page.wait_for_load_state("networkidle")
-            wide = await page.evaluate(
+        await admin.goto(f"{embedded.base_url}{ADMIN}/{path}")
+        await admin.wait_for_load_state("networkidle")
+        for width in WIDTHS:
+            await admin.set_viewport_size({"width": width, "height": 900})
+            wide = await admin.evaluate(
                 """[document.documentElement, ...document.querySelectorAll(
                     ".results, .sync-scroll, #content")].map(
                     (each) => each.scrollWidth - each.clientWidth)"""
             )
-            assert max(wide) <= 1, (path, wide)
-    await context.close()
+            assert max(wide) <= 1, (width, wide)
 
 
 async def test_hostile_names_and_identities_are_text_on_every_page(
@@ -134,17 +127,14 @@ async def test_hostile_names_and_identities_are_text_on_every_page(
 
 
 async def test_list_on_a_phone_says_what_each_cell_is(
-    browser: Browser, embedded: DemoSite
+    admin: Page, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded)
-    size = ViewportSize(width=390, height=900)
-    context = await browser.new_context(viewport=size)
-    page = await log_in(context, embedded)
+    await admin.set_viewport_size({"width": 390, "height": 900})
 
-    await page.goto(f"{embedded.base_url}{ADMIN}/stream/?q={sid}")
+    await admin.goto(f"{embedded.base_url}{ADMIN}/stream/?q={sid}")
 
-    label = await page.locator("#result_list .field-sid").evaluate(
+    label = await admin.locator("#result_list .field-sid").evaluate(
         "cell => getComputedStyle(cell, '::before').content"
     )
-    await context.close()
     assert label.lower() == '"sid"'

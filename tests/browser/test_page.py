@@ -18,7 +18,9 @@ from tests.browser.conftest import (
     crowd,
     overflow_of,
     play,
+    take_in,
 )
+from tests.browser.tabs import Tabs
 from tests.clients import rest
 from tests.clients.json_socket import SiteSocket
 from tests.programs import DemoSite
@@ -342,9 +344,11 @@ async def test_the_page_says_that_it_is_not_connected(
 
 
 async def test_offline_is_shown_at_once_and_publishing_waits_visibly(
-    open_page: OpenPage, context: BrowserContext
+    context: BrowserContext, embedded: DemoSite
 ) -> None:
-    page = await open_page("offline")
+    page = await context.new_page()
+    await page.goto(f"{embedded.base_url}/#offline")
+    await page.locator("#stream-facts code").wait_for()
     state = page.locator("#connection")
 
     await context.set_offline(True)
@@ -426,7 +430,7 @@ async def test_a_removed_stream_is_announced_and_can_be_created_again(
 
 
 async def test_the_page_holds_no_secret(
-    open_page: OpenPage, context: BrowserContext, embedded: DemoSite
+    open_page: OpenPage, embedded: DemoSite
 ) -> None:
     page = await open_page("secrets")
 
@@ -453,9 +457,9 @@ async def test_nothing_is_wider_than_the_screen(
 
 
 async def test_console_fits_every_theme_and_width(
-    in_look: BrowserContext, embedded: DemoSite, tmp_path: Path, look: Look
+    visitor: Tabs, embedded: DemoSite, tmp_path: Path, look: Look
 ) -> None:
-    page = await in_look.new_page()
+    page = await take_in(visitor, look)
     await page.goto(f"{embedded.base_url}/#scores,chat")
     await expect(page.locator("#streams [aria-busy]")).to_have_count(0)
     data = {"from": "Ada", "text": "What a pass!", "n": 1}

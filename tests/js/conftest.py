@@ -9,12 +9,12 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, WebSocket
 
-from tests.browser.conftest import browser, complaints, listen
+from tests.browser.conftest import complaints, listen
 from tests.js.tools import PATIENCE_SECONDS, modules, pack
 from tests.programs import DemoSite
 from tests.sharing import once
 
-__all__ = ["browser", "complaints"]
+__all__ = ["complaints"]
 
 
 @pytest.fixture(scope="session")

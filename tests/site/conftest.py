@@ -9,7 +9,6 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.browser.conftest import browser as chromium
 from tests.documents import code_block
 from tests.programs import free_port
 from tests.sharing import once
@@ -22,8 +21,6 @@ from tests.site.project import (
     new_environment,
 )
 from tests.site.steps import add_users, with_tutorial
-
-__all__ = ["chromium"]
 
 
 @pytest.fixture(scope="session")
@@ -79,8 +76,10 @@ def project(begun: Path, environment: Path, tmp_path: Path) -> Project:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def browser(chromium: Browser) -> AsyncIterator[Browser]:
-    """The browser of all tests, without the profiles of earlier ones."""
-    yield chromium
-    for context in chromium.contexts:
-        await context.close()
+async def browser(browser: Browser) -> AsyncIterator[Browser]:
+    """The browser of all tests, which loses the profiles that a test makes."""
+    before = browser.contexts
+    yield browser
+    for context in browser.contexts:
+        if context not in before:
+            await context.close()

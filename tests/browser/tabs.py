@@ -1,0 +1,45 @@
+"""Tabs that one test uses after the other.
+
+A profile, a tab and the process that draws it take longer to make than most tests.
+"""
+
+from playwright.async_api import BrowserContext, Error, Page, ViewportSize
+
+SIZE = ViewportSize(width=1280, height=720)
+
+
+class Tabs:
+    """Tabs of one profile.
+
+    A test finds them as new ones are, but for the profile's cookies and the files that
+    it has cached. One that changes cookies or the network takes a profile of its own.
+    """
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context = context
+        self._waiting: list[Page] = []
+        self._taken: list[Page] = []
+
+    async def take(self) -> Page:
+        """Return a tab, which shows nothing of the site."""
+        page = self._waiting.pop() if self._waiting else await self.context.new_page()
+        self._taken.append(page)
+        await page.set_viewport_size(SIZE)
+        await page.emulate_media(color_scheme="null", reduced_motion="null")
+        return page
+
+    async def park(self, url: str) -> None:
+        """Leave the pages of the tabs that were taken, and what they stored.
+
+        Args:
+            url: of the site's origin, or the tab would need another process.
+        """
+        while self._taken:
+            page = self._taken.pop()
+            try:
+                await page.goto(url, wait_until="commit")
+                await page.evaluate("localStorage.clear()")
+            except Error:
+                await page.close()
+            else:
+                self._waiting.append(page)
