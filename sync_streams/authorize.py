@@ -54,7 +54,7 @@ class Rule:
         return allowed if self._needs_thread else _answer(allowed)
 
     def __or__(self, other: "Rule") -> "Rule":
-        # Rules that need no database go first.
+        # Try rules that need no database first.
         first, second = sorted((self, other), key=lambda rule: rule._needs_thread)
 
         def decide(identity: str, action: Action, name: str) -> bool:

@@ -2,13 +2,13 @@
 
 Django runs each synchronous view in its own thread, so a thousand concurrent requests
 mean a thousand threads, none of which finishes. Here some requests have a place, some
-wait for one, and the others are told to retry::
+wait for one, and all others are told to retry::
 
     application = BoundedRequests(get_asgi_application())
 
 A request takes a place once its body is complete, so that a slow sender holds none, and
-keeps it until it is answered. With the place it is lent a thread, which serves another
-request afterwards: the process has as many as were ever needed at a time.
+keeps it until it is answered. With its place it gets a thread, which later serves
+another request: the process keeps as many threads as were ever needed at the same time.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ GiveBack = Callable[[], None]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 STREAM_SECONDS = 10
-"""Time after which an ongoing response, such as server-sent events, holds none."""
+"""Time after which a long response, such as an event stream, gives its place back."""
 
 SMALL_BODY_BYTES = 16_384
-"""Body that any request may hold while it waits: larger than that of any Message."""
+"""Size of a body that any waiting request may hold: more than any Message needs."""
 
 LARGE_BODIES_BYTES = 16_777_216
-"""What all larger bodies together may hold beyond that."""
+"""Limit of what all larger bodies together may hold beyond that."""
 
 
 class BoundedRequests:
@@ -81,7 +81,7 @@ class BoundedRequests:
 
     @contextmanager
     def _room(self) -> Iterator[Callable[[int], None]]:
-        """Yield a function that counts a body against the memory for all of them."""
+        """Yield a function that counts a body against their common memory limit."""
         held = 0
 
         def reserve(size: int) -> None:
@@ -99,14 +99,14 @@ class BoundedRequests:
 
 
 class Incoming:
-    """What a client sends: first its body, as events, then that it has left."""
+    """What a client sends: its body, as events, and then its departure."""
 
     def __init__(self, receive: Receive, most: int) -> None:
-        """Prepare it.
+        """Prepare to read from the client.
 
         Args:
             receive: the server's.
-            most: bytes of the body.
+            most: maximum size of the body.
         """
         self._receive, self._most, self._size = receive, most, 0
         self._events: deque[Event] = deque()
@@ -114,7 +114,7 @@ class Incoming:
         self._is_whole = False
 
     async def take_in(self, reserve: Callable[[int], None]) -> None:
-        """Take in a body; of an upload, the first ``max_body_bytes``.
+        """Read a body; of an upload, only the first ``max_body_bytes``.
 
         Raises:
             Refused: 413, it is too large; 503, there is no memory left for it.
@@ -138,7 +138,7 @@ class Incoming:
         return self._next
 
     async def receive(self) -> Event:
-        """Return the next event, from the body's first on.
+        """Return the next event, starting with the body.
 
         An upload that turns out to be too large ends as if its client had left.
         """
@@ -158,15 +158,15 @@ class Incoming:
 
 
 async def _next_of(receive: Receive) -> Event:
-    # What a server returns may be awaitable only.
+    # A server may return any awaitable.
     return await receive()
 
 
 def _watched(send: Send, give_back: GiveBack, return_thread: GiveBack) -> Send:
     """Return a *send* that gives the place back during a long response.
 
-    For an event stream, it does so as soon as the head is sent, with the thread, which
-    is needed once more when the stream ends.
+    For an event stream it does so as soon as the head is sent, and returns the thread
+    as well, which is needed once more when the stream ends.
     """
     timer: asyncio.TimerHandle | None = None
 
@@ -184,7 +184,7 @@ def _watched(send: Send, give_back: GiveBack, return_thread: GiveBack) -> Send:
 
 
 def _begins_event_stream(event: Event) -> bool:
-    # Django keeps the capitals of header names, although ASGI asks for small letters.
+    # Django keeps capital letters in header names, although ASGI requires lower case.
     return any(
         name.lower() == b"content-type" and value.startswith(b"text/event-stream")
         for name, value in event.get("headers", ())

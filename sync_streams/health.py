@@ -7,8 +7,8 @@ Route them where the site's load balancer expects them::
 They need no login and reveal no secrets. A check costs one database query, however many
 connections there are.
 
-They are asynchronous, except under gevent and eventlet: there an event loop in the
-worker's only real thread would have Django refuse the database to all greenlets.
+They are asynchronous, except under gevent and eventlet: there, an event loop in the
+worker's only real thread would make Django refuse database access to all greenlets.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ last_answer: dict[str, bool] = {}
 def _health_view(
     in_greenlets: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[View], View]:
-    """Let anybody ask at any time; *in_greenlets* replaces the view where those are."""
+    """Exempt a view from login and transactions; *in_greenlets* replaces it there."""
 
     def decorate(view: View) -> View:
         chosen: Any = in_greenlets if has_greenlets() else view
@@ -77,10 +77,10 @@ async def ready(request: HttpRequest) -> HttpResponse:
     """Answer 200 if this process can publish and deliver; 503, with reasons, if not.
 
     The channel layer is healthy while the hub's probes return. The publish rate is
-    checked as well, because a Redis that takes no writes still passes probes on. A
+    checked as well, because a Redis that accepts no writes still passes probes on. A
     process that rejects new connections, because it is behind or short of file
     descriptors, is not ready either. ``database_writes`` does not make it unready:
-    publishing goes on, and all processes have the same database.
+    publishing continues, and all processes share the database.
     """
     database = await _holds(run(_ask_database))
     return _answer({"database": database, **await _messaging()})

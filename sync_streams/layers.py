@@ -32,17 +32,17 @@ Listener = Callable[[Any], None]
 
 
 class InMemoryChannelLayer(ChannelsInMemoryLayer):
-    """Channels' in-memory layer, at a cost that does not grow with the groups."""
+    """Channels' in-memory layer, at a cost independent of the number of groups."""
 
     def __init__(self, **options: Any) -> None:
-        """Accept the options of Channels' own: ``capacity``, ``expiry`` and so on."""
+        """Accept the options of Channels' layer: ``capacity``, ``expiry`` and so on."""
         super().__init__(**options)
         self._clean_at = 0.0
         self._wall_ahead = time.time() - time.monotonic()
         self._listeners: dict[str, Listener] = {}
 
     async def send(self, channel: str, message: dict[str, Any]) -> None:
-        """Send to a channel; one that is listened to is never full."""
+        """Send to a channel; a channel with a listener is never full."""
         if channel in self._listeners:
             self._listeners[channel](deepcopy(message))
         else:
@@ -61,7 +61,7 @@ class InMemoryChannelLayer(ChannelsInMemoryLayer):
     def can_start(self, group: str) -> bool:
         """Return whether :meth:`group_send_now` would reach all of a group's channels.
 
-        A caller that often sends without waiting leaves receivers no time to run.
+        If callers often send without waiting, receivers get no time to run.
         """
         for name in self.groups.get(group, ()):
             queue = self.channels.get(name)
@@ -109,9 +109,9 @@ class InMemoryChannelLayer(ChannelsInMemoryLayer):
             super()._clean_expired()  # type: ignore[misc] # not in the stubs
 
     def _follow_wall_clock(self, ahead: float) -> None:
-        """Move what Channels stamped by the wall clock, if that was set ahead.
+        """Move the expiry times of Channels if the wall clock was set forward.
 
-        If it was set back, all of it is kept for longer.
+        If it was set back, messages are kept for longer.
         """
         by, self._wall_ahead = ahead - self._wall_ahead, ahead
         if by < CLEAN_SECONDS:

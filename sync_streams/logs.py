@@ -13,7 +13,7 @@ from queue import Full, Queue
 from threading import Thread
 
 CLOSE_SECONDS = 1
-"""Time at exit for the lines that wait."""
+"""Time allowed at exit for waiting lines."""
 
 REQUEST_ID = "sync_streams.request_id"
 """Key in a request's ``META`` of the id in the response's ``Twilio-Request-Id``."""
@@ -57,14 +57,15 @@ class JSONFormatter(logging.Formatter):
 class BackgroundHandler(logging.Handler):
     """Writes to standard error in a thread of its own.
 
-    A terminal, a pipe or a disk that takes nothing more would otherwise stop the event
-    loop at its next log line. Up to *capacity* lines wait; those beyond are dropped and
-    counted, and a line says how many as soon as one can be written again.
+    A terminal, a pipe or a disk that accepts nothing more would otherwise block the
+    event loop at its next log line. Up to *capacity* lines wait; any more are dropped
+    and counted, and a line says how many as soon as one can be written again.
     """
 
     def __init__(self, capacity: int = 10_000) -> None:
-        """Write the lines as they come, and at exit for up to a second."""
-        # Not a QueueHandler: since Python 3.12, settings give that a queue of theirs.
+        """Write lines as they arrive, and at exit for up to a second."""
+        # Not a QueueHandler: since Python 3.12, ``dictConfig`` gives it a queue of its
+        # own.
         super().__init__()
         self._waiting: Queue[str | None] = Queue(capacity)
         self._process = 0
@@ -73,8 +74,8 @@ class BackgroundHandler(logging.Handler):
         self._told = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a record's line to the thread, or drop it."""
-        if self._process != os.getpid():  # the first one, or a forked child's
+        """Pass a record's line to the thread, or drop it."""
+        if self._process != os.getpid():  # at first, or in a forked child
             self._start()
         try:
             self._waiting.put_nowait(self.format(record))
@@ -84,7 +85,7 @@ class BackgroundHandler(logging.Handler):
             self.handleError(record)
 
     def close(self) -> None:
-        """Write what waits, if that takes at most a second."""
+        """Write waiting lines, for at most a second."""
         if self._process == os.getpid():
             with suppress(Full):
                 self._waiting.put(None, timeout=CLOSE_SECONDS)
@@ -93,7 +94,7 @@ class BackgroundHandler(logging.Handler):
 
     def _start(self) -> None:
         self._process = os.getpid()
-        # The parent of a fork may have held the lock of its own.
+        # The parent may have held its lock at the time of the fork.
         self._waiting = Queue(self._waiting.maxsize)
         arguments = self._waiting, _standard_error()
         self._thread = Thread(target=self._write, args=arguments, daemon=True)
@@ -108,7 +109,7 @@ class BackgroundHandler(logging.Handler):
 
 
 def _standard_error() -> logging.Handler:
-    # A stream of its own: Python's is locked while it blocks, also for the exit.
+    # A separate stream: Python's is locked while it blocks, even at exit.
     try:
         number = sys.stderr.fileno()
     except (AttributeError, OSError):  # replaced, as in tests

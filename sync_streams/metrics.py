@@ -55,8 +55,8 @@ class Family:
     labels: tuple[str, ...] = ()
     read: Callable[[], Reading] | None = None
     """Returns its figures at each scrape; ``None``: ``meters`` count it as it happens.
-    It must not look at each connection: with thousands, that holds up the event loop
-    for longer than all the rest of a scrape."""
+    It must not look at each connection: with thousands, that blocks the event loop for
+    longer than the rest of the scrape."""
 
 
 def _of_hub(read: Callable[[Hub], float]) -> Callable[[], float]:

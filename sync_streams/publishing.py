@@ -53,7 +53,7 @@ def publish(
 
     While Redis does not respond, this takes up to ``broadcast_timeout_seconds``. A
     pooled database connection that the caller has open is kept for that time; one that
-    was opened to find the Stream is returned before.
+    was opened to find the Stream is returned first.
 
     Returns:
         The Message with its new SID (``TZ…``). It is not stored.

@@ -1,7 +1,7 @@
 """``python -m sync_streams.quickstart``: add the app to a Django project.
 
-It prints what to add to which file. With ``--write`` it adds that itself, and makes
-credentials; what is there already stays as it is, so it may be run again.
+It prints what to add to which file. With ``--write`` it adds the lines and generates
+credentials. Existing lines stay as they are, so it can be run again.
 """
 
 import argparse

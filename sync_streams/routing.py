@@ -3,8 +3,9 @@
 Do not wrap them in session or origin middleware: the access token in the first frame
 identifies the client, and clients other than browsers send no origin.
 
-Channels takes a server's ``root_path`` off the path, but does not know of Django's
-``FORCE_SCRIPT_NAME``; so each route is there with it, too, as Django's handler has it.
+Channels strips a server's ``root_path`` from the path, but does not know Django's
+``FORCE_SCRIPT_NAME``; each route therefore also exists with that prefix, as in Django's
+handler.
 """
 
 from typing import Any, cast
@@ -36,8 +37,6 @@ async def _reject(_scope: Any, receive: Any, send: Any) -> None:
 
 
 elsewhere = re_path("", cast("Any", _reject))
-"""Rejects a handshake on any other path with 403; put it after all routes.
-
-Without it, ``URLRouter`` raises ``ValueError``, so that anybody can fill the log with
-tracebacks.
+"""Rejects a handshake on any other path with 403; put it after all routes. Without it,
+``URLRouter`` raises ``ValueError``, and anyone could fill the log with tracebacks.
 """

@@ -1,6 +1,6 @@
-"""Deprecated: the former place of two functions for ``CHANNEL_LAYERS``.
+"""Deprecated: two functions for ``CHANNEL_LAYERS``, now in ``redis.urls``.
 
-It goes with the next release; ``sync_streams.redis.urls`` has them.
+This module will be removed in the next release.
 """
 
 import warnings

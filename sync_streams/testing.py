@@ -75,9 +75,9 @@ _in_memory = _InMemory()
 
 @contextmanager
 def in_memory() -> Iterator[None]:
-    """Do without Redis in this process, whatever the settings say.
+    """Use no Redis in this process, whatever the settings say.
 
-    Messages published meanwhile reach subscribers in this process only. May be nested.
+    Messages published meanwhile reach only subscribers in this process. May be nested.
     In a test case: ``self.enterContext(in_memory())``.
     """
     _in_memory.enter()

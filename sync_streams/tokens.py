@@ -45,7 +45,7 @@ _HEADER = {"typ": "JWT", "alg": "HS256", "cty": CONTENT_TYPE}
 
 _UNREADABLE = (
     jwt.PyJWTError,
-    *(ValueError, TypeError, ArithmeticError, RecursionError),  # by its odder claims
+    *(ValueError, TypeError, ArithmeticError, RecursionError),  # by odd claims
 )
 
 # No database stores a lone surrogate, and PostgreSQL stores no NUL.
@@ -248,7 +248,7 @@ def _identity(claims: Mapping[str, Any], account: Account, key_sid: str) -> Iden
         service_ref=grant["service_sid"],
         key_sid=key_sid,
         expires_at=expires_at,
-        # Any other value was meant to take rights away, not to grant them.
+        # Any other value was meant to remove rights, not to grant them.
         is_read_only=grant.get("read_only", False) is not False,
         is_observer=grant.get("observer") is True,
     )

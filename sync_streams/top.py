@@ -1,4 +1,4 @@
-"""The busiest Streams over all processes, with their accounts and Services.
+"""The busiest Streams across all processes, with their accounts and Services.
 
 For your own page or script; ``manage.py sync_top`` shows the same::
 
@@ -21,7 +21,7 @@ class Row:
 
     stream_sid: str
     unique_name: str
-    """Empty if it has none, or was removed."""
+    """Empty if the Stream has none or was removed."""
 
     service_sid: str
     account_sid: str
@@ -39,8 +39,8 @@ class Row:
 def top(order: Order = "published", *, limit: int = 20) -> list[Row]:
     """Return the busiest Streams, the busiest first.
 
-    Takes about half a second, as every process is asked. One that does not reply within
-    a quarter of a second is not counted.
+    Takes about half a second, because every process is queried. A process that does not
+    reply within a quarter of a second is not counted.
 
     Args:
         order: the figure to sort by.

@@ -1,6 +1,6 @@
-"""The admin: Services and Streams, and what passes through them while one looks.
+"""The admin: Services and Streams, and a live view of their Messages.
 
-Every change goes through an operation, so that subscribers and webhooks hear of it.
+Every change goes through an operation, so that subscribers and webhooks are notified.
 See https://docs.djangoproject.com/en/stable/ref/contrib/admin/.
 """
 

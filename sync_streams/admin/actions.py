@@ -1,4 +1,4 @@
-"""Life-time of many Streams at once: an action of their list."""
+"""Action of the Streams' list: set the TTL of several Streams at once."""
 
 from django import forms
 from django.contrib import messages
@@ -16,7 +16,7 @@ from .base import Question, ResourceAdmin, ask, describe
 
 
 class TtlForm(forms.Form):
-    """The TTL that every selected Stream gets."""
+    """The TTL for all selected Streams."""
 
     ttl = forms.IntegerField(
         label=gettext_lazy("TTL"),
@@ -29,7 +29,7 @@ class TtlForm(forms.Form):
 def set_ttl(
     model_admin: ResourceAdmin, request: HttpRequest, streams: QuerySet[Stream]
 ) -> HttpResponse | None:
-    """Ask for the TTL and give it to each of the Streams."""
+    """Ask for the TTL and set it on each of the Streams."""
     form = TtlForm(request.POST if "confirmed" in request.POST else None)
     if form.is_valid():
         changed = sum(

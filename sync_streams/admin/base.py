@@ -1,6 +1,6 @@
-"""What the admin's pages have in common: changes are operations, asked for first.
+"""Base classes of the admin's pages: changes are operations and need confirmation.
 
-Django's own way to save and delete is never taken: it would go behind the back of
+Django's own methods to save and delete are never used, since they would bypass
 subscribers. See
 https://docs.djangoproject.com/en/stable/ref/contrib/admin/#modeladmin-methods.
 """
@@ -63,7 +63,7 @@ MAY_VIEW_SERVICES = "sync_streams.view_service"
 MAY_PUBLISH = "sync_streams.publish_message"
 
 FAULT = "sync_streams.fault"
-"""Key under which a request keeps the error of the operation that it asked for."""
+"""Key under which a request keeps the error of its operation."""
 
 FIELDS: dict[type[SyncError], str] = {
     InvalidFriendlyName: "friendly_name",
@@ -72,32 +72,32 @@ FIELDS: dict[type[SyncError], str] = {
     InvalidWebhookUrl: "webhook_url",
     UniqueNameTaken: "unique_name",
 }
-"""The form's field that an error speaks of. ``InvalidParameter`` names its own, and any
-other error speaks of the whole form."""
+"""The form's field that an error concerns. ``InvalidParameter`` names its own; any
+other error concerns the whole form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One more page of a resource, beside Django's own."""
+    """A page of a resource, in addition to Django's own."""
 
     name: str
-    """Last segment of its address."""
+    """Last segment of its URL."""
 
     view: Callable[["ResourceAdmin", HttpRequest, Any], HttpResponse]
     permission: str
-    """What it takes besides permission to view the resource."""
+    """Permissions it needs besides that to view the resource."""
 
     methods: tuple[str, ...] = ("GET",)
 
 
 class ResourceForm(AnyForm):
-    """A form whose fields are checked by the operation, and by nothing else."""
+    """A form with fields that only the operation validates."""
 
     fault: ClassVar[SyncError | None] = None
-    """What the operation had to say against the fields."""
+    """The error that the operation raised, if any."""
 
     def clean(self) -> dict[str, Any] | None:
-        """Show the operation's error where it belongs."""
+        """Show the operation's error at its field."""
         if self.fault is not None:
             field = _field_of(self.fault)
             self.add_error(
@@ -106,25 +106,25 @@ class ResourceForm(AnyForm):
         return super().clean()
 
     def _get_validation_exclusions(self) -> set[str]:
-        # All of them: the name of an expired Stream is free, whatever its row says.
+        # Exclude all: the name of an expired Stream is free even while its row exists.
         return {field.name for field in self._meta.model._meta.fields}
 
 
 class ResourceAdmin(AnyAdmin):
-    """Admin of a resource that only operations change."""
+    """Admin of a resource that only operations can change."""
 
     form = ResourceForm
     pages: ClassVar[tuple[Page, ...]] = ()
-    """The resource's pages beside Django's own."""
+    """The resource's pages in addition to Django's own."""
     show_full_result_count = False
     ordering = ("-date_created",)
     list_per_page = 50
     named_by: ClassVar[tuple[str, ...]] = ("unique_name",)
-    """Fields that are searched beside the SID."""
+    """Fields that are searched besides the SID."""
 
     search_hints: ClassVar[tuple[str | Promise, str | Promise]] = ("", "")
-    """What the search looks at, by whole names and by their beginnings;
-    ``search_help_text`` leaves its field without a label:
+    """Help texts of the search, for any part of a name and for its start;
+    ``search_help_text`` would leave the field without a label:
     https://dequeuniversity.com/rules/axe/4.10/label-title-only."""
 
     class Media:
@@ -139,7 +139,7 @@ class ResourceAdmin(AnyAdmin):
     ) -> HttpResponse:
         """Show the form again, with the error, when the operation refuses.
 
-        Whatever was done until then has been rolled back, the log entry included.
+        Everything done until then has been rolled back, including the log entry.
         """
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
@@ -167,7 +167,7 @@ class ResourceAdmin(AnyAdmin):
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for resource in queryset:
-            # What another operator has just removed counts as removed.
+            # Another operator may just have removed it, with the same result.
             with suppress(NotFound):
                 self.delete_model(request, resource)
 
@@ -176,7 +176,7 @@ class ResourceAdmin(AnyAdmin):
         return ("sid__startswith", *(f"{name}{part}" for name in self.named_by))
 
     def search_hint(self) -> str | Promise:
-        """Return what the search looks at."""
+        """Return the help text of the search."""
         by_part, by_beginning = self.search_hints
         return by_part if self._finds_substrings() else by_beginning
 
@@ -207,7 +207,7 @@ class ResourceAdmin(AnyAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_change_context(self, request: HttpRequest, resource: Any) -> dict[str, Any]:
-        """Return what the change form shows beside the form."""
+        """Return what the change page shows beside the form."""
         return {
             "subtitle": str(resource),
             "pages": self.page_urls(request, resource),
@@ -216,7 +216,7 @@ class ResourceAdmin(AnyAdmin):
         }
 
     def connections_url(self, request: HttpRequest, resource: Service | Stream) -> str:
-        """Return the address of those who are connected to it, if one may look."""
+        """Return the URL of its connections, if the user may see them."""
         if not request.user.has_perms((MAY_MONITOR, MAY_VIEW_SERVICES)):
             return ""
         name = f"{self.admin_site.name}:{self.opts.app_label}_service_connections"
@@ -224,7 +224,7 @@ class ResourceAdmin(AnyAdmin):
         return reverse(name, query=query)
 
     def page_urls(self, request: HttpRequest, resource: Any) -> dict[str, str]:
-        """Return the addresses of the pages that the request's user may open."""
+        """Return the URLs of the pages that the request's user may open."""
         return {
             page.name: reverse(self._page_name(page.name), args=[quote(resource.pk)])
             for page in self.pages
@@ -232,11 +232,11 @@ class ResourceAdmin(AnyAdmin):
         }
 
     def list_url(self) -> str:
-        """Return the address of the list."""
+        """Return the URL of the list."""
         return reverse(self._page_name("changelist"))
 
     def change_url(self, resource: Any) -> str:
-        """Return the address of a resource's form."""
+        """Return the URL of a resource's form."""
         return reverse(self._page_name("change"), args=[quote(resource.pk)])
 
     def _page_name(self, page: str) -> str:
@@ -268,26 +268,26 @@ class ResourceAdmin(AnyAdmin):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What is asked before it is done."""
+    """A request for confirmation."""
 
     title: str
     text: str
-    """What it will do, to whom, and what it will not."""
+    """What the action does, and what it does not do."""
 
     button: str
     form: forms.Form
     cancel_url: str
     action: str = ""
-    """Name of the list's action, if it is one."""
+    """Name of the action, if it was started from the list."""
 
     selected: Sequence[str] = ()
-    """SIDs that the action was asked for."""
+    """SIDs that the action was started for."""
 
 
 def ask(
     model_admin: ResourceAdmin, request: HttpRequest, question: Question
 ) -> HttpResponse:
-    """Show the question; the answer comes to the same address, as a POST."""
+    """Show the question; the confirmation is a POST to the same URL."""
     context = {
         **model_admin.admin_site.each_context(request),
         "title": question.title,
@@ -301,7 +301,7 @@ def ask(
 
 
 def answer_errors(view: View) -> View:
-    """Let a view answer an operation's error as JSON, with its HTTP status."""
+    """Make a view answer an operation's error as JSON, with its HTTP status."""
 
     @wraps(view)
     def wrapper(model_admin: Any, request: HttpRequest, resource: Any) -> HttpResponse:
@@ -329,7 +329,7 @@ def describe(error: SyncError) -> str:
 
 
 def show_visibly(fields: AdminForm) -> None:
-    """Let a form show the text of its read-only fields with nothing invisible in it."""
+    """Make invisible characters in a form's read-only fields visible."""
     shown = copy(fields.form.instance)
     for name in fields.readonly_fields:
         if isinstance(text := getattr(shown, str(name), None), str):
@@ -338,7 +338,7 @@ def show_visibly(fields: AdminForm) -> None:
 
 
 def relative_expiry(stream: Stream) -> str:
-    """Return when a Stream expires, as seen from now."""
+    """Return when a Stream expires, relative to now."""
     if stream.date_expires is None:
         return _("never")
     if not stream.is_live():
@@ -347,6 +347,6 @@ def relative_expiry(stream: Stream) -> str:
 
 
 def label(resource: Service | Stream) -> str:
-    """Return the name by which people know a resource, if it has one; it is visible."""
+    """Return the resource's name, if any, with invisible characters made visible."""
     name = resource.unique_name or getattr(resource, "friendly_name", None)
     return visible(name) if name else "–"

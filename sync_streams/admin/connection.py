@@ -1,4 +1,4 @@
-"""Connections: who is connected now, found among all processes, and disconnected."""
+"""Connections of all processes: find who is connected now, and disconnect them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,7 @@ PER_PAGE = 50
 
 
 class SearchForm(forms.Form):
-    """Whom to look for; what is left empty asks for nothing."""
+    """The search; an empty field matches everything."""
 
     identity = forms.CharField(
         label=gettext_lazy("Identity contains"),
@@ -80,7 +80,7 @@ class SearchForm(forms.Form):
 
     @property
     def wanted(self) -> Wanted:
-        """What the processes are asked for."""
+        """The search that the processes are asked for."""
         fields = self.cleaned_data
         return {
             "identity": fields["identity"],
@@ -92,7 +92,7 @@ class SearchForm(forms.Form):
 
 
 class DisconnectForm(forms.Form):
-    """The connection to end, or the identity whose connections all end."""
+    """The connection to end, or the identity to disconnect completely."""
 
     service = forms.CharField(widget=forms.HiddenInput)
     identity = forms.CharField(widget=forms.HiddenInput, strip=False, required=False)
@@ -101,14 +101,14 @@ class DisconnectForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the processes answered, and why they did not."""
+    """What the processes replied, or why they did not."""
 
     connections: Connections
     fault: str = ""
 
 
 def show_connections(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResponse:
-    """Show who is connected; ask, and disconnect, those who may change Services."""
+    """Show who is connected; users who may change Services can disconnect them."""
     may_view = model_admin.has_view_permission(request)
     if not may_view or not request.user.has_perm(MAY_MONITOR):
         raise PermissionDenied

@@ -16,7 +16,7 @@ from sync_streams.values import utc
 
 
 class AccountFilter(admin.SimpleListFilter):
-    """By account; the choices are those of the settings."""
+    """By account; the choices come from the settings."""
 
     title = _("account")
     parameter_name = "account"
@@ -57,9 +57,9 @@ class ExpiryFilter(admin.SimpleListFilter):
 
 
 class OccupancyFilter(admin.SimpleListFilter):
-    """By whether anybody is subscribed, asked of all processes just now.
+    """By whether anybody is subscribed now, according to all processes.
 
-    Of each process only the thousand busiest Streams are known to it.
+    Each process reports only its thousand busiest Streams.
     """
 
     title = _("subscribers")
@@ -83,5 +83,5 @@ class OccupancyFilter(admin.SimpleListFilter):
 
 
 def account_choices() -> list[tuple[str, str]]:
-    """Return the accounts of the settings, as choices; their secrets stay there."""
+    """Return the accounts in the settings as choices, without their secrets."""
     return [(sid, sid) for sid in get_settings().accounts]

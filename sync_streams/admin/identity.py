@@ -1,4 +1,4 @@
-"""Identities: an operator ends their connections and is told how many there were."""
+"""Identities: an operator disconnects one and learns how many connections ended."""
 
 from django import forms
 from django.contrib import messages
@@ -19,7 +19,7 @@ MAY_DISCONNECT = "sync_streams.change_service"
 
 
 class IdentityForm(forms.Form):
-    """Whom to disconnect, as the access tokens spell it."""
+    """The identity to disconnect, as in its access tokens."""
 
     identity = forms.CharField(
         label=gettext_lazy("Identity"),
@@ -32,7 +32,7 @@ class IdentityForm(forms.Form):
 def disconnect(
     model_admin: ResourceAdmin, request: HttpRequest, service: Service
 ) -> HttpResponse:
-    """Ask for the identity and disconnect it."""
+    """Ask for an identity and disconnect it."""
     form = IdentityForm(request.POST or None)
     if form.is_valid():
         try:
@@ -52,7 +52,7 @@ def disconnect(
 
 
 def explain(service: Service) -> str:
-    """Return what disconnecting an identity of the Service does, and does not."""
+    """Return what disconnecting an identity of the Service does and does not do."""
     text = _(
         "All connections of this identity to the service %(service)s are closed, "
         "on all processes, and its clients are told not to reconnect automatically. "
@@ -70,7 +70,7 @@ def end(
     *,
     connection_id: str = "",
 ) -> None:
-    """End the connections of an identity, or one of them; log it, say how many.
+    """End the connections of an identity, or one of them; log and report how many.
 
     Raises:
         SyncError: it could not be done.

@@ -14,7 +14,7 @@ from .base import MAY_PUBLISH, Page, ResourceAdmin, answer_errors
 def publish(
     model_admin: ResourceAdmin, request: HttpRequest, resource: Service | Stream
 ) -> HttpResponse:
-    """Publish the form's data; answer the Message's SID, or why there is none."""
+    """Publish the form's data; return the Message's SID, or the error."""
     if isinstance(resource, Service):
         service, ref = resource, request.POST.get("stream", "")
     else:

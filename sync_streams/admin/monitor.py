@@ -1,7 +1,7 @@
-"""Live monitor: a page that subscribes as any client does, and shows what arrives.
+"""Live monitor: a page that subscribes like any client and shows what arrives.
 
 No Message is stored or passes through Django's views: the page opens the JSON socket
-(``docs/wire-websocket.md``) with an access token that is good for some minutes.
+(``docs/wire-websocket.md``) with an access token that is valid for a few minutes.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ MAY_ALL = (
     MAY_PUBLISH,
     *(f"sync_streams.{verb}_stream" for verb in ("add", "change", "delete")),
 )
-"""What it takes for a token that is not read-only: such a one may do all of this."""
+"""Permissions needed for a token that is not read-only, which allows all of this."""
 
 
 def show_monitor(
@@ -59,7 +59,7 @@ def show_monitor(
 def give_token(
     model_admin: ResourceAdmin, request: HttpRequest, resource: Service | Stream
 ) -> HttpResponse:
-    """Answer an observer's access token, read-only unless its owner may do it all."""
+    """Issue an observer's access token, read-only without all of the permissions."""
     service = _service(resource)
     try:
         token = issue_token(
@@ -78,7 +78,7 @@ def give_token(
 def give_figures(
     model_admin: ResourceAdmin, request: HttpRequest, resource: Service | Stream
 ) -> HttpResponse:
-    """Answer the live Streams and how many subscribe to each, asked just now."""
+    """Return the live Streams and the current number of subscribers of each."""
     watched = Choice.of(request).streams(resource)
     told = stats.ask([stream.sid for stream in watched.streams])
     rows = [{**_describe(stream), **_count(stream, told)} for stream in watched.streams]
@@ -107,7 +107,7 @@ def _say(watched: Watched) -> str:
 
 
 def _watched_text() -> str:
-    # The page's script puts in new numbers.
+    # The page's script inserts new numbers.
     return _("Watching {shown} of {total} streams")
 
 

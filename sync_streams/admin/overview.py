@@ -1,6 +1,6 @@
-"""Overview: what all processes do now and did in the last hour, on one page.
+"""Overview: the figures of all processes, now and for the last hour, on one page.
 
-Nothing is stored: the page's script asks, and each process answers from its memory.
+Nothing is stored: each process answers the page's script from its memory.
 """
 
 from collections import Counter
@@ -24,18 +24,18 @@ from .base import ResourceAdmin
 MAY_VIEW = "sync_streams.view_stream"
 
 BUSIEST = 10
-"""Streams and Services that each list of the page names."""
+"""Maximum number of entries in each list of the page."""
 
 MAX_STREAMS = 1000
-"""Streams whose subscribers are added up for their Services."""
+"""Maximum number of Streams to add up by Service."""
 
 
 Rows = dict[str, dict[str, Any]]
-"""Figures by SID, the busiest first."""
+"""Figures by SID, busiest first."""
 
 
 def show_overview(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResponse:
-    """Show the page, which asks for its figures by itself."""
+    """Show the page, which fetches its own figures."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     context = {
@@ -49,7 +49,7 @@ def show_overview(model_admin: ResourceAdmin, request: HttpRequest) -> HttpRespo
 
 
 def give_overview(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResponse:
-    """Answer the figures; Streams and Services to those who may view them."""
+    """Return the figures; Streams and Services only to users who may view them."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     told, ranked = stats.ask(with_history=True), ranking.ask(BUSIEST)
@@ -106,7 +106,7 @@ def _add_by_service(told: stats.Stats) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Names what figures belong to, with the address of its page."""
+    """Names the Streams and Services of figures, with the URLs of their pages."""
 
     site: str
     may_view_streams: bool

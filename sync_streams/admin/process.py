@@ -1,4 +1,4 @@
-"""Processes: those that hold sockets now, what each told of itself, and their end."""
+"""Processes: those that hold sockets now, their figures, and how to drain one."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from sync_streams.errors import SyncError
 from .base import Question, ResourceAdmin, ask, describe
 
 LATE_MS = round(GATHER_SECONDS * 1000)
-"""An answer that takes longer is left out of every other page."""
+"""Replies that take longer are missing from the figures of all other pages."""
 
 
 class ProcessForm(forms.Form):
@@ -33,7 +33,7 @@ class ProcessForm(forms.Form):
 
 
 def show_processes(model_admin: ResourceAdmin, request: HttpRequest) -> HttpResponse:
-    """Show every process; ask, and drain one, for superusers."""
+    """Show every process; superusers can drain one."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     if request.method == "POST":
@@ -96,7 +96,7 @@ def _drain_now(model_admin: ResourceAdmin, request: HttpRequest, process: str) -
         model_admin.message_user(request, describe(error), messages.ERROR)
         return
     note = _("Draining %(process)s.") % {"process": process}
-    # A process is no row, so the entry names it and points nowhere.
+    # A process is not a row, so the entry names it without a link.
     LogEntry.objects.create(
         user_id=str(request.user.pk),
         object_repr=process[:200],

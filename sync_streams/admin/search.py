@@ -1,9 +1,9 @@
-"""Search: by any part of a name where the database can do so quickly."""
+"""Search: by any part of a name, if the database can do so quickly."""
 
 from django.db import connections
 
 INDEX = "sync_streams_stream_name_trgm"
-"""The last of a migration's indexes would do as well: they come together."""
+"""Any of the migration's indexes would do: they are created together."""
 
 _indexed: set[str] = set()
 

@@ -31,18 +31,18 @@ SETTINGS_FIELDS = (
     "reachability_debouncing_window",
     "acl_enabled",
 )
-"""What may be set on a Service, now and later."""
+"""Fields that can be set on a new or an existing Service."""
 
 
 APP = Service._meta.app_label
 
 
 NEWEST = 10
-"""Streams that a Service's form shows."""
+"""Maximum number of Streams that a Service's page shows."""
 
 
 class ServiceForm(ResourceForm):
-    """A Service's settings, and the account that it is created in."""
+    """A Service's settings, and the account in which it is created."""
 
     account_sid = forms.ChoiceField(
         label=_("account SID"),
@@ -81,7 +81,7 @@ class ServiceForm(ResourceForm):
 
 @admin.register(Service)
 class ServiceAdmin(ResourceAdmin):
-    """Services: found, created, changed and removed."""
+    """Find, create, change and remove Services."""
 
     form = ServiceForm
     list_display = ("name", "sid", "account_sid", "streams", "date_created")
@@ -165,7 +165,7 @@ class ServiceAdmin(ResourceAdmin):
         operations.remove_service(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Count the Streams that go along instead of listing thousands of them."""
+        """Count the Streams that are removed as well, instead of listing thousands."""
         services = list(objs)
         count = Stream.objects.filter(service__in=services).count()
         lacking = {

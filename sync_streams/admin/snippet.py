@@ -1,6 +1,6 @@
-"""Snippets: lines to paste that do something with the resource being looked at.
+"""Snippets: code to paste for the resource that is shown.
 
-They name the account and never a secret: those come from the reader's environment.
+They contain the account SID but no secrets, which come from the reader's environment.
 """
 
 from dataclasses import dataclass
@@ -57,14 +57,14 @@ client.subscribe("{stream}"{options}).addEventListener("message", ({{ detail }})
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """Lines of one language."""
+    """Code in one language."""
 
     language: str
     code: str
 
 
 def snippets(request: HttpRequest, resource: Service | Stream) -> list[Snippet]:
-    """Return the lines that publish to and subscribe to the resource."""
+    """Return code that publishes and subscribes to the resource."""
     origin = get_settings().public_url or request.build_absolute_uri("/")
     origin = origin.rstrip("/")
     url = origin + services_path().removesuffix("/v1/Services")

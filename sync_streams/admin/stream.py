@@ -26,7 +26,7 @@ from .filters import AccountFilter, ExpiryFilter, OccupancyFilter
 
 
 class StreamForm(ResourceForm):
-    """A Stream's name, given once, and its TTL, counted from now."""
+    """A Stream's name, which cannot be changed, and its TTL, counted from now."""
 
     ttl = forms.IntegerField(
         label=_("TTL"),
@@ -53,7 +53,7 @@ class StreamForm(ResourceForm):
 
 @admin.register(Stream)
 class StreamAdmin(ResourceAdmin):
-    """Streams: found, created, given another life-time and removed."""
+    """Find, create and remove Streams, and change their TTL."""
 
     form = StreamForm
     list_display = (
@@ -101,7 +101,7 @@ class StreamAdmin(ResourceAdmin):
         return actions.set_ttl(self, request, streams)
 
     def give_occupancy(self, request: HttpRequest) -> HttpResponse:
-        """Answer how many subscribe to each of the list's visible Streams."""
+        """Return the number of subscribers of each Stream on a page of the list."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         sids = request.GET.getlist("sid")[: self.list_max_show_all]
@@ -145,7 +145,7 @@ class StreamAdmin(ResourceAdmin):
 
     @admin.display(description=_("subscribers"))
     def subscribers(self, stream: Stream) -> str:
-        """Return a place for the number, which a script asks for and keeps fresh."""
+        """Return a placeholder for the number, which a script fetches and updates."""
         return format_html('<span data-occupancy="{}">…</span>', stream.sid)
 
     @admin.display(description=_("service"), ordering="service")

@@ -1,4 +1,4 @@
-"""Which Streams of a Service its live monitor shows: a page watches 500 at most."""
+"""The Streams that the live monitor of a Service shows, at most 500."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +12,7 @@ from sync_streams.models import Service, Stream, StreamQuerySet
 from sync_streams.operations.validators import is_storable
 
 MAX_STREAMS = 500
-"""Streams that a page watches at once."""
+"""Maximum number of Streams that a page watches."""
 
 MAX_NAME_LENGTH = 320
 
@@ -20,25 +20,25 @@ ORDERS = {
     "newest": _("the newest streams"),
     "busiest": _("the streams with the most subscribers"),
 }
-"""What is shown first, and at all where there are more than :data:`MAX_STREAMS`."""
+"""Which Streams come first, and so are shown if there are over :data:`MAX_STREAMS`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Streams that a page shows."""
+    """The Streams that a page shows."""
 
     streams: list[Stream]
     total: int
-    """How many there are, those that are not shown included."""
+    """The number of Streams, including those that are not shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the page's address asks for; nonsense asks for nothing."""
+    """The selection in the page's URL; invalid values are ignored."""
 
     order: str = "newest"
     named: str = ""
-    """Beginning of the unique names."""
+    """Start of the unique names."""
 
     @classmethod
     def of(cls, request: HttpRequest) -> Self:

@@ -1,4 +1,4 @@
-"""Webhook: an operator has a Service's endpoint called and sees what it answers."""
+"""Webhook: an operator sends a test to a Service's endpoint and sees the result."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +17,7 @@ MAY_TRY = "sync_streams.change_service"
 def try_webhook(
     model_admin: ResourceAdmin, request: HttpRequest, service: Service
 ) -> HttpResponse:
-    """Send a test to the Service's ``webhook_url`` and say what became of it."""
+    """Send a test to the Service's ``webhook_url`` and show the result."""
     try:
         failures = operations.try_webhook(service)
     except SyncError as error:

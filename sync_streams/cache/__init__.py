@@ -1,1 +1,1 @@
-"""Caches of Services, Streams and access tokens; the breaker before the database."""
+"""Caches of Services, Streams and access tokens; the database breaker."""

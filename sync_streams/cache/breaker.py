@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REMIND_SECONDS = 10
-"""Time after which a database that is slow again is logged again."""
+"""Minimum time between log lines about a slow database."""
 
 AWAY_SECONDS = 1
 """Time for which a database that did not respond is not queried."""
@@ -60,8 +60,8 @@ class Breaker:
     def note_slow(self, seconds: float) -> None:
         """Log that a caller gave up waiting, at most every ``REMIND_SECONDS``.
 
-        The database may work for others: a table may be locked, or the pool empty. So
-        it is asked again, and each answer is taken for its return.
+        The database may work for others, if only a table is locked or the pool is
+        empty. So it is queried again, and any answer counts as its recovery.
         """
         if time.monotonic() - self._slow_at > REMIND_SECONDS:
             self._slow_at = time.monotonic()
@@ -72,7 +72,7 @@ class Breaker:
         self._note_failure(repr(error))
 
     def _note_failure(self, reason: str) -> None:
-        if self._failed_at is None:  # told once, not for each caller that tries
+        if self._failed_at is None:  # logged once, not for each caller
             self._failed_at = time.monotonic()
             logger.warning("database failed: %s", reason)
 

@@ -1,8 +1,8 @@
 """Cache of Services and Streams.
 
-It saves each publish a database query for ``my-stream``. Entries are kept for at most
+It saves a database query for each publish. Entries are kept for at most
 ``cache_seconds``, and only while this process is receiving removals and changes, so
-that what another process removes is gone here immediately, too.
+that a removal in another process takes effect here immediately, too.
 """
 
 import random
@@ -36,7 +36,7 @@ class _Entry:
 
 
 class _Streams:
-    """Streams by SID, and the SIDs behind their unique names."""
+    """Streams by SID, and SIDs by unique name."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
@@ -76,8 +76,8 @@ class _Streams:
 
 
 def _kept_until() -> float:
-    # Jitter: Streams fetched together, after a start or a gap, must not expire together
-    # ever after. Fetching a hundred at once would delay the next Messages.
+    # Jitter: Streams fetched together, after a start or a gap, must not keep expiring
+    # together. Fetching a hundred at once would delay the next Messages.
     seconds = get_settings().cache_seconds
     return time.monotonic() + seconds * random.uniform(*KEPT)  # noqa: S311 - no secret
 

@@ -20,7 +20,7 @@ MAX_TOKENS = 10_000
 class _Verified:
     identity: Identity
     secret: Secret
-    """What the token was signed with."""
+    """The secret that signed the token."""
 
 
 _verified: OrderedDict[bytes, _Verified] = OrderedDict()

@@ -1,7 +1,7 @@
-"""Bookkeeping: all that knows of a connection, from its start to its end.
+"""Bookkeeping: tells everything concerned when a connection starts and ends.
 
-These are functions rather than an object of the connection's: the two would refer to
-each other, and be freed by a garbage collection only.
+These are functions, not an object that each connection holds: the two would refer to
+each other, and only a garbage collection would free them.
 """
 
 from sync_streams.delivery.meters import meters
@@ -15,11 +15,11 @@ from .keys import keys
 from .registry import Connection, connections
 
 MAX_CLIENT_LENGTH = 80
-"""Characters kept of a client's name for itself."""
+"""Maximum length of a client's own name for itself."""
 
 
 def note_opened(connection: Connection) -> None:
-    """Take note of a new connection."""
+    """Record a new connection."""
     connections.add(connection)
     meters.count("connections_opened", connection.transport)
 
@@ -27,7 +27,7 @@ def note_opened(connection: Connection) -> None:
 def note_recipient(
     connection: Connection, service: Service, name: str, identity: Identity | None
 ) -> list[Key]:
-    """Count the recipient of a connection, which depends on the key of its token.
+    """Count a connection's recipient, and make it depend on the key of its token.
 
     Args:
         connection: the connection.
@@ -36,7 +36,7 @@ def note_recipient(
         identity: the recipient, if an access token names it.
 
     Returns:
-        What :func:`note_closed` takes back.
+        The argument for :func:`note_closed`.
 
     Raises:
         TooManyRequests: 20429, there are too many of this recipient, account or

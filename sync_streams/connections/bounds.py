@@ -2,7 +2,7 @@
 
 A server reads a request before it knows who sent it, so each part of one has a size and
 a time limit. A request that exceeds a limit is answered and its connection closed. The
-sizes are exact: a request that just reaches one is served.
+sizes are exact: a request that just reaches a limit is served.
 """
 
 import json
@@ -39,7 +39,7 @@ LINGER_BYTES = 1_048_576
 and discard the response before the client has read it (RFC 9112, section 9.6)."""
 
 RETRY_AFTER_SECONDS = 1
-"""When a request may be retried for which there was no place."""
+"""Seconds after which a request that found no place may be retried."""
 
 
 @dataclass(frozen=True, slots=True)

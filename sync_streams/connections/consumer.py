@@ -139,7 +139,7 @@ class SocketConsumer(AsyncConsumer):
         text: str | None = message.get("text")
         data: bytes | None = message.get("bytes")
         content = data or b"" if text is None else text.encode(errors="surrogatepass")
-        # Servers with a frame path have offered it before, if it is a request.
+        # A server with a frame path has already tried :meth:`take` with a request.
         if self.take(content, text is not None, self._path is None):
             # A server may hold many frames of this client; others must not wait.
             await asyncio.sleep(0)
@@ -238,7 +238,7 @@ class SocketConsumer(AsyncConsumer):
             self._tasks.spawn(self._close(code))
 
     def _renew(self) -> None:
-        # Its application learns only from a new connection that it missed something.
+        # Only a new connection tells its application that it missed something.
         if not self._is_renewing:
             self._is_renewing = True
             within = get_settings().drain_seconds
@@ -249,7 +249,7 @@ class SocketConsumer(AsyncConsumer):
     async def _close(self, code: CloseCode) -> None:
         await self.close_with(code)
         # Otherwise a client that reads nothing would block the server here for ever,
-        # and one that has vanished for as long as the server waits for its close frame.
+        # and a vanished one until the server stops waiting for its close frame.
         if self._abort is not None:
             pause = 0 if code is CloseCode.TOO_SLOW else LAST_CLOSES_SECONDS
             asyncio.get_running_loop().call_later(pause, self._abort)

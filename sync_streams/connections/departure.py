@@ -1,8 +1,8 @@
-"""Departure: a process that stops sends its connections away.
+"""Departure: a process that stops closes its connections gradually.
 
-A client that is sent away while no other process can take it misses everything until
-one can. The connections are therefore closed in small groups, each of them once another
-process has said that it has room, and within ``drain_seconds`` in any case.
+A client that is closed while no other process can accept it misses everything until one
+can. The connections are therefore closed in small groups, each as soon as another
+process says that it has room, and within ``drain_seconds`` in any case.
 """
 
 import asyncio
@@ -20,26 +20,26 @@ from .peers import peers
 from .registry import LAST_CLOSES_SECONDS, Connection, connections
 
 GROUPS = 10
-"""Groups in which the connections are closed, if another process is ready at once."""
+"""Number of groups, if another process is ready at once."""
 
 WAIT = 1 / 2
-"""Share of ``drain_seconds`` after which they are closed even if no other is ready."""
+"""Share of ``drain_seconds`` after which they are closed even if none is ready."""
 
 
 class Departure:
-    """How this process sends its connections away."""
+    """Closes this process's connections before it stops."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Reset: a forked process stays."""
+        """Reset: a forked process does not stop with its parent."""
         self._leaving: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Start to close all connections, unless that is under way; does not wait."""
         if self._leaving is None or self._leaving.done():
-            self._leaving = asyncio.ensure_future(_send_all_away())
+            self._leaving = asyncio.ensure_future(_close_gradually())
 
     async def drain(self) -> None:
         """Accept no more connections and close the existing ones.
@@ -61,7 +61,7 @@ async def drain_this(_: Hub, command: DrainCommand) -> None:
         await departure.drain()
 
 
-async def _send_all_away() -> None:
+async def _close_gradually() -> None:
     window, began = get_settings().drain_seconds, monotonic()
     reconnect_window = connections.reconnect_window(window)
     told: WeakSet[Connection] = WeakSet()
@@ -70,7 +70,7 @@ async def _send_all_away() -> None:
         await peers().until_ready(share, began + window * WAIT)
         left = max(0.0, began + window - monotonic())
         pause = min(left, window / GROUPS)
-        # As many as leave the others as much time.
+        # Large enough to leave the remaining groups the same time each.
         group = waiting[: ceil(len(waiting) * pause / left)] if left else waiting
         told.update(group)
         for connection in group:

@@ -1,8 +1,8 @@
-"""Fairness between addresses, before anybody knows who their clients are.
+"""Fairness between addresses, before their clients are authenticated.
 
 An event loop processes everything that has arrived before it does anything else, so a
 thousand requests at once would stop delivery for a second. Here they are processed in
-time slices, one address after the other, and a client of another address hardly waits.
+time slices, one address after another, so that clients of other addresses hardly wait.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from sync_streams.conf import get_settings
 from sync_streams.processes.per_loop import PerLoop
 
 SLICE_SECONDS = 0.005
-"""Work in one iteration of uvicorn's event loop; in between it delivers."""
+"""Time slice in each iteration of uvicorn's event loop; it delivers in between."""
 
 Work = Callable[[], None]
 
 
 class Turns:
-    """Runs work at once while there is little of it, and otherwise in turn."""
+    """Runs work at once while there is little, and otherwise in turn."""
 
     __slots__ = ("_is_next", "_lines", "_loop", "_seconds", "_spent")
 
@@ -30,7 +30,7 @@ class Turns:
         """Create it for the running event loop.
 
         Args:
-            seconds: work in one iteration of the loop.
+            seconds: time slice in each iteration of the loop.
         """
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
@@ -39,7 +39,7 @@ class Turns:
         self._is_next = False
 
     def run(self, address: str, work: Work) -> bool:
-        """Run work now, or in a later iteration of the loop, and return whether now.
+        """Run work now or in a later iteration of the loop; return whether it ran now.
 
         Work of the same address is run in order.
         """
@@ -51,7 +51,7 @@ class Turns:
         return True
 
     def spend(self, seconds: float) -> None:
-        """Count time that the work which is running will take later."""
+        """Count time that the running work will take later."""
         self._spent += seconds
 
     def _run(self, work: Work) -> None:
@@ -83,7 +83,7 @@ class Turns:
 def has_left(client: socket) -> bool:
     """Tell whether the client of a connection that is not open yet has left.
 
-    A client that has sent a request and nothing after it may still wait for the answer.
+    A client that has sent a request and closed its sending side may wait for an answer.
     """
     try:
         is_reset = client.getsockopt(SOL_SOCKET, SO_ERROR)
@@ -114,7 +114,7 @@ C = TypeVar("C", bound=Connection)
 
 
 class Crowd(Generic[C]):
-    """The connections of a server, and who is closed when there are too many."""
+    """A server's connections, and which one to close when there are too many."""
 
     __slots__ = ("_all", "_counts", "_waiting")
 
@@ -149,16 +149,16 @@ class Crowd(Generic[C]):
             del self._counts[connection.address]
 
     def wait(self, connection: C) -> None:
-        """Note that a connection waits for its client, if it did not before."""
+        """Record that a connection waits for its client, if it did not before."""
         if connection in self._all:
             self._waiting.setdefault(connection)
 
     def answer(self, connection: C) -> None:
-        """Note that a client waits for the server."""
+        """Record that a client waits for the server."""
         self._waiting.pop(connection, None)
 
     def make_room(self, newcomer: C, *, is_last: bool) -> C | None:
-        """Return the connection to close, if there is no place for a new one.
+        """Return the connection to close if there is no room for a new one.
 
         Args:
             newcomer: the new one, already added.
@@ -168,15 +168,16 @@ class Crowd(Generic[C]):
         if not (is_full or is_last):
             return None
         found = self.expendable()
-        # It may be all that is no WebSocket, such as a health check.
+        # It may be anything but a WebSocket, such as a health check.
         return found if is_full or found is not newcomer else None
 
     def expendable(self) -> C | None:
         """Return the connection to close for a new one.
 
-        It is the one that waits longest of the address with the most connections:
-        otherwise whoever opens many would have those of everybody else closed. Where
-        they all wait for the server, and they are more than half, it is any of them.
+        Of the address with the most connections, it is the one that has waited longest
+        for its client: otherwise a client that opens many would close those of all
+        others. If all of them wait for the server, and are more than half of all
+        connections, it is any of them.
         """
         address = max(self._counts, key=self._counts.__getitem__, default="")
         waiting = next((c for c in self._waiting if c.address == address), None)

@@ -38,14 +38,14 @@ class HttpPath:
     """Returns whether ``write`` may be called now."""
 
     count: Callable[[], object] = _nothing
-    """Tells the server that the application counts this connection from now on, which
-    is therefore none of its ``max_http_connections`` until the response ends."""
+    """Tells the server that the application counts this connection from now on, so that
+    it does not count towards ``max_http_connections`` until the response ends."""
 
     set_writable: Callable[[bool], None] = _ignore
     """Called by the server when the path opens and when it closes."""
 
     close: Callable[[], None] | None = None
-    """Called when the server stops: say so to the client and end the response."""
+    """Called when the server stops, to notify the client and end the response."""
 
 
 @dataclass(slots=True, eq=False)
@@ -64,10 +64,10 @@ class FramePath:
     take: Callable[[bytes, bool, bool], bool] = _decline
     """Called with each whole frame, whether it is text, and whether the application
     waits for one, so that all earlier frames have been answered or are about to be;
-    returns whether it takes care of the frame."""
+    returns whether it has handled the frame."""
 
     close: Callable[[], None] | None = None
-    """Called when the server stops: say so to the client and close the connection. If
+    """Called when the server stops, to notify the client and close the connection. If
     not set, the server closes the connection itself."""
 
     def release(self) -> None:

@@ -19,11 +19,11 @@ CHECK_SECONDS = 1
 """Time between two checks of the keys."""
 
 CLOSED_TOGETHER = 50
-"""Connections that are closed before other tasks may run."""
+"""Connections that are closed in one go before other tasks run."""
 
 
 class Holder(Protocol):
-    """A connection, as seen from here."""
+    """The part of a connection that is needed here."""
 
     def close_soon(self, code: CloseCode) -> None:
         """Close the connection."""

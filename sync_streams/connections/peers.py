@@ -1,4 +1,4 @@
-"""Peers: the other processes that serve connections, and whether one can take some.
+"""Peers: the other processes that serve connections, and whether one has room.
 
 A process introduces itself when it starts to serve. From then on it and the others know
 that they are not alone, and one that stops can ask whether another is ready.
@@ -21,12 +21,12 @@ ASKED = "peers.asked"
 
 
 class Peers:
-    """What this process knows of the others."""
+    """What this process knows about the others."""
 
     def __init__(self) -> None:
         self.are_known = False
         """Whether another process has served connections while this one did. It may be
-        about to return, as in a restart of both."""
+        about to return, for example if both are restarted."""
         self._is_leaving = False
 
     async def until_ready(self, count: int, moment: float) -> None:
@@ -49,7 +49,7 @@ class Peers:
     async def ask(self, count: int) -> bool:
         """Return whether a peer has room for so many more connections.
 
-        Takes :data:`.survey.GATHER_SECONDS`. If the layer fails, it is as if one had.
+        Takes :data:`.survey.GATHER_SECONDS`. If the layer fails, the answer is yes.
         """
         asker = get_hub().subscriptions.channel
         try:

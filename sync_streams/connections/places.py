@@ -1,9 +1,10 @@
-"""Places of requests that an application handles at a time, given to addresses in turn.
+"""Places for requests that an application handles at once, assigned in turn.
 
-Requests that compute share the interpreter's lock with the event loop: with many of
-them it delivers late, and they are answered no sooner. So there are few places at first
-and more, up to ``max_requests``, where requests wait for something else, such as a
-database: then the process is not busy, and its loop is on time.
+Addresses take turns. Requests that compute share the interpreter's lock with the event
+loop: many of them delay deliveries, without being answered any sooner. So there are few
+places at first. There are more, up to ``max_requests``, while requests wait for
+something else, such as a database: then the process is not busy, and its loop is on
+time.
 """
 
 import asyncio
@@ -17,16 +18,16 @@ from sync_streams.conf import get_settings
 from . import bounds
 
 WAIT_SECONDS = 5
-"""Time that a request waits for a place."""
+"""Maximum time that a request waits for a place."""
 
 FIRST_PLACES = 4
 
 LOOK_SECONDS = 0.02
-"""How often the number of places may change while requests wait."""
+"""Minimum time between two changes of the number of places while requests wait."""
 
 LATE_SECONDS = 0.01
 BUSY_SHARE = 0.7
-"""Delay of the event loop, and share of a processor, from which on there is no time for
+"""Delay of the event loop, and share of a CPU, above which there is no capacity for
 more requests."""
 
 
@@ -39,7 +40,7 @@ class Refused(Exception):
 
 
 class Gone(Exception):
-    """Ends a request whose client has left."""
+    """Ends a request after its client has left."""
 
 
 class Places:
@@ -104,7 +105,7 @@ class Places:
     def _line_up(self, address: str) -> "asyncio.Future[None]":
         settings = get_settings()
         most = settings.max_waiting_requests
-        # Those for which there will soon be a place do not count.
+        # Do not count those that will soon have a place.
         soon = settings.max_requests - self._most
         line = self._lines.get(address, ())
         if self._waiting >= most + soon or len(line) >= (most + 1) // 2 + soon:
@@ -117,7 +118,7 @@ class Places:
 
     def _step_out(self, address: str, turn: "asyncio.Future[None]") -> None:
         if not turn.cancelled():
-            # The place was assigned at the same moment.
+            # A place was assigned at the same moment.
             self._pass_on()
             return
         line = self._lines.get(address, deque())

@@ -32,7 +32,7 @@ class Connection(Protocol):
 
     outbox: Outbox
     since: float
-    """When it began, in seconds since 1970."""
+    """Start of the connection, in seconds since 1970."""
 
     client: str
     """The client's own name for itself, at most 80 characters, unverified."""
@@ -80,7 +80,7 @@ class Connections:
         """Reset: no connections, not draining."""
         self._live: WeakSet[Connection] = WeakSet()
         self.by_transport: Counter[str] = Counter()
-        """Number of connections by transport, counted as they come and go."""
+        """Number of connections by transport, updated as they open and close."""
         self._second, self._arrivals = 0, 0
         self._last_left: asyncio.Event | None = None
         self.is_draining = False
@@ -148,9 +148,9 @@ class Connections:
     def reconnect_window(self, within: float) -> float:
         """Return the seconds over which connections closed now should reconnect.
 
-        0: immediately, since they close over *within* seconds. If one process cannot
-        accept them all in that time (``max_connects_per_second``), it is the time that
-        it needs.
+        0 means immediately, since they close over *within* seconds. If one process
+        cannot accept them all in that time (``max_connects_per_second``), the result is
+        the time that it needs.
         """
         seconds = len(self._live) / get_settings().max_connects_per_second
         return seconds if seconds > within else 0.0
@@ -173,7 +173,7 @@ def jitter(within: float) -> float:
 
 
 def close_all_unreachable() -> None:
-    """Close every connection: this process stays unreachable, others may not be."""
+    """Close every connection: this process is unreachable, but others may not be."""
     connections.close_all(CloseCode.GOING_AWAY, within=get_settings().drain_seconds)
 
 

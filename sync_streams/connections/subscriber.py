@@ -96,7 +96,7 @@ class SubscriberConsumer(SocketConsumer):
         return str((self.scope.get("client") or [""])[0])
 
     def call_client(self, name: str) -> None:
-        """Keep the client's name for itself, for operators."""
+        """Keep the client's own name for itself, for operators."""
         self.client = name[:MAX_CLIENT_LENGTH]
 
     async def authenticate(self, token: object) -> Identity:
@@ -113,7 +113,7 @@ class SubscriberConsumer(SocketConsumer):
         with self._counting_refusals():
             identity = read_token_from(self.address, token)
             # Count only clients with a valid token: otherwise sockets without one could
-            # use up the rate and lock everybody out.
+            # use up the rate and lock everyone out.
             connections.accept_newcomer()
             account_sid, ref = identity.account_sid, identity.service_ref
             service = await operations.afind_service(account_sid, ref)

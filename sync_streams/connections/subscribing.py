@@ -42,7 +42,7 @@ async def subscribe(
 def subscribe_now(
     subscriptions: Subscriptions, outbox: Outbox, stream: Stream, actor: Actor
 ) -> bool:
-    """Subscribe to a cached Stream, if nobody has to be asked or waited for.
+    """Subscribe to a cached Stream, if that needs no query and no waiting.
 
     Returns:
         Whether the connection is subscribed; if not, nothing was done.

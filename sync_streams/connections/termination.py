@@ -39,7 +39,7 @@ class Termination:
         self._handler: Callable[[int, Any], Any] | None = None
 
     def drain_first(self) -> None:
-        """From now on, drain before the server receives SIGTERM; on its event loop.
+        """Drain on SIGTERM from now on, before the server gets it; call on its loop.
 
         Only the main thread receives signals. A server without a handler of its own is
         stopped in another way, or ends immediately.

@@ -23,7 +23,7 @@ class Timers:
         loop = asyncio.get_running_loop()
         when = loop.time() + delay
         self._due[name] = (when, callback)
-        # Ringing too early does no harm, and costs less than a new handle.
+        # Firing too early does no harm, and costs less than a new handle.
         if self._handle is None or when < self._rings_at:
             self._ring_at(when, loop)
 
@@ -48,7 +48,7 @@ class Timers:
     def _ring(self, now: float) -> None:
         self._handle = None
         for name, (when, callback) in tuple(self._due.items()):
-            # An earlier one may have cleared it.
+            # An earlier callback may have cleared it.
             if when <= now and name in self._due:
                 del self._due[name]
                 callback()

@@ -1,4 +1,4 @@
-"""An HTTP connection of Daphne's, with a bound on everything that a client sends."""
+"""Daphne's HTTP connection, with a bound on everything that a client sends."""
 
 from functools import partial
 from typing import Any, ClassVar
@@ -69,7 +69,7 @@ class BoundedChannel(HTTPChannel):
         self._has_sent = True
         self.transport.stopReading()
         if not self._turns.run(self.address, partial(self._read, data)):
-            # It does not wait for its client now.
+            # It is not waiting for its client now.
             self.crowd.answer(self)
 
     def _read(self, data: bytes) -> None:
@@ -103,7 +103,7 @@ class BoundedChannel(HTTPChannel):
             self._owe(bounds.BODY_SECONDS)
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Read part of a body, or data that waits until a request is answered."""
+        """Read part of a body, or hold data until a request is answered."""
         # Chunk sizes and extensions are not part of the body and have no limit.
         self._wire_bytes += 0 if self._handlingRequest else len(data)
         if self._wire_bytes > self._max_body_bytes + bounds.MAX_HEAD_BYTES:
@@ -112,7 +112,7 @@ class BoundedChannel(HTTPChannel):
             super().rawDataReceived(data)
 
     def allContentReceived(self) -> None:
-        """Have the request answered."""
+        """Pass the request on to be answered."""
         if self._is_refused:
             return
         request = self.requests[-1]
@@ -128,7 +128,7 @@ class BoundedChannel(HTTPChannel):
             self._forget(request)
 
     def _forget(self, request: Any) -> None:
-        """Release a request that nobody will call done."""
+        """Release a request that will never be finished otherwise."""
         self.requests.remove(request)
         request.channel = None
         request.content.close()
@@ -150,7 +150,7 @@ class BoundedChannel(HTTPChannel):
         self.refuse(bounds.HEADERS_TOO_LARGE if large else bounds.BAD_REQUEST)
 
     def end(self, refusal: bounds.Refusal) -> None:
-        """End a connection whose client has not sent what is due."""
+        """End a connection after its client has missed a deadline."""
         if self._has_sent:
             self.refuse(refusal)
         else:
@@ -158,7 +158,7 @@ class BoundedChannel(HTTPChannel):
             self.timeoutConnection()
 
     def refuse(self, refusal: bounds.Refusal) -> None:
-        """Answer, and close once the client has had time to read the response."""
+        """Send a response, and close once the client has had time to read it."""
         if self._is_refused:
             return
         self._is_refused = True
@@ -179,7 +179,7 @@ class BoundedChannel(HTTPChannel):
         self._deadline = reactor.callLater(bounds.LINGER_SECONDS, abort)
 
     def keep(self, request: WebRequest, data: bytes) -> None:
-        """Keep part of a request's body, within the limit that Twisted lacks."""
+        """Keep part of a request's body, within a limit that Twisted lacks."""
         if self._is_refused:
             return
         step = self._body_bytes // bounds.BODY_STEP_BYTES
@@ -208,7 +208,7 @@ class BoundedChannel(HTTPChannel):
 
 
 def _release(request: WebRequest) -> None:
-    """Free what a request that is over holds; Daphne keeps it for a second or two."""
+    """Free the data of a finished request, which Daphne keeps for a second or two."""
     request.requestHeaders, request.clean_headers = Headers(), []
-    # Set by BoundedServer.protocol_connected, it refers to the request itself.
+    # This was set by BoundedServer.protocol_connected, and refers to the request.
     request.__dict__.pop("handleContentChunk", None)

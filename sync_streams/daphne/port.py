@@ -1,4 +1,4 @@
-"""A port of Daphne's whose crowd delays nobody else."""
+"""Daphne's port, on which a crowd from one address does not delay other addresses."""
 
 from functools import partial
 from socket import socket
@@ -19,12 +19,13 @@ ACCEPTS = 128
 class CalmPort(Port):
     """Takes connections off the kernel's queue quickly, and opens them in turn.
 
-    The queue knows no addresses: who waited there behind a thousand others would wait
-    for all of them. Twisted opens each as it accepts it, which takes ten times as long.
+    The queue is not ordered by address: a client behind a thousand others would have to
+    wait for all of them. Twisted opens each connection as it accepts it, which takes
+    ten times as long.
     """
 
     numberAccepts = 1
-    """For Twisted, which then has an error to handle."""
+    """A name for Twisted's log, used when it has an error to handle."""
 
     sessionno: int
 

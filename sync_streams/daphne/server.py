@@ -16,7 +16,7 @@ from .websocket import BoundedWebSocket
 
 
 class BoundedServer(Server):
-    """Daphne's server, with the connections above."""
+    """Daphne's server, with bounded connections."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -44,14 +44,14 @@ class BoundedServer(Server):
         self._ws_factory = factory
 
     def listen_success(self, port: Any) -> None:
-        """Make a port that was opened take turns."""
+        """Make an opened port serve addresses in turn."""
         super().listen_success(port)
         if type(port) is Port:
-            # The reactor creates it, and asks for no class.
+            # The reactor creates it, and its class cannot be chosen.
             port.__class__ = CalmPort
 
     def protocol_connected(self, protocol: Any) -> None:
-        """Bound the body that a request keeps."""
+        """Limit the body that a request keeps."""
         super().protocol_connected(protocol)
         if isinstance(protocol, WebRequest):
             protocol.handleContentChunk = partial(protocol.channel.keep, protocol)
@@ -63,7 +63,7 @@ class BoundedServer(Server):
         if isinstance(protocol, BoundedWebSocket):
             scope["extensions"] = {INBOUND_EXTENSION: protocol.inbound}
         else:
-            # Twisted has parsed them for itself: thousands of objects each.
+            # Twisted's own copies, with thousands of objects each.
             protocol.args, protocol.received_cookies = {}, {}
         # A pipelined request starts inside the call that answers the one before it.
         create = super().create_application

@@ -1,4 +1,4 @@
-"""Turns of Daphne's connections: shorter than uvicorn's, as answering takes longer."""
+"""Time slices of Daphne's connections: shorter than uvicorn's, as it is slower."""
 
 from functools import partial
 
@@ -6,6 +6,6 @@ from sync_streams.connections.fairness import Turns
 from sync_streams.processes.per_loop import PerLoop
 
 SLICE_SECONDS = 0.002
-"""Work in one iteration; answering what it began takes about as long again."""
+"""Time slice in one iteration; answering what it began takes about as long again."""
 
 turns = PerLoop(partial(Turns, SLICE_SECONDS))

@@ -1,4 +1,4 @@
-"""A WebSocket of Daphne's, closed when its client exceeds a budget."""
+"""Daphne's WebSocket, closed when its client exceeds a budget."""
 
 from functools import partial
 from typing import Any
@@ -36,14 +36,14 @@ class BoundedWebSocket(WebSocketProtocol):
         self._address, self._turns = str(self.transport.getPeer().host), turns.get()
 
     def dataReceived(self, data: bytes) -> None:
-        """Read at once from a client whose token was accepted, from others in turn."""
+        """Read at once from clients with an accepted token, from others in turn."""
         is_known = self.inbound.is_authenticated and not self._is_waiting
         if is_known or self.state == self.STATE_CONNECTING:
             self._read(data)
             return
         self._is_waiting = True
         self.transport.stopReading()
-        # One byte too many is enough to end it.
+        # One byte above the budget ends it.
         data = data[: BYTES_BEFORE_TOKEN + 1]
         self._turns.run(self._address, partial(self._read_in_turn, data))
 
@@ -82,7 +82,7 @@ class BoundedWebSocket(WebSocketProtocol):
         super().onMessageEnd()
 
     def sendMessage(self, *args: Any, **options: Any) -> None:
-        """Send a message; once the socket is closed, fail as ASGI says.
+        """Send a message; once the socket is closed, fail as ASGI specifies.
 
         https://asgi.readthedocs.io/en/latest/specs/www.html#disconnected-client-send-exception
         """
@@ -100,7 +100,7 @@ class BoundedWebSocket(WebSocketProtocol):
         self._release()
         self.request = self.http_headers = self.http_request_data = None
         self.clean_headers: list[tuple[bytes, bytes]] = []
-        # Its result is this socket.
+        # The result of this future is the socket itself.
         self.is_closed = None
 
     def _end_flood(self) -> None:
@@ -115,6 +115,6 @@ class BoundedWebSocket(WebSocketProtocol):
             self._abortion = reactor.callLater(bounds.LINGER_SECONDS, abort)
 
     def _release(self) -> None:
-        """Free what was received, which Autobahn keeps until garbage is collected."""
+        """Free received data, which Autobahn keeps until a garbage collection."""
         self.data = b""
         self.frame_data = self.message_data = self.control_frame_data = None

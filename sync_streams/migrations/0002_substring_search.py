@@ -1,8 +1,8 @@
 """Indexes by which the admin finds names by any part of them, on PostgreSQL.
 
-They need its extension pg_trgm, which is trusted: whoever may create objects in the
-database may create it. Where that is refused, and on every other database, the admin
-searches by the beginnings of names, and says so.
+They need its extension pg_trgm, which is trusted: any user who may create objects in
+the database may create it. If that is refused, and on every other database, the admin
+searches by the start of names, and says so.
 """
 
 import logging

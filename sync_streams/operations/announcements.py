@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 EndpointChange = Literal["connected", "disconnected"]
 
 endpoint_listeners: list[Callable[[EndpointChange, Service, Actor], None]] = []
-"""Called on the event loop for each connection that begins or ends. Not a signal, whose
-asynchronous receivers could not be awaited there."""
+"""Called on the event loop for each connection that begins or ends. They are not
+receivers of a signal, since asynchronous ones could not be awaited there."""
 
 
 webhook_trials: list[Callable[[Service, Actor], str | None]] = []

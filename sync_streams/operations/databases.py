@@ -55,20 +55,20 @@ def atomic() -> Iterator[None]:
         with _bounded(written_alias()):
             yield
     except DatabaseError as error:
-        # A duplicate, for example, is no refusal.
+        # A duplicate, for example, is not a refusal.
         writes.are_refused = isinstance(error, OperationalError) or _is_read_only(error)
         raise
     writes.are_refused = False
 
 
 def is_away(exception: Exception) -> bool:
-    """Return whether the database cannot do now what it was asked, but may later."""
+    """Return whether the database cannot execute a query now, but may later."""
     away = OperationalError, InterfaceError
     return isinstance(exception, away) or _is_read_only(exception)
 
 
 def _is_read_only(exception: BaseException) -> bool:
-    # PostgreSQL that became a standby, or is switched to reading; Django has no class.
+    # A PostgreSQL that became a standby or read-only; Django has no class for it.
     return getattr(exception.__cause__, "sqlstate", "") == READ_ONLY
 
 

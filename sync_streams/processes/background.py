@@ -64,8 +64,8 @@ class BackgroundLoop:
             self.loop.call_soon(self._started.release)
             self.loop.run_forever()
         finally:
-            # Python 3.12 and later starts no thread once the process has begun to end,
-            # not even the one with which the runner waits for those of the loop.
+            # Python 3.12 and later starts no thread once the process has begun to exit,
+            # not even the one in which the runner waits for those of the loop.
             with suppress(RuntimeError):
                 runner.close()
             self.is_running = False

@@ -21,7 +21,7 @@ RESERVE = 64
 LIST_SECONDS = 1
 
 _listed = 0, 0.0
-"""How many there were, and until when that is recent enough."""
+"""The last count, and until when it is recent enough."""
 
 
 def limit(*, is_hard: bool = False) -> int | None:
@@ -37,7 +37,7 @@ def limit(*, is_hard: bool = False) -> int | None:
 
 
 def count() -> int:
-    """Return how many descriptors are open, or 0 where the kernel does not say.
+    """Return how many descriptors are open, or 0 if the kernel does not say.
 
     Linux 6.2 and later answer at once, however many there are:
     https://docs.kernel.org/filesystems/proc.html.
@@ -56,8 +56,8 @@ def reserve(most: int) -> int:
 def are_scarce() -> bool:
     """Return whether a new connection would use the reserve.
 
-    The lowest free number alone does not tell: where connections come and go, those
-    below may be free while the reserve is in use.
+    The lowest free number alone is not enough: as connections come and go, lower
+    numbers may be free while the reserve is in use.
     """
     most = limit()
     if most is None:
@@ -81,7 +81,7 @@ def is_last(number: int) -> bool:
 
 
 def is_kept_free(number: int) -> bool:
-    """Return whether a client's connection must give its number back at once.
+    """Return whether a client's connection must be closed at once.
 
     It is in the last quarter of the reserve: Redis, the database and files need it.
     """
@@ -94,7 +94,7 @@ def _list() -> int:
 
 
 def _recent_count() -> int:
-    """Return :func:`count`; where it takes time, that of the last second."""
+    """Return :func:`count`; if counting takes time, a result up to a second old."""
     global _listed
     try:
         if number := FOLDER.stat().st_size:

@@ -2,8 +2,8 @@
 
 Django gives each request a ``ThreadSensitiveContext``, so that all of its synchronous
 code runs in one thread. asgiref starts that thread for the request, and another one
-that waits for its end. Inside an outer context Django's own does nothing, so requests
-are lent an outer one here, whose thread then serves the next request.
+that waits for its end. Inside an outer context Django's own does nothing, so each
+request here gets an outer one, and its thread then serves the next request.
 https://github.com/django/asgiref#threading
 """
 
@@ -32,12 +32,12 @@ class RequestThread(ThreadPoolExecutor):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no call is running; a call that was cancelled says nothing."""
+        """Whether certainly no call is running; one that was cancelled may be."""
         last = self._last
         return last is None or (last.done() and not last.cancelled())
 
     async def finish(self) -> None:
-        """Wait for what is running still, such as a view whose client has left."""
+        """Wait for what is still running, such as a view after its client has left."""
         if not self.is_idle:
             await asyncio.wrap_future(super().submit(int))
         self._last = None  # it holds the response
@@ -51,7 +51,7 @@ class Lender:
 
     @asynccontextmanager
     async def lend(self, most: int) -> AsyncIterator[Callable[[], None]]:
-        """Lend the request of this task a thread; yield a function to return it early.
+        """Give the request of this task a thread; yield a function to return it early.
 
         If the task has one already, from the application's caller, it keeps that.
 
@@ -84,7 +84,7 @@ class Lender:
 
 def _new() -> tuple[ThreadSensitiveContext, RequestThread]:
     context, thread = ThreadSensitiveContext(), RequestThread()
-    # The thread ends once nobody refers to the context any more.
+    # The thread ends once nothing refers to the context any more.
     SyncToAsync.context_to_thread_executor[context] = thread
     return context, thread
 

@@ -1,7 +1,7 @@
-"""Access to a Service over HTTP, for those that receive: an account, or a token's.
+"""Access to a Service over HTTP for receivers, with account credentials or a token.
 
-REST itself takes credentials of an account only. What delivers Messages over HTTP also
-takes access tokens, as ``Authorization: Bearer``.
+The REST API itself accepts only account credentials. Transports that deliver Messages
+over HTTP also accept access tokens, as ``Authorization: Bearer``.
 """
 
 from django.http import HttpRequest

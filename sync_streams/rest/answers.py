@@ -84,8 +84,8 @@ def error_status(error: SyncError, unpublished: str) -> int:
     Args:
         error: what went wrong.
         unpublished: the request's header ``X-Unpublished-Status``, by which a proxy
-            asks for 502 instead of 503 where no Message was published for certain: it
-            has another process try. Proxies choose by nothing but the status.
+            asks for 502 instead of 503 if certainly no Message was published, so that
+            another process can try. Proxies decide by the status alone.
     """
     is_unpublished = isinstance(error, ServiceUnavailable) and error.is_unpublished
     return 502 if is_unpublished and unpublished == "502" else error.status

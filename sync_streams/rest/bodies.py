@@ -25,7 +25,7 @@ Parameters = dict[str, Any]
 """A request's parameters; in a form, all of them are text."""
 
 MAX_BODY_BYTES = 262_144
-"""Far more than 4,096 bytes of data can need, however they are escaped."""
+"""Far more than 4,096 bytes of data need, however they are escaped."""
 
 MAX_PARAMETERS = 100
 
@@ -93,8 +93,9 @@ def _read_form(body: bytes) -> Parameters:
 
 
 def _unescape(value: bytes) -> bytes:
-    # Quoted-printable is the same encoding with another sign, and decoded in C. A sign
-    # without two digits, which it would take for a line break, was refused before.
+    # Quoted-printable is the same encoding with another sign, and is decoded in C. A
+    # sign without two digits, which would mean a line break there, has already been
+    # refused.
     quoted = value.replace(b"+", b" ").replace(b"=", b"=3D").replace(b"%", b"=")
     return a2b_qp(quoted)
 

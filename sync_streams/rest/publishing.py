@@ -39,8 +39,8 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class PublishRequest:
     """The head of a request to the Messages of a Stream.
 
-    A publisher's requests usually have the same one, so what follows from it is worked
-    out once for all their bodies.
+    A publisher's requests usually have the same head, so it is evaluated once for all
+    of them.
     """
 
     method: str
@@ -72,7 +72,7 @@ class PublishRequest:
 
     @cached_property
     def fault(self) -> type[SyncError] | None:
-        """The error that it leads to with any body and credentials."""
+        """The error that it causes with any body and credentials."""
         if self.method not in SAFE_METHODS and not names_one_resource(self.path):
             return NotFound
         return None if self.method in {"POST", "OPTIONS"} else MethodNotAllowed
@@ -124,7 +124,7 @@ async def answer(
 
 
 def start(request: PublishRequest, body: bytes, tell: Tell, *, started: float) -> bool:
-    """Start what :func:`answer` does, on the event loop, if that needs no waiting.
+    """Start to do what :func:`answer` does, on the event loop, if it needs no waiting.
 
     Returns:
         Whether that was possible, and *tell* is called with the response, once: before
@@ -173,7 +173,7 @@ def refuse(
     reply.headers.update(error_headers(error))
     if not is_unforeseen(exception):
         # Its frames refer to the caller's, and so to this reply and to the body, all of
-        # which would stay in memory until garbage is collected.
+        # which would stay in memory until the next garbage collection.
         exception.__traceback__ = None
         exception.__cause__ = exception.__context__ = None
     return replace(reply, failure=exception)

@@ -35,8 +35,8 @@ RECONNECT_SECONDS = 2
 """Seconds over which reconnecting clients are spread."""
 
 AWAY_SECONDS = 86_400
-"""``retry`` for a client that must not come back: EventSource cannot be told to stay
-away, and would return in seconds to what an operator has disconnected."""
+"""``retry`` for a client that must not return: EventSource cannot be told to stop, and
+would reconnect within seconds after an operator has disconnected it."""
 
 _PROCESS = token_hex(8)
 _numbers = count()
@@ -125,7 +125,7 @@ class EventStream:
         await hub.start()
         note_opened(self)
         self._is_open = True
-        # A client may leave before anything reads the body, whose end nobody sees then.
+        # A client may leave before anything reads the body; its end is then never seen.
         seconds = get_settings().connect_timeout_seconds
         self._timers.set("begin", seconds, self.end)
         name, identity = self.identity_name, self.identity
@@ -141,7 +141,7 @@ class EventStream:
 
     async def body(self) -> AsyncIterator[bytes]:
         """Yield the response's body until the connection ends."""
-        if not self._is_open:  # the server took too long to begin: say so
+        if not self._is_open:  # the server took too long to begin: tell the client
             yield self._closing(CloseCode.SERVER_BUSY).event
             return
         self._timers.cancel("begin")
@@ -233,7 +233,7 @@ class _Handoff:
         self._taken: asyncio.Future[None] | None = None
 
     async def send(self, data: bytes) -> None:
-        """Hand over a piece and wait until the server has taken it."""
+        """Pass on a piece and wait until the server has taken it."""
         if self._has_ended:
             raise ConnectionResetError
         self._data = data
@@ -246,7 +246,7 @@ class _Handoff:
         self.end()
 
     def end(self) -> None:
-        """End the response after the data handed over so far."""
+        """End the response after the data passed on so far."""
         self._has_ended = True
         self._changed.set()
 

@@ -58,9 +58,9 @@ async def event_stream(  # noqa: PLR0913 - options of a host project's, by keywo
         stream: SID or unique name of the Stream, or several.
         service: SID or unique name of the Streams' Service.
         account_sid: the account; by default the first one in the settings.
-        identity: who receives them, if not ``request.user``; a view that knows
-            people in another way passes it. By it operators find and disconnect the
-            connection, and ``MAX_CONNECTIONS_PER_IDENTITY`` counts it.
+        identity: who receives them, if not ``request.user``, from a view that
+            identifies people in another way. Operators find and disconnect connections
+            by it, and ``MAX_CONNECTIONS_PER_IDENTITY`` counts them.
         render: turns a Message's data into the text of its event, such as HTML; by
             default it is JSON.
         is_public: also serve users who are not logged in.
@@ -150,7 +150,7 @@ async def _begin(
     try:
         has_missed = "Last-Event-ID" in request.headers
         await connection.subscribe(streams, has_missed=has_missed)
-    except BaseException:  # also where the client leaves meanwhile
+    except BaseException:  # even if the client leaves meanwhile
         connection.end()
         raise
     return StreamingHttpResponse(

@@ -21,14 +21,14 @@ def sync_streams(
 ) -> dict[str, Any]:
     """Connect the page: ``{% sync_streams %}`` makes ``syncStreams``, a client.
 
-    Modules behind it subscribe, ``syncStreams.subscribe("orders")``. The CSRF token is
-    read from its cookie where scripts may, or else stands in the page.
+    Modules after it subscribe with ``syncStreams.subscribe("orders")``. The CSRF token
+    is read from its cookie if scripts may, and is otherwise part of the page.
 
     Args:
         context: the page's.
         view: name of the URL, or path, at which a POST gets an access token.
-        nonce: the nonce of a Content-Security-Policy; by default that of Django 6 or
-            of django-csp, if there is one.
+        nonce: the nonce of the Content-Security-Policy; by default that of Django 6 or
+            django-csp, if there is one.
     """
     return {
         "socket_url": socket_path(),
@@ -46,7 +46,7 @@ def sync_streams(
 def stream_events(
     *args: object, view: str = "stream-events", htmx: int = 2
 ) -> SafeString:
-    """Write the attributes that have htmx read Server-Sent Events.
+    """Write the attributes that make htmx read Server-Sent Events.
 
     ``<ul {% stream_events "orders" %} sse-swap="message">``.
 
@@ -63,7 +63,7 @@ def stream_events(
 
 @register.simple_tag
 def stream_events_url(*args: object, view: str = "stream-events") -> str:
-    """Return the address alone, for ``EventSource``."""
+    """Return only the URL, for ``EventSource``."""
     return _address(view, "session_events", *args)
 
 

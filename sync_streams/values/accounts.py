@@ -25,7 +25,7 @@ MIN_SECRET_LENGTH = 32
 """Characters in a secret: HS256 needs a key of 32 bytes (RFC 7518, section 3.2)."""
 
 _WITH_PASSWORD = re.compile(r"://\S*@|password=")
-"""What a URL with a password contains, before its host or behind its ``?``."""
+"""What a URL with a password contains, before its host or after its ``?``."""
 
 
 class Secret(str):
@@ -87,7 +87,7 @@ class Given:
         self.name = name
 
     def mapping(self) -> Mapping[Any, Any]:
-        """Return the mapping; keep it in no variable, which an error report would show.
+        """Return the mapping; keep it out of variables, which error reports show.
 
         Raises:
             ImproperlyConfigured: it is not a mapping.

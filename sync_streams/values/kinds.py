@@ -1,4 +1,4 @@
-"""What the value of a setting has to be, by the type of its field in ``conf``."""
+"""What a setting's value must be, according to the type of its field in ``conf``."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -59,5 +59,5 @@ def expected(kind: Any, value: Any) -> str:
 
 
 def is_public_url(value: Any) -> bool:
-    """Tell whether a value is empty or an address that browsers know."""
+    """Tell whether a value is empty or a URL that browsers accept."""
     return isinstance(value, str) and (not value or bool(_PUBLIC_URL.fullmatch(value)))

@@ -1,16 +1,17 @@
-"""Text that others have chosen, made safe to read: nothing in it is invisible."""
+"""Text from untrusted sources, made safe to read: nothing in it is invisible."""
 
 import unicodedata
 
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories of what cannot be seen, or turns the text beside it around."""
+"""Unicode categories of characters that are invisible or reverse the text around
+them."""
 
 NOBODY = "–"
 """Shown in place of the identity of an event stream that has none."""
 
 
 def visible(text: str) -> str:
-    """Return the text with what a reader could not see written out, as JSON does."""
+    """Return the text with invisible characters written as escapes, as in JSON."""
     shown = "".join(_escape(char) if _is_unseen(char) else char for char in text)
     return shown if shown.strip() else "".join(map(_escape, text))
 

@@ -39,7 +39,7 @@ class DeliveryFailed(Exception):
     """A webhook was not delivered, or its endpoint refused it."""
 
     def __init__(self, outcome: Outcome, detail: str = "") -> None:
-        super().__init__(outcome, detail)  # what pickle restores it from
+        super().__init__(outcome, detail)  # pickle restores it from these
         self.outcome: Outcome = outcome
         """The kind of failure."""
         self.detail = detail
@@ -149,7 +149,7 @@ class Dispatcher:
 
     def _open(self) -> None:
         # Now, not with the first webhook: the resolver starts a thread, which Python
-        # 3.12 and later no longer allow once a process has begun to end.
+        # 3.12 and later no longer allow once a process has begun to exit.
         self._resolver = Resolver(self._nameservers)
         self._session = client.new_session(self._resolver)
 

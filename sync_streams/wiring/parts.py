@@ -1,4 +1,4 @@
-"""Parts: the one place that connects those that do not know each other.
+"""Parts: the only place that connects parts which do not know each other.
 
 Importing a module connects nothing; ``apps.ready()`` calls :func:`connect` once.
 """

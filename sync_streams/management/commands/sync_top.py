@@ -1,4 +1,4 @@
-"""``manage.py sync_top``: the busiest Streams over all processes, live."""
+"""``manage.py sync_top``: the busiest Streams across all processes, live."""
 
 import json
 import time
