@@ -16,7 +16,7 @@ from sync_streams.health import ready
 from tests.conftest import StartSite
 from tests.programs import DemoSite, RedisServer, free_port
 
-TIMEOUT = 10
+TIMEOUT = 30
 
 
 def test_a_running_site_lives_and_is_ready(embedded: DemoSite) -> None:

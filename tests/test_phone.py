@@ -47,8 +47,8 @@ def test_code_is_an_image_without_scripts_or_styles() -> None:
 
 
 def test_site_on_loopback_has_no_code(embedded: DemoSite) -> None:
-    answer = requests.get(f"{embedded.base_url}/phone.svg", timeout=10)
-    page = requests.get(embedded.base_url, timeout=10)
+    answer = requests.get(f"{embedded.base_url}/phone.svg", timeout=30)
+    page = requests.get(embedded.base_url, timeout=30)
 
     assert answer.status_code == 404
     assert "Open on a phone" not in page.text
@@ -58,8 +58,8 @@ def test_site_that_a_phone_can_reach_shows_its_code(start_site: StartSite) -> No
     port, url = free_port(), "http://10.1.2.3:8000"
     start_site(PORT=str(port), PUBLIC_URL=url, DEMO_OPEN="1")
 
-    page = requests.get(f"http://127.0.0.1:{port}/", timeout=10).text
-    code = requests.get(f"http://127.0.0.1:{port}/phone.svg", timeout=10)
+    page = requests.get(f"http://127.0.0.1:{port}/", timeout=30).text
+    code = requests.get(f"http://127.0.0.1:{port}/phone.svg", timeout=30)
 
     assert f'alt="QR code of {url}"' in page
     assert code.headers["Content-Type"] == "image/svg+xml"

@@ -42,7 +42,7 @@ def printed_command(site: DemoSite, start: str) -> str:
 
 def post_token(site: DemoSite, session: requests.Session) -> requests.Response:
     csrf = {"X-CSRFToken": str(session.cookies["csrftoken"])}
-    return session.post(f"{site.base_url}/token", headers=csrf, timeout=10)
+    return session.post(f"{site.base_url}/token", headers=csrf, timeout=30)
 
 
 def test_second_run_prints_the_same_credentials(
@@ -170,7 +170,7 @@ def test_signal_ends_the_server_cleanly(
     start_site: Callable[..., DemoSite], with_signal: int
 ) -> None:
     site = start_site()
-    requests.get(site.base_url, timeout=10)
+    requests.get(site.base_url, timeout=30)
     before = site.output
 
     assert site.stop(with_signal) == 0
@@ -210,7 +210,7 @@ def test_printed_python_lines_publish_when_pasted(embedded: DemoSite) -> None:
 
 
 def test_page_is_open_to_anyone_on_the_loopback_interface(embedded: DemoSite) -> None:
-    response = requests.get(f"{embedded.base_url}/", timeout=10)
+    response = requests.get(f"{embedded.base_url}/", timeout=30)
 
     assert response.status_code == 200
     assert response.headers["Content-Security-Policy"] == "default-src 'self'"
@@ -222,8 +222,8 @@ def test_page_and_token_are_the_staff_s_where_strangers_may_come(
     site = start_site(PUBLIC_URL="", DEMO_OPEN="0")
     session = requests.Session()
 
-    page = session.get(f"{site.base_url}/", allow_redirects=False, timeout=10)
-    session.get(f"{site.base_url}/admin/login/", timeout=10)
+    page = session.get(f"{site.base_url}/", allow_redirects=False, timeout=30)
+    session.get(f"{site.base_url}/admin/login/", timeout=30)
     token = post_token(site, session)
 
     assert page.headers["Location"] == "/admin/login/?next=/"
@@ -231,14 +231,14 @@ def test_page_and_token_are_the_staff_s_where_strangers_may_come(
 
 
 def test_token_is_refused_without_the_csrf_token(embedded: DemoSite) -> None:
-    response = requests.post(f"{embedded.base_url}/token", timeout=10)
+    response = requests.post(f"{embedded.base_url}/token", timeout=30)
 
     assert response.status_code == 403
 
 
 def test_token_is_given_to_the_page(embedded: DemoSite) -> None:
     session = requests.Session()
-    session.get(f"{embedded.base_url}/", timeout=10)
+    session.get(f"{embedded.base_url}/", timeout=30)
 
     response = post_token(embedded, session)
 
@@ -249,14 +249,14 @@ def test_token_is_given_to_the_page(embedded: DemoSite) -> None:
 def test_admin_accepts_the_printed_login(embedded: DemoSite) -> None:
     session = requests.Session()
     login = f"{embedded.base_url}/admin/login/"
-    session.get(login, timeout=10)
+    session.get(login, timeout=30)
     form = {
         "username": "admin",
         "password": embedded.admin_password,
         "csrfmiddlewaretoken": session.cookies["csrftoken"],
     }
 
-    session.post(login, data=form, timeout=10)
+    session.post(login, data=form, timeout=30)
 
     assert "sessionid" in session.cookies
 
@@ -286,7 +286,7 @@ def test_a_refused_host_costs_no_line_of_the_log(embedded: DemoSite) -> None:
     before = embedded.output
     url = f"{embedded.base_url}/v1/Services"
 
-    response = requests.get(url, headers={"Host": "evil.example"}, timeout=10)
+    response = requests.get(url, headers={"Host": "evil.example"}, timeout=30)
 
     assert (response.status_code, response.json()["code"]) == (400, 20001)
     assert embedded.output == before
@@ -300,7 +300,7 @@ def test_make_starts_a_server(tmp_path: Path, target: str, ready: str) -> None:
     environ = site_environ(tmp_path, PORT=str(port))
 
     with Program("make", target, ready=ready, environ=environ) as server:
-        response = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=10)
+        response = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30)
 
     assert response.status_code == 200, server.output
 
@@ -308,13 +308,13 @@ def test_make_starts_a_server(tmp_path: Path, target: str, ready: str) -> None:
 def test_static_files_are_served_without_debug(embedded: DemoSite) -> None:
     url = f"{embedded.base_url}/static/admin/css/base.css"
 
-    response = requests.get(url, timeout=10)
+    response = requests.get(url, timeout=30)
     again = {"If-None-Match": response.headers["ETag"]}
 
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/css")
-    assert requests.get(url, headers=again, timeout=10).status_code == 304
-    assert requests.head(url, timeout=10).status_code == 200
+    assert requests.get(url, headers=again, timeout=30).status_code == 304
+    assert requests.head(url, timeout=30).status_code == 200
 
 
 def test_own_password_of_the_admin_is_kept(start_site: Callable[..., DemoSite]) -> None:

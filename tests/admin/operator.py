@@ -11,7 +11,7 @@ from tests.programs import DemoSite
 
 T = TypeVar("T")
 
-WAIT_SECONDS = 10
+WAIT_SECONDS = 30
 
 
 def until(look: Callable[[], T], wanted: Callable[[T], bool]) -> T:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import aiohttp
 
-WAIT_SECONDS = 10
+WAIT_SECONDS = 30
 
 
 @dataclass(slots=True)

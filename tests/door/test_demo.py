@@ -17,8 +17,8 @@ def asked_through(site: DemoSite, **headers: str) -> tuple[int, int]:
     """Return the statuses of the page and of a token, asked for with these headers."""
     session = requests.Session()
     session.headers.update({name.replace("_", "-"): v for name, v in headers.items()})
-    page = session.get(f"{site.base_url}/", allow_redirects=False, timeout=10)
-    session.get(f"{site.base_url}/admin/login/", timeout=10)
+    page = session.get(f"{site.base_url}/", allow_redirects=False, timeout=30)
+    session.get(f"{site.base_url}/admin/login/", timeout=30)
     return page.status_code, post_token(site, session).status_code
 
 
@@ -55,7 +55,7 @@ def test_the_demo_is_closed_where_it_has_a_public_name(
 ) -> None:
     port = free_port()
     start_site(PORT=str(port), **environ)
-    page = requests.get(f"http://127.0.0.1:{port}/", allow_redirects=False, timeout=10)
+    page = requests.get(f"http://127.0.0.1:{port}/", allow_redirects=False, timeout=30)
     assert page.status_code == 302
 
 

@@ -46,7 +46,7 @@ async def accepted(
     publish: Callable[[], Awaitable[object]], refusal: type[Exception]
 ) -> None:
     """Publish again and again until it is not refused."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 await publish()
@@ -56,7 +56,7 @@ async def accepted(
                 return
 
 
-async def until(condition: Callable[[], object], within: float = 10) -> None:
+async def until(condition: Callable[[], object], within: float = 30) -> None:
     """Wait until a condition holds that has no notification."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - nobody announces it

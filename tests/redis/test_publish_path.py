@@ -194,7 +194,7 @@ async def test_what_redis_does_not_confirm_in_time_is_refused_and_not_published(
 
 
 async def publish_at_last(client: HttpConnection, number: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             if b" 201 " in await client.ask(raw(body=body(number))):
                 return

@@ -33,7 +33,7 @@ remove = sync_to_async(operations.remove_stream)
 
 
 async def until_nobody_is_connected() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(connections):  # noqa: ASYNC110
             await asyncio.sleep(0)
 
