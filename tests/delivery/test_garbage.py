@@ -16,12 +16,13 @@ OURS = (10_000, 10, 10)
 
 @pytest.fixture(autouse=True)
 def threshold() -> Iterator[None]:
-    """Start with Python's own threshold."""
+    """Start as Python does: with its own threshold, and nothing frozen."""
     before = gc.get_threshold()
     gc.set_threshold(*PYTHONS)
-    yield
     gc.unfreeze()
+    yield
     gc.set_threshold(*before)
+    gc.freeze()
 
 
 async def test_a_process_that_begins_to_serve_collects_rarely() -> None:
