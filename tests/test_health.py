@@ -1,7 +1,6 @@
 """Health of a running site, as a load balancer asks for it."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from sync_streams.delivery.hub import get_hub
 from sync_streams.health import ready
 from tests.conftest import StartSite
 from tests.programs import DemoSite, RedisServer, free_port
+from tests.waiting import wait_until
 
 TIMEOUT = 30
 
@@ -73,10 +73,7 @@ def test_a_site_whose_redis_counts_nothing_is_not_ready_until_it_does(
     client.config_set("maxmemory", 0)
     client.replicaof("no", "one")
     client.execute_command("ACL", "SETUSER", "default", "+lpush")
-    deadline = time.monotonic() + TIMEOUT
-    while not requests.get(url, timeout=TIMEOUT).ok:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: requests.get(url, timeout=TIMEOUT).ok)
     redis.stop()
 
 

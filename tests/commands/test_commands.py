@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from io import StringIO
 
@@ -24,6 +23,7 @@ from tests.clients.rest import WAIT_SECONDS, post, publish
 from tests.commands.manage import environ_of, manage, running
 from tests.conftest import StartSite
 from tests.programs import ROOT, DemoSite
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -403,10 +403,7 @@ async def test_bench_keeps_its_figures_when_it_is_interrupted(
 
 
 def first_stream_of_a_bench(site: DemoSite) -> str:
-    ends = time.monotonic() + WAIT_SECONDS
-    while not (found := streams_of_benches(site)):
-        assert time.monotonic() < ends
-    return found[0]
+    return wait_until(lambda: streams_of_benches(site), WAIT_SECONDS)[0]
 
 
 def streams_of_benches(site: DemoSite) -> list[str]:

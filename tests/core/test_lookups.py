@@ -15,13 +15,14 @@ from sync_streams import operations
 from sync_streams.cache import lookups
 from sync_streams.delivery.cluster.broadcast import abroadcast
 from sync_streams.delivery.events import process_group
-from sync_streams.delivery.hub import Hub, get_hub
+from sync_streams.delivery.hub import Hub
 from sync_streams.errors import StreamNotFound, UniqueNameNotFound
 from sync_streams.models import Service, Stream
 from sync_streams.values.sids import new_stream_sid
-from tests.delivery.test_hub import stop, until
+from tests.delivery.hubs import running_hub
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
+from tests.waiting import until
 
 COUNT = 3_000
 
@@ -42,10 +43,8 @@ def quick_switches() -> Iterator[None]:
 
 @pytest.fixture
 async def hub(transactional_db: None) -> AsyncIterator[Hub]:
-    hub = get_hub()
-    await hub.start()
-    yield hub
-    await stop(hub)
+    async with running_hub() as hub:
+        yield hub
 
 
 def test_no_more_streams_are_kept_than_may_be() -> None:

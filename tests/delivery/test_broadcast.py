@@ -17,7 +17,7 @@ from sync_streams.errors import ServiceUnavailable
 from sync_streams.operations.data import Message
 from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import Client, published
-from tests.delivery.test_hub import stop
+from tests.delivery.hubs import running_hub, stop
 
 LAYERS = "tests.core.layers"
 
@@ -28,10 +28,8 @@ def event(stream_sid: str, number: int = 0) -> Event:
 
 @pytest.fixture
 async def hub() -> AsyncIterator[Hub]:
-    hub = get_hub()
-    await hub.start()
-    yield hub
-    await stop(hub)
+    async with running_hub() as hub:
+        yield hub
 
 
 async def test_threads_broadcast_through_the_loop_that_serves(hub: Hub) -> None:

@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from channels.layers import get_channel_layer
 from django.test import override_settings
 
 from sync_streams.delivery import topic
@@ -32,18 +31,15 @@ from sync_streams.websocket import protocol
 from sync_streams.websocket.protocol import JsonEncoder
 from tests.clock import TURNS, Jump
 from tests.delivery.client import Client, published
+from tests.delivery.hubs import (
+    MEMORY_LAYERS,
+    REDIS_LAYERS,
+    running_hub,
+    stop,
+    until_introduced,
+)
 from tests.overrides import sync_settings
-
-MEMORY_LAYERS = {
-    "memory": "sync_streams.layers.InMemoryChannelLayer",
-    "channels": "channels.layers.InMemoryChannelLayer",
-}
-REDIS_LAYERS = {
-    "redis": "sync_streams.layers.RedisChannelLayer",
-    "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
-    "core": "channels_redis.core.RedisChannelLayer",
-}
-
+from tests.waiting import until
 
 STREAMS_AT_ONCE = 150
 """More than redis-py opens connections for one pool."""
@@ -72,47 +68,13 @@ def layer(request: pytest.FixtureRequest) -> dict[str, Any]:
 async def hub(layer: dict[str, Any]) -> AsyncIterator[Hub]:
     """A hub that listens, on the running loop."""
     with override_settings(CHANNEL_LAYERS={"default": layer}):
-        hub = get_hub()
-        await hub.start()
-        yield hub
-        await stop(hub)
-
-
-async def stop(hub: Hub) -> None:
-    """End the hub's tasks and the layer's connections."""
-    tasks = [
-        task
-        for task in (hub._receiver, *hub.tasks, *hub.subscriptions.tasks)
-        if task is not None
-    ]
-    async with asyncio.timeout(30):
-        while tasks:
-            for task in tasks:
-                task.cancel()
-            # The core layer swallows a cancellation now and then.
-            _, left = await asyncio.wait(tasks, timeout=0.1)
-            tasks = list(left)
-    current = get_channel_layer()
-    for name in ("flush", "close_pools"):
-        if hasattr(current, name):
-            await getattr(current, name)()
-
-
-async def until_introduced(hub: Hub) -> None:
-    """Wait until a new process has asked for its peers, and has their answers."""
-    await until(lambda: len(hub.tasks) == 2)
+        async with running_hub() as hub:
+            yield hub
 
 
 async def publish(stream_sid: str, number: int, origin: str | None = None) -> None:
     message = Message.new(stream_sid, {"n": number})
     await abroadcast(published(message, origin))
-
-
-async def until(condition: Callable[[], object], within: float = 20) -> None:
-    """Wait until a condition holds that has no notification."""
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 (nobody announces it)
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize(("subscribers", "count"), [(20, 50), (1_000, 10)])

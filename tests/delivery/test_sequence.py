@@ -13,7 +13,8 @@ from sync_streams.delivery.topic import Topic
 from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import Client
-from tests.delivery.test_hub import MEMORY_LAYERS, gap_of, publish, stop
+from tests.delivery.hubs import MEMORY_LAYERS, stop
+from tests.delivery.test_hub import gap_of, publish
 
 SID = "TO1"
 CAPACITY = 10

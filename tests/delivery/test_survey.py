@@ -11,9 +11,9 @@ from django.test import override_settings
 
 from sync_streams.delivery.cluster import survey
 from sync_streams.delivery.hooks import hooks
-from sync_streams.delivery.hub import Hub, get_hub
+from sync_streams.delivery.hub import Hub
 from sync_streams.errors import ServiceUnavailable
-from tests.delivery.test_hub import MEMORY_LAYERS, stop
+from tests.delivery.hubs import MEMORY_LAYERS, running_hub
 
 QUESTION = {"type": "test.asked"}
 LONG_SECONDS = 60
@@ -23,10 +23,8 @@ LONG_SECONDS = 60
 async def hub() -> AsyncIterator[Hub]:
     layer = {"BACKEND": MEMORY_LAYERS["memory"], "CONFIG": {"capacity": 100}}
     with override_settings(CHANNEL_LAYERS={"default": layer}):
-        hub = get_hub()
-        await hub.start()
-        yield hub
-        await stop(hub)
+        async with running_hub() as hub:
+            yield hub
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ from sync_streams.twilsock import frames, requests, subscriptions, tunnel
 from sync_streams.values.sids import new_stream_sid
 from tests import settings as site
 from tests.delivery.client import Client, published
-from tests.delivery.test_hub import stop
+from tests.delivery.hubs import stop
 from tests.door.spoiling import spoilt, spoilt_text
 from tests.overrides import sync_settings
 

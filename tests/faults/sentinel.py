@@ -1,19 +1,17 @@
 """A Redis with a replica, and three Sentinels that promote it when necessary."""
 
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import redis
 
 from tests.programs import Program, RedisServer, free_port, redis_binary
+from tests.waiting import wait_until
 
 MASTER = "mymaster"
 SENTINELS, QUORUM = 3, 2
 DOWN_SECONDS = 1
 """How long a master may be silent before the Sentinels look for another one."""
-SETTLE_SECONDS = 30
 
 CONFIGURATION = f"""\
 port {{port}}
@@ -34,10 +32,10 @@ class Guarded:
         self.master = RedisServer(*options)
         follow = f"--replicaof 127.0.0.1 {self.master.port}".split()
         self.replica = RedisServer(*options, *follow)
-        _wait(lambda: _has_replica(self.master))
+        wait_until(lambda: _has_replica(self.master))
         self._ports = [free_port() for _ in range(SENTINELS)]
         self._programs = [self._guard(folder, port) for port in self._ports]
-        _wait(lambda: all(map(self._is_ready, self._ports)))
+        wait_until(lambda: all(map(self._is_ready, self._ports)))
         addresses = ",".join(f"127.0.0.1:{port}" for port in self._ports)
         self.url = f"sentinel://{addresses}/{MASTER}/0"
 
@@ -80,10 +78,3 @@ def _has_replica(master: RedisServer) -> bool:
     with redis.Redis(port=master.port) as client:
         replica = client.info("replication").get("slave0", {})
     return bool(replica.get("state") == "online")
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -5,15 +5,13 @@ import json
 import resource
 import time
 from collections.abc import Iterator
-from typing import Any
 
-import aiohttp
 import pytest
 
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.crowd import Crowd
+from tests.faults.health import ask, until_ready
 from tests.faults.scene import under_load
-from tests.faults.worker import Worker
 from tests.programs import RedisServer
 
 pytestmark = pytest.mark.redis
@@ -73,23 +71,6 @@ async def test_a_thousand_reconnect_within_a_second(
         slowest_publish=f"{max(one.took for one in publisher.attempts):.1f} s",
         memory=f"{before} → {memory} MB",
     )
-
-
-async def ask(worker: Worker, path: str) -> tuple[int, Any]:
-    """Return the status and the body of a GET."""
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(worker.base_url + path) as answer,
-    ):
-        return answer.status, await answer.json()
-
-
-async def until_ready(worker: Worker, status: int = 200) -> Any:
-    """Wait until readyz answers so; return its body."""
-    async with asyncio.timeout(BOUND_SECONDS):
-        while (answer := await ask(worker, "/readyz"))[0] != status:
-            continue
-    return answer[1]
 
 
 async def test_clients_beyond_the_file_limit_are_refused_and_disturb_no_one(

@@ -7,10 +7,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from tests.faults.conftest import Figures, StartWorker
+from tests.faults.health import ask
 from tests.faults.rig import Publisher, Subscriber, account_for, create_until
 from tests.faults.worker import Worker, provision
 from tests.programs import RedisServer
@@ -84,15 +84,6 @@ def worker(
     return start_worker(REDIS_URL=redis_server.url, DATA_DIR=folder, FAULT_LOG=log)
 
 
-async def ready(worker: Worker) -> tuple[int, dict[str, bool]]:
-    """Return the status and the parts of readyz."""
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{worker.base_url}/readyz") as answer,
-    ):
-        return answer.status, await answer.json()
-
-
 async def test_a_full_disk_stops_no_publisher_and_is_told(
     disk: SmallDisk, worker: Worker, figures: Figures
 ) -> None:
@@ -101,7 +92,7 @@ async def test_a_full_disk_stops_no_publisher_and_is_told(
         await publisher.publish()
         await asyncio.to_thread(disk.fill, worker)
         refused = await create_until(worker.base_url, 503)
-        status, told = await ready(worker)
+        status, told = await ask(worker, "/readyz")
         for _ in range(MESSAGES):
             await publisher.publish()
         await asyncio.to_thread(disk.free, worker)
@@ -118,7 +109,7 @@ async def test_a_full_disk_stops_no_publisher_and_is_told(
         {"database_writes"},
         {"database", "database_writes"},
     )
-    assert await ready(worker) == (200, dict.fromkeys(told, True))
+    assert await ask(worker, "/readyz") == (200, dict.fromkeys(told, True))
     assert len(publisher.accepted) == len(publisher.attempts)
     assert known.lost == 0
     assert "No space left" in worker.program.output or not disk.is_mounted

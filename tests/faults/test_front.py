@@ -6,8 +6,9 @@ import aiohttp
 import pytest
 
 from tests.faults.conftest import Figures, StartFront, StartWorker
-from tests.faults.rig import WAIT_SECONDS, Publisher, Subscriber, account_for
-from tests.faults.worker import ACCOUNT, Front, HAProxy, Worker, create_streams
+from tests.faults.health import until_ready
+from tests.faults.rig import Publisher, Subscriber, account_for
+from tests.faults.worker import ACCOUNT, Front, HAProxy, create_streams
 from tests.programs import RedisServer
 from tests.proxy import Proxy
 
@@ -23,15 +24,6 @@ BODY = {
 }
 NAMES = {Front: "nginx", HAProxy: "HAProxy"}
 ASKED_BY_FRONT = {"X-Unpublished-Status": "502"}
-
-
-async def until_not_ready(worker: Worker) -> None:
-    """Wait until a worker says that it cannot publish."""
-    async with asyncio.timeout(WAIT_SECONDS), aiohttp.ClientSession() as session:
-        while True:
-            async with session.get(f"{worker.base_url}/readyz") as answer:
-                if answer.status == 503:
-                    return
 
 
 async def post(url: str, data: str) -> tuple[int, str, object]:
@@ -70,7 +62,7 @@ async def test_publishes_go_to_the_worker_that_redis_reaches(
             Publisher(front.base_url, sids[0]) as publisher,
         ):
             gate.is_silent = True
-            await until_not_ready(cut_off)
+            await until_ready(cut_off, 503)
             await publish_many(publisher, sids)
             losses = await account_for(publisher, subscriber)
 
@@ -96,7 +88,7 @@ async def test_nginx_responds_in_json_when_no_worker_does(
     assert (await post(url, '{"n": 1}'))[0] == 201
 
     await asyncio.to_thread(redis_server.kill)
-    await until_not_ready(worker)
+    await until_ready(worker, 503)
     unreachable = await post(url, '{"n": 2}')
     await asyncio.to_thread(worker.stop)
     down = await post(url, '{"n": 3}')
@@ -116,7 +108,7 @@ async def test_only_what_was_certainly_not_published_is_tried_elsewhere(
         redis_server.freeze()
         # Sent to Redis, which may carry it out yet.
         sent = await front.publish()
-        await until_not_ready(worker)
+        await until_ready(worker, 503)
         unsent, plain = await front.publish(), await client.publish()
 
     assert (sent.status, sent.code) == (503, 20503)

@@ -16,10 +16,12 @@ from django.utils import timezone
 
 from tests.documents import code_block
 from tests.faults.conftest import Figures, StartWorker
+from tests.faults.health import ask
 from tests.faults.rig import Publisher, Subscriber, account_for, create_until, missed
 from tests.faults.scene import under_load
 from tests.faults.worker import ACCOUNT, Worker, create_streams, provision, run_django
 from tests.programs import PostgresServer, RedisServer
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
 
@@ -234,15 +236,6 @@ def no_writes(url: str, fault: str) -> Iterator[None]:
                 operator.execute(FREED)
 
 
-async def health(worker: Worker) -> tuple[int, dict[str, bool]]:
-    """Return the status and the parts of readyz."""
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{worker.base_url}/readyz") as answer,
-    ):
-        return answer.status, await answer.json()
-
-
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 async def test_a_database_that_takes_no_writes_stops_no_publisher(
     fault: str, lasting_url: str, lasting: Worker, figures: Figures
@@ -253,7 +246,7 @@ async def test_a_database_that_takes_no_writes_stops_no_publisher(
         await publisher.publish()
         with no_writes(lasting_url, fault):
             refused = await create_until(worker.base_url, 503)
-            told = await health(worker)
+            told = await ask(worker, "/readyz")
             for _ in range(RATE):
                 await publisher.publish()
         await create_until(worker.base_url, 201)
@@ -262,7 +255,7 @@ async def test_a_database_that_takes_no_writes_stops_no_publisher(
     assert refused["code"] == 20503
     assert told[0] == 200
     assert [part for part, holds in told[1].items() if not holds] == ["database_writes"]
-    assert (await health(worker))[1]["database_writes"]
+    assert (await ask(worker, "/readyz"))[1]["database_writes"]
     assert len(publisher.accepted) == len(publisher.attempts)
     figures(
         f"PostgreSQL takes no writes: {fault}",
@@ -369,10 +362,7 @@ async def test_the_default_service_comes_into_being_once(start: StartOne) -> Non
 
 
 def wait_for_removals(workers: list[Worker], count: int) -> None:
-    deadline = time.monotonic() + 30
-    while sum(len(worker.removed) for worker in workers) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: sum(len(worker.removed) for worker in workers) >= count)
 
 
 async def test_an_expiry_is_announced_once_though_several_sweep(

@@ -7,11 +7,12 @@ from typing import Any
 
 from django.test import override_settings
 
-from sync_streams.delivery.hub import Hub, get_hub
+from sync_streams.delivery.hub import Hub
 from sync_streams.layers import RedisChannelLayer
-from tests.delivery.test_hub import stop
+from tests.delivery.hubs import running_hub
 from tests.overrides import sync_settings
 from tests.redis.hammering import event as event
+from tests.waiting import until
 
 GROUP = "sync_streams.stream.TO0"
 FREE = ("rate:{TO0}", 1_000_000, 1_000_000)
@@ -36,10 +37,8 @@ async def hub_on(backend: str, host: object) -> AsyncIterator[Hub]:
         override_settings(CHANNEL_LAYERS={"default": layer}),
         sync_settings(probe_seconds=600),
     ):
-        hub = get_hub()
-        await hub.start()
-        yield hub
-        await stop(hub)
+        async with running_hub() as hub:
+            yield hub
 
 
 async def accepted(
@@ -54,13 +53,6 @@ async def accepted(
                 await asyncio.sleep(0.02)
             else:
                 return
-
-
-async def until(condition: Callable[[], object], within: float = 30) -> None:
-    """Wait until a condition holds that has no notification."""
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - nobody announces it
-            await asyncio.sleep(0.005)
 
 
 class Subscriber:

@@ -1,16 +1,16 @@
 """Redis servers in all shapes: behind TLS, on a Unix socket, as a cluster."""
 
 import subprocess
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import redis
 
 from tests.programs import RedisServer, free_port
+from tests.waiting import wait_until
 
 SLOTS = 16_384
-SETTLE_SECONDS = 30
 
 
 class TlsServer:
@@ -71,7 +71,7 @@ class Cluster:
         self.settle()
         for server in self.replicas:
             node = self._run(self.masters[-1], "CLUSTER", "MYID")
-            _wait(lambda server=server, node=node: self._follows(server, node))
+            wait_until(partial(self._follows, server, node))
         self.settle()
 
     @property
@@ -83,7 +83,7 @@ class Cluster:
     def settle(self) -> None:
         """Wait until all servers that answer agree."""
         for server in self.servers:
-            _wait(lambda server=server: self._is_well(server))
+            wait_until(partial(self._is_well, server))
 
     def owner(self, slot: int) -> RedisServer:
         """Return the server that has a slot."""
@@ -122,7 +122,7 @@ class Cluster:
             self._run(first, "CLUSTER", "MEET", "127.0.0.1", server.port, bus)
         count = len(self.servers)
         for server in self.servers:
-            _wait(lambda server=server: self._known(server) == count)
+            wait_until(partial(self._knows, server, count))
 
     def _run(self, server: RedisServer, *words: Any) -> Any:
         with redis.Redis(
@@ -135,8 +135,9 @@ class Cluster:
             client.response_callbacks.clear()
             return client.execute_command(*words)
 
-    def _known(self, server: RedisServer) -> int:
-        return len(str(self._run(server, "CLUSTER", "NODES")).splitlines())
+    def _knows(self, server: RedisServer, count: int) -> bool:
+        nodes = str(self._run(server, "CLUSTER", "NODES"))
+        return len(nodes.splitlines()) == count
 
     def _is_well(self, server: RedisServer) -> bool:
         return "cluster_state:ok" in str(self._run(server, "CLUSTER", "INFO"))
@@ -148,10 +149,3 @@ class Cluster:
             return False
         found = str(self._run(server, "INFO", "replication"))
         return "master_link_status:up" in found
-
-
-def _wait(condition: Any) -> None:
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

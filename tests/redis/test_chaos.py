@@ -18,11 +18,12 @@ from sync_streams.operations.data import Message
 from sync_streams.redis.health import RedisUnavailable
 from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import Client, published
-from tests.delivery.test_hub import REDIS_LAYERS
+from tests.delivery.hubs import REDIS_LAYERS, until_introduced
 from tests.programs import RedisServer
 from tests.proxy import Proxy
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Subscriber, hub_on, publish, until
+from tests.redis.listening import GROUP, Subscriber, hub_on, publish
+from tests.waiting import until
 
 pytestmark = pytest.mark.redis
 
@@ -181,7 +182,7 @@ async def test_what_was_on_its_way_as_a_core_layers_connection_broke_is_a_gap(
     sid, client, elsewhere = new_stream_sid(), Client(), CoreLayer([server.url])
     async with Proxy(server.port) as proxy, core_hub(proxy.url) as hub:
         await hub.subscriptions.subscribe(client.outbox, sid, None)
-        await until(lambda: len(hub.tasks) == 2)  # it has asked for its peers
+        await until_introduced(hub)
         await until_receiver_waits(server)
 
         proxy.is_silent, replies = True, proxy.replies

@@ -22,12 +22,12 @@ from sync_streams.uvicorn import BoundedHttpProtocol, FramePathProtocol
 from tests.clients.json_socket import Frame, SiteSocket
 from tests.clients.raw import HttpConnection
 from tests.contract.test_publish_path import PATH, Endpoint, raw
-from tests.delivery.test_hub import stop
+from tests.delivery.hubs import running_hub
 from tests.overrides import sync_settings
 from tests.programs import RedisServer
-from tests.redis.listening import until
 from tests.settings import ACCOUNT_SID
 from tests.uvicorn_server import serving
+from tests.waiting import until
 from tests.websocket.test_publish_path import Recorder, json_socket
 
 pytestmark = pytest.mark.redis
@@ -48,12 +48,10 @@ async def news(
     service = await sync_to_async(operations.get_service)(ACCOUNT_SID, "default")
     await sync_to_async(operations.create_stream)(service, unique_name="news")
     with sync_settings(probe_seconds=600, publish_rate=1_000):
-        hub = get_hub()
-        await hub.start()
-        for _ in range(2):
-            await operations.apublish(service, "news", {"n": -1})
-        yield
-        await stop(hub)
+        async with running_hub():
+            for _ in range(2):
+                await operations.apublish(service, "news", {"n": -1})
+            yield
     lookups.forget_all()
 
 

@@ -19,7 +19,8 @@ from sync_streams.redis.pipeline import CLOCK_SECONDS
 from tests.overrides import sync_settings
 from tests.programs import ROOT, RedisServer, free_port
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Subscriber, accepted, event, publish, until
+from tests.redis.listening import GROUP, Subscriber, accepted, event, publish
+from tests.waiting import until
 
 pytestmark = pytest.mark.redis
 

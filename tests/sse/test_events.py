@@ -1,6 +1,5 @@
 """Server-Sent Events: what is sent, to which clients, and how it ends."""
 
-import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from tests.clock import Jump
 from tests.overrides import sync_settings
 from tests.sse.conftest import CLASSES, Site, lines_of_curl
 from tests.uvicorn_server import serving
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.clients.sse import Event
@@ -33,9 +33,7 @@ remove = sync_to_async(operations.remove_stream)
 
 
 async def until_nobody_is_connected() -> None:
-    async with asyncio.timeout(30):
-        while len(connections):  # noqa: ASYNC110
-            await asyncio.sleep(0)
+    await until(lambda: not len(connections))
 
 
 async def test_a_message_reaches_an_event_stream(site: Site) -> None:

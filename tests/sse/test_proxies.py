@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.programs import cannot_have, free_port
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 from tests.sse.conftest import CLASSES
 from tests.uvicorn_server import serving
+from tests.waiting import until
 
 NGINX = """
 daemon off; pid {folder}/pid; error_log stderr notice;
@@ -138,10 +138,7 @@ async def test_a_client_that_leaves_nginx_is_forgotten(
         async with curl(port) as output:
             await assert_events_come_one_by_one(output)
             assert len(connections) == 1
-        deadline = time.monotonic() + WAIT_SECONDS
-        while len(connections):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0)
+        await until(lambda: not len(connections), WAIT_SECONDS)
 
 
 async def test_events_come_over_http_2_and_end_with_their_stream(

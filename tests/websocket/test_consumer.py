@@ -24,6 +24,7 @@ from tests.clients.json_socket import Frame, LocalSocket
 from tests.clock import Jump
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID, OTHER_ACCOUNT_SID
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -657,9 +658,7 @@ async def test_a_connection_that_ends_leaves_no_trace(
         before = len(connections)
 
     jump(LINGER_SECONDS)
-    async with asyncio.timeout(30):
-        while stream.sid in get_hub().subscriptions.topics:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+    await until(lambda: stream.sid not in get_hub().subscriptions.topics)
     assert len(connections) < before
 
 

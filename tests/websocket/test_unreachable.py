@@ -1,8 +1,5 @@
 """A process that what is published does not reach keeps its clients for a while."""
 
-import asyncio
-from collections.abc import Callable
-
 import pytest
 
 from sync_streams.connections.close_codes import CloseCode
@@ -10,14 +7,9 @@ from sync_streams.delivery.counters import counters
 from sync_streams.delivery.hub import get_hub
 from tests.clients.json_socket import LocalSocket
 from tests.overrides import sync_settings
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-async def until(is_true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not is_true():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
 
 
 async def fail(*_: object) -> None:

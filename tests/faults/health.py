@@ -1,0 +1,27 @@
+"""What workers say of themselves to those who ask for their health."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+
+from tests.faults.worker import Worker
+
+READY_SECONDS = 60
+
+
+async def ask(worker: Worker, path: str) -> tuple[int, Any]:
+    """Return the status and the body of a GET."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(worker.base_url + path) as answer,
+    ):
+        return answer.status, await answer.json()
+
+
+async def until_ready(worker: Worker, status: int = 200) -> Any:
+    """Wait until readyz answers with a status; return its body."""
+    async with asyncio.timeout(READY_SECONDS):
+        while (answer := await ask(worker, "/readyz"))[0] != status:
+            continue
+    return answer[1]
