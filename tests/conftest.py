@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -141,17 +142,22 @@ def redis_url() -> Iterator[str]:
     if given := os.environ.get("REDIS_TEST_URL"):
         yield given
         return
-    server = RedisServer()
-    yield server.url
-    server.stop()
+    with RedisServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis of the test's own."""
+    with RedisServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL of an empty database on a PostgreSQL server that runs for the tests."""
-    server = PostgresServer()
-    yield server.url
-    server.stop()
+    with PostgresServer() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")
@@ -176,9 +182,8 @@ async def browser(browser_path: str) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def _embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    site = DemoSite(tmp_path_factory.mktemp("site"))
-    yield site
-    site.stop()
+    with DemoSite(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture
@@ -191,12 +196,9 @@ def embedded(_embedded: DemoSite) -> DemoSite:
 @pytest.fixture
 def start_site(tmp_path: Path) -> Iterator[StartSite]:
     """Start a demo site of the test's own, ``start_site(NAME=value)``."""
-    sites: list[DemoSite] = []
+    with ExitStack() as sites:
 
-    def start(data_dir: Path = tmp_path, **environ: str) -> DemoSite:
-        sites.append(DemoSite(data_dir, **environ))
-        return sites[-1]
+        def start(data_dir: Path = tmp_path, **environ: str) -> DemoSite:
+            return sites.enter_context(DemoSite(data_dir, **environ))
 
-    yield start
-    for site in sites:
-        site.stop()
+        yield start

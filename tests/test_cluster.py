@@ -23,9 +23,8 @@ def cluster(tmp_path: Path) -> Iterator[DemoSite]:
     for program in ("redis-server", "nginx"):
         if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
             cannot_have(program)
-    site = DemoSite(tmp_path, step="cluster")
-    yield site
-    site.stop()
+    with DemoSite(tmp_path, step="cluster") as site:
+        yield site
 
 
 def workers_of(cluster: DemoSite) -> list[DemoSite]:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,12 @@ import pytest
 from tests.conftest import FIGURES
 from tests.faults.rig import Losses
 from tests.faults.sentinel import Guarded
-from tests.faults.worker import Front, HAProxy, Worker, provision
-from tests.programs import PostgresServer, RedisServer, cannot_have
+from tests.faults.worker import Front, Nginx, Worker, provision
+from tests.programs import PostgresServer, cannot_have
 
 Figures = Callable[..., None]
 StartWorker = Callable[..., Worker]
-StartFront = Callable[..., Front | HAProxy]
+StartFront = Callable[..., Front]
 
 
 @pytest.fixture
@@ -43,27 +44,17 @@ def figures(request: pytest.FixtureRequest) -> Figures:
 
 
 @pytest.fixture
-def redis_server() -> Iterator[RedisServer]:
-    """Return a Redis of the test's own."""
-    server = RedisServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Guarded]:
     """Return a Redis and its replica under Sentinels, of the test's own."""
-    servers = Guarded(tmp_path)
-    yield servers
-    servers.stop()
+    with Guarded(tmp_path) as servers:
+        yield servers
 
 
 @pytest.fixture
 def postgres_server() -> Iterator[PostgresServer]:
     """Return a PostgreSQL of the test's own."""
-    server = PostgresServer()
-    yield server
-    server.stop()
+    with PostgresServer() as server:
+        yield server
 
 
 @pytest.fixture
@@ -86,15 +77,11 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
 @pytest.fixture
 def start_front(tmp_path: Path) -> Iterator[StartFront]:
     """Start nginx, or another, before workers: ``start_front(worker, worker)``."""
-    fronts: list[Front | HAProxy] = []
+    with ExitStack() as fronts:
 
-    def start(*workers: Worker, kind: type[Front | HAProxy] = Front) -> Front | HAProxy:
-        program = "nginx" if kind is Front else "haproxy"
-        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
-            cannot_have(program)
-        fronts.append(kind(tmp_path, *workers))
-        return fronts[-1]
+        def start(*workers: Worker, kind: type[Front] = Nginx) -> Front:
+            if not shutil.which(kind.binary, path=f"{os.environ['PATH']}:/usr/sbin"):
+                cannot_have(kind.binary)
+            return fronts.enter_context(kind(tmp_path, *workers))
 
-    yield start
-    for front in fronts:
-        front.stop()
+        yield start

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import redis
 
-from tests.programs import Program, RedisServer, free_port, redis_binary
+from tests.programs import Program, RedisServer, Stoppable, free_port, redis_binary
 from tests.waiting import wait_until
 
 MASTER = "mymaster"
@@ -23,7 +23,7 @@ sentinel failover-timeout {MASTER} 5000
 """
 
 
-class Guarded:
+class Guarded(Stoppable):
     """Two Redis servers under Sentinels; ``url`` names whichever is the master."""
 
     def __init__(self, folder: Path, *, password: str = "") -> None:

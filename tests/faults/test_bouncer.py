@@ -65,9 +65,8 @@ def worker(
     environ = {"DATABASE_URL": bounced_url, "REDIS_URL": redis_url, "PGOPTIONS": ""}
     environ["ADMIN_PASSWORD"] = PASSWORD
     provision(folder, **environ)  # its migrations go through it, too
-    worker = Worker(folder, **environ)
-    yield worker
-    worker.stop()
+    with Worker(folder, **environ) as worker:
+        yield worker
 
 
 def live(worker: Worker, name: str) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 from tests.faults.conftest import Figures, StartFront, StartWorker
 from tests.faults.health import until_ready
 from tests.faults.rig import Publisher, Subscriber, account_for
-from tests.faults.worker import ACCOUNT, Front, HAProxy, create_streams
+from tests.faults.worker import ACCOUNT, Front, HAProxy, Nginx, create_streams
 from tests.programs import RedisServer
 from tests.proxy import Proxy
 
@@ -22,7 +22,7 @@ BODY = {
     "more_info": "https://www.twilio.com/docs/errors/20503",
     "status": 503,
 }
-NAMES = {Front: "nginx", HAProxy: "HAProxy"}
+NAMES = {Nginx: "nginx", HAProxy: "HAProxy"}
 ASKED_BY_FRONT = {"X-Unpublished-Status": "502"}
 
 
@@ -42,9 +42,9 @@ async def publish_many(publisher: Publisher, sids: list[str]) -> None:
         sids = sids[AT_ONCE:] + sids[:AT_ONCE]
 
 
-@pytest.mark.parametrize("kind", [Front, HAProxy])
+@pytest.mark.parametrize("kind", [Nginx, HAProxy])
 async def test_publishes_go_to_the_worker_that_redis_reaches(
-    kind: type[Front | HAProxy],
+    kind: type[Front],
     redis_server: RedisServer,
     start_worker: StartWorker,
     start_front: StartFront,

@@ -41,9 +41,8 @@ StartOne = Callable[..., Awaitable[Worker]]
 
 @pytest.fixture(scope="module")
 def lasting_url() -> Iterator[str]:
-    server = PostgresServer()
-    yield server.url
-    server.stop()
+    with PostgresServer() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +53,8 @@ def lasting(
     urls = {"REDIS_URL": redis_url, "DATABASE_URL": lasting_url}
     folder = tmp_path_factory.mktemp("lasting")
     provision(folder, **urls)
-    worker = Worker(folder, **urls)
-    yield worker
-    worker.stop()
+    with Worker(folder, **urls) as worker:
+        yield worker
 
 
 @pytest.fixture

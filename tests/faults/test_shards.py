@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -21,10 +22,8 @@ ROUNDS = 3
 
 @pytest.fixture
 def servers() -> Iterator[list[RedisServer]]:
-    servers = [RedisServer(), RedisServer()]
-    yield servers
-    for server in servers:
-        server.stop()
+    with ExitStack() as stack:
+        yield [stack.enter_context(RedisServer()) for _ in range(2)]
 
 
 async def publish_to_all(publisher: Publisher, sids: list[str]) -> list[Attempt]:

@@ -18,7 +18,7 @@ from tests.faults.rig import Publisher, Subscriber, missed
 from tests.faults.scene import BOUND_SECONDS, start_together, under_load
 from tests.faults.transports import EventStreamSubscriber, SdkSubscriber
 from tests.faults.twilsock import Session
-from tests.faults.worker import Front, HAProxy, Worker
+from tests.faults.worker import Front, Worker
 from tests.programs import RedisServer, cannot_have
 from tests.proxy import Proxy
 
@@ -72,7 +72,7 @@ def fault_of(redis_delay: float) -> str:
 
 
 async def kill_one(
-    workers: list[Worker], front: Front | HAProxy, note: Callable[..., None]
+    workers: list[Worker], front: Front, note: Callable[..., None]
 ) -> None:
     async with under_load(front.base_url, SUBSCRIBERS, RATE) as (clients, publisher):
         await all_hear(clients, publisher)

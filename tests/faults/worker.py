@@ -3,6 +3,8 @@
 import atexit
 import json
 import shutil
+from abc import abstractmethod
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -11,7 +13,13 @@ from project.cluster import nginx_command, worker_command
 from tests import zygote
 from tests.clients.accounts import Account
 from tests.documents import code_block
-from tests.programs import Program, PythonProgram, free_port, site_environ
+from tests.programs import (
+    Program,
+    PythonProgram,
+    Stoppable,
+    free_port,
+    site_environ,
+)
 
 ACCOUNT = Account(
     sid="AC" + "c" * 32,
@@ -32,7 +40,7 @@ frontend site
 """What stands before the documented section."""
 
 
-class Worker:
+class Worker(Stoppable):
     """One process of the demo site under uvicorn; it restarts on the same port."""
 
     account = ACCOUNT
@@ -134,39 +142,49 @@ def create_streams(worker: Worker, count: int) -> list[str]:
     return run_django(worker, code).split()
 
 
-class Front:
-    """nginx before workers, with the configuration that docs/deployment.md shows."""
+class Front(Stoppable):
+    """A reverse proxy before workers."""
+
+    binary: str
 
     def __init__(self, folder: Path, *workers: Worker) -> None:
         port = free_port()
         self.base_url = f"http://127.0.0.1:{port}"
-        command = nginx_command(folder, port, [worker.port for worker in workers])
-        command += ["-g", "error_log stderr notice;"]
-        self._program = Program(*command, ready="start worker process ")
+        self._program = self._start(folder, port, workers)
 
     def stop(self) -> None:
         """End it."""
         self._program.stop()
 
+    @abstractmethod
+    def _start(self, folder: Path, port: int, workers: Sequence[Worker]) -> Program:
+        """Start it on a port."""
 
-class HAProxy:
+
+class Nginx(Front):
+    """nginx, with the configuration that docs/deployment.md shows."""
+
+    binary = "nginx"
+
+    def _start(self, folder: Path, port: int, workers: Sequence[Worker]) -> Program:
+        command = nginx_command(folder, port, [worker.port for worker in workers])
+        command += ["-g", "error_log stderr notice;"]
+        return Program(*command, ready="start worker process ")
+
+
+class HAProxy(Front):
     """HAProxy before two workers, with the section that docs/deployment.md shows."""
 
-    def __init__(self, folder: Path, *workers: Worker) -> None:
-        port = free_port()
-        self.base_url = f"http://127.0.0.1:{port}"
+    binary = "haproxy"
+
+    def _start(self, folder: Path, port: int, workers: Sequence[Worker]) -> Program:
         backend = code_block("docs/deployment.md", "haproxy", "backend workers")
         for documented, worker in zip((8001, 8002), workers, strict=True):
             backend = backend.replace(f":{documented}\n", f":{worker.port}\n")
         path = folder / "haproxy.cfg"
         path.write_text(HAPROXY.format(port=port) + backend)
-        self._program = Program(
-            "haproxy", "-W", "-db", "-f", str(path), ready="success"
-        )
-
-    def stop(self) -> None:
-        """End it."""
-        self._program.stop()
+        command = self.binary, "-W", "-db", "-f", str(path)
+        return Program(*command, ready="success")
 
 
 def rss_mb(pid: int) -> float:

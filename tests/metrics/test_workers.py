@@ -32,9 +32,8 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    receiver = Receiver(ACCOUNT.auth_token)
-    yield receiver
-    receiver.stop()
+    with Receiver(ACCOUNT.auth_token) as receiver:
+        yield receiver
 
 
 def scrape_until(workers: Workers, condition: Callable[[Scrape], bool]) -> Scrape:

@@ -1,12 +1,11 @@
 """Channel layers on real Redis servers, closed when their test is over."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from sync_streams.layers import RedisChannelLayer
-from tests.programs import RedisServer
 
 NewLayer = Callable[..., RedisChannelLayer]
 
@@ -23,11 +22,3 @@ async def new_layer() -> AsyncIterator[NewLayer]:
     yield make
     for layer in layers:
         await layer.flush()
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    """A Redis of the test's own."""
-    server = RedisServer()
-    yield server
-    server.stop()

@@ -7,13 +7,13 @@ from typing import Any
 
 import redis
 
-from tests.programs import RedisServer, free_port
+from tests.programs import RedisServer, Stoppable, free_port
 from tests.waiting import wait_until
 
 SLOTS = 16_384
 
 
-class TlsServer:
+class TlsServer(RedisServer):
     """A Redis that speaks TLS alone, with a certificate of its own."""
 
     def __init__(self, folder: Path) -> None:
@@ -28,30 +28,22 @@ class TlsServer:
             [*command.split(), *names, *files], check=True, capture_output=True
         )
         port = free_port()
-        self.server = RedisServer(
+        super().__init__(
             *("--tls-port", str(port), "--tls-auth-clients", "no"),
             *("--tls-cert-file", str(self.certificate), "--tls-key-file", str(key)),
         )
         self.address = f"localhost:{port}"
 
-    def stop(self) -> None:
-        """End it."""
-        self.server.stop()
 
-
-class UnixServer:
+class UnixServer(RedisServer):
     """A Redis on a Unix socket."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "redis.sock"
-        self.server = RedisServer("--unixsocket", str(self.path))
-
-    def stop(self) -> None:
-        """End it."""
-        self.server.stop()
+        super().__init__("--unixsocket", str(self.path))
 
 
-class Cluster:
+class Cluster(Stoppable):
     """A Redis Cluster of three masters, the last of which may have a replica."""
 
     def __init__(

@@ -28,16 +28,14 @@ pytestmark = pytest.mark.redis
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[TlsServer]:
-    server = TlsServer(tmp_path)
-    yield server
-    server.stop()
+    with TlsServer(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture
 def unix(tmp_path: Path) -> Iterator[UnixServer]:
-    server = UnixServer(tmp_path)
-    yield server
-    server.stop()
+    with UnixServer(tmp_path) as server:
+        yield server
 
 
 async def works(url: str, new_layer: NewLayer) -> None:
@@ -53,33 +51,32 @@ async def works(url: str, new_layer: NewLayer) -> None:
 
 
 async def test_a_database_has_a_number(
-    server: RedisServer, new_layer: NewLayer
+    redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
-    await works(f"redis://127.0.0.1:{server.port}/3", new_layer)
+    await works(f"redis://127.0.0.1:{redis_server.port}/3", new_layer)
 
-    client: Any = redis.Redis(port=server.port, db=3)
+    client: Any = redis.Redis(port=redis_server.port, db=3)
     assert client.dbsize() == 2
 
 
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
 async def test_a_user_has_a_password(
-    scheme: str, server: RedisServer, new_layer: NewLayer
+    scheme: str, redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
-    admin: Any = redis.Redis(port=server.port)
+    admin: Any = redis.Redis(port=redis_server.port)
     rights = ("~*", "&*", "+@all")
     admin.execute_command("ACL", "SETUSER", "site", "on", ">p@ss:w/rd", *rights)
 
-    await works(f"{scheme}://site:p%40ss%3Aw%2Frd@127.0.0.1:{server.port}/0", new_layer)
+    await works(
+        f"{scheme}://site:p%40ss%3Aw%2Frd@127.0.0.1:{redis_server.port}/0", new_layer
+    )
 
 
 async def test_all_have_one_password(new_layer: NewLayer) -> None:
-    server = RedisServer("--requirepass", "secret")
-    try:
+    with RedisServer("--requirepass", "secret") as server:
         await works(f"redis://:secret@127.0.0.1:{server.port}/0", new_layer)
         with pytest.raises(RedisUnavailable) as refused:
             await publish(new_layer(f"redis://127.0.0.1:{server.port}/0"))
-    finally:
-        server.stop()
 
     assert refused.value.reason.startswith("NOAUTH")
 
@@ -102,9 +99,9 @@ async def test_a_unix_socket_is_an_address(
 
 
 async def test_several_servers_share_the_streams(
-    server: RedisServer, redis_url: str, new_layer: NewLayer
+    redis_server: RedisServer, redis_url: str, new_layer: NewLayer
 ) -> None:
-    layer = new_layer(*hosts(f"{server.url} {redis_url}"))
+    layer = new_layer(*hosts(f"{redis_server.url} {redis_url}"))
     groups = [f"sync_streams.stream.{number}" for number in range(50)]
     rate = ("rate", 1_000_000, 1_000_000)
     async with Subscriber(layer, *groups) as subscriber:
@@ -118,9 +115,8 @@ async def test_several_servers_share_the_streams(
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Guarded]:
-    guarded = Guarded(tmp_path, password="of-the-sentinels")
-    yield guarded
-    guarded.stop()
+    with Guarded(tmp_path, password="of-the-sentinels") as guarded:
+        yield guarded
 
 
 async def test_sentinels_have_a_password_of_their_own(
@@ -150,11 +146,8 @@ async def test_unreachable_sentinels_are_waited_for_together(
 
 
 async def test_a_cluster_has_a_password(tmp_path: Path, new_layer: NewLayer) -> None:
-    cluster = Cluster(tmp_path, password="secret")
-    try:
+    with Cluster(tmp_path, password="secret") as cluster:
         await works(cluster.url.replace("//", "//:secret@"), new_layer)
-    finally:
-        cluster.stop()
 
 
 @pytest.mark.parametrize(

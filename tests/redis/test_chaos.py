@@ -48,12 +48,12 @@ async def publish_all(layer: RedisChannelLayer, first: int) -> list[bool]:
 
 @pytest.mark.parametrize("kind", ["requests", "replies"])
 async def test_a_connection_cut_at_any_byte_loses_no_answer_and_doubles_nothing(
-    kind: str, server: RedisServer, new_layer: NewLayer
+    kind: str, redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
     said: dict[int, bool] = {}
     async with (
-        Proxy(server.port) as proxy,
-        Subscriber(new_layer(server.url)) as subscriber,
+        Proxy(redis_server.port) as proxy,
+        Subscriber(new_layer(redis_server.url)) as subscriber,
     ):
         whole = RedisChannelLayer(hosts=[proxy.url])
         said |= enumerate(await publish_all(whole, 0))
@@ -67,7 +67,7 @@ async def test_a_connection_cut_at_any_byte_loses_no_answer_and_doubles_nothing(
             said |= enumerate(await publish_all(layer, first), start=first)
             await layer.flush()
 
-        await publish(new_layer(server.url), -1)
+        await publish(new_layer(redis_server.url), -1)
         await until(lambda: -1 in subscriber.numbers)
 
     heard = Counter(subscriber.numbers)
@@ -108,17 +108,17 @@ async def keep_cutting(proxy: Proxy) -> None:
 
 
 async def test_a_connection_cut_while_messages_flow_loses_no_answer(
-    server: RedisServer, new_layer: NewLayer
+    redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
     async with (
-        Proxy(server.port) as proxy,
-        Subscriber(new_layer(server.url)) as subscriber,
+        Proxy(redis_server.port) as proxy,
+        Subscriber(new_layer(redis_server.url)) as subscriber,
     ):
         crowd = Crowd(new_layer(proxy.url))
         cutting = asyncio.create_task(keep_cutting(proxy))
         await asyncio.gather(*(crowd.publish(2_000) for _ in range(16)))
         cutting.cancel()
-        await publish(new_layer(server.url), -1)
+        await publish(new_layer(redis_server.url), -1)
         await until(lambda: -1 in subscriber.numbers)
 
     assert crowd.refused > 0
@@ -127,10 +127,10 @@ async def test_a_connection_cut_while_messages_flow_loses_no_answer(
 
 
 async def test_a_subscription_cut_at_any_byte_is_restored(
-    server: RedisServer, new_layer: NewLayer
+    redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
-    publisher = new_layer(server.url)
-    async with Proxy(server.port) as proxy:
+    publisher = new_layer(redis_server.url)
+    async with Proxy(redis_server.port) as proxy:
         whole = RedisChannelLayer(hosts=[proxy.url])
         async with Subscriber(whole):
             size = proxy.replies
@@ -177,13 +177,13 @@ async def until_receiver_waits(server: RedisServer) -> None:
 
 
 async def test_what_was_on_its_way_as_a_core_layers_connection_broke_is_a_gap(
-    server: RedisServer,
+    redis_server: RedisServer,
 ) -> None:
-    sid, client, elsewhere = new_stream_sid(), Client(), CoreLayer([server.url])
-    async with Proxy(server.port) as proxy, core_hub(proxy.url) as hub:
+    sid, client, elsewhere = new_stream_sid(), Client(), CoreLayer([redis_server.url])
+    async with Proxy(redis_server.port) as proxy, core_hub(proxy.url) as hub:
         await hub.subscriptions.subscribe(client.outbox, sid, None)
         await until_introduced(hub)
-        await until_receiver_waits(server)
+        await until_receiver_waits(redis_server)
 
         proxy.is_silent, replies = True, proxy.replies
         event = dict(published(Message.new(sid, {"n": 1})))
@@ -198,9 +198,9 @@ async def test_what_was_on_its_way_as_a_core_layers_connection_broke_is_a_gap(
 
 
 async def test_a_core_layer_on_which_nothing_happens_is_not_doubted(
-    server: RedisServer,
+    redis_server: RedisServer,
 ) -> None:
-    host = {"address": server.url, "socket_timeout": SOCKET_SECONDS}
+    host = {"address": redis_server.url, "socket_timeout": SOCKET_SECONDS}
     async with core_hub(host) as hub:
         doubts = counters.times_unreachable
         await asyncio.sleep(1.2 * SOCKET_SECONDS)  # the silence itself

@@ -25,9 +25,8 @@ STREAMS = 30
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
-    yield cluster
-    cluster.stop()
+    with Cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -152,10 +151,9 @@ def is_subscribed(port: int, sid: str) -> bool:
 async def test_a_server_that_is_gone_is_replaced_by_its_replica(
     tmp_path: Path, new_layer: NewLayer
 ) -> None:
-    cluster = Cluster(tmp_path, replicas=1)
-    layer = new_layer(*hosts(cluster.url))
-    sids = [new_stream_sid() for _ in range(STREAMS)]
-    try:
+    with Cluster(tmp_path, replicas=1) as cluster:
+        layer = new_layer(*hosts(cluster.url))
+        sids = [new_stream_sid() for _ in range(STREAMS)]
         async with Subscriber(layer, *map(group, sids)) as subscriber:
             await asyncio.gather(*(publish(layer, sid) for sid in sids))
             await asyncio.to_thread(cluster.masters[-1].kill)
@@ -166,8 +164,6 @@ async def test_a_server_that_is_gone_is_replaced_by_its_replica(
                 *(publish(layer, sid, 1000 + n) for n, sid in enumerate(sids))
             )
             await until(lambda: {*range(1000, 1000 + STREAMS)} <= {*subscriber.numbers})
-    finally:
-        cluster.stop()
 
 
 def all_subscribed(cluster: Cluster, sids: list[str]) -> bool:

@@ -35,7 +35,7 @@ def watch(server: RedisServer, sid: str, moments: list[int]) -> None:
 
 
 async def test_four_processes_never_exceed_the_rate_nor_waste_it(
-    server: RedisServer, new_layer: NewLayer
+    redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
     sid = new_stream_sid()
     context = multiprocessing.get_context("spawn")
@@ -43,15 +43,15 @@ async def test_four_processes_never_exceed_the_rate_nor_waste_it(
     processes = [
         context.Process(
             target=hammer,
-            args=(server.url, sid, n * 1_000_000, barrier, results),
+            args=(redis_server.url, sid, n * 1_000_000, barrier, results),
             daemon=True,
         )
         for n in range(PROCESSES)
     ]
     moments: list[int] = []
-    watcher = Thread(target=watch, args=(server, sid, moments))
+    watcher = Thread(target=watch, args=(redis_server, sid, moments))
     watcher.start()
-    async with Subscriber(new_layer(server.url), sid) as subscriber:
+    async with Subscriber(new_layer(redis_server.url), sid) as subscriber:
         for process in processes:
             process.start()
         answers = [
@@ -62,7 +62,7 @@ async def test_four_processes_never_exceed_the_rate_nor_waste_it(
         await subscriber.until(len(answers))
     for process in processes:
         await asyncio.to_thread(process.join)
-    redis.Redis(port=server.port).echo(sid)
+    redis.Redis(port=redis_server.port).echo(sid)
     await asyncio.to_thread(watcher.join)
 
     # What was counted is what was published is what was answered.

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
-async def hub(server: RedisServer) -> AsyncIterator[Hub]:
-    async with hub_on("sync_streams.layers.RedisChannelLayer", server.url) as hub:
+async def hub(redis_server: RedisServer) -> AsyncIterator[Hub]:
+    async with hub_on("sync_streams.layers.RedisChannelLayer", redis_server.url) as hub:
         yield hub
 
 
@@ -37,14 +37,14 @@ def gaps(client: Client) -> list[Any]:
 
 
 async def test_subscribers_are_notified_of_a_broken_connection(
-    hub: Hub, server: RedisServer
+    hub: Hub, redis_server: RedisServer
 ) -> None:
     sid, client = new_stream_sid(), Client()
     await hub.subscriptions.subscribe(client.outbox, sid, None)
     await publish(sid, 1)
     await client.until(1)
 
-    admin: Any = redis.Redis(port=server.port)
+    admin: Any = redis.Redis(port=redis_server.port)
     admin.client_kill_filter(_type="pubsub")
     await until(lambda: gaps(client))
     await accepted(lambda: publish(sid, 2), ServiceUnavailable)
@@ -55,11 +55,11 @@ async def test_subscribers_are_notified_of_a_broken_connection(
 
 
 async def test_an_unreachable_process_publishes_nothing_to_its_own_subscribers(
-    hub: Hub, server: RedisServer
+    hub: Hub, redis_server: RedisServer
 ) -> None:
     sid, client = new_stream_sid(), Client()
     await hub.subscriptions.subscribe(client.outbox, sid, None)
-    admin: Any = redis.Redis(port=server.port)
+    admin: Any = redis.Redis(port=redis_server.port)
     admin.execute_command("ACL", "SETUSER", "default", "-subscribe")
     admin.client_kill_filter(_type="pubsub")
     await until(lambda: hub.is_unreachable)
@@ -92,9 +92,9 @@ async def test_a_refused_message_is_counted_as_refused_and_reaches_no_one(
 
 
 async def test_a_survey_leaves_no_channel_behind_whether_it_was_sent_or_not(
-    hub: Hub, server: RedisServer
+    hub: Hub, redis_server: RedisServer
 ) -> None:
-    admin: Any = redis.Redis(port=server.port)
+    admin: Any = redis.Redis(port=redis_server.port)
     await until(lambda: len(hub.tasks) == 2)  # it has asked for its peers, too
     before = set(admin.pubsub_channels())
 

@@ -216,9 +216,9 @@ async def test_a_channel_without_a_reader_is_bounded(layer: RedisChannelLayer) -
     assert layer._here.queue(channel).qsize() == CAPACITY
 
 
-async def test_a_flushed_layer_is_as_new(server: RedisServer) -> None:
-    layer = RedisChannelLayer(hosts=[server.url])
-    client: Any = redis.Redis.from_url(server.url)
+async def test_a_flushed_layer_is_as_new(redis_server: RedisServer) -> None:
+    layer = RedisChannelLayer(hosts=[redis_server.url])
+    client: Any = redis.Redis.from_url(redis_server.url)
     channel = await layer.new_channel()
     await layer.send(channel, event(1))
 
@@ -232,17 +232,17 @@ async def test_a_flushed_layer_is_as_new(server: RedisServer) -> None:
 
 
 async def test_callbacks_are_notified_of_an_interruption(
-    new_layer: NewLayer, server: RedisServer
+    new_layer: NewLayer, redis_server: RedisServer
 ) -> None:
     told: list[str] = []
     layer = new_layer(
-        server.url,
+        redis_server.url,
         on_disconnect=lambda: told.append("disconnected"),
         on_reconnect=lambda: told.append("reconnected"),
     )
     layer.on_interruption(lambda number, since: told.append(f"server {number}"))
     loop = asyncio.get_running_loop()
-    client: Any = redis.Redis.from_url(server.url)
+    client: Any = redis.Redis.from_url(redis_server.url)
     async with Subscriber(layer) as subscriber:
         before = loop.time()
         client.client_kill_filter(_type="pubsub")

@@ -53,21 +53,23 @@ async def use(layer: RedisChannelLayer, loops: "weakref.WeakSet[Any]") -> None:
     [asyncio.run, run_uvloop, run_by_asgiref],
 )
 def test_a_loop_for_each_task_leaks_neither_connections_nor_memory(
-    run: Callable[[Any], None], server: RedisServer
+    run: Callable[[Any], None], redis_server: RedisServer
 ) -> None:
-    layer = RedisChannelLayer(hosts=[server.url])
+    layer = RedisChannelLayer(hosts=[redis_server.url])
     loops: weakref.WeakSet[Any] = weakref.WeakSet()
 
     for _ in range(LOOPS):
         run(use(layer, loops))
-    asyncio.run(until(lambda: clients(server) == 0))
+    asyncio.run(until(lambda: clients(redis_server) == 0))
     gc.collect()
 
     assert len(loops) <= 1
 
 
-def test_threads_with_loops_of_their_own_share_a_layer(server: RedisServer) -> None:
-    layer = RedisChannelLayer(hosts=[server.url])
+def test_threads_with_loops_of_their_own_share_a_layer(
+    redis_server: RedisServer,
+) -> None:
+    layer = RedisChannelLayer(hosts=[redis_server.url])
     loops: weakref.WeakSet[Any] = weakref.WeakSet()
 
     async def work() -> None:
@@ -79,13 +81,15 @@ def test_threads_with_loops_of_their_own_share_a_layer(server: RedisServer) -> N
         for future in [pool.submit(asyncio.run, work()) for _ in range(40)]:
             future.result()
 
-    asyncio.run(until(lambda: clients(server) == 0))
+    asyncio.run(until(lambda: clients(redis_server) == 0))
     gc.collect()
     assert len(loops) <= 8
 
 
-def test_a_loop_that_ended_without_a_word_is_forgotten(server: RedisServer) -> None:
-    layer = RedisChannelLayer(hosts=[server.url])
+def test_a_loop_that_ended_without_a_word_is_forgotten(
+    redis_server: RedisServer,
+) -> None:
+    layer = RedisChannelLayer(hosts=[redis_server.url])
     loop = asyncio.new_event_loop()
     loop.run_until_complete(publish(layer))
     transport: Any = layer._by_loop._values[loop].shards[0]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from channels.layers import channel_layers
@@ -23,10 +24,8 @@ NAMES = 60
 
 @pytest.fixture
 def servers() -> Iterator[list[RedisServer]]:
-    servers = [RedisServer() for _ in range(SERVERS)]
-    yield servers
-    for server in servers:
-        server.stop()
+    with ExitStack() as stack:
+        yield [stack.enter_context(RedisServer()) for _ in range(SERVERS)]
 
 
 @pytest.fixture

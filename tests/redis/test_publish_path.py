@@ -35,13 +35,13 @@ pytestmark = pytest.mark.redis
 
 @pytest.fixture
 async def news(
-    server: RedisServer, settings: Settings, transactional_db: None
+    redis_server: RedisServer, settings: Settings, transactional_db: None
 ) -> AsyncIterator[None]:
     """A Stream, in a process that receives over a Redis of its own."""
     settings.CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "sync_streams.layers.RedisChannelLayer",
-            "CONFIG": {"hosts": [server.url]},
+            "CONFIG": {"hosts": [redis_server.url]},
         }
     }
     lookups.forget_all()
@@ -173,14 +173,17 @@ async def test_requests_start_publishes_that_are_answered_in_order(
 
 
 async def test_what_redis_does_not_confirm_in_time_is_refused_and_not_published(
-    client: HttpConnection, socket: SiteSocket, server: RedisServer, endpoint: Endpoint
+    client: HttpConnection,
+    socket: SiteSocket,
+    redis_server: RedisServer,
+    endpoint: Endpoint,
 ) -> None:
     with sync_settings(broadcast_timeout_seconds=0.3, probe_seconds=600):
-        server.freeze()
+        redis_server.freeze()
         socket.send_together(publication(1), publication(2))
         answer = await client.ask(raw(body=body(3)))
         refusals, _ = await frames(socket, 2)
-        server.thaw()
+        redis_server.thaw()
     heard_again = asyncio.create_task(publish_at_last(client, 4))
     _, heard = await frames(socket, 1)
     await heard_again
@@ -200,14 +203,14 @@ async def publish_at_last(client: HttpConnection, number: int) -> None:
 
 
 async def test_clients_that_leave_before_the_reply_harm_nobody(
-    port: int, socket: SiteSocket, server: RedisServer
+    port: int, socket: SiteSocket, redis_server: RedisServer
 ) -> None:
-    server.freeze()
+    redis_server.freeze()
     async with json_socket(port) as other, HttpConnection(port) as leaving:
         leaving.send(raw(body=body(1)))
         other.send_together(publication(2))
         await until(lambda: awaited() == 2)
-    server.thaw()
+    redis_server.thaw()
 
     assert sorted((await frames(socket, 2))[1]) == [1, 2]
     answer = await socket.ask("publish", id=3, stream="news", data={"n": 3})
@@ -222,23 +225,23 @@ def awaited() -> int:
 
 
 async def test_a_server_that_stops_answers_first(
-    endpoint: Endpoint, server: RedisServer
+    endpoint: Endpoint, redis_server: RedisServer
 ) -> None:
     async with AsyncExitStack() as clients:
         async with serving(endpoint, **OPTIONS) as port:
             client = await clients.enter_async_context(HttpConnection(port))
             await client.ask(raw())
-            server.freeze()
+            redis_server.freeze()
             client.send(raw())
             await until(lambda: awaited() == 1)
-            asyncio.get_running_loop().call_later(0.3, server.thaw)
+            asyncio.get_running_loop().call_later(0.3, redis_server.thaw)
 
         assert b" 201 " in await client.response()
         assert await client.end() == b""
 
 
 async def test_each_outcome_is_counted_once(
-    client: HttpConnection, server: RedisServer
+    client: HttpConnection, redis_server: RedisServer
 ) -> None:
     before = publishes()
     await client.ask(raw())

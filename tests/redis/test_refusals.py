@@ -29,8 +29,8 @@ FULL = ("rate:{TO1}", 1, 60_000_000)
 
 
 @pytest.fixture
-async def layer(server: RedisServer, new_layer: NewLayer) -> RedisChannelLayer:
-    layer = new_layer(server.url)
+async def layer(redis_server: RedisServer, new_layer: NewLayer) -> RedisChannelLayer:
+    layer = new_layer(redis_server.url)
     await publish(layer)
     return layer
 
@@ -79,19 +79,21 @@ async def test_a_message_over_the_rate_is_not_published(
 
 
 async def test_a_replica_refuses_and_counts_nothing(
-    server: RedisServer, layer: RedisChannelLayer, caplog: pytest.LogCaptureFixture
+    redis_server: RedisServer,
+    layer: RedisChannelLayer,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    line = f"Redis 127.0.0.1:{server.port} refuses to publish for 0.0 s: READONLY"
+    line = f"Redis 127.0.0.1:{redis_server.port} refuses to publish for 0.0 s: READONLY"
     async with Subscriber(layer) as subscriber:
         with logged(caplog, line, "publishes again"):
-            admin(server).replicaof("127.0.0.1", free_port())
-            first = client_ids(server)
+            admin(redis_server).replicaof("127.0.0.1", free_port())
+            first = client_ids(redis_server)
             for _ in range(5):
                 reason = await refused(layer)
                 assert reason.startswith("READONLY") or reason == "replaced"
             # Another connection might have gone to the master.
-            assert client_ids(server) != first
-            admin(server).replicaof("no", "one")
+            assert client_ids(redis_server) != first
+            admin(redis_server).replicaof("no", "one")
             await accepted(lambda: publish(layer, 7), RedisUnavailable)
         await subscriber.until(1)
 
@@ -105,14 +107,16 @@ def client_ids(server: RedisServer) -> set[str]:
 
 
 async def test_a_full_redis_publishes_nothing_that_it_cannot_count(
-    server: RedisServer, layer: RedisChannelLayer, caplog: pytest.LogCaptureFixture
+    redis_server: RedisServer,
+    layer: RedisChannelLayer,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with Subscriber(layer) as subscriber:
         with logged(caplog, "refuses to publish for 0.0 s: OOM", "publishes again"):
-            admin(server).config_set("maxmemory", 1)
+            admin(redis_server).config_set("maxmemory", 1)
             assert (await refused(layer)).startswith("OOM")
             assert (await refused(layer)).startswith("OOM")
-            admin(server).config_set("maxmemory", 0)
+            admin(redis_server).config_set("maxmemory", 0)
             await publish(layer, 7)
         await subscriber.until(1)
 
@@ -120,11 +124,13 @@ async def test_a_full_redis_publishes_nothing_that_it_cannot_count(
 
 
 async def test_a_script_that_redis_forgot_is_sent_again(
-    server: RedisServer, layer: RedisChannelLayer, caplog: pytest.LogCaptureFixture
+    redis_server: RedisServer,
+    layer: RedisChannelLayer,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with Subscriber(layer) as subscriber:
         with logged(caplog):
-            admin(server).script_flush()
+            admin(redis_server).script_flush()
             await asyncio.gather(*(publish(layer, number) for number in range(20)))
         await subscriber.until(20)
 
@@ -133,16 +139,16 @@ async def test_a_script_that_redis_forgot_is_sent_again(
 
 @pytest.mark.parametrize("right", ["-evalsha", "-publish", "-time", "-lpush"])
 async def test_a_user_without_a_right_publishes_nothing(
-    right: str, server: RedisServer, new_layer: NewLayer
+    right: str, redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
-    admin(server).execute_command(
+    admin(redis_server).execute_command(
         *("ACL", "SETUSER", "site", "on", ">secret", "~*", "&*", "+@all", right)
     )
-    layer = new_layer(server.url.replace("//", "//site:secret@"))
+    layer = new_layer(redis_server.url.replace("//", "//site:secret@"))
 
-    async with Subscriber(new_layer(server.url)) as subscriber:
+    async with Subscriber(new_layer(redis_server.url)) as subscriber:
         reason = await refused(layer)
-        await publish(new_layer(server.url), 9)
+        await publish(new_layer(redis_server.url), 9)
         await subscriber.until(1)
 
     assert re.search("NOPERM|user executing the script can't run|ACL failure", reason)
@@ -150,14 +156,16 @@ async def test_a_user_without_a_right_publishes_nothing(
 
 
 async def test_a_user_with_the_documented_permissions_publishes_and_receives(
-    server: RedisServer, new_layer: NewLayer
+    redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
     page = " ".join((ROOT / "docs/deployment.md").read_text().split())
     found = re.search(r"needs `~PREFIX:\*`, `(&\S+)`, and `([^`]+)`", page)
     assert found
     rights = ["~rate:*", found[1], *found[2].split()]
-    admin(server).execute_command("ACL", "SETUSER", "site", "on", ">secret", *rights)
-    layer = new_layer(server.url.replace("//", "//site:secret@"))
+    admin(redis_server).execute_command(
+        "ACL", "SETUSER", "site", "on", ">secret", *rights
+    )
+    layer = new_layer(redis_server.url.replace("//", "//site:secret@"))
 
     async with Subscriber(layer) as subscriber:
         await publish(layer, 1)
@@ -168,23 +176,23 @@ async def test_a_user_with_the_documented_permissions_publishes_and_receives(
 
 
 async def test_a_user_that_may_not_load_scripts_publishes_all_the_same(
-    server: RedisServer, new_layer: NewLayer
+    redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
-    admin(server).execute_command(
+    admin(redis_server).execute_command(
         *("ACL", "SETUSER", "site", "on", ">secret", "~*", "&*", "+@all", "-script")
     )
-    layer = new_layer(server.url.replace("//", "//site:secret@"))
+    layer = new_layer(redis_server.url.replace("//", "//site:secret@"))
 
     assert await publish(layer) == 0
 
 
 async def test_a_user_without_subscribe_permission_is_refused_its_channel(
-    server: RedisServer, new_layer: NewLayer
+    redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
-    admin(server).execute_command(
+    admin(redis_server).execute_command(
         *("ACL", "SETUSER", "site", "on", ">secret", "~*", "&theirs*", "+@all")
     )
-    url = server.url.replace("//", "//site:secret@")
+    url = redis_server.url.replace("//", "//site:secret@")
 
     with pytest.raises(RedisUnavailable):
         await new_layer(url).new_channel()
@@ -192,9 +200,9 @@ async def test_a_user_without_subscribe_permission_is_refused_its_channel(
 
 
 async def test_a_wrong_password_is_said_and_not_shown(
-    server: RedisServer, new_layer: NewLayer, caplog: pytest.LogCaptureFixture
+    redis_server: RedisServer, new_layer: NewLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    layer = new_layer(server.url.replace("//", "//site:wrong-secret@"))
+    layer = new_layer(redis_server.url.replace("//", "//site:wrong-secret@"))
 
     with logged(caplog, "unreachable for 0.0 s: WRONGPASS"):
         assert "WRONGPASS" in await refused(layer)
@@ -204,7 +212,7 @@ async def test_a_wrong_password_is_said_and_not_shown(
 
 
 async def test_a_redis_that_loads_refuses_until_it_has_loaded(
-    server: RedisServer,
+    redis_server: RedisServer,
     new_layer: NewLayer,
     tmp_path: Path,
 ) -> None:
@@ -229,11 +237,8 @@ async def test_one_server_of_a_cluster_says_that_it_is_not_alone(
     new_layer: NewLayer, tmp_path: Path
 ) -> None:
     bus = "--cluster-port", str(free_port()), "--dir", str(tmp_path)
-    alone = RedisServer("--cluster-enabled", "yes", *bus)
-    try:
+    with RedisServer("--cluster-enabled", "yes", *bus) as alone:
         reason = await refused(new_layer(alone.url))
-    finally:
-        alone.stop()
 
     assert "CLUSTERDOWN" in reason
 
@@ -254,18 +259,18 @@ async def test_an_unreachable_redis_is_reported_at_once(
 
 
 async def test_a_silent_redis_is_given_up_in_time_and_found_again(
-    server: RedisServer, new_layer: NewLayer, caplog: pytest.LogCaptureFixture
+    redis_server: RedisServer, new_layer: NewLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     with sync_settings(broadcast_timeout_seconds=0.3):
-        layer = new_layer(server.url)
+        layer = new_layer(redis_server.url)
         await publish(layer)
         async with Subscriber(layer) as subscriber:
-            server.freeze()
+            redis_server.freeze()
             for _ in range(3):
                 started = time.monotonic()
                 await refused(layer)
                 assert time.monotonic() - started < 1
-            server.thaw()
+            redis_server.thaw()
             await accepted(lambda: publish(layer, 7), RedisUnavailable)
             while 7 not in subscriber.numbers:
                 await subscriber.until(len(subscriber.numbers) + 1)
@@ -305,12 +310,12 @@ async def test_a_peer_that_speaks_another_protocol_is_no_redis(
 
 
 async def test_a_redis_that_came_back_is_used_at_once(
-    server: RedisServer, layer: RedisChannelLayer
+    redis_server: RedisServer, layer: RedisChannelLayer
 ) -> None:
     async with Subscriber(layer) as subscriber:
-        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(redis_server.kill)
         await refused(layer)
-        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(redis_server.start)
         back = time.monotonic()
         while not subscriber.numbers:
             await accepted(lambda: publish(layer, 1), RedisUnavailable)
@@ -320,15 +325,15 @@ async def test_a_redis_that_came_back_is_used_at_once(
 
 
 async def test_what_was_sent_to_a_silent_redis_is_not_published_later(
-    server: RedisServer, new_layer: NewLayer
+    redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
     with sync_settings(broadcast_timeout_seconds=0.3):
-        layer = new_layer(server.url)
+        layer = new_layer(redis_server.url)
         await publish(layer)
-        async with Subscriber(new_layer(server.url)) as subscriber:
-            server.freeze()
+        async with Subscriber(new_layer(redis_server.url)) as subscriber:
+            redis_server.freeze()
             await refused(layer)
-            server.thaw()
+            redis_server.thaw()
             await accepted(lambda: publish(layer, 99), RedisUnavailable)
             await until(lambda: 99 in subscriber.numbers)
 
@@ -360,13 +365,13 @@ async def test_a_clock_that_goes_wrong_slowly_refuses_nothing(
 
 
 async def test_a_crowd_of_commands_is_bounded(
-    server: RedisServer, layer: RedisChannelLayer
+    redis_server: RedisServer, layer: RedisChannelLayer
 ) -> None:
     with sync_settings(broadcast_timeout_seconds=0.5):
-        server.freeze()
+        redis_server.freeze()
         publishing = [publish(layer, number) for number in range(10_000)]
         answers = await asyncio.gather(*publishing, return_exceptions=True)
-        server.thaw()
+        redis_server.thaw()
 
     reasons = {getattr(answer, "reason", "") for answer in answers}
     assert "too many commands wait" in reasons

@@ -24,9 +24,8 @@ REFUSALS: dict[str, Callable[[Any], object]] = {
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
-    server = ValkeyServer()
-    yield server
-    server.stop()
+    with ValkeyServer() as server:
+        yield server
 
 
 def valkey(server: RedisServer) -> list[Any]:

@@ -18,13 +18,10 @@ EXAMPLES = 5
 def test_the_api_answers_as_its_description_says(tmp_path: Path) -> None:
     if not PROGRAM.exists():
         cannot_have("schemathesis")
-    site = DemoSite(tmp_path)
-    try:
+    with DemoSite(tmp_path) as site:
         done = schemathesis(
             str(PROGRAM), site, "--phases", "coverage,fuzzing", examples=EXAMPLES
         )
-    finally:
-        site.stop()
 
     paths = read_document()["paths"].values()
     operations = sum(len(item.keys() - {"parameters"}) for item in paths)

@@ -17,13 +17,13 @@ from sync_streams.models import Service
 from sync_streams.webhooks import sender
 from sync_streams.webhooks.outcomes import Outcomes, outcomes
 from tests.overrides import Override, overrides
-from tests.programs import ROOT
+from tests.programs import ROOT, Stoppable
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 
 WAIT_SECONDS = 20
 
 
-class Receiver:
+class Receiver(Stoppable):
     """The process, and what it has received."""
 
     def __init__(self, auth_token: str) -> None:
@@ -93,9 +93,8 @@ class Receiver:
 
 @pytest.fixture(scope="session")
 def _receiver() -> Iterator[Receiver]:
-    receiver = Receiver(AUTH_TOKEN)
-    yield receiver
-    receiver.stop()
+    with Receiver(AUTH_TOKEN) as receiver:
+        yield receiver
 
 
 override = pytest.fixture(overrides)

@@ -71,9 +71,8 @@ def failure_of(url: str) -> DeliveryFailed:
 @pytest.fixture(scope="module")
 def inside() -> Iterator[Receiver]:
     """Return a receiver to which no connection is open yet."""
-    receiver = Receiver(AUTH_TOKEN)
-    yield receiver
-    receiver.stop()
+    with Receiver(AUTH_TOKEN) as receiver:
+        yield receiver
 
 
 @pytest.mark.parametrize("host", SSRF_HOSTS)

@@ -55,9 +55,9 @@ async def run_rig(site: DemoSite, package: str) -> AsyncIterator[Rig]:
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
     """A server that loses patience within a second or two."""
     settings = f"{SETTINGS}.impatient"
-    site = DemoSite(tmp_path_factory.mktemp("site"), DJANGO_SETTINGS_MODULE=settings)
-    yield site
-    site.stop()
+    folder = tmp_path_factory.mktemp("site")
+    with DemoSite(folder, DJANGO_SETTINGS_MODULE=settings) as site:
+        yield site
 
 
 @pytest.fixture
