@@ -27,6 +27,12 @@ async def operator_of(site: DemoSite) -> Operator:
     return await asyncio.to_thread(Operator, site)
 
 
+@pytest.fixture
+async def operator(sites: list[DemoSite]) -> Operator:
+    """An operator at the first process."""
+    return await operator_of(sites[0])
+
+
 def names_in(operator: Operator, path: str) -> list[str]:
     return re.findall(">(demo|quiet)<", operator.get(path).text)
 
@@ -51,10 +57,8 @@ async def subscribed(sites: list[DemoSite]) -> AsyncIterator[list[SiteSocket]]:
 
 @pytest.mark.redis
 async def test_subscribers_are_counted_over_all_processes(
-    sites: list[DemoSite], subscribed: list[SiteSocket]
+    operator: Operator, subscribed: list[SiteSocket]
 ) -> None:
-    operator = await operator_of(sites[0])
-
     sid = await asyncio.to_thread(operator.stream_sid)
 
     look = partial(operator.subscribers, sid)
@@ -64,9 +68,9 @@ async def test_subscribers_are_counted_over_all_processes(
 @pytest.mark.redis
 async def test_filter_finds_streams_that_another_process_serves(
     sites: list[DemoSite],
+    operator: Operator,
 ) -> None:
     await asyncio.to_thread(post, sites[0], "/default/Streams", UniqueName="quiet")
-    operator = await operator_of(sites[0])
 
     async with SiteSocket(sites[1]) as socket:
         await socket.ask("subscribe", stream="demo")
@@ -102,9 +106,8 @@ async def test_observer_is_not_counted_as_a_subscriber(
 
 @pytest.mark.redis
 async def test_disconnected_identity_loses_its_sockets_on_all_processes(
-    sites: list[DemoSite], subscribed: list[SiteSocket]
+    operator: Operator, subscribed: list[SiteSocket]
 ) -> None:
-    operator = await operator_of(sites[0])
     service_sid = await asyncio.to_thread(operator.service_sid)
     url = f"sync_streams/service/{service_sid}/disconnect/"
 
@@ -120,9 +123,8 @@ async def test_disconnected_identity_loses_its_sockets_on_all_processes(
 
 @pytest.mark.redis
 async def test_drained_process_closes_its_own_connections_only(
-    sites: list[DemoSite], subscribed: list[SiteSocket]
+    sites: list[DemoSite], operator: Operator, subscribed: list[SiteSocket]
 ) -> None:
-    operator = await operator_of(sites[0])
     url = "sync_streams/service/processes/"
     look = partial(processes_in, operator, url)
     names = await asyncio.to_thread(until, look, lambda names: len(names) == 2)

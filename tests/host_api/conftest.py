@@ -6,9 +6,17 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 
+from sync_streams import operations
+from sync_streams.models import Service
 from tests.overrides import overrides
+from tests.settings import ACCOUNT_SID
 
 override = pytest.fixture(overrides)
+
+
+@pytest.fixture
+def service() -> Service:
+    return operations.get_service(ACCOUNT_SID, "default")
 
 
 @pytest.fixture(autouse=True)

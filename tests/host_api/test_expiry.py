@@ -20,11 +20,6 @@ from tests.settings import ACCOUNT_SID
 MANY = 10_000
 
 
-@pytest.fixture
-def service() -> Service:
-    return operations.get_service(ACCOUNT_SID, "default")
-
-
 def create_expired(service: Service, count: int) -> None:
     past = timezone.now() - timedelta(seconds=1)
     Stream.objects.bulk_create(

@@ -22,11 +22,6 @@ BOB = Actor("bob", "connection-2")
 
 
 @pytest.fixture
-def service() -> Service:
-    return operations.get_service(ACCOUNT_SID, "default")
-
-
-@pytest.fixture
 def stream(service: Service) -> Stream:
     return operations.create_stream(service, unique_name="alice:1")
 

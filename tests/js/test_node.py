@@ -60,6 +60,11 @@ class Client:
         """Return how many events of a type were heard."""
         return sum(each["event"] == event for each in self.heard)
 
+    async def subscribe(self) -> None:
+        """Subscribe to the Stream of orders, which is created if there is none."""
+        await self.tell("subscribe", ref="orders", mode="open_or_create")
+        await self.hears("subscribed")
+
     async def ends(self) -> int:
         """Close the client; return the exit code of Node, left with nothing to do."""
         await self.tell("close")
@@ -110,8 +115,7 @@ async def test_it_subscribes_publishes_and_leaves_nothing_behind(
     start: StartClient, embedded: DemoSite
 ) -> None:
     client = await start_at(start, embedded)
-    await client.tell("subscribe", ref="orders", mode="open_or_create")
-    await client.hears("subscribed")
+    await client.subscribe()
 
     await client.tell("publish", ref="orders", data={"id": 1})
 
@@ -124,8 +128,7 @@ async def test_a_server_that_is_killed_and_returns_costs_a_gap(
 ) -> None:
     site = start_site()
     client = await start_at(start, site)
-    await client.tell("subscribe", ref="orders", mode="open_or_create")
-    await client.hears("subscribed")
+    await client.subscribe()
 
     site.stop(signal.SIGKILL)
     await client.hears("reconnecting")
@@ -191,8 +194,7 @@ async def test_a_token_that_ends_while_connected_is_renewed(
     client = await start(
         f"{embedded.base_url}{SOCKET}", lambda: next(tokens, embedded.account.token())
     )
-    await client.tell("subscribe", ref="orders", mode="open_or_create")
-    await client.hears("subscribed")
+    await client.subscribe()
 
     while client.count("token") < 3:
         await client.hears("token")
@@ -207,8 +209,7 @@ async def test_a_removed_stream_is_announced(
 ) -> None:
     site = start_site()
     client = await start_at(start, site)
-    await client.tell("subscribe", ref="orders", mode="open_or_create")
-    await client.hears("subscribed")
+    await client.subscribe()
 
     call(site, "DELETE", ORDERS)
 

@@ -15,10 +15,8 @@ WAIT_SECONDS = 60
 pytestmark = pytest.mark.redis
 
 
-def run(
-    module: str, *arguments: str, redis_url: str, **environ: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a module of this folder as a process, which must end well."""
+def run(module: str, *arguments: str, redis_url: str, **environ: str) -> list[str]:
+    """Run a module of this folder, which must end well; return what it prints."""
     command = ["-m", f"tests.processes.{module}", *arguments]
     environ = {**os.environ, "REDIS_URL": redis_url, **environ}
     if module == "greenlets":  # their library has to be the first to load sockets
@@ -35,7 +33,7 @@ def run(
         done = zygote.run(*command, environ=environ, seconds=WAIT_SECONDS)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    return done
+    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("library", ["gevent", "eventlet"])
@@ -43,9 +41,7 @@ def test_greenlets_go_on_after_a_publish_and_a_webhook(
     receiver: Receiver, redis_url: str, library: str
 ) -> None:
     hook = receiver.url("slow").replace("127.0.0.1", "localhost")
-    done = run("greenlets", library, redis_url=redis_url, HOOK=hook)
-
-    assert done.stdout.splitlines() == [
+    assert run("greenlets", library, redis_url=redis_url, HOOK=hook) == [
         "streams: 1",
         "published: 20",
         "flushed: True",
@@ -62,9 +58,7 @@ def test_greenlets_go_on_after_a_publish_and_a_webhook(
 def test_child_forked_from_a_server_publishes_and_inherits_nothing(
     redis_url: str,
 ) -> None:
-    done = run("forks", redis_url=redis_url)
-
-    assert done.stdout.splitlines() == [
+    assert run("forks", redis_url=redis_url) == [
         "parent",
         "child",
         "loop of the child",
@@ -75,9 +69,7 @@ def test_child_forked_from_a_server_publishes_and_inherits_nothing(
 
 
 def test_event_loop_for_each_task_leaves_nothing_behind(redis_url: str) -> None:
-    done = run("loops", redis_url=redis_url)
-
-    assert done.stdout.splitlines() == [
+    assert run("loops", redis_url=redis_url) == [
         # The last one is let go of with the next.
         "asyncio.run: 0 connections, 1 loops",
         "async_to_sync: 0 connections, 1 loops",
@@ -88,9 +80,7 @@ def test_event_loop_for_each_task_leaves_nothing_behind(redis_url: str) -> None:
 def test_process_that_only_publishes_keeps_what_it_has_looked_up(
     redis_url: str,
 ) -> None:
-    done = run("publisher", redis_url=redis_url)
-
-    assert done.stdout.splitlines() == [
+    assert run("publisher", redis_url=redis_url) == [
         "first: 2",
         "receiving: False",
         "second: 2",

@@ -31,16 +31,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MISSING_SID = "TO" + "0" * 32
 
 
-@pytest.fixture
-def service() -> Service:
-    return operations.get_service(ACCOUNT_SID, "default")
-
-
-@pytest.fixture
-def stream(service: Service) -> Stream:
-    return operations.create_stream(service, unique_name="news")
-
-
 def in_thread(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return sync_to_async(operation, thread_sensitive=False)(*args, **kwargs)
 

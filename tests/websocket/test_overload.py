@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from sync_streams import operations
 from sync_streams.connections.close_codes import CloseCode
 from sync_streams.connections.registry import Connections, connections
 from sync_streams.delivery.hub import get_hub
@@ -15,15 +14,8 @@ from sync_streams.errors import TooManyRequests
 from sync_streams.models import Stream
 from tests.clients.json_socket import LocalSocket
 from tests.overrides import sync_settings
-from tests.settings import ACCOUNT_SID
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def stream() -> Stream:
-    service = operations.get_service(ACCOUNT_SID, "default")
-    return operations.create_stream(service, unique_name="news")
 
 
 @pytest.fixture
