@@ -4,18 +4,20 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import FIGURES
+from tests.faults.rig import Figures as Figures
 from tests.faults.rig import Losses
+from tests.faults.scene import OpenScene, two_workers
 from tests.faults.sentinel import Guarded
 from tests.faults.worker import Front, Nginx, Worker, provision
-from tests.programs import PostgresServer, cannot_have
+from tests.faults.worker import StartWorker as StartWorker
+from tests.programs import PostgresServer, RedisServer, cannot_have
 
-Figures = Callable[..., None]
-StartWorker = Callable[..., Worker]
 StartFront = Callable[..., Front]
 
 
@@ -72,6 +74,12 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     yield start
     for worker in workers:
         worker.stop()
+
+
+@pytest.fixture
+def open_scene(start_worker: StartWorker, redis_server: RedisServer) -> OpenScene:
+    """Start two workers on the test's Redis: ``open_scene(FAULT_LAYER="core")``."""
+    return partial(two_workers, start_worker, REDIS_URL=redis_server.url)
 
 
 @pytest.fixture

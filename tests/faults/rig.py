@@ -17,6 +17,8 @@ from websockets.exceptions import ConnectionClosedError, WebSocketException
 from tests.faults.worker import ACCOUNT
 from tests.secrecy import MESSAGE
 
+Figures = Callable[..., None]
+
 WAIT_SECONDS = 30
 MAX_DUE = 10
 """Answers that a publisher waits for at a time."""

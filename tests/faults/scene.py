@@ -1,14 +1,18 @@
 """The observers of a fault: subscribers, and a publisher that continues."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
 from dataclasses import dataclass, field
 from functools import partial
 
-from tests.faults.conftest import Figures, StartWorker
-from tests.faults.rig import Publisher, Subscriber, account_for
-from tests.faults.worker import Worker
+from tests.faults.rig import Figures, Publisher, Subscriber, account_for
+from tests.faults.worker import StartWorker, Worker
 
 RATE = 15
 BOUND_SECONDS = 10
@@ -27,14 +31,28 @@ class Scene:
     publisher: Publisher
     rss_mb: list[float]
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    began: float = 0
+    """When the fault began."""
+    back: float = 0
+    """When what was broken came back."""
+    first: float = 0
+    """When both subscribers had received a Message published after that."""
 
-    async def until_delivered(self, since: float) -> float:
-        """Wait until each subscriber receives a later Message; return the last time."""
+    def fault_begins(self) -> None:
+        """Note that the fault begins."""
+        self.began = self.back = time.monotonic()
+
+    def fault_ends(self) -> None:
+        """Note that the fault ends."""
+        self.back = time.monotonic()
+
+    async def until_delivered(self) -> None:
+        """Wait until each subscriber receives a Message published since the end."""
         firsts = []
         for one in self.subscribers:
-            await one.until(lambda one=one: self._heard(one, since))  # type: ignore[misc]
-            firsts.append(min(t for t in one.received.values() if t > since))
-        return max(firsts)
+            await one.until(lambda one=one: self._heard(one, self.back))  # type: ignore[misc]
+            firsts.append(min(t for t in one.received.values() if t > self.back))
+        self.first = max(firsts)
 
     async def publish_a_row(self) -> None:
         """Publish a row of Messages and wait until all that were accepted arrived."""
@@ -54,22 +72,17 @@ class Scene:
         )
 
 
-def report(
-    figures: Figures,
-    fault: str,
-    scene: Scene,
-    *,
-    began: float,
-    back: float,
-    first: float,
-) -> None:
+OpenScene = Callable[..., AbstractAsyncContextManager[Scene]]
+
+
+def report(figures: Figures, fault: str, scene: Scene) -> None:
     """Note the figures; no socket may have been lost."""
     sockets = sum(one.lost for one in scene.subscribers)
-    refused = scene.publisher.refused(began, first)
+    refused = scene.publisher.refused(scene.began, scene.first)
     assert sockets == 0
     figures(
         fault,
-        again_after=f"{first - back:.1f} s",
+        again_after=f"{scene.first - scene.back:.1f} s",
         losses=scene.publisher.losses,
         sockets_lost=sockets,
         refused=f"{len(refused)} publishes",

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import time
 
 import pytest
 import redis.asyncio
 
 from sync_streams.connections.close_codes import CloseCode
-from tests.faults.conftest import Figures, StartWorker
-from tests.faults.scene import report, two_workers
+from tests.faults.conftest import Figures
+from tests.faults.scene import OpenScene, report
 from tests.faults.twilsock import Session
 from tests.programs import RedisServer
 from tests.proxy import Proxy
@@ -23,91 +22,81 @@ NO_PROBE = json.dumps({"PROBE_SECONDS": 60})
 """None is sent while the test lasts."""
 
 
+async def lose_connections(redis_server: RedisServer, seconds: float) -> None:
+    """End the connections on which workers listen; accept no others for a while."""
+    async with redis.asyncio.Redis(port=redis_server.port) as client:
+        await client.config_set("maxclients", 1)
+        assert await client.client_kill_filter(_type="pubsub") >= 2
+        await asyncio.sleep(seconds)  # the fault lasts, nothing is awaited
+        await client.config_set("maxclients", 10_000)
+
+
 @pytest.mark.parametrize("layer", ["redis", "pubsub"])
 async def test_a_worker_is_cut_off_from_redis(
-    layer: str, redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+    layer: str, redis_server: RedisServer, open_scene: OpenScene, figures: Figures
 ) -> None:
-    environ = {"REDIS_URL": redis_server.url, "FAULT_LAYER": layer}
     async with Proxy(redis_server.port) as gate:
         second = {"REDIS_URL": gate.url}
         async with (
-            two_workers(start_worker, second, **environ) as scene,
+            open_scene(second, FAULT_LAYER=layer) as scene,
             Session(scene.workers[1].base_url) as session,
         ):
             await session.subscribe(scene.subscribers[1].sids["demo"])
-            began = time.monotonic()
+            scene.fault_begins()
             gate.is_silent = True
             await asyncio.sleep(CUT_OFF_SECONDS)  # the fault lasts, nothing is awaited
             gate.is_silent = False
-            back = time.monotonic()
-            first = await scene.until_delivered(back)
+            scene.fault_ends()
+            await scene.until_delivered()
             # An SDK, which knows no gap, is told by the end of its connection.
             assert await session.until_closed() == CloseCode.GOING_AWAY
 
     assert scene.publisher.losses is not None
     assert scene.publisher.losses.lost > 0
     fault = f"one of two workers cut off from Redis for {CUT_OFF_SECONDS} s"
-    times = {"began": began, "back": back, "first": first}
-    report(figures, f"{fault}, {layer} layer", scene, **times)
+    report(figures, f"{fault}, {layer} layer", scene)
 
 
 @pytest.mark.parametrize("layer", ["redis", "pubsub"])
 async def test_connections_that_listen_are_killed(
-    layer: str, redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+    layer: str, redis_server: RedisServer, open_scene: OpenScene, figures: Figures
 ) -> None:
-    environ = {"REDIS_URL": redis_server.url, "FAULT_LAYER": layer}
     async with (
-        two_workers(start_worker, **environ) as scene,
+        open_scene(FAULT_LAYER=layer) as scene,
         redis.asyncio.Redis(port=redis_server.port) as client,
     ):
-        began = time.monotonic()
+        scene.fault_begins()
         assert await client.client_kill_filter(_type="pubsub") >= 2
-        first = await scene.until_delivered(began)
+        await scene.until_delivered()
 
-    times = {"began": began, "back": began, "first": first}
-    report(figures, f"CLIENT KILL TYPE pubsub, {layer} layer", scene, **times)
+    report(figures, f"CLIENT KILL TYPE pubsub, {layer} layer", scene)
 
 
 async def test_connections_break_and_are_mended_between_two_probes(
-    redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+    redis_server: RedisServer, open_scene: OpenScene, figures: Figures
 ) -> None:
     environ = {"FAULT_LAYER": "pubsub", "FAULT_SETTINGS": NO_PROBE}
-    async with (
-        two_workers(start_worker, REDIS_URL=redis_server.url, **environ) as scene,
-        redis.asyncio.Redis(port=redis_server.port) as client,
-    ):
-        await client.config_set("maxclients", 1)
-        began = time.monotonic()
-        assert await client.client_kill_filter(_type="pubsub") >= 2
-        await asyncio.sleep(SHORT_SECONDS)  # the fault lasts, nothing is awaited
-        await client.config_set("maxclients", 10_000)
-        back = time.monotonic()
-        first = await scene.until_delivered(back)
+    async with open_scene(**environ) as scene:
+        scene.fault_begins()
+        await lose_connections(redis_server, SHORT_SECONDS)
+        scene.fault_ends()
+        await scene.until_delivered()
 
     assert scene.publisher.losses is not None
     assert scene.publisher.losses.lost > 0
     fault = f"connections away for {SHORT_SECONDS} s, between two probes"
-    times = {"began": began, "back": back, "first": first}
-    report(figures, f"{fault}, pubsub layer", scene, **times)
+    report(figures, f"{fault}, pubsub layer", scene)
 
 
 @pytest.mark.parametrize("layer", ["redis", "pubsub"])
 async def test_redis_takes_no_more_clients(
-    layer: str, redis_server: RedisServer, start_worker: StartWorker, figures: Figures
+    layer: str, redis_server: RedisServer, open_scene: OpenScene, figures: Figures
 ) -> None:
-    environ = {"REDIS_URL": redis_server.url, "FAULT_LAYER": layer}
-    async with (
-        two_workers(start_worker, **environ) as scene,
-        redis.asyncio.Redis(port=redis_server.port) as client,
-    ):
-        await client.config_set("maxclients", 1)
-        began = time.monotonic()
-        await client.client_kill_filter(_type="pubsub")
-        await asyncio.sleep(FULL_SECONDS)  # the fault lasts, nothing is awaited
-        await client.config_set("maxclients", 10_000)
-        back = time.monotonic()
-        first = await scene.until_delivered(back)
+    async with open_scene(FAULT_LAYER=layer) as scene:
+        scene.fault_begins()
+        await lose_connections(redis_server, FULL_SECONDS)
+        scene.fault_ends()
+        await scene.until_delivered()
 
     fault = f"Redis takes no new clients for {FULL_SECONDS} s, {layer} layer"
-    times = {"began": began, "back": back, "first": first}
-    report(figures, fault, scene, **times)
+    report(figures, fault, scene)

@@ -4,7 +4,7 @@ import atexit
 import json
 import shutil
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -86,6 +86,9 @@ class Worker(Stoppable):
         """Resident memory in MB."""
         assert self.program.process.poll() is None, self.program.output
         return rss_mb(self.program.process.pid)
+
+
+StartWorker = Callable[..., Worker]
 
 
 def worker_environ(data_dir: Path, **environ: str) -> dict[str, str]:
