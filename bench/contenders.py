@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from project.ports import free_port
 
@@ -116,25 +116,27 @@ def _tutorial(server: str, make: Make, layer: str) -> Contender:
     )
 
 
-def _product(server: str, make: Make) -> Contender:
+def _ours(
+    group: str,
+    server: str,
+    make: Make,
+    *,
+    dialect: MakeDialect,
+    http: MakeDialect | None = None,
+) -> Contender:
     return Contender(
-        name=f"product-{server}",
-        group="product",
+        name=f"{group}-{server}",
+        group=group,
         make=make,
-        dialect=dialects.product,
-        http=dialects.rest,
+        dialect=dialect,
+        http=http,
         env=product_environment,
     )
 
 
-def _twilsock(server: str, make: Make) -> Contender:
-    return Contender(
-        name=f"twilsock-{server}",
-        group="twilsock",
-        make=make,
-        dialect=dialects.twilsock,
-        env=product_environment,
-    )
+_product = partial(_ours, "product", dialect=dialects.product, http=dialects.rest)
+_twilsock = partial(_ours, "twilsock", dialect=dialects.twilsock)
+_sse = partial(_ours, "sse", dialect=event_dialects.product)
 
 
 def _node(
@@ -168,16 +170,6 @@ def _hub(
         dialect=dialect,
         http=http,
         missing=lambda: hubs.missing(name.removeprefix("sse-")),
-    )
-
-
-def _sse(server: str, make: Make) -> Contender:
-    return Contender(
-        name=f"sse-{server}",
-        group="sse",
-        make=make,
-        dialect=event_dialects.product,
-        env=product_environment,
     )
 
 

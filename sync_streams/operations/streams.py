@@ -161,9 +161,7 @@ def update_stream(
         UniqueNameNotFound: 54300.
         AccessForbidden: 54007.
     """
-    check_may_change(actor)
-    stream = get_stream(service, ref)
-    authorize(actor, "remove", stream)
+    stream = _get_changeable(service, ref, actor)
     if ttl is None:
         return stream
     stream.date_updated = utc.now()
@@ -186,9 +184,7 @@ def remove_stream(service: Service, ref: str, *, actor: Actor = SYSTEM_ACTOR) ->
         UniqueNameNotFound: 54300.
         AccessForbidden: 54007.
     """
-    check_may_change(actor)
-    stream = get_stream(service, ref)
-    authorize(actor, "remove", stream)
+    stream = _get_changeable(service, ref, actor)
     with atomic():
         removed, _ = Stream.objects.filter(sid=stream.sid).delete()
         if not removed:
@@ -225,6 +221,13 @@ def _new_sid(service: Service, unique_name: str | None) -> str:
     if unique_name is None:
         return new_stream_sid()
     return new_sid_of_name(service.sid, unique_name)
+
+
+def _get_changeable(service: Service, ref: str, actor: Actor) -> Stream:
+    check_may_change(actor)
+    stream = get_stream(service, ref)
+    authorize(actor, "remove", stream)
+    return stream
 
 
 def _has_expired(now: datetime | None) -> bool:
