@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import redis.asyncio
 import uvloop
@@ -35,18 +35,6 @@ EVENT = {
 }
 AT_ONCE, PAUSE_SECONDS = 16, 0.004
 """How the other process publishes: at a steady rate, not as fast as possible."""
-
-
-class Layer(Protocol):
-    """A layer and how it publishes."""
-
-    layer: Any
-
-    async def publish(self, number: int) -> None:
-        """Check the rate limit and publish."""
-
-    async def close(self) -> None:
-        """Close the connections."""
 
 
 class Ours:

@@ -115,7 +115,7 @@ def read_costs(folder: Path = RESULTS) -> Costs:
     size = int(steady["case"].split()[2])
     return Costs(
         delivery=1e6 * steady["server_cpu"] / (PUBLISH_RATE * size),
-        receiving=_find(redis, WORKER, "a process hears")["median"],
+        receiving=_find(redis, WORKER, "a process receives")["median"],
         rest_publish=1e6 / _find(publish, WORKER, "REST, 8 publishers")["per_core"],
         socket_publish=1e6 / _find(publish, WORKER, "socket, 8 publishers")["per_core"],
         connect=1e6 / opening["median"],

@@ -29,6 +29,7 @@ from tests.settings import TEST_DATABASE
 from tests.sharing import Scheduling, arranged, once
 
 StartSite = Callable[..., DemoSite]
+StartRedis = Callable[..., RedisServer]
 
 # A machine that has other things to do, too, is no fault of what is tested.
 settings.register_profile(
@@ -147,10 +148,16 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def redis_server() -> Iterator[RedisServer]:
+def start_redis() -> Iterator[StartRedis]:
+    """Start a Redis of the test's own, ``start_redis("--port", "6379")``."""
+    with ExitStack() as servers:
+        yield lambda *options: servers.enter_context(RedisServer(*options))
+
+
+@pytest.fixture
+def redis_server(start_redis: StartRedis) -> RedisServer:
     """A Redis of the test's own."""
-    with RedisServer() as server:
-        yield server
+    return start_redis()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -80,6 +81,12 @@ class Program(Stoppable):
     def output(self) -> str:
         """Everything printed so far, errors included."""
         return "".join(self._lines)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the process, which must be running, holds in memory now."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * resource.getpagesize()
 
     def wait_for(self, text: str) -> None:
         """Wait until the process has printed some text."""

@@ -148,7 +148,7 @@ def _zygote() -> socket.socket:
     return here
 
 
-def _await_order(link: socket.socket) -> list[str]:
+def _await_command(link: socket.socket) -> list[str]:
     """Serve until the link is closed; return the arguments in each forked program."""
     while True:
         order, streams, *_ = socket.recv_fds(link, MAX_ORDER_BYTES, 4)
@@ -261,4 +261,4 @@ if __name__ == "__main__":
     gc.freeze()  # so that no collection copies their pages
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    _run_to_its_end(*_await_order(socket.socket(fileno=int(sys.argv[1]))))
+    _run_to_its_end(*_await_command(socket.socket(fileno=int(sys.argv[1]))))

@@ -75,9 +75,9 @@ class Generator:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def tell(self, order: str) -> None:
+    def tell(self, command: str) -> None:
         """Send a command that has no reply."""
-        self._write(order + "\n")
+        self._write(command + "\n")
 
     def snapshot(self) -> Snapshot:
         """Return the counts so far."""

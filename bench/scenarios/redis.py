@@ -50,7 +50,7 @@ def run(plan: Plan) -> Iterator[Row]:
             for _ in range(plan.repeats):
                 with contender.start(plan.redis_url) as server:
                     values.append(asyncio.run(_deliver(server, plan.redis_url, count)))
-            yield _row("a process hears", contender.name, values)
+            yield _row("a process receives", contender.name, values)
 
 
 def _row(case: str, contender: str, values: list[float]) -> Row:
@@ -99,7 +99,7 @@ async def _deliver(server: Server, url: str, count: int) -> float:
     layer = RedisPubSubChannelLayer(hosts=[url])
     async with connect(f"ws://127.0.0.1:{server.port}/v1/websocket") as socket:
         await _ask(socket, type="connect", token=accounts.access_token())
-        asked = {"type": "subscribe", "stream": "heard", "mode": "open_or_create"}
+        asked = {"type": "subscribe", "stream": "measured", "mode": "open_or_create"}
         stream_sid = (await _ask(socket, **asked))["stream"]["sid"]
 
         async def publish(_number: int) -> None:

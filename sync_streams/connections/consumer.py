@@ -92,7 +92,7 @@ class SocketConsumer(AsyncConsumer):
         self._tasks = Tasks()
         self._task = asyncio.current_task()
         self._frames = self._max_frames = 0
-        self._window_ends = self._heard = 0.0
+        self._window_ends = self._last_frame = 0.0
         self.state = State.CONNECTING
         self.closed_with: CloseCode | None = None
         self._path: FramePath | None = None
@@ -130,7 +130,7 @@ class SocketConsumer(AsyncConsumer):
 
     def is_silent_for(self, seconds: float) -> bool:
         """Return whether the client has sent nothing for so many seconds."""
-        return self._heard < time.monotonic() - seconds
+        return self._last_frame < time.monotonic() - seconds
 
     async def websocket_receive(self, message: Mapping[str, Any]) -> None:
         """Process a frame, unless the connection is closing."""
@@ -166,7 +166,7 @@ class SocketConsumer(AsyncConsumer):
         Returns:
             Whether the frame is answered or will be; if not, nothing was done.
         """
-        self._heard = time.monotonic()
+        self._last_frame = time.monotonic()
         if self.take_acknowledgement(data, is_text):
             self.inbound.refund()
             return True

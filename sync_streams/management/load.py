@@ -69,7 +69,7 @@ async def run(
         CommandError: the server refuses a request.
         Disconnected: a connection was lost.
     """
-    heard = asyncio.Event()
+    arrived = asyncio.Event()
     async with AsyncExitStack() as stack:
         sockets = [
             await _connected(stack, destination, number)
@@ -82,12 +82,12 @@ async def run(
                 socket, "subscribe", stream=load.streams[number % len(publishers)]
             )
         listening = [
-            asyncio.create_task(_listen(each, result, heard)) for each in subscribers
+            asyncio.create_task(_receive(each, result, arrived)) for each in subscribers
         ]
         try:
             await _publish(load, publishers, result, progress)
         finally:
-            await _finish(result, heard)
+            await _finish(result, arrived)
             for task in listening:
                 task.cancel()
             await asyncio.gather(*listening, return_exceptions=True)
@@ -101,13 +101,13 @@ async def _connected(
     return socket
 
 
-async def _listen(socket: Socket, result: Result, heard: asyncio.Event) -> None:
+async def _receive(socket: Socket, result: Result, arrived: asyncio.Event) -> None:
     while True:
         frame = await next_frame(socket)
         if frame["type"] == "message":
             published = frame["message"]["data"]["published"]
             result.latencies.append(time.perf_counter() - published)
-            heard.set()
+            arrived.set()
 
 
 async def _publish(
@@ -131,9 +131,9 @@ async def _publish(
         progress((number + 1) / rounds)
 
 
-async def _finish(result: Result, heard: asyncio.Event) -> None:
+async def _finish(result: Result, arrived: asyncio.Event) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(LAST_SECONDS):
             while len(result.latencies) < result.expected:
-                heard.clear()
-                await heard.wait()
+                arrived.clear()
+                await arrived.wait()

@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
         self.prepared: list[Any] = []
         """Replies to the preparations, including errors."""
         self.is_lost = False
-        self.heard_at = self._loop.time()
+        self.received_at = self._loop.time()
         """When something was last read, by the loop's clock."""
 
     def request(self, *words: Word) -> "asyncio.Future[Any]":
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self.heard_at = self._loop.time()
+        self.received_at = self._loop.time()
         reader = self._reader
         try:
             reader.feed(data)

@@ -169,7 +169,7 @@ class Subscription:
                 memory.clear()
             connection.abort("closed")
             if lost.done() and was_listening:
-                self._listener.interrupted(connection.heard_at)
+                self._listener.interrupted(connection.received_at)
 
     def _begin(self) -> None:
         for channel in self.wanted:
@@ -178,7 +178,7 @@ class Subscription:
         self._listener.restored()
 
     def _check_silence(self, connection: Connection) -> None:
-        silent_for = self._loop.time() - connection.heard_at
+        silent_for = self._loop.time() - connection.received_at
         limit = PING_SECONDS + get_settings().broadcast_timeout_seconds
         if silent_for > limit and self._asked:
             self._health.fail(PART, "no answer", silent_for=silent_for)

@@ -108,7 +108,7 @@ async def answer(
         started: when it began, in the time of ``perf_counter``.
     """
     try:
-        account_sid = _admit(request)
+        account_sid = _check_request(request)
         if request.method == "OPTIONS":
             return _finish(started, 204)
         ref = request.service_ref
@@ -138,7 +138,7 @@ def start(request: PublishRequest, body: bytes, tell: Tell, *, started: float) -
             tell(refuse(request, error, started=started))
 
     try:
-        account_sid = _admit(request)
+        account_sid = _check_request(request)
         service = cached_service(account_sid, request.service_ref)
         if service is None or request.method == "OPTIONS":
             return False
@@ -152,7 +152,7 @@ def start(request: PublishRequest, body: bytes, tell: Tell, *, started: float) -
         return True
 
 
-def _admit(request: PublishRequest) -> str:
+def _check_request(request: PublishRequest) -> str:
     account_sid = verify(request.credentials, request.address)
     if request.fault is not None:
         raise request.fault

@@ -33,6 +33,11 @@ async def operator(sites: list[DemoSite]) -> Operator:
     return await operator_of(sites[0])
 
 
+async def new_stream(site: DemoSite) -> str:
+    created = await asyncio.to_thread(post, site, "/default/Streams")
+    return str(created["sid"])
+
+
 def names_in(operator: Operator, path: str) -> list[str]:
     return re.findall(">(demo|quiet)<", operator.get(path).text)
 
@@ -84,8 +89,7 @@ async def test_observer_is_not_counted_as_a_subscriber(
     embedded: DemoSite,
 ) -> None:
     operator = await operator_of(embedded)
-    created = await asyncio.to_thread(post, embedded, "/default/Streams")
-    sid = created["sid"]
+    sid = await new_stream(embedded)
     page = await asyncio.to_thread(operator.post, f"{DEMO}/{sid}/token/")
     observer = SiteSocket(embedded)
     observer.token = page.json()["token"]
@@ -145,8 +149,7 @@ async def test_subscribers_are_notified_of_a_removal_in_the_admin(
     embedded: DemoSite,
 ) -> None:
     operator = await operator_of(embedded)
-    created = await asyncio.to_thread(post, embedded, "/default/Streams")
-    sid = created["sid"]
+    sid = await new_stream(embedded)
 
     async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=sid)
@@ -157,8 +160,7 @@ async def test_subscribers_are_notified_of_a_removal_in_the_admin(
 
 async def test_test_message_reaches_a_subscriber(embedded: DemoSite) -> None:
     operator = await operator_of(embedded)
-    created = await asyncio.to_thread(post, embedded, "/default/Streams")
-    sid = created["sid"]
+    sid = await new_stream(embedded)
 
     async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=sid)

@@ -35,10 +35,10 @@ def removed() -> Iterator[list[str]]:
     """SIDs of the Streams whose removal is announced while the test runs."""
     sids: list[str] = []
 
-    def hear(*, stream: Stream, **_: object) -> None:
+    def note(*, stream: Stream, **_: object) -> None:
         sids.append(stream.sid)
 
-    stream_removed.connect(hear, weak=False, dispatch_uid="tests.removed")
+    stream_removed.connect(note, weak=False, dispatch_uid="tests.removed")
     yield sids
     stream_removed.disconnect(dispatch_uid="tests.removed")
 

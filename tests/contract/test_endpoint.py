@@ -413,17 +413,17 @@ async def test_a_project_chooses_what_is_answered_here(news: Service) -> None:
 
 
 async def test_a_project_is_notified_of_each_response(news: Service) -> None:
-    heard: list[tuple[str, int, float]] = []
+    noted: list[tuple[str, int, float]] = []
 
     def note(scope: Any, status: int, seconds: float) -> None:
-        heard.append((scope["path"], status, seconds))
+        noted.append((scope["path"], status, seconds))
 
     endpoint = PublishEndpoint(_unreachable, on_answer=note)
     await ask(endpoint, _with())
     await ask(endpoint, _with((b"authorization", b"")))
 
-    assert [(path, status) for path, status, _ in heard] == [(PATH, 201), (PATH, 401)]
-    assert all(0 <= seconds < 60 for *_, seconds in heard)
+    assert [(path, status) for path, status, _ in noted] == [(PATH, 201), (PATH, 401)]
+    assert all(0 <= seconds < 60 for *_, seconds in noted)
 
 
 async def test_failures_are_logged_as_django_logs_them(

@@ -9,7 +9,7 @@ from sync_streams import operations, signals
 from sync_streams.models import Service, Stream
 from tests.settings import ACCOUNT_SID
 
-Heard = list[tuple[str, str]]
+Announced = list[tuple[str, str]]
 """What happened to which Stream, in order: the signal's name and the unique name."""
 
 
@@ -24,9 +24,9 @@ def stream(service: Service) -> Stream:
 
 
 @pytest.fixture
-def heard() -> Iterator[Heard]:
+def announced() -> Iterator[Announced]:
     """Collect the signals of Streams."""
-    events: Heard = []
+    events: Announced = []
     names = {
         id(signals.stream_created): "created",
         id(signals.stream_updated): "updated",
@@ -34,11 +34,11 @@ def heard() -> Iterator[Heard]:
     }
     sources = [signals.stream_created, signals.stream_updated, signals.stream_removed]
 
-    def hear(signal: Signal, stream: Stream, **_: object) -> None:
+    def note(signal: Signal, stream: Stream, **_: object) -> None:
         events.append((names[id(signal)], str(stream)))
 
     for source in sources:
-        source.connect(hear)
+        source.connect(note)
     yield events
     for source in sources:
-        source.disconnect(hear)
+        source.disconnect(note)

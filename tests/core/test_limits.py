@@ -42,11 +42,11 @@ def spend(stream_sid: str) -> None:
 
 def spend_all(stream_sid: str) -> tuple[int, RateLimited]:
     """Spend until refused; return how often that went well, and the refusal."""
-    for admitted in range(1_000):
+    for accepted in range(1_000):
         try:
             spend(stream_sid)
         except RateLimited as refused:
-            return admitted, refused
+            return accepted, refused
     pytest.fail("never refused")
 
 
@@ -67,18 +67,18 @@ def test_no_window_ever_holds_more_than_the_limit(
 ) -> None:
     clock = Clock()
     log = PublishLog(clock)
-    admitted: list[float] = []
+    accepted: list[float] = []
 
     for wait in waits:
         clock.now += wait
-        in_window = [moment for moment in admitted if clock.now - moment < 1]
+        in_window = [moment for moment in accepted if clock.now - moment < 1]
         refused = log.wait("TO1", limit, 1.0)
         if refused:
             assert len(in_window) == limit
             assert refused == in_window[0] + 1 - clock.now
         else:
             assert len(in_window) < limit
-            admitted.append(clock.now)
+            accepted.append(clock.now)
 
 
 @given(gaps, st.lists(st.integers(0, 5), min_size=300, max_size=300))
@@ -160,11 +160,11 @@ def test_the_30th_message_passes_and_the_31st_does_not(shared: str) -> None:
     stream_sid, other_sid = new_stream_sid(), new_stream_sid()
     started = time.monotonic()
 
-    admitted, refused = spend_all(stream_sid)
+    accepted, refused = spend_all(stream_sid)
     took = time.monotonic() - started
     spend(other_sid)
 
-    assert 30 <= admitted <= 30 * (1 + int(took))
+    assert 30 <= accepted <= 30 * (1 + int(took))
     assert 0 < refused.retry_after <= 1
 
 
@@ -208,7 +208,7 @@ def test_a_window_of_10_seconds_allows_a_burst_of_300(shared: str) -> None:
 
 
 def hammer_redis(url: str, key: str, barrier: Barrier, seconds: float) -> None:
-    """Spend as fast as possible and note each admission's moment by Redis' clock."""
+    """Spend as fast as possible and note when each was accepted by Redis' clock."""
     client = redis.Redis.from_url(url)
     with override_settings(SYNC_STREAMS={"REDIS_URL": url}):
         barrier.wait()

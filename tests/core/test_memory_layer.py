@@ -139,16 +139,16 @@ async def test_names_are_checked() -> None:
 async def test_a_listener_gets_each_message_in_order_and_leaves_nothing() -> None:
     layer = InMemoryChannelLayer()
     channel = await joined(layer, "news")
-    heard: asyncio.Queue[int] = asyncio.Queue()
+    received: asyncio.Queue[int] = asyncio.Queue()
     await layer.group_send("news", {"type": "test", "n": 0})
     listener = asyncio.create_task(
-        layer.listen(channel, lambda event: heard.put_nowait(event["n"]))
+        layer.listen(channel, lambda event: received.put_nowait(event["n"]))
     )
 
     layer.group_send_now("news", {"type": "test", "n": 1})
     await layer.group_send("news", {"type": "test", "n": 2})
 
-    assert [await heard.get() for _ in range(3)] == [0, 1, 2]
+    assert [await received.get() for _ in range(3)] == [0, 1, 2]
     listener.cancel()
     with pytest.raises(asyncio.CancelledError):
         await listener
@@ -157,20 +157,20 @@ async def test_a_listener_gets_each_message_in_order_and_leaves_nothing() -> Non
 
 async def test_a_listener_gets_what_is_sent_at_once_and_any_number() -> None:
     layer = InMemoryChannelLayer(capacity=3)
-    channel, heard = await joined(layer, "news"), list[int]()
+    channel, received = await joined(layer, "news"), list[int]()
     listener = asyncio.create_task(
-        layer.listen(channel, lambda event: heard.append(event["n"]))
+        layer.listen(channel, lambda event: received.append(event["n"]))
     )
     await asyncio.sleep(0)
 
     for number in range(2 * MAX_AHEAD):
         assert layer.can_start("news")
         layer.group_send_now("news", {"type": "test", "n": number})
-        assert heard == list(range(number + 1))
+        assert received == list(range(number + 1))
     sent = {"type": "test", "n": -1}
     await layer.group_send("news", sent)
 
-    assert heard[-1] == -1
+    assert received[-1] == -1
     listener.cancel()
     with pytest.raises(asyncio.CancelledError):
         await listener

@@ -24,7 +24,7 @@ from sync_streams.errors import (
 )
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
-from tests.core.conftest import Heard
+from tests.core.conftest import Announced
 from tests.settings import ACCOUNT_SID, OTHER_ACCOUNT_SID
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,14 +127,14 @@ def test_an_expired_stream_is_gone_at_once(service: Service, stream: Stream) -> 
 
 
 def test_the_name_of_an_expired_stream_is_free(
-    service: Service, stream: Stream, heard: Heard
+    service: Service, stream: Stream, announced: Announced
 ) -> None:
     expire(stream)
 
     again = operations.create_stream(service, unique_name="news")
 
     assert again.sid != stream.sid
-    assert heard == [("removed", "news"), ("created", "news")]
+    assert announced == [("removed", "news"), ("created", "news")]
 
 
 def test_a_stream_expires_on_time(service: Service) -> None:
@@ -148,7 +148,7 @@ def test_a_stream_expires_on_time(service: Service) -> None:
     assert operations.expire_streams(stream.date_expires) == 1
 
 
-def test_a_new_ttl_counts_from_now(service: Service, heard: Heard) -> None:
+def test_a_new_ttl_counts_from_now(service: Service, announced: Announced) -> None:
     stream = operations.create_stream(service, unique_name="news", ttl=1)
 
     updated = operations.update_stream(service, stream.sid, ttl=600)
@@ -157,7 +157,7 @@ def test_a_new_ttl_counts_from_now(service: Service, heard: Heard) -> None:
     left = updated.date_expires - timezone.now()
     assert timedelta(seconds=590) < left <= timedelta(seconds=600)
     assert updated.date_updated > stream.date_updated
-    assert heard == [("created", "news"), ("updated", "news")]
+    assert announced == [("created", "news"), ("updated", "news")]
 
 
 def test_a_stream_with_a_ttl_of_0_never_expires(service: Service) -> None:
@@ -168,7 +168,7 @@ def test_a_stream_with_a_ttl_of_0_never_expires(service: Service) -> None:
     assert operations.get_stream(service, "news").date_expires is None
 
 
-def test_no_ttl_changes_nothing(service: Service, heard: Heard) -> None:
+def test_no_ttl_changes_nothing(service: Service, announced: Announced) -> None:
     before = operations.create_stream(service, unique_name="news", ttl=60)
 
     operations.update_stream(service, "news")
@@ -176,7 +176,7 @@ def test_no_ttl_changes_nothing(service: Service, heard: Heard) -> None:
     after = operations.get_stream(service, "news")
     assert after.date_expires == before.date_expires
     assert after.date_updated == before.date_updated
-    assert heard == [("created", "news")]
+    assert announced == [("created", "news")]
 
 
 @pytest.mark.parametrize("ttl", [-1, 31_536_001])
@@ -188,7 +188,7 @@ def test_a_bad_ttl_changes_nothing(service: Service, stream: Stream, ttl: int) -
 
 
 def test_a_removed_stream_is_gone_and_announced_once(
-    service: Service, stream: Stream, heard: Heard
+    service: Service, stream: Stream, announced: Announced
 ) -> None:
     operations.remove_stream(service, "news")
 
@@ -196,20 +196,22 @@ def test_a_removed_stream_is_gone_and_announced_once(
         operations.remove_stream(service, "news")
     with pytest.raises(StreamNotFound):
         operations.remove_stream(service, stream.sid)
-    assert heard == [("removed", "news")]
+    assert announced == [("removed", "news")]
 
 
-def test_removing_a_service_removes_and_announces_its_streams(heard: Heard) -> None:
+def test_removing_a_service_removes_and_announces_its_streams(
+    announced: Announced,
+) -> None:
     service = operations.create_service(ACCOUNT_SID)
     other = operations.create_service(ACCOUNT_SID)
     for name in ["a", "b"]:
         operations.create_stream(service, unique_name=name)
     kept = operations.create_stream(other, unique_name="c")
-    heard.clear()
+    announced.clear()
 
     operations.remove_service(service)
 
-    assert sorted(heard) == [("removed", "a"), ("removed", "b")]
+    assert sorted(announced) == [("removed", "a"), ("removed", "b")]
     assert list(Stream.objects.all()) == [kept]
     with pytest.raises(ServiceNotFound):
         operations.get_service(ACCOUNT_SID, service.sid)
@@ -227,7 +229,9 @@ def test_a_service_that_was_removed_meanwhile_is_not_found(service: Service) -> 
         operations.create_stream(gone, unique_name="a")
 
 
-def test_nothing_is_announced_after_a_rollback(service: Service, heard: Heard) -> None:
+def test_nothing_is_announced_after_a_rollback(
+    service: Service, announced: Announced
+) -> None:
     class Changed(Exception):
         pass
 
@@ -241,17 +245,17 @@ def test_nothing_is_announced_after_a_rollback(service: Service, heard: Heard) -
     with pytest.raises(Changed):
         change_and_fail()
 
-    assert heard == []
+    assert announced == []
 
 
 def test_a_change_stands_although_the_layer_fails(
-    service: Service, stream: Stream, heard: Heard
+    service: Service, stream: Stream, announced: Announced
 ) -> None:
     with override_settings(CHANNEL_LAYERS=DEAF_LAYER):
         operations.update_stream(service, "news", ttl=60)
         operations.remove_stream(service, "news")
 
-    assert heard == [("updated", "news"), ("removed", "news")]
+    assert announced == [("updated", "news"), ("removed", "news")]
 
 
 def test_a_message_is_not_published_when_the_layer_fails(

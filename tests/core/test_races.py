@@ -20,7 +20,7 @@ from sync_streams.errors import (
     UniqueNameTaken,
 )
 from sync_streams.models import Service, Stream
-from tests.core.conftest import Heard
+from tests.core.conftest import Announced
 from tests.settings import ACCOUNT_SID
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,14 +75,16 @@ def race(operation: Callable[[], object]) -> Counter[str]:
     return Counter(outcomes)
 
 
-def test_one_of_many_creates_a_name(service: Service, heard: Heard) -> None:
+def test_one_of_many_creates_a_name(service: Service, announced: Announced) -> None:
     outcomes = race(lambda: operations.create_stream(service, unique_name="news"))
 
     assert outcomes == {"Stream": 1, UniqueNameTaken.__name__: THREADS - 1}
-    assert heard == [("created", "news")]
+    assert announced == [("created", "news")]
 
 
-def test_one_of_many_takes_over_an_expired_name(service: Service, heard: Heard) -> None:
+def test_one_of_many_takes_over_an_expired_name(
+    service: Service, announced: Announced
+) -> None:
     Stream.objects.create(
         service=service,
         account_sid=ACCOUNT_SID,
@@ -93,22 +95,22 @@ def test_one_of_many_takes_over_an_expired_name(service: Service, heard: Heard) 
     outcomes = race(lambda: operations.create_stream(service, unique_name="news"))
 
     assert outcomes == {"Stream": 1, UniqueNameTaken.__name__: THREADS - 1}
-    assert heard == [("removed", "news"), ("created", "news")]
+    assert announced == [("removed", "news"), ("created", "news")]
 
 
 def test_one_of_many_removes_a_stream(
-    service: Service, stream: Stream, heard: Heard
+    service: Service, stream: Stream, announced: Announced
 ) -> None:
     outcomes = race(lambda: operations.remove_stream(service, "news"))
 
     assert outcomes == {"NoneType": 1, UniqueNameNotFound.__name__: THREADS - 1}
-    assert heard == [("removed", "news")]
+    assert announced == [("removed", "news")]
 
 
-def test_one_of_many_removes_a_service(service: Service, heard: Heard) -> None:
+def test_one_of_many_removes_a_service(service: Service, announced: Announced) -> None:
     for name in ["a", "b"]:
         operations.create_stream(service, unique_name=name)
-    heard.clear()
+    announced.clear()
 
     def remove() -> None:
         operations.remove_service(Service.objects.get(sid=service.sid))
@@ -116,7 +118,7 @@ def test_one_of_many_removes_a_service(service: Service, heard: Heard) -> None:
     outcomes = race(lambda: ignore_missing(remove))
 
     assert outcomes["NoneType"] == 1
-    assert sorted(heard) == [("removed", "a"), ("removed", "b")]
+    assert sorted(announced) == [("removed", "a"), ("removed", "b")]
 
 
 def ignore_missing(remove: Callable[[], None]) -> None:
@@ -140,7 +142,7 @@ def test_many_ask_for_the_default_service_and_get_the_same() -> None:
 
 
 def test_many_sweepers_announce_each_expired_stream_once(
-    service: Service, heard: Heard
+    service: Service, announced: Announced
 ) -> None:
     past = timezone.now() - timedelta(seconds=1)
     count = operations.EXPIRY_BATCH + 100
@@ -161,7 +163,9 @@ def test_many_sweepers_announce_each_expired_stream_once(
     removed.append(operations.expire_streams())
 
     assert sum(removed) == count
-    assert Counter(heard) == {("removed", str(number)): 1 for number in range(count)}
+    assert Counter(announced) == {
+        ("removed", str(number)): 1 for number in range(count)
+    }
 
 
 def test_streams_created_while_the_service_goes_do_not_stay(service: Service) -> None:

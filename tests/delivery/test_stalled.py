@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from tests import zygote
 from tests.clients.json_socket import Frame, SiteSocket
 from tests.clients.rest import LocalSite
 from tests.clients.wires import ABNORMAL, Closed
-from tests.programs import PythonProgram, free_port
+from tests.programs import PythonProgram, Stoppable, free_port
 from tests.secrecy import MESSAGE
 
 MESSAGES = 1_500
@@ -35,7 +34,7 @@ SERVERS = {
 }
 
 
-class Server:
+class Server(Stoppable):
     """The test site, served by a program of its own."""
 
     def __init__(self, name: str, environ: dict[str, str]) -> None:
@@ -47,12 +46,9 @@ class Server:
             environ=environ,
         )
 
-    @property
-    def memory_bytes(self) -> int:
-        """What the process holds in memory now."""
-        status = Path(f"/proc/{self.program.process.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) * 1024
+    def stop(self) -> None:
+        """End the program."""
+        self.program.stop()
 
     def connect(self, **options: Any) -> SiteSocket:
         """Connect and say who it is."""
@@ -74,9 +70,8 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, environ: dict[str, str]) -> Iterator[Server]:
-    server = Server(request.param, environ)
-    yield server
-    server.program.stop()
+    with Server(request.param, environ) as server:
+        yield server
 
 
 class Reader:
@@ -182,11 +177,11 @@ async def test_a_stalled_reader_is_ended_and_costs_the_others_nothing(
         for client in (healthy, stalled):
             subscription = {"stream": "news", "mode": "open_or_create"}
             await client.ask("subscribe", **subscription)
-        before = server.memory_bytes
+        before = server.program.memory_bytes
 
         reader = Reader(healthy)
         await asyncio.gather(reader.read_all(), reader.flood(publisher))
-        grown = server.memory_bytes - before
+        grown = server.program.memory_bytes - before
         await asyncio.sleep(2)  # nothing is sent to the stalled one
         frames, code = await read_to_the_end(stalled)
 
@@ -211,12 +206,12 @@ async def test_a_reader_of_a_few_bytes_a_second_is_ended_too(server: Server) -> 
         for client in (healthy, trickling):
             subscription = {"stream": "news", "mode": "open_or_create"}
             await client.ask("subscribe", **subscription)
-        before = server.memory_bytes
+        before = server.program.memory_bytes
 
         way.is_narrow = True
         reader = Reader(healthy)
         await asyncio.gather(reader.read_all(), reader.flood(publisher))
-        grown = server.memory_bytes - before
+        grown = server.program.memory_bytes - before
         with suppress(Closed):
             while not way.ended.is_set():  # a client that only reads may notice it late
                 await trickling.send({"type": "ping"})

@@ -29,7 +29,7 @@ async def hub() -> AsyncIterator[Hub]:
 
 @pytest.fixture(autouse=True)
 def _remembers_nobody(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(survey, "_heard", {})
+    monkeypatch.setattr(survey, "_last_answers", {})
     monkeypatch.setattr(survey, "GATHER_SECONDS", 0.05)
     yield
     hooks.handlers.pop("test.asked", None)
@@ -96,8 +96,8 @@ def test_no_more_processes_are_remembered_than_the_bound() -> None:
     for number in range(survey.MAX_REMEMBERED + 10):
         survey._remember(f"host:{number}", float(number))
 
-    assert len(survey._heard) == survey.MAX_REMEMBERED
-    assert "host:0" not in survey._heard
+    assert len(survey._last_answers) == survey.MAX_REMEMBERED
+    assert "host:0" not in survey._last_answers
 
 
 async def test_layer_that_fails_is_said_to_be_unavailable() -> None:

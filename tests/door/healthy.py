@@ -31,7 +31,7 @@ class Figures:
     accepted: dict[int, float] = field(default_factory=dict)
     """When each Message was sent that the server accepted."""
 
-    heard: dict[int, float] = field(default_factory=dict)
+    received: dict[int, float] = field(default_factory=dict)
     refused: list[Any] = field(default_factory=list)
     """What the server said of the others."""
 
@@ -45,11 +45,11 @@ class Figures:
     @property
     def lost(self) -> set[int]:
         """Messages that were accepted but not received."""
-        return self.accepted.keys() - self.heard.keys()
+        return self.accepted.keys() - self.received.keys()
 
     def percentile_ms(self, share: float) -> int:
         """Return how long that share of the Messages took at most."""
-        took = sorted(self.heard[n] - self.accepted[n] for n in self.accepted)
+        took = sorted(self.received[n] - self.accepted[n] for n in self.accepted)
         return round(1000 * took[min(len(took) - 1, int(share * len(took)))])
 
 
@@ -135,7 +135,7 @@ class Healthy:
         async for text in socket:
             frame = json.loads(text)
             if frame["type"] == "message":
-                self.figures.heard[frame["message"]["data"]["n"]] = time.monotonic()
+                self.figures.received[frame["message"]["data"]["n"]] = time.monotonic()
             elif frame["type"] == "ping":
                 await socket.send(_text(type="pong"))
             elif frame["type"] == "error":

@@ -116,7 +116,7 @@ def row(name: str, server: str, figures: Figures) -> list[str]:
         title(name),
         server,
         f"{report['inputs']:,}",
-        f"{len(figures.heard)} of {len(figures.accepted)}",
+        f"{len(figures.received)} of {len(figures.accepted)}",
         f"{figures.percentile_ms(0.5)} / {figures.percentile_ms(0.99)} ms",
         f"+ {figures.growth_bytes / 1e6:.0f} MB",
         f"+ {max(0, figures.more_threads)}",

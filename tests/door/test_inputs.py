@@ -151,9 +151,9 @@ serialize = RedisChannelLayer(hosts=["redis://127.0.0.1:1"]).serialize
 def test_what_else_comes_from_redis_does_not_stop_delivery(
     redis_url: str, payloads: list[bytes]
 ) -> None:
-    heard = asyncio.run(publish_among(redis_url, payloads))
+    received = asyncio.run(publish_among(redis_url, payloads))
 
-    assert LAST in heard
+    assert LAST in received
 
 
 class Listener(Client):

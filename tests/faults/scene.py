@@ -50,7 +50,7 @@ class Scene:
         """Wait until each subscriber receives a Message published since the end."""
         firsts = []
         for one in self.subscribers:
-            await one.until(lambda one=one: self._heard(one, self.back))  # type: ignore[misc]
+            await one.until(lambda one=one: self._has_received(one, self.back))  # type: ignore[misc]
             firsts.append(min(t for t in one.received.values() if t > self.back))
         self.first = max(firsts)
 
@@ -65,7 +65,7 @@ class Scene:
             await one.until(lambda one=one: numbers <= set(one.received))  # type: ignore[misc]
             assert one.doubles == 0
 
-    def _heard(self, one: Subscriber, since: float) -> bool:
+    def _has_received(self, one: Subscriber, since: float) -> bool:
         return any(
             self.publisher.attempts[n].began > since and t > since
             for n, t in one.received.items()

@@ -34,7 +34,7 @@ FEW = "3"
 PATIENT = '{"BROADCAST_TIMEOUT_SECONDS": 20}'
 """For ten times as long as anything waits for a database connection."""
 FROM_A_PAGE = {"Origin": "https://example.com"}
-LAPSED = 1200
+EXPIRED = 1200
 
 StartOne = Callable[..., Awaitable[Worker]]
 
@@ -378,10 +378,10 @@ async def test_an_expiry_is_announced_once_though_several_sweep(
             workers[0],
             "service = Service.objects.get()\n"
             "Stream.objects.bulk_create(Stream(service=service, account_sid="
-            f"service.account_sid, date_expires='{past}') for _ in range({LAPSED}))",
+            f"service.account_sid, date_expires='{past}') for _ in range({EXPIRED}))",
         )
-        await asyncio.to_thread(wait_for_removals, workers, LAPSED)
+        await asyncio.to_thread(wait_for_removals, workers, EXPIRED)
 
     removed = [sid for worker in workers for sid in worker.removed]
-    assert len(removed) == len(set(removed)) == LAPSED
+    assert len(removed) == len(set(removed)) == EXPIRED
     assert run_django(workers[0], "print(Stream.objects.expired().count())") == "0"

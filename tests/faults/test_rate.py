@@ -36,9 +36,9 @@ _numbers = count()
 class Log:
     """What Redis decided, in order, on its own clock in microseconds."""
 
-    admitted: list[int] = field(default_factory=list)
+    allowed: list[int] = field(default_factory=list)
     refused: list[tuple[int, int]] = field(default_factory=list)
-    """When, and how many had been admitted before."""
+    """When, and how many had been allowed before."""
 
     asked: int = 0
 
@@ -48,12 +48,12 @@ class Log:
             self._settle()
             self.asked = moment
         elif command.startswith("LPUSH "):
-            self.admitted.append(int(command.split()[-1]))
+            self.allowed.append(int(command.split()[-1]))
             self.asked = 0
 
     def _settle(self) -> None:
         if self.asked:
-            self.refused.append((self.asked, len(self.admitted)))
+            self.refused.append((self.asked, len(self.allowed)))
 
 
 async def watch(server: RedisServer, sid: str, ready: asyncio.Event, log: Log) -> None:
@@ -124,21 +124,21 @@ async def test_no_second_holds_31_and_nothing_is_refused_without_need(
         watching.cancel()
         await asyncio.wait([watching])
 
-    assert len(log.admitted) == len(accepted) > RATE
+    assert len(log.allowed) == len(accepted) > RATE
     assert log.refused
     gaps = [
         later - first
-        for first, later in zip(log.admitted, log.admitted[RATE:], strict=False)
+        for first, later in zip(log.allowed, log.allowed[RATE:], strict=False)
     ]
     assert min(gaps) >= WINDOW
     for moment, before in log.refused:
         assert before >= RATE
-        assert moment - log.admitted[before - RATE] < WINDOW + SLACK
+        assert moment - log.allowed[before - RATE] < WINDOW + SLACK
     figures(
         f"{WORKERS} processes hammer one Stream for {HAMMER_SECONDS} s",
         again_after="no pause",
         losses=Losses(lost=0, due=len(accepted), told=0),
-        refused=f"{len(log.refused)} of {len(log.refused) + len(log.admitted)}",
+        refused=f"{len(log.refused)} of {len(log.refused) + len(log.allowed)}",
         shortest_time_that_held_31=f"{min(gaps) / 1e6:.4f} s",
         accepted_by_process=" + ".join(str(len(numbers)) for numbers in found),
     )

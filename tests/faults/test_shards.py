@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
+from tests.conftest import StartRedis
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.rig import Attempt, Publisher, Subscriber, account_for
 from tests.faults.scene import BOUND_SECONDS, start_together
@@ -21,9 +20,8 @@ ROUNDS = 3
 
 
 @pytest.fixture
-def servers() -> Iterator[list[RedisServer]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(RedisServer()) for _ in range(2)]
+def servers(start_redis: StartRedis) -> list[RedisServer]:
+    return [start_redis() for _ in range(2)]
 
 
 async def publish_to_all(publisher: Publisher, sids: list[str]) -> list[Attempt]:
@@ -36,11 +34,11 @@ async def until_all_deliver(
     """Publish to each Stream until all subscribers receive all; return the time."""
     first, everything = len(publisher.attempts), set(range(STREAMS))
 
-    def heard(one: Subscriber) -> set[int]:
+    def received_by(one: Subscriber) -> set[int]:
         return {number % STREAMS for number in one.received if number >= first}
 
     async with asyncio.timeout(30):
-        while any(heard(one) != everything for one in subscribers):
+        while any(received_by(one) != everything for one in subscribers):
             await publish_to_all(publisher, sids)
             await asyncio.sleep(0.1)  # the rate, not a wait for deliveries
     return time.monotonic()

@@ -42,7 +42,7 @@ async def workers(redis_server: RedisServer, start_worker: StartWorker) -> list[
     return await start_together(start_worker, 2, REDIS_URL=redis_server.url)
 
 
-async def all_hear(clients: list[Subscriber], publisher: Publisher) -> float:
+async def until_all_receive(clients: list[Subscriber], publisher: Publisher) -> float:
     """Wait until all subscribers receive new Messages; return the time."""
     first = len(publisher.attempts)
     for one in clients:
@@ -75,13 +75,13 @@ async def kill_one(
     workers: list[Worker], front: Front, note: Callable[..., None]
 ) -> None:
     async with under_load(front.base_url, SUBSCRIBERS, RATE) as (clients, publisher):
-        await all_hear(clients, publisher)
+        await until_all_receive(clients, publisher)
 
         killed = time.monotonic()
         await asyncio.to_thread(workers[0].stop, signal.SIGKILL)
         for one in clients:
             await one.until(lambda one=one: one.is_subscribed)  # type: ignore[misc]
-        back = await all_hear(clients, publisher)
+        back = await until_all_receive(clients, publisher)
 
     stayed = [one for one in clients if not one.lost]
     assert 0 < len(stayed) < len(clients)
@@ -119,14 +119,14 @@ async def test_rolling_restart_loses_no_subscriber_and_no_publish(
         others = *pages, *sdks, *quick
         async with under_load(url, OF_EACH, RATE, *others) as scene:
             clients, publisher = scene
-            await all_hear(clients, publisher)
+            await until_all_receive(clients, publisher)
             began = time.monotonic()
             for worker in workers:
                 stopping = time.monotonic()
                 assert await asyncio.to_thread(worker.stop) == -signal.SIGTERM
                 drains.append(time.monotonic() - stopping)
                 await asyncio.to_thread(worker.start)
-                await all_hear(clients, publisher)
+                await until_all_receive(clients, publisher)
             ended = time.monotonic()
 
     assert publisher.refused(0, ended) == []

@@ -85,7 +85,7 @@ class Worker(Stoppable):
     def rss_mb(self) -> float:
         """Resident memory in MB."""
         assert self.program.process.poll() is None, self.program.output
-        return rss_mb(self.program.process.pid)
+        return round(self.program.memory_bytes / 1e6, 1)
 
 
 StartWorker = Callable[..., Worker]
@@ -188,9 +188,3 @@ class HAProxy(Front):
         path.write_text(HAPROXY.format(port=port) + backend)
         command = self.binary, "-W", "-db", "-f", str(path)
         return Program(*command, ready="success")
-
-
-def rss_mb(pid: int) -> float:
-    """Return the resident memory of a process in MB."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return round(pages * 4096 / 1e6, 1)

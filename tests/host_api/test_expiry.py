@@ -27,7 +27,7 @@ def create_expired(service: Service, count: int) -> None:
             Stream(
                 service=service,
                 account_sid=ACCOUNT_SID,
-                unique_name=f"lapsed-{number}",
+                unique_name=f"expired-{number}",
                 date_expires=past,
             )
             for number in range(count)
@@ -72,10 +72,10 @@ def test_expired_stream_is_gone_and_its_name_free_before_any_sweep(
     create_expired(service, 1)
 
     with pytest.raises(UniqueNameNotFound):
-        operations.publish(service, "lapsed-0", {"a": 1})
+        operations.publish(service, "expired-0", {"a": 1})
     with pytest.raises(UniqueNameNotFound):
-        operations.get_stream(service, "lapsed-0")
-    assert operations.create_stream(service, unique_name="lapsed-0").is_live()
+        operations.get_stream(service, "expired-0")
+    assert operations.create_stream(service, unique_name="expired-0").is_live()
 
 
 @pytest.mark.django_db(transaction=True)

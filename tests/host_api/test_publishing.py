@@ -233,8 +233,8 @@ async def test_every_way_to_publish_reaches_a_subscriber() -> None:
 
         received = [await subscriber.receive() for _ in range(5)]
 
-    roads = ["async", "sync", "thread", "loop", "socket"]
-    assert received == [{"from": road} for road in roads]
+    publishers = ["async", "sync", "thread", "loop", "socket"]
+    assert received == [{"from": publisher} for publisher in publishers]
 
 
 async def test_subscriber_sees_nothing_of_other_streams() -> None:

@@ -57,7 +57,7 @@ def exceed_the_rate(scene: Scene) -> None:
 
 def read_nothing(scene: Scene) -> None:
     if not scene.clients:
-        for stream in STREAMS:  # one socket hears them all and takes nothing
+        for stream in STREAMS:  # one socket is subscribed to all and reads nothing
             scene.workers.request("/default/Streams", UniqueName=stream)
         scene.connect("fast")
         scene.connect("slow-0").subscribe(*STREAMS[1:])

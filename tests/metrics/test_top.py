@@ -72,8 +72,8 @@ def test_top_names_who_publishes_and_who_is_refused(workers: Workers) -> None:
 
 @pytest.mark.redis
 def test_top_prints_a_table_once(workers: Workers) -> None:
-    sid = workers.request("/default/Streams", UniqueName="heard").json()["sid"]
-    with Client(workers, "heard"):
+    sid = workers.request("/default/Streams", UniqueName="watched").json()["sid"]
+    with Client(workers, "watched"):
         done = manage(
             "sync_top", "--once", "--sort", "subscribers", environ=workers.environ
         )
@@ -81,7 +81,7 @@ def test_top_prints_a_table_once(workers: Workers) -> None:
     head, first, *_ = done.stdout.splitlines()
     assert head.split()[:2] == ["MSG/S", "SUBSCRIBERS"]
     assert first.split()[1] == "1"
-    assert first.endswith("heard"), sid
+    assert first.endswith("watched"), sid
     assert done.returncode == 0
 
 

@@ -76,12 +76,12 @@ def check_chain(found: dict[str, ReadableSpan]) -> None:
         assert (origin.trace_id, origin.span_id) == (context.trace_id, context.span_id)
 
 
-@pytest.mark.parametrize("road", ["view", "endpoint"])
+@pytest.mark.parametrize("server", ["view", "endpoint"])
 async def test_a_publish_over_rest_continues_its_clients_trace(
-    exporter: InMemorySpanExporter, road: str
+    exporter: InMemorySpanExporter, server: str
 ) -> None:
     application: Application = get_asgi_application()
-    if road == "endpoint":
+    if server == "endpoint":
         application = PublishEndpoint(application)
     request = publication(PATH, BODY)
     headers = [*request.headers, (b"traceparent", TRACEPARENT.encode())]

@@ -78,12 +78,12 @@ def on_each_worker(workers: Workers, stream: str, stack: ExitStack) -> list[Clie
 def test_connections_and_deliveries_are_counted_where_they_are(
     workers: Workers,
 ) -> None:
-    workers.request("/default/Streams", UniqueName="heard")
+    workers.request("/default/Streams", UniqueName="watched")
     before = scrape_until(workers, lambda scrape: not scrape.total("connections"))
     with ExitStack() as stack:
-        clients = on_each_worker(workers, "heard", stack)
+        clients = on_each_worker(workers, "watched", stack)
         for number in range(3):
-            assert workers.publish("heard", number) == 201
+            assert workers.publish("watched", number) == 201
         for client in clients:
             client.wait_for(2)
 
@@ -183,9 +183,9 @@ def test_trace_of_a_publisher_goes_on_in_the_worker_that_delivers(
 
     spans = [span for process in found.values() for span in process]
     (sent,) = (span for span in spans if span["name"] == "sync_streams.broadcast")
-    heard = [span for span in spans if span["name"] == "sync_streams.deliver"]
-    assert len(heard) == WORKERS
-    assert {one["parent_id"] for one in heard} == {sent["context"]["span_id"]}
-    counts = [one["attributes"]["sync_streams.subscribers"] for one in heard]
+    delivered = [span for span in spans if span["name"] == "sync_streams.deliver"]
+    assert len(delivered) == WORKERS
+    assert {one["parent_id"] for one in delivered} == {sent["context"]["span_id"]}
+    counts = [one["attributes"]["sync_streams.subscribers"] for one in delivered]
     assert sum(counts) == len(clients)
-    assert len({one["attributes"]["messaging.message.id"] for one in heard}) == 1
+    assert len({one["attributes"]["messaging.message.id"] for one in delivered}) == 1

@@ -20,8 +20,8 @@ from tests.faults.sentinel import Guarded
 from tests.overrides import sync_settings
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import Subscriber, publish
 from tests.redis.servers import Cluster, TlsServer, UnixServer
+from tests.redis.subscriber import Subscriber, publish
 
 pytestmark = pytest.mark.redis
 

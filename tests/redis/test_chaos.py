@@ -22,7 +22,7 @@ from tests.delivery.hubs import REDIS_LAYERS, until_introduced
 from tests.programs import RedisServer
 from tests.proxy import Proxy
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Subscriber, hub_on, publish
+from tests.redis.subscriber import GROUP, Subscriber, hub_on, publish
 from tests.waiting import until
 
 pytestmark = pytest.mark.redis
@@ -149,7 +149,7 @@ async def test_a_subscription_cut_at_any_byte_is_restored(
 
 
 async def joined(layer: RedisChannelLayer) -> str:
-    """Return a channel that hears the group."""
+    """Return a channel in the group."""
     channel = await layer.new_channel()
     await layer.group_add(GROUP, channel)
     return channel

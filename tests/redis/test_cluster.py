@@ -14,8 +14,8 @@ from sync_streams.redis.rate_limit import rate
 from sync_streams.redis.urls import hosts
 from sync_streams.values.sids import name_digits, new_named_stream_sid, new_stream_sid
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import Subscriber, event
 from tests.redis.servers import Cluster
+from tests.redis.subscriber import Subscriber, event
 from tests.waiting import until
 
 pytestmark = pytest.mark.redis

@@ -13,13 +13,13 @@ from sync_streams.values.sids import new_stream_sid
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
 from tests.redis.hammering import RATE, WINDOW, hammer
-from tests.redis.listening import Subscriber
+from tests.redis.subscriber import Subscriber
 
 pytestmark = pytest.mark.redis
 
 PROCESSES = 4
 LEAST = 29.4
-"""Messages a second that are admitted when more are asked for."""
+"""Messages a second that are accepted when more are asked for."""
 
 
 def watch(server: RedisServer, sid: str, moments: list[int]) -> None:
@@ -68,7 +68,7 @@ async def test_four_processes_never_exceed_the_rate_nor_waste_it(
     # What was counted is what was published is what was answered.
     assert sorted(subscriber.numbers) == sorted(answers)
     assert len(moments) == len(answers)
-    # The shortest time in which 31 were admitted: a machine that is busy with other
+    # The shortest time in which 31 were accepted: a machine that is busy with other
     # things makes publishers late, and the others longer.
     pairs = zip(moments, moments[RATE:], strict=False)
     shortest = min(later - first for first, later in pairs)

@@ -16,7 +16,7 @@ from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import Client, published
 from tests.overrides import sync_settings
 from tests.programs import RedisServer
-from tests.redis.listening import accepted, hub_on
+from tests.redis.subscriber import accepted, hub_on
 from tests.waiting import until
 
 pytestmark = pytest.mark.redis

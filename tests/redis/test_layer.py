@@ -12,7 +12,7 @@ from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.layer import CAPACITY
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Subscriber, event, publish
+from tests.redis.subscriber import GROUP, Subscriber, event, publish
 from tests.waiting import until
 
 pytestmark = pytest.mark.redis

@@ -14,7 +14,7 @@ from asgiref.sync import async_to_sync
 
 from sync_streams.layers import RedisChannelLayer
 from tests.programs import RedisServer
-from tests.redis.listening import publish
+from tests.redis.subscriber import publish
 from tests.waiting import until
 
 pytestmark = pytest.mark.redis

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 from channels.layers import channel_layers
@@ -12,9 +11,10 @@ from sync_streams.delivery.events import stream_group
 from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.rate_limit import rate
 from sync_streams.values.sids import name_digits
+from tests.conftest import StartRedis
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import event
+from tests.redis.subscriber import event
 
 pytestmark = pytest.mark.redis
 
@@ -23,9 +23,8 @@ NAMES = 60
 
 
 @pytest.fixture
-def servers() -> Iterator[list[RedisServer]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(RedisServer()) for _ in range(SERVERS)]
+def servers(start_redis: StartRedis) -> list[RedisServer]:
+    return [start_redis() for _ in range(SERVERS)]
 
 
 @pytest.fixture

@@ -105,20 +105,20 @@ def body(number: int) -> bytes:
 async def frames(socket: SiteSocket, number: int) -> tuple[list[Any], list[int]]:
     """Return the answers and the Messages among so many frames."""
     got = [await socket.receive() for _ in range(number)]
-    heard = [f["message"]["data"]["n"] for f in got if f["type"] == "message"]
-    return [frame for frame in got if "id" in frame], heard
+    received = [f["message"]["data"]["n"] for f in got if f["type"] == "message"]
+    return [frame for frame in got if "id" in frame], received
 
 
-async def test_frames_start_publishes_that_are_answered_and_heard_in_order(
+async def test_frames_start_publishes_that_are_answered_and_delivered_in_order(
     socket: SiteSocket, recorder: Recorder
 ) -> None:
     socket.send_together(*map(publication, range(100)))
 
-    answers, heard = await frames(socket, 200)
+    answers, received = await frames(socket, 200)
 
     assert [answer["id"] for answer in answers] == [*range(100)]
     assert {answer["type"] for answer in answers} == {"published"}
-    assert heard == [*range(100)]
+    assert received == [*range(100)]
     assert recorder.frames == []
 
 
@@ -132,12 +132,12 @@ async def test_frames_that_must_wait_are_not_overtaken(
         return [publication(next(numbers)) for _ in range(9)]
 
     socket.send_together(*some(), {**opening, "id": "other"}, *some())
-    answers, heard = await frames(socket, 37)
+    answers, received = await frames(socket, 37)
 
     assert sorted(str(answer["id"]) for answer in answers) == sorted(
         ["other", *map(str, range(18))]
     )
-    assert heard == [*range(18)]
+    assert received == [*range(18)]
     assert json.loads(recorder.frames[0])["id"] == "other"
 
 
@@ -146,9 +146,9 @@ async def test_a_message_over_the_rate_is_refused_and_the_next_frame_answered(
 ) -> None:
     with sync_settings(publish_rate=1 / 60, publish_window_seconds=60):
         socket.send_together(publication(1), {"type": "ping", "id": 2})
-        answers, heard = await frames(socket, 2)
+        answers, received = await frames(socket, 2)
 
-    assert heard == []
+    assert received == []
     refusal = next(answer for answer in answers if answer["id"] == 1)
     assert (refusal["code"], refusal["status"]) == (54009, 429)
     assert 0 < refusal["retry_after"] <= 60
@@ -184,14 +184,14 @@ async def test_what_redis_does_not_confirm_in_time_is_refused_and_not_published(
         answer = await client.ask(raw(body=body(3)))
         refusals, _ = await frames(socket, 2)
         redis_server.thaw()
-    heard_again = asyncio.create_task(publish_at_last(client, 4))
-    _, heard = await frames(socket, 1)
-    await heard_again
+    accepted_again = asyncio.create_task(publish_at_last(client, 4))
+    _, received = await frames(socket, 1)
+    await accepted_again
 
     assert b" 503 " in answer
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == 20503
     assert [refusal["code"] for refusal in refusals] == [20503, 20503]
-    assert heard == [4]
+    assert received == [4]
 
 
 async def publish_at_last(client: HttpConnection, number: int) -> None:

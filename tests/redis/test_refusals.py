@@ -19,13 +19,13 @@ from sync_streams.redis.pipeline import CLOCK_SECONDS
 from tests.overrides import sync_settings
 from tests.programs import ROOT, RedisServer, free_port
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import GROUP, Subscriber, accepted, event, publish
+from tests.redis.subscriber import GROUP, Subscriber, accepted, event, publish
 from tests.waiting import until
 
 pytestmark = pytest.mark.redis
 
 FULL = ("rate:{TO1}", 1, 60_000_000)
-"""A rate that admits one Message a minute."""
+"""A rate that allows one Message a minute."""
 
 
 @pytest.fixture
@@ -60,14 +60,14 @@ def admin(server: RedisServer) -> Any:
 
 
 async def check_rate(layer: RedisChannelLayer) -> None:
-    """Publish one Message more than the rate admits: it is the one that is missing."""
+    """Publish one Message more than the rate allows: it is the one that is missing."""
     async with Subscriber(layer) as subscriber:
-        admitted = await layer.group_send_in_rate(GROUP, event(1), FULL)
+        first = await layer.group_send_in_rate(GROUP, event(1), FULL)
         wait = await layer.group_send_in_rate(GROUP, event(2), FULL)
         await publish(layer, 3)
         await subscriber.until(2)
 
-    assert admitted == 0
+    assert first == 0
     assert 59 < wait <= 60
     assert subscriber.numbers == [1, 3]
 

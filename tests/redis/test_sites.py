@@ -16,7 +16,7 @@ from sync_streams.delivery.events import process_group, stream_group
 from sync_streams.redis.rate_limit import rate
 from sync_streams.webhooks.presence import _endpoints_key, _online_key
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import Subscriber
+from tests.redis.subscriber import Subscriber
 from tests.settings import SYNC_STREAMS
 
 SID = "TO" + "0" * 32

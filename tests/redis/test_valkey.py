@@ -10,7 +10,7 @@ from sync_streams.redis.health import RedisUnavailable
 from sync_streams.redis.urls import hosts
 from tests.programs import RedisServer, ValkeyServer, free_port
 from tests.redis.conftest import NewLayer
-from tests.redis.listening import Subscriber, accepted, publish
+from tests.redis.subscriber import Subscriber, accepted, publish
 from tests.redis.test_refusals import check_rate, refused
 
 pytestmark = pytest.mark.redis

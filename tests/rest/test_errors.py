@@ -376,12 +376,12 @@ def test_unforeseen_error_is_logged_and_signalled_and_kept_to_ourselves(
     settings.DEBUG = debug
     heard: list[object] = []
 
-    def hear(**_: object) -> None:
+    def note(**_: object) -> None:
         heard.append(1)
 
-    got_request_exception.connect(hear)
+    got_request_exception.connect(note)
     response = _fail(exception)
-    got_request_exception.disconnect(hear)
+    got_request_exception.disconnect(note)
 
     assert failure(response) == expected
     assert heard == [1]

@@ -48,7 +48,7 @@ def visit(machine: Machine) -> None:
         )
     seen = json.loads(done.stdout)
     assert seen.pop("created") in {201, 409}, seen
-    assert seen == {"not ready": [], "style sheet": "text/css", "heard": {"n": 1}}
+    assert seen == {"not ready": [], "style sheet": "text/css", "received": {"n": 1}}
 
 
 def inspect(shell: Shell) -> None:

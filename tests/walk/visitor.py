@@ -44,7 +44,7 @@ class Visitor:
             "not ready": [part for part, holds in ready.items() if not holds],
             "style sheet": self._get(sheet).headers["Content-Type"],
             "created": self._post(STREAMS, UniqueName="demo"),
-            "heard": asyncio.run(self._hear()),
+            "received": asyncio.run(self._receive()),
         }
 
     def _wait_until_ready(self) -> requests.Response:
@@ -56,7 +56,7 @@ class Visitor:
                 return answer
             time.sleep(0.1)
 
-    async def _hear(self) -> Any:
+    async def _receive(self) -> Any:
         """Return the data that a subscriber of a JSON socket receives."""
         url = ORIGIN.replace("https", "wss") + "/v1/websocket"
         async with connect(url, ssl=self._tls) as socket:

@@ -27,7 +27,7 @@ async def there(stream: Stream) -> AsyncIterator[LocalSocket]:
 
 
 async def is_told_to_come_back(newcomer: LocalSocket) -> bool:
-    """Connect, be refused in the protocol, and hear when to come back."""
+    """Connect, be refused in the protocol, and be told when to come back."""
     assert await newcomer.open()
     answer = await newcomer.ask("connect", token=newcomer.token)
     closing, code = await newcomer.receive_close()
@@ -37,7 +37,7 @@ async def is_told_to_come_back(newcomer: LocalSocket) -> bool:
 
 
 async def is_undisturbed(socket: LocalSocket) -> bool:
-    """Publish over a connection and have it hear of that."""
+    """Publish over a connection and receive that over it."""
     await socket.ask("publish", stream="news", data={"n": 1})
     return await socket.numbers(1) == [1]
 
@@ -72,13 +72,13 @@ async def test_connections_are_accepted_up_to_the_rate_and_the_next_is_refused(
     assert await is_undisturbed(there)
 
 
-@pytest.mark.parametrize(("lag", "is_admitted"), [(1.0, True), (1.001, False)])
+@pytest.mark.parametrize(("lag", "is_accepted"), [(1.0, True), (1.001, False)])
 async def test_newcomers_are_refused_while_the_process_is_late(
-    lag: float, is_admitted: bool
+    lag: float, is_accepted: bool
 ) -> None:
     get_hub().membership.probes[0].lag = lag
 
-    if is_admitted:
+    if is_accepted:
         Connections().accept_newcomer()
     else:
         with pytest.raises(TooManyRequests):

@@ -43,7 +43,7 @@ Answers = dict[str, dict[str, Any]]
 Take: TypeAlias = Callable[[Mapping[str, Any]], None]
 """Called with each reply."""
 
-_heard: dict[str, float] = {}
+_last_answers: dict[str, float] = {}
 
 
 class Replies:
@@ -139,7 +139,7 @@ def silent(answers: Answers) -> dict[str, int]:
         :data:`REMEMBERED_SECONDS`.
     """
     now = monotonic()
-    ages = {name: int(now - moment) for name, moment in _heard.items()}
+    ages = {name: int(now - moment) for name, moment in _last_answers.items()}
     return {
         name: age
         for name, age in ages.items()
@@ -157,9 +157,9 @@ async def _asking(
     question: Mapping[str, Any], take: Take
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Ask in a task, and take the answers until the end."""
-    inbox = replies.get()
-    channel = inbox.channel()
-    with inbox.to_question(take) as number:
+    current = replies.get()
+    channel = current.channel()
+    with current.to_question(take) as number:
         if channel is None:
             asking = asyncio.create_task(_ask_alone(question, take))
         else:
@@ -206,7 +206,7 @@ def _forgive(task: asyncio.Task[None]) -> None:
 
 
 def _remember(name: str, moment: float) -> None:
-    _heard.pop(name, None)
-    _heard[name] = moment
-    if len(_heard) > MAX_REMEMBERED:
-        del _heard[next(iter(_heard))]
+    _last_answers.pop(name, None)
+    _last_answers[name] = moment
+    if len(_last_answers) > MAX_REMEMBERED:
+        del _last_answers[next(iter(_last_answers))]

@@ -1,4 +1,4 @@
-"""Helpers for tests of the channel layer."""
+"""A subscriber of the channel layer, and what else the tests of it share."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
