@@ -35,7 +35,7 @@ class Client:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.give_token: Callable[[], str] = lambda: ""
-        self.heard: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
 
     async def tell(self, action: str, **fields: object) -> None:
         """Make the client do something."""
@@ -44,31 +44,31 @@ class Client:
         self.process.stdin.write(f"{line}\n".encode())
         await self.process.stdin.drain()
 
-    async def hears(self, event: str, seconds: float = PATIENCE_SECONDS) -> Any:
+    async def event(self, event: str, seconds: float = PATIENCE_SECONDS) -> Any:
         """Return the next event of a type; hand out tokens until then."""
         assert self.process.stdout is not None
         async with asyncio.timeout(seconds):
             while line := await self.process.stdout.readline():
-                self.heard.append(json.loads(line))
-                if self.heard[-1]["event"] == "token":
+                self.events.append(json.loads(line))
+                if self.events[-1]["event"] == "token":
                     await self.tell("token", value=self.give_token())
-                if self.heard[-1]["event"] == event:
-                    return self.heard[-1]
-        pytest.fail(f"Node ended before {event!r}; it told {self.heard}")
+                if self.events[-1]["event"] == event:
+                    return self.events[-1]
+        pytest.fail(f"Node ended before {event!r}; it told {self.events}")
 
     def count(self, event: str) -> int:
-        """Return how many events of a type were heard."""
-        return sum(each["event"] == event for each in self.heard)
+        """Return how many events of a type came."""
+        return sum(each["event"] == event for each in self.events)
 
     async def subscribe(self) -> None:
         """Subscribe to the Stream of orders, which is created if there is none."""
         await self.tell("subscribe", ref="orders", mode="open_or_create")
-        await self.hears("subscribed")
+        await self.event("subscribed")
 
     async def ends(self) -> int:
         """Close the client; return the exit code of Node, left with nothing to do."""
         await self.tell("close")
-        await self.hears("closed")
+        await self.event("closed")
         return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
 
 
@@ -119,7 +119,7 @@ async def test_it_subscribes_publishes_and_leaves_nothing_behind(
 
     await client.tell("publish", ref="orders", data={"id": 1})
 
-    assert (await client.hears("message"))["data"] == {"id": 1}
+    assert (await client.event("message"))["data"] == {"id": 1}
     assert await client.ends() == 0
 
 
@@ -131,13 +131,13 @@ async def test_a_server_that_is_killed_and_returns_costs_a_gap(
     await client.subscribe()
 
     site.stop(signal.SIGKILL)
-    await client.hears("reconnecting")
-    await client.hears("reconnecting")
+    await client.event("reconnecting")
+    await client.event("reconnecting")
     await asyncio.to_thread(site.start)
 
-    assert (await client.hears("gap"))["dropped"] is None
+    assert (await client.event("gap"))["dropped"] is None
     publish(site, "orders", {"id": 2})
-    assert (await client.hears("message"))["data"] == {"id": 2}
+    assert (await client.event("message"))["data"] == {"id": 2}
     assert client.count("error") == 0, "the states tell of it"
 
 
@@ -147,10 +147,10 @@ async def test_an_expired_token_is_requested_again_once(
     tokens = iter([embedded.account.token(ttl=-60), embedded.account.token()])
     client = await start(f"{embedded.base_url}{SOCKET}", lambda: next(tokens))
 
-    await client.hears("connected")
+    await client.event("connected")
 
     refusals = [
-        each.get("refusal") for each in client.heard if each["event"] == "token"
+        each.get("refusal") for each in client.events if each["event"] == "token"
     ]
     assert refusals == [None, TokenExpired.code]
 
@@ -161,9 +161,9 @@ async def test_two_expired_tokens_close_the_client_with_the_servers_reason(
     lapsed = embedded.account.token(ttl=-60)
     client = await start(f"{embedded.base_url}{SOCKET}", lambda: lapsed)
 
-    assert (await client.hears("closed"))["reason"] == "token invalid"
+    assert (await client.event("closed"))["reason"] == "token invalid"
 
-    assert await client.hears("error") == {
+    assert await client.event("error") == {
         "event": "error",
         "message": TokenExpired.message,
         "code": TokenExpired.code,
@@ -179,9 +179,9 @@ async def test_a_token_from_a_clock_that_is_ahead_is_refused_with_that_reason(
     early = embedded.account.token(nbf=int(time.time()) + 600)
     client = await start(f"{embedded.base_url}{SOCKET}", lambda: early)
 
-    assert (await client.hears("closed"))["reason"] == "token invalid"
+    assert (await client.event("closed"))["reason"] == "token invalid"
 
-    told = await client.hears("error")
+    told = await client.event("error")
     assert (told["message"], told["code"]) == ("Access Token not yet valid", 20105)
     guide = (ROOT / "docs/browser-client.md").read_text()
     assert f"| `{told['message']}` |" in guide
@@ -197,10 +197,10 @@ async def test_a_token_that_ends_while_connected_is_renewed(
     await client.subscribe()
 
     while client.count("token") < 3:
-        await client.hears("token")
+        await client.event("token")
 
     await client.tell("publish", ref="orders", data={"id": 3})
-    await client.hears("published")
+    await client.event("published")
     assert client.count("closed") == 0
 
 
@@ -213,7 +213,7 @@ async def test_a_removed_stream_is_announced(
 
     call(site, "DELETE", ORDERS)
 
-    await client.hears("removed")
+    await client.event("removed")
 
 
 async def test_a_refused_connection_is_reported_once_and_ends_no_process(
@@ -222,10 +222,10 @@ async def test_a_refused_connection_is_reported_once_and_ends_no_process(
     client = await start(f"http://127.0.0.1:{free_port()}{SOCKET}", lambda: "token")
 
     for _ in range(3):
-        await client.hears("reconnecting")
+        await client.event("reconnecting")
 
     assert client.count("error") == 1
-    [error] = [each for each in client.heard if each["event"] == "error"]
+    [error] = [each for each in client.events if each["event"] == "error"]
     assert error["message"].startswith("Cannot connect to ws://127.0.0.1:")
     assert error["temporary"]
     assert await client.ends() == 0
@@ -237,7 +237,7 @@ async def test_a_wrong_path_is_reported_once(
     client = await start(f"{embedded.base_url}/elsewhere", lambda: "token")
 
     for _ in range(3):
-        await client.hears("reconnecting")
+        await client.event("reconnecting")
 
     assert client.count("error") == 1
 
@@ -250,9 +250,9 @@ async def test_a_proxy_without_upgrade_is_reported_once(
     async with nginx(tmp_path, upstream, **conf) as port:
         address = f"ws://127.0.0.1:{port}{SOCKET}"
         client = await start(address, lambda: "")
-        told = (await client.hears("error"))["message"]
-        await client.hears("reconnecting")
-        await client.hears("reconnecting")
+        told = (await client.event("error"))["message"]
+        await client.event("reconnecting")
+        await client.event("reconnecting")
 
     assert told.startswith(f"Cannot connect to {address}: ")
     assert client.count("error") == 1
@@ -263,13 +263,13 @@ async def test_what_publishes_without_a_connection_is_refused_in_time(
 ) -> None:
     site = start_site()
     client = await start_at(start, site)
-    await client.hears("connected")
+    await client.event("connected")
     site.stop(signal.SIGKILL)
-    await client.hears("reconnecting")
+    await client.event("reconnecting")
 
     await client.tell("publish", ref="orders", data={}, timeout=500)
 
-    refusal = await client.hears("refused")
+    refusal = await client.event("refused")
     assert (refusal["message"], refusal["status"]) == ("No answer in time", 0)
 
 

@@ -32,15 +32,17 @@ TRIED = {
     "Lifetime of a token": "core/test_tokens a_token_of_more_than_24_hours",
     "Connections of a process": "websocket/test_overload the_last_place_is_taken",
     "New connections a second, of a process": "websocket/test_overload up_to_the_rate",
-    "Connections of one identity; 0: any number": "door/test_admission up_to_the_limit",
-    "Connections of one account; 0: any number": "door/test_admission up_to_the_limit",
-    "Connections of one IP address; 0: any number": "door/test_admission address_has",
+    "Connections of one identity; 0: any number": (
+        "door/test_connecting up_to_the_limit"
+    ),
+    "Connections of one account; 0: any number": "door/test_connecting up_to_the_limit",
+    "Connections of one IP address; 0: any number": "door/test_connecting address_has",
     "Failed logins a minute, of an IP address; 0: any number": (
-        "door/test_admission an_address_that_fails_too_often"
+        "door/test_connecting an_address_that_fails_too_often"
     ),
     "Refused tokens of a connection": "twilsock/test_consumer the_second_refused_token",
     "Lag of the event loop": "websocket/test_overload while_the_process_is_late",
-    "Time from accept to an accepted token": "door/test_admission the_deadline_runs",
+    "Time from accept to an accepted token": "door/test_connecting the_deadline_runs",
     "Subscriptions of a connection": "websocket/test_consumer holds_2000_subscriptions",
     "Inbound frame": "websocket/test_protocol a_frame_of_64_kib_is_read_and_a_larger",
     "Inbound frames a second, of a connection": "websocket/test_consumer many_frames",
