@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any, Self
 
 from sync_streams.tokens import issue_token
-from tests.clients.rest import Site
+from tests.clients.rest import LocalSite, Site
 from tests.clients.wires import Closed, LocalWire, NetworkWire, Wire
 
 PATH = "/v1/websocket"
@@ -141,3 +141,8 @@ class SiteSocket(JsonSocket):
     def send_together(self, *frames: Frame) -> None:
         """Send frames in one piece: the server reads them in one turn."""
         self.network.send_together(*map(json.dumps, frames))
+
+
+def json_socket(port: int, **options: Any) -> SiteSocket:
+    """Return a connection to a server of this machine that has the tests' settings."""
+    return SiteSocket(LocalSite(port), compression=None, **options)

@@ -13,6 +13,8 @@ Headers = list[tuple[bytes, bytes]]
 
 FORM = b"application/x-www-form-urlencoded"
 BASIC = ACCOUNT.basic.encode()
+PATH = b"/v1/Services/default/Streams/news/Messages"
+BODY = b"Data=%7B%22n%22%3A1%7D"
 WAIT_SECONDS = 20
 
 _VARYING = (
@@ -123,3 +125,18 @@ def _read(sent: list[dict[str, Any]]) -> Answer:
     body = b"".join(part.get("body", b"") for part in parts)
     assert not parts[-1].get("more_body")
     return Answer(start["status"], frozenset(map(tuple, start["headers"])), body)
+
+
+def raw(
+    *headers: bytes, path: bytes = PATH, body: bytes = BODY, method: bytes = b"POST"
+) -> bytes:
+    """Return a whole request as Twilio's clients send it, with more headers."""
+    lines = [
+        b"%b %b HTTP/1.1" % (method, path),
+        b"Host: testserver",
+        b"Authorization: " + BASIC,
+        b"Content-Type: " + FORM,
+        b"Content-Length: %d" % len(body),
+        *headers,
+    ]
+    return b"\r\n".join([*lines, b"", body])

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httptools
 import pytest
@@ -10,43 +9,16 @@ from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 from hypothesis import example, given, strategies
 
-from sync_streams.asgi import PublishEndpoint
 from sync_streams.uvicorn import BoundedHttpProtocol
 from sync_streams.uvicorn.publish_path import Head, read_head, split_request
 from tests.clients.raw import HttpConnection, turns
-from tests.contract.http import BASIC, FORM, without_variation
+from tests.contract.http import BASIC, BODY, PATH, raw, without_variation
 from tests.overrides import sync_settings
+from tests.recorders import Endpoint
 from tests.settings import ACCOUNT_SID
 from tests.uvicorn_server import serving
 
 SECONDS = 20
-PATH = b"/v1/Services/default/Streams/news/Messages"
-BODY = b"Data=%7B%22n%22%3A1%7D"
-
-
-def raw(
-    *headers: bytes, path: bytes = PATH, body: bytes = BODY, method: bytes = b"POST"
-) -> bytes:
-    """Return a whole request as Twilio's clients send it, with more headers."""
-    lines = [
-        b"%b %b HTTP/1.1" % (method, path),
-        b"Host: testserver",
-        b"Authorization: " + BASIC,
-        b"Content-Type: " + FORM,
-        b"Content-Length: %d" % len(body),
-        *headers,
-    ]
-    return b"\r\n".join([*lines, b"", body])
-
-
-class Endpoint(PublishEndpoint):
-    """Counts the requests that come as ASGI calls."""
-
-    calls = 0
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.calls += 1
-        await super().__call__(scope, receive, send)
 
 
 @pytest.fixture

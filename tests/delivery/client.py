@@ -150,3 +150,8 @@ def texts_of(wire: bytes) -> Iterator[str]:
         size = wire[1] if start == 2 else int.from_bytes(wire[2:start])
         yield wire[start : start + size].decode()
         wire = wire[start + size :]
+
+
+def gap_of(stream_sid: str) -> dict[str, Any]:
+    """Return the gap frame of a loss of unknown size."""
+    return {"type": "gap", "stream_sid": stream_sid, "dropped": None}

@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 
 from channels.layers import get_channel_layer
 
+from sync_streams.delivery.cluster.broadcast import abroadcast
 from sync_streams.delivery.hub import Hub, get_hub
+from sync_streams.operations.data import Message
+from tests.delivery.client import published
 from tests.waiting import until
 
 MEMORY_LAYERS = {
@@ -54,3 +57,8 @@ async def stop(hub: Hub) -> None:
 async def until_introduced(hub: Hub) -> None:
     """Wait until a new process has asked for its peers, and has their answers."""
     await until(lambda: len(hub.tasks) == 2)
+
+
+async def publish(stream_sid: str, number: int, origin: str | None = None) -> None:
+    message = Message.new(stream_sid, {"n": number})
+    await abroadcast(published(message, origin))

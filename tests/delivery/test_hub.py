@@ -30,10 +30,11 @@ from sync_streams.values.sids import new_stream_sid
 from sync_streams.websocket import protocol
 from sync_streams.websocket.protocol import JsonEncoder
 from tests.clock import TURNS, Jump
-from tests.delivery.client import Client, published
+from tests.delivery.client import Client, gap_of, published
 from tests.delivery.hubs import (
     MEMORY_LAYERS,
     REDIS_LAYERS,
+    publish,
     running_hub,
     stop,
     until_introduced,
@@ -70,11 +71,6 @@ async def hub(layer: dict[str, Any]) -> AsyncIterator[Hub]:
     with override_settings(CHANNEL_LAYERS={"default": layer}):
         async with running_hub() as hub:
             yield hub
-
-
-async def publish(stream_sid: str, number: int, origin: str | None = None) -> None:
-    message = Message.new(stream_sid, {"n": number})
-    await abroadcast(published(message, origin))
 
 
 @pytest.mark.parametrize(("subscribers", "count"), [(20, 50), (1_000, 10)])
@@ -788,11 +784,6 @@ async def test_a_hub_whose_receiver_was_cancelled_receives_again() -> None:
 
     assert client.frames[0] == gap_of(stream_sid)
     assert client.numbers == [1]
-
-
-def gap_of(stream_sid: str) -> dict[str, Any]:
-    """Return the gap frame of a loss of unknown size."""
-    return {"type": "gap", "stream_sid": stream_sid, "dropped": None}
 
 
 async def test_subscribers_get_a_gap_before_the_next_message(hub: Hub) -> None:

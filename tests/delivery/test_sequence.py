@@ -12,9 +12,8 @@ from sync_streams.delivery.sequence import Arrivals, Numbers, Sequence
 from sync_streams.delivery.topic import Topic
 from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.values.sids import new_stream_sid
-from tests.delivery.client import Client
-from tests.delivery.hubs import MEMORY_LAYERS, stop
-from tests.delivery.test_hub import gap_of, publish
+from tests.delivery.client import Client, gap_of
+from tests.delivery.hubs import MEMORY_LAYERS, publish, stop
 
 SID = "TO1"
 CAPACITY = 10

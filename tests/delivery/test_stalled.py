@@ -12,8 +12,7 @@ import pytest
 
 from sync_streams.connections.close_codes import CloseCode
 from tests import zygote
-from tests.clients.json_socket import Frame, SiteSocket
-from tests.clients.rest import LocalSite
+from tests.clients.json_socket import Frame, SiteSocket, json_socket
 from tests.clients.wires import ABNORMAL, Closed
 from tests.programs import PythonProgram, Stoppable, free_port
 from tests.secrecy import MESSAGE
@@ -52,7 +51,7 @@ class Server(Stoppable):
 
     def connect(self, **options: Any) -> SiteSocket:
         """Connect and say who it is."""
-        return SiteSocket(LocalSite(self.port), compression=None, **options)
+        return json_socket(self.port, **options)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from django.test import override_settings
 
 from sync_streams.delivery.hub import Hub
 from sync_streams.layers import RedisChannelLayer
+from sync_streams.redis.health import RedisUnavailable
 from tests.delivery.hubs import running_hub
 from tests.overrides import sync_settings
 from tests.redis.hammering import event as event
@@ -17,6 +18,8 @@ from tests.waiting import until
 GROUP = "sync_streams.stream.TO0"
 FREE = ("rate:{TO0}", 1_000_000, 1_000_000)
 """A rate that refuses nothing."""
+FULL = ("rate:{TO1}", 1, 60_000_000)
+"""A rate that allows one Message a minute."""
 
 
 async def publish(layer: RedisChannelLayer, number: int = 0) -> float:
@@ -83,3 +86,24 @@ class Subscriber:
     async def until(self, count: int) -> None:
         """Wait until that many have arrived."""
         await until(lambda: len(self.numbers) >= count)
+
+
+async def refused(layer: RedisChannelLayer, times: int = 5) -> str:
+    """Publish in vain, at once and together; return the reason."""
+    publishing = [publish(layer, n) for n in range(times)]
+    answers = await asyncio.gather(*publishing, return_exceptions=True)
+    assert all(isinstance(answer, RedisUnavailable) for answer in answers), answers
+    return str(getattr(answers[0], "reason", ""))
+
+
+async def check_rate(layer: RedisChannelLayer) -> None:
+    """Publish one Message more than the rate allows: it is the one that is missing."""
+    async with Subscriber(layer) as subscriber:
+        first = await layer.group_send_in_rate(GROUP, event(1), FULL)
+        wait = await layer.group_send_in_rate(GROUP, event(2), FULL)
+        await publish(layer, 3)
+        await subscriber.until(2)
+
+    assert first == 0
+    assert 59 < wait <= 60
+    assert subscriber.numbers == [1, 3]

@@ -19,16 +19,16 @@ from sync_streams.delivery.hub import get_hub
 from sync_streams.delivery.meters import meters
 from sync_streams.routing import websocket_urlpatterns
 from sync_streams.uvicorn import BoundedHttpProtocol, FramePathProtocol
-from tests.clients.json_socket import Frame, SiteSocket
+from tests.clients.json_socket import Frame, SiteSocket, json_socket
 from tests.clients.raw import HttpConnection
-from tests.contract.test_publish_path import PATH, Endpoint, raw
+from tests.contract.http import PATH, raw
 from tests.delivery.hubs import running_hub
 from tests.overrides import sync_settings
 from tests.programs import RedisServer
+from tests.recorders import Endpoint, Recorder
 from tests.settings import ACCOUNT_SID
 from tests.uvicorn_server import serving
 from tests.waiting import until
-from tests.websocket.test_publish_path import Recorder, json_socket
 
 pytestmark = pytest.mark.redis
 

@@ -19,13 +19,17 @@ from sync_streams.redis.pipeline import CLOCK_SECONDS
 from tests.overrides import sync_settings
 from tests.programs import ROOT, RedisServer, free_port
 from tests.redis.conftest import NewLayer
-from tests.redis.subscriber import GROUP, Subscriber, accepted, event, publish
+from tests.redis.subscriber import (
+    Subscriber,
+    accepted,
+    check_rate,
+    event,
+    publish,
+    refused,
+)
 from tests.waiting import until
 
 pytestmark = pytest.mark.redis
-
-FULL = ("rate:{TO1}", 1, 60_000_000)
-"""A rate that allows one Message a minute."""
 
 
 @pytest.fixture
@@ -47,29 +51,8 @@ def logged(caplog: pytest.LogCaptureFixture, *texts: str) -> Iterator[None]:
         assert text in line
 
 
-async def refused(layer: RedisChannelLayer, times: int = 5) -> str:
-    """Publish in vain, at once and together; return the reason."""
-    publishing = [publish(layer, n) for n in range(times)]
-    answers = await asyncio.gather(*publishing, return_exceptions=True)
-    assert all(isinstance(answer, RedisUnavailable) for answer in answers), answers
-    return str(getattr(answers[0], "reason", ""))
-
-
 def admin(server: RedisServer) -> Any:
     return redis.Redis.from_url(server.url)
-
-
-async def check_rate(layer: RedisChannelLayer) -> None:
-    """Publish one Message more than the rate allows: it is the one that is missing."""
-    async with Subscriber(layer) as subscriber:
-        first = await layer.group_send_in_rate(GROUP, event(1), FULL)
-        wait = await layer.group_send_in_rate(GROUP, event(2), FULL)
-        await publish(layer, 3)
-        await subscriber.until(2)
-
-    assert first == 0
-    assert 59 < wait <= 60
-    assert subscriber.numbers == [1, 3]
 
 
 async def test_a_message_over_the_rate_is_not_published(

@@ -10,8 +10,13 @@ from sync_streams.redis.health import RedisUnavailable
 from sync_streams.redis.urls import hosts
 from tests.programs import RedisServer, ValkeyServer, free_port
 from tests.redis.conftest import NewLayer
-from tests.redis.subscriber import Subscriber, accepted, publish
-from tests.redis.test_refusals import check_rate, refused
+from tests.redis.subscriber import (
+    Subscriber,
+    accepted,
+    check_rate,
+    publish,
+    refused,
+)
 
 pytestmark = pytest.mark.redis
 

@@ -13,33 +13,15 @@ from sync_streams import operations
 from sync_streams.cache import lookups
 from sync_streams.models import Stream
 from sync_streams.uvicorn import FramePathProtocol
-from tests.asgi import application
 from tests.clients import twilsock
 from tests.clients.accounts import ACCOUNT
-from tests.clients.json_socket import Frame, SiteSocket
+from tests.clients.json_socket import Frame, SiteSocket, json_socket
 from tests.clients.rest import LocalSite
 from tests.clients.wires import NetworkWire
 from tests.overrides import sync_settings
+from tests.recorders import Recorder
 from tests.settings import ACCOUNT_SID
 from tests.uvicorn_server import serving
-
-
-class Recorder:
-    """An application; keeps the frames that reach it as ASGI events."""
-
-    def __init__(self, application: Any = application) -> None:
-        self._application = application
-        self.frames: list[str] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def recorded() -> Any:
-            event = await receive()
-            if event["type"] == "websocket.receive":
-                text = event.get("text") or event["bytes"].decode()
-                self.frames.append(text)
-            return event
-
-        await self._application(scope, recorded, send)
 
 
 @pytest.fixture
@@ -60,10 +42,6 @@ async def news(transactional_db: None) -> AsyncIterator[Stream]:
 async def port(news: Stream, recorder: Recorder) -> AsyncIterator[int]:
     async with serving(recorder, ws=FramePathProtocol) as port:
         yield port
-
-
-def json_socket(port: int) -> SiteSocket:
-    return SiteSocket(LocalSite(port), compression=None)
 
 
 @asynccontextmanager
