@@ -16,7 +16,7 @@ class Counters:
     """Messages put into outboxes."""
 
     dropped: int = 0
-    """Messages not sent to a connection because it, or this process, was too slow."""
+    """Messages not sent to a connection because it or this process was too slow."""
 
     gaps_told: int = 0
     """Gaps reported to connections."""
@@ -59,7 +59,7 @@ dropped_rates = Rates()
 
 
 def forget_waiting() -> None:
-    """Forget, in a forked process, what waits in its parent."""
+    """Reset, in a forked process, the number of frames waiting in its parent."""
     counters.waiting = 0
 
 

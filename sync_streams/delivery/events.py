@@ -11,8 +11,8 @@ PROBE: Final = "probe"
 ANSWER: Final = "survey.answer"
 
 FORMAT: Final = 1
-"""Number of the form that events have. A later release gives those that this one would
-misunderstand a higher number in their ``format``; they are rejected, as a gap."""
+"""Version of the event format. A later release puts a higher number into the ``format``
+of events that this one would misunderstand; they are rejected and reported as a gap."""
 
 STREAM_EVENTS = frozenset({"stream.removed", "stream.updated"})
 """Events that tell every process of a change to a Stream itself."""

@@ -19,8 +19,8 @@ from .topic import Topic
 logger = logging.getLogger(__name__)
 
 MAX_BATCH = 16
-"""Messages of one Stream that are delivered together. More might not fit into an outbox
-that cannot write directly."""
+"""Messages of one Stream that are delivered together. A larger number might not fit
+into an outbox that cannot write directly."""
 
 SLICE_CONNECTIONS = 64
 """Connections served in one time slice, before the event loop does anything else."""
@@ -31,7 +31,8 @@ CONNECTION_EVENTS = 4
 YIELD_TURNS = 4
 """Iterations of the event loop from a publisher's frame to its reply. A fan-out yields
 as many between two time slices, so that a publisher waits for one slice at most. It
-yields fewer while events pile up: publishers would outpace it, and then all wait."""
+yields less often while events pile up: otherwise publishers would outpace it, and all
+would have to wait."""
 
 
 class TimeSlices:
@@ -193,7 +194,7 @@ def _written(write: Callable[[Event], Frame], event: Event) -> Frame | None:
 def _deliver(batch: Batch, outboxes: Collection[Outbox]) -> bool:
     """Deliver a batch; return whether tasks have to send it to some connections."""
     # Outbox.put, inlined: this is the cost of a Message per subscriber, and the objects
-    # touched here have left the CPU's caches by then.
+    # touched here are no longer in the CPU's caches.
     wire, size, is_plain = batch.wire, batch.size, batch.is_plain
     is_sending = False
     for outbox in outboxes:

@@ -18,6 +18,6 @@ def tune_collector() -> None:
     if threshold is None or not 0 < young < threshold[0]:
         return
     gc.collect()
-    # What is loaded by now stays for good, so no collection need visit it again.
+    # Everything loaded so far stays for good, so no collection has to visit it again.
     gc.freeze()
     gc.set_threshold(*threshold)

@@ -1,4 +1,4 @@
-"""Hooks: what other parts have called as a hub starts, loses events or gets some."""
+"""Hooks: callbacks of other parts for when a hub starts, or loses or gets events."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Hooks:
-    """Callbacks of other parts, filled in by ``wiring``.
-
-    All are called on the hub's event loop.
-    """
+    """Callbacks of other parts, set by ``wiring``; all run on the hub's event loop."""
 
     started: list[Callable[[], None]] = field(default_factory=list)
     """Called when a hub starts to receive, before :func:`is_receiving` says so."""
@@ -30,7 +27,7 @@ class Hooks:
     """Called when a hub stays unreachable for ``unreachable_timeout_seconds``."""
 
     stream_changed: list[Callable[[Event], None]] = field(default_factory=list)
-    """Called with each event that a Stream was changed or removed."""
+    """Called with each event about a changed or removed Stream."""
 
     handlers: dict[str, "Callable[[Hub, Any], Coroutine[Any, Any, None]]"] = field(
         default_factory=dict

@@ -122,8 +122,8 @@ class Hub:
         Raises:
             ServiceUnavailable: 20503, the layer does not respond.
         """
-        # Even if the layer does not respond: a loop of their own would open connections
-        # of its own for synchronous callers, and log its outage a second time.
+        # Even if the layer does not respond: otherwise synchronous callers would use a
+        # loop of their own, which opens its own connections and logs the outage again.
         serve_on(self._loop)
         await self.receive()
         if not self.is_serving:
@@ -147,7 +147,7 @@ class Hub:
             if self.is_receiving:
                 return
             if self._receiver is not None:
-                # It was cancelled from outside; what it missed is unknown.
+                # It was cancelled from outside, so what it missed is unknown.
                 self.membership.doubt()
                 self._receiver = asyncio.create_task(self._receive())
                 return
@@ -203,7 +203,7 @@ class Hub:
         if not is_readable(event):
             self._reject(ValueError("an event of unknown shape"))
         elif event["type"] == ANSWER:
-            # Whoever asked waits for it, and only for a moment.
+            # The process that asked waits for the reply, but only for a moment.
             self._replies.take(event)
         else:
             if event["type"] == MESSAGE and "sequence" in event:
@@ -235,7 +235,7 @@ class Hub:
         while True:
             for batch in batched(await self._queue.take()):
                 try:
-                    # Yield first: it may change who is subscribed.
+                    # Yield first, since subscriptions may change meanwhile.
                     await self._slices.spend(1 + len(batch) // CONNECTION_EVENTS)
                     await self._take(batch)
                 except Exception:
@@ -254,8 +254,9 @@ class Hub:
             lost()
 
     def _recover(self, server: int) -> None:
-        # Queued in order: subscribers are told before they receive the next event. One
-        # stands for all that is lost until then: bad events cost subscribers nothing.
+        # Queued in order, so that subscribers are told before they receive the next
+        # event. One gap covers all losses until then, so bad events cost subscribers
+        # nothing.
         if server not in self._recovered:
             self._recovered.add(server)
             self._queue.put({"type": RECOVERED, "server": server})
@@ -336,7 +337,7 @@ def get_hub() -> Hub:
     """Return the hub of the running event loop."""
     hub = _hubs.get()
     if hub.layer is not channel_layer():
-        # As in tests: nothing sent now would arrive over the old layer.
+        # As in tests: events sent from now on would not arrive over the old layer.
         hub.stop()
         hub = Hub()
         _hubs.set(hub)

@@ -42,7 +42,7 @@ class Membership:
             on_lost: called when events may have been missed.
             on_recovered: called with a server's number when it reaches this process
                 again.
-            on_give_up: called when it has not for ``unreachable_timeout_seconds``.
+            on_give_up: called if it does not for ``unreachable_timeout_seconds``.
         """
         self._layer, self._subscriptions = layer, subscriptions
         self._on_lost, self._on_recovered = on_lost, on_recovered

@@ -55,7 +55,7 @@ class EventQueue:
         if oldest.get("type") == MESSAGE or waiting > 2 * MAX_WAITING:
             self._on_drop(oldest)
         else:
-            # Rare, and more important than a Message: requeue it.
+            # It is rare, and more important than a Message: requeue it.
             self._events.append(oldest)
 
     async def take(self) -> list[Any]:

@@ -1,8 +1,8 @@
 """Sequence: numbers a Stream's Messages, so that a process notices that one is missing.
 
-Other channel layers than ours may lose events silently, for instance above their
+Channel layers other than ours may lose events silently, for instance above their
 capacity. On those, each process numbers the Messages that it publishes to a Stream, and
-says with each of them up to which number all have been sent before.
+states with each of them up to which number all earlier ones have been sent.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,16 +13,16 @@ from typing import Any, TypeAlias
 from sync_streams.processes.per_loop import PerLoop
 
 MAX_STREAMS = 10_000
-"""Streams whose numbers a process remembers; that of the others begin anew."""
+"""Streams with numbers that a process remembers; those of all others start again."""
 
 MAX_SOURCES = 64
-"""Publishing processes that are remembered of each Stream with subscribers."""
+"""Publishing processes that are remembered for each Stream with subscribers."""
 
 MAX_EARLY = 1_000
-"""Numbers that may arrive before an earlier one has been sent."""
+"""How many numbers may arrive before an earlier one has been sent."""
 
 Sequence: TypeAlias = list[str | int]
-"""Whose number it is, the number, and the one up to which all had been sent before."""
+"""The publisher, the number, and the one up to which all had been sent before."""
 
 
 class _Sent:
@@ -37,14 +37,14 @@ class _Sent:
 
 
 class Numbers:
-    """Numbers what one event loop publishes."""
+    """Numbers the Messages that one event loop publishes."""
 
     def __init__(self) -> None:
         self._streams: dict[str, _Sent] = {}
 
     @contextmanager
     def sending(self, stream_sid: str) -> Iterator[Sequence]:
-        """Return the next number of a Stream, which is being sent until the end."""
+        """Yield a Stream's next number, which is being sent until the block ends."""
         sent = self._streams.pop(stream_sid, None) or _Sent()
         self._streams[stream_sid] = sent
         if len(self._streams) > MAX_STREAMS:
@@ -55,7 +55,8 @@ class Numbers:
         try:
             yield [sent.source, number, before]
         except BaseException:
-            # Nobody knows whether it was sent: begin anew, nobody shall wait for it.
+            # It is unknown whether it was sent: start again, so that nobody waits for
+            # it.
             if self._streams.get(stream_sid) is sent:
                 del self._streams[stream_sid]
             raise
@@ -64,7 +65,7 @@ class Numbers:
 
 
 class _Arrived:
-    """What has arrived from one process, after the first number that did."""
+    """The numbers that have arrived from one process since the first one."""
 
     __slots__ = ("complete_until", "numbers")
 
@@ -73,7 +74,7 @@ class _Arrived:
         self.numbers: set[int] = set()
 
     def add(self, number: int, before: int) -> bool:
-        """Note a number; return whether all up to *before* have arrived."""
+        """Record a number; return whether all up to *before* have arrived."""
         if number > self.complete_until:
             self.numbers.add(number)
         if len(self.numbers) > MAX_EARLY:
@@ -86,7 +87,7 @@ class _Arrived:
 
 
 class Arrivals:
-    """What has arrived of one Stream's Messages."""
+    """The Messages of one Stream that have arrived, by number."""
 
     __slots__ = ("_sources",)
 
@@ -94,7 +95,7 @@ class Arrivals:
         self._sources: dict[str, _Arrived] = {}
 
     def are_complete(self, event: Mapping[str, Any]) -> bool:
-        """Note a Message; return whether none is known to be missing before it."""
+        """Record a Message; return whether none before it is known to be missing."""
         match event.get("sequence"):
             case [str(source), int(number), int(before)]:
                 pass

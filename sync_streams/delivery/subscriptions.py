@@ -46,7 +46,7 @@ class Subscriptions:
     async def subscribe(
         self, outbox: Outbox, stream_sid: str, expires_at: float | None
     ) -> None:
-        """Deliver a Stream to a connection, from before this returns.
+        """Deliver a Stream to a connection, starting before this returns.
 
         Args:
             outbox: the connection's outbound side.

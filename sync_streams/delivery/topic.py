@@ -109,7 +109,7 @@ class Topic:
 
     def _await_expiry(self, moment: float, callback: Callable[[], None]) -> None:
         def expire() -> None:
-            # The clock may have been set back meanwhile; the loop's was not.
+            # The clock may have been set back meanwhile, unlike the loop's.
             if moment > time():
                 self._await_expiry(moment, callback)
             else:
@@ -141,7 +141,7 @@ class Topic:
             async with asyncio.timeout(timeout), slot(layer):
                 await layer.group_add(stream_group(self.stream_sid), channel)
             if not again:
-                # What was published while nobody here was subscribed is not missing.
+                # Messages published while nobody here was subscribed are not missing.
                 self.arrivals = Arrivals()
             self.is_joined = True
 

@@ -3,10 +3,10 @@
 They need ``pip install sync-streams[otel]`` and a tracer provider, which the host sets:
 https://opentelemetry.io/docs/languages/python/instrumentation/.
 
-``sync_streams.publish`` covers the operation, and within it ``sync_streams.broadcast``
-the way to the channel layer. The event carries the trace context, so that each process
-with subscribers adds a span ``sync_streams.deliver``: one for a Message, not one for a
-subscriber. What fails in OpenTelemetry is logged and stops nothing.
+``sync_streams.publish`` covers the operation, and ``sync_streams.broadcast``, within
+it, the path to the channel layer. The event carries the trace context, so that each
+process with subscribers adds a span ``sync_streams.deliver``: one per Message, not per
+subscriber. Failures of OpenTelemetry are logged and stop nothing.
 """
 
 import logging
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ASK_AGAIN_SECONDS = 1
-"""Pause before OpenTelemetry is asked for a provider again, which takes its time."""
+"""Pause before OpenTelemetry is asked for a provider again, which is slow."""
 
 COMPLAIN_SECONDS = 60
 """Minimum time between log lines about failures."""
@@ -81,7 +81,7 @@ def continuing(headers: Mapping[str, str]) -> Section:
 
 
 def _load() -> SimpleNamespace | None:
-    """Return what is used of OpenTelemetry, or ``None`` without it."""
+    """Return the parts of OpenTelemetry that are used, or ``None`` without it."""
     try:
         trace = import_module("opentelemetry.trace")
         module = import_module("opentelemetry.trace.propagation.tracecontext")
@@ -99,7 +99,7 @@ def _load() -> SimpleNamespace | None:
 
 
 class Tracing:
-    """OpenTelemetry, and the tracer that the host's provider gives."""
+    """OpenTelemetry, and the tracer of the host's provider."""
 
     def __init__(self) -> None:
         """Load OpenTelemetry, if it is installed."""
@@ -198,7 +198,7 @@ class _Span(_Guarded):
             self._span.end()
 
     def _fail(self, error: BaseException) -> None:
-        # Its code or type only: its words and its traceback may hold a Message's data.
+        # Only its code or type: its text and traceback may contain a Message's data.
         name = error.code if isinstance(error, SyncError) else type(error).__name__
         self._span.set_attribute("error.type", str(name))
         self._span.set_status(tracing.api.trace.StatusCode.ERROR)

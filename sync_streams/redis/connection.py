@@ -10,7 +10,7 @@ from .protocol import ReplyError, Word, new_reader, pack, protocol_error
 
 
 class Answer(Protocol):
-    """Takes the reply to a command, where it is read; a future is one."""
+    """Takes the reply to a command where it is read; a future qualifies."""
 
     def done(self) -> bool:
         """Return whether the reply is no longer waited for."""
@@ -19,11 +19,11 @@ class Answer(Protocol):
         """Take the reply."""
 
     def set_exception(self, error: Exception, /) -> None:
-        """Take an error instead: a reply that is one, or why there is none."""
+        """Take an error instead: an error reply, or the reason why there is none."""
 
 
 Waiting: TypeAlias = tuple[Answer, float]
-"""Who waits for a reply, and since when."""
+"""What waits for a reply, and since when."""
 
 
 class Connection(asyncio.Protocol):

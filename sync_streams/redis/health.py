@@ -16,7 +16,7 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
 
 class RedisUnavailable(Exception):
-    """Redis did not execute a command; its health has logged the reason.
+    """Redis did not execute a command; the reason has been logged by its health.
 
     If there was no reply, the command may still have been executed.
     """

@@ -73,7 +73,7 @@ class Pipeline:
         return reply
 
     def forward(self, words: Sequence[Word], answer: Answer) -> None:
-        """Send a command, and have its reply taken as :meth:`request` returns it."""
+        """Send a command; *answer* takes its reply in the form of :meth:`request`."""
         connection = self._connection
         if connection is None:
             self._wait_to_send(words, answer)
@@ -106,7 +106,7 @@ class Pipeline:
             self.clock_read_at = now
 
     def forget_clock(self) -> None:
-        """Have the server's clock read before the next script is sent."""
+        """Request the server's clock before the next script is sent."""
         self.clock_ahead = None
 
     def check_clock(self, now: float) -> None:

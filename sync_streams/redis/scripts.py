@@ -21,7 +21,7 @@ class Script:
     def of(cls, *parts: str) -> "Script":
         """Assemble a script."""
         text = "".join(parts)
-        # Redis' name for it; not used for security.
+        # Redis' name for the script; not used for security.
         digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
         return cls(text, digest.encode())
 

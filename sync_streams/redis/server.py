@@ -216,7 +216,7 @@ class _Attempt:
         try:
             self._tell(wait, error)
         except Exception:
-            # It must not end the connection, on which others wait.
+            # It must not end the connection, since others wait on it.
             logger.exception("the outcome of a publish could not be reported")
 
 

@@ -79,7 +79,7 @@ class TwilsockConsumer(SubscriberConsumer):
         return self._answer_now(frame)
 
     def _answer_now(self, frame: frames.Frame) -> bool:
-        # Apart, so that a report of an error does not show the frame, with its token.
+        # A separate method, so that error reports do not show the frame with its token.
         answer = AT_ONCE.get(frame.method)
         try:
             return answer is not None and answer(self, frame)
@@ -196,7 +196,8 @@ AT_ONCE: dict[str, Callable[[TwilsockConsumer, frames.Frame], bool]] = {
     "init": TwilsockConsumer.init_now,
     "message": TwilsockConsumer.message_now,
 }
-"""Frames that need no waiting as a rule; each returns whether it was taken."""
+"""Methods for frames that usually need no waiting; each returns whether it was
+taken."""
 
 
 def _handler(frame: frames.Frame) -> Handler:

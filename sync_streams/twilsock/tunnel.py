@@ -50,7 +50,7 @@ async def answer(call: Call) -> TunnelReply:
 
 
 def start(call: Call, tell: Tell) -> bool:
-    """Start a request to publish or subscribe, if nothing has to be waited for before.
+    """Start a request to publish or subscribe, if that needs no waiting first.
 
     Returns:
         Whether that was possible, and *tell* is called with the reply, once, now or

@@ -1,8 +1,8 @@
 """Accepts quickly on uvloop, which opens one connection in each iteration of its loop.
 
-The kernel's queue of a port knows no addresses, so who waits there behind a thousand
-others waits for a thousand iterations. Here whatever waits is accepted as soon as a
-connection is opened, and opened in turn, one address after the other.
+The kernel's queue of a port is not ordered by address, so a client behind a thousand
+others would wait for a thousand iterations. Here all waiting connections are accepted
+as soon as one is opened, and opened in turn, one address after another.
 :class:`~sync_streams.daphne.port.CalmPort` does the same for Daphne.
 """
 
@@ -24,7 +24,7 @@ ACCEPTS = 128
 """Connections accepted at a time: about 1 ms."""
 
 OPEN_SECONDS = 0.0002
-"""What it takes to open a connection, in a task and thus in a later iteration."""
+"""The cost of opening a connection, in a task and thus in a later iteration."""
 
 FAMILIES = socket.AF_INET, socket.AF_INET6
 ANYWHERE = "0.0.0.0", "::"  # noqa: S104 - compared, not bound
@@ -45,11 +45,11 @@ class Acceptor:
         self._waiting = 0
 
     def accept_more(self, transport: asyncio.Transport, factory: Factory) -> None:
-        """Accept what waits at the port from which a connection came.
+        """Accept the connections that wait at the port of a new connection.
 
         Args:
             transport: of the connection.
-            factory: returns the protocol of another.
+            factory: returns the protocol of another connection.
         """
         name = transport.get_extra_info("sockname")
         is_plain = transport.get_extra_info("sslcontext") is None
@@ -104,7 +104,7 @@ acceptors = PerLoop(Acceptor)
 
 
 def is_needed(loop: asyncio.AbstractEventLoop) -> bool:
-    """Return whether a loop accepts one connection at a time; asyncio's takes all."""
+    """Return whether a loop accepts one connection at a time; asyncio's accepts all."""
     return type(loop).__module__.startswith("uvloop")
 
 
@@ -112,8 +112,7 @@ def is_needed(loop: asyncio.AbstractEventLoop) -> bool:
 def borrowed(number: int) -> Iterator[socket.socket]:
     """Use a descriptor of the server's, which may close it at any time.
 
-    Raises:
-        OSError: it has, or it is no socket.
+    Raises: OSError: it has closed it, or it is not a socket.
     """
     found = socket.socket(fileno=number)
     try:

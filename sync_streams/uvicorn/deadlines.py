@@ -22,7 +22,7 @@ class Deadlines:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport
     ) -> None:
-        """Create them; none is running."""
+        """Create the timers; none is running."""
         self._loop, self._transport = loop, transport
         self._owed: object = None
         self._owing: asyncio.TimerHandle | None = None
@@ -31,7 +31,7 @@ class Deadlines:
         self._answered = 0.0
 
     def owe(self, owed: object, seconds: float | None, end: Callable[[], None]) -> None:
-        """Limit the time for what the client must do now, unless it is as before.
+        """Limit the time for what the client must do now, unless that is unchanged.
 
         Args:
             owed: identifies it.
@@ -46,22 +46,23 @@ class Deadlines:
             self._owing = self._loop.call_later(seconds, end)
 
     def owe_nothing(self) -> None:
-        """Let the client take its time."""
+        """Stop limiting the client's time."""
         self._owed = None
         if self._owing is not None:
             self._owing.cancel()
             self._owing = None
 
     def note_answer(self) -> None:
-        """Note that a request was answered now."""
+        """Record that a request was answered now."""
         self._answered = self._loop.time()
 
     def limit_idleness(
         self, seconds: float, is_idle: Callable[[], bool], end: Callable[[], None]
     ) -> None:
-        """Call *end* once nothing was answered for so long, in one timer for many.
+        """Call *end* once nothing was answered for so long, with one timer for many.
 
-        It lapses when *is_idle* says no: a request on the normal path has its own.
+        It expires without effect if *is_idle* says no: a request on the normal path has
+        its own timer.
         """
         if self._idle is None:
             again = (seconds, is_idle, end)
@@ -80,19 +81,19 @@ class Deadlines:
             end()
 
     def limit_reading(self) -> None:
-        """Cut the client off unless it reads what is written, in time."""
+        """Cut the client off unless it reads the response in time."""
         if self._unread is None and self._transport.get_write_buffer_size():
             abort = self._transport.abort
             self._unread = self._loop.call_later(bounds.UNREAD_SECONDS, abort)
 
     def note_read(self) -> None:
-        """Note that the client has read everything."""
+        """Record that the client has read everything."""
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
 
     def stop(self) -> None:
-        """Stop all but that for reading, which holds for the last response as well."""
+        """Stop all timers but that for reading, which the last response needs, too."""
         self.owe_nothing()
         if self._idle is not None:
             self._idle.cancel()

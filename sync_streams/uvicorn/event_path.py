@@ -12,7 +12,7 @@ from .heads import Headers
 
 
 def is_event_stream(headers: Headers, http_version: str) -> bool:
-    """Tell whether a request asks for one in HTTP/1.1, which has chunks."""
+    """Tell whether a request asks for an event stream in HTTP/1.1, which has chunks."""
     accept = dict(headers).get(b"accept", b"")
     return b"text/event-stream" in accept and http_version == "1.1"
 
@@ -26,7 +26,7 @@ def open_path(
 
 
 def tell(path: HttpPath | None, *, is_writable: bool) -> None:
-    """Notify the path that the client reads or has stopped reading."""
+    """Notify the path that the client is reading or has stopped."""
     if path is not None:
         path.set_writable(is_writable and path.is_writable())
 

@@ -70,7 +70,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **options)
         self.queue: Any = Inbox()
         self._reader = FrameReader(self.conn)
-        # The application pings its clients itself, and allows for slow answers.
+        # The application pings its clients itself, and tolerates slow answers.
         self.ping_interval = None
 
     def take_headers(self, headers: Headers) -> Headers:
@@ -157,8 +157,8 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             self._end_flood()
 
     def send_receive_event_to_app(self) -> None:
-        """Pass a message on, unless it should be text and is not."""
-        # uvicorn logs a traceback for each.
+        """Pass a message on, unless it is meant to be text but is not."""
+        # uvicorn would log a traceback for each.
         if self.curr_msg_data_type == "text" and not self.close_sent:
             try:
                 b"".join(self.frames).decode()
@@ -170,7 +170,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def take_handshake(self, target: bytes, headers: Headers) -> bool:
-        """Begin a connection by the headers of its handshake, if that is a plain one.
+        """Begin a connection from the headers of its handshake, if it is a plain one.
 
         Returns:
             Whether it was; otherwise the parser has to read it.
@@ -286,7 +286,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         """Close the path: the transport is gone."""
         self._tell(is_writable=False)
         super().connection_lost(exc)
-        # It refers to itself, and would keep what was read until garbage is collected.
+        # It refers to itself, and would keep received data until a garbage collection.
         self.conn.parser.close()
 
     def shutdown(self) -> None:

@@ -1,8 +1,8 @@
 """Handshake: answers a plain WebSocket upgrade from the headers that are already read.
 
 The parser of ``websockets`` would read the same head again, and build its response from
-objects. What is in any way unusual is left to it, and so is every refusal. See RFC
-6455, section 4.2.
+objects. Anything unusual is left to the parser, and so is every refusal. See RFC 6455,
+section 4.2.
 """
 
 import re
@@ -46,7 +46,7 @@ class Handshake:
 
     key: bytes
     subprotocols: list[str]
-    """What the client offers."""
+    """The subprotocols that the client offers."""
 
 
 def read_handshake(headers: Headers) -> Handshake | None:
@@ -84,7 +84,7 @@ def write_scope(
     target: str,
     headers: Headers,
 ) -> "WebSocketScope":
-    """Return the scope that uvicorn would make of a handshake."""
+    """Return the scope that uvicorn would create for a handshake."""
     raw_path, _, query_string = target.partition("?")
     return {
         "type": "websocket",
@@ -105,7 +105,7 @@ def write_scope(
 
 
 def _words(value: bytes | None) -> list[bytes] | None:
-    """Return the words of a list, none without one; ``None`` if it is unusual."""
+    """Return the words of a list header, none if it is missing; ``None`` if unusual."""
     if value is None:
         return []
     words = [word.strip(b" \t") for word in value.split(b",")]

@@ -33,11 +33,11 @@ from .publish_path import PublishPath, find_endpoint
 from .reader import READ_BYTES, Reader
 
 MAX_WAITING_BYTES = READ_BYTES
-"""Bytes that a connection may send before it has its turn."""
+"""Bytes that a connection may send before its turn."""
 
 MAX_PIPELINED = 16
-"""Requests that may have been parsed before they have their turn. One is the rule: more
-follow a body in chunks, whose end only the parser knows."""
+"""Requests that may be parsed before their turn. Usually it is one; more may follow a
+body in chunks, since only the parser knows where that ends."""
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -112,9 +112,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if len(self._arrived) >= MAX_WAITING_BYTES:
             self.flow.pause_reading()
         if len(self._arrived) > len(data):
-            return  # it has a turn already
+            return  # its turn has come already
         if not self._turns.run(self.address, self._take):
-            # It does not wait for its client now.
+            # It is not waiting for its client now.
             self.crowd.answer(self)
 
     def _take(self) -> None:
@@ -190,7 +190,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(bounds.HEADERS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
-        """Pass the request to the application, unless another protocol takes over."""
+        """Pass the request to the application unless another protocol takes over."""
         self._intake.phase = Phase.BODY
         if self._is_refused:
             return
@@ -251,7 +251,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return False
         is_taken = path.answer(data, self._write_answer)
         if path.is_answering:
-            # It does not wait for its client now.
+            # It is not waiting for its client now.
             self.crowd.answer(self)
             self._deadlines.owe_nothing()
         return is_taken
@@ -334,8 +334,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        # A pipelined request starts inside the call that answers the one before it.
-        # With that one's context it would have the thread that asgiref has ended.
+        # A pipelined request starts inside the call that answers the previous one. In
+        # that context it would get the thread that asgiref has ended.
         self._context.copy().run(super()._start_asgi_task, cycle, app)
 
     def _upgrade(self, rest: memoryview) -> memoryview:
@@ -373,7 +373,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _time_out(self) -> None:
         if self._intake.phase is Phase.BODY and self.flow.read_paused:
-            # The application is the one that does not read.
+            # It is the application that does not read.
             self._deadlines.owe_nothing()
             self._watch()
         else:
@@ -425,6 +425,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._deadlines.stop()
 
     def _break_cycles(self) -> None:
-        """Free what was read now, not when garbage is collected."""
+        """Free received data now, not at the next garbage collection."""
         self.parser = self._publish_path = None  # type: ignore[assignment]
         self._rest = self._arrived = b""

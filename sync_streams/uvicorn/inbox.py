@@ -20,7 +20,7 @@ class Inbox:
         self._reader: asyncio.Future[None] | None = None
 
     def empty(self) -> bool:
-        """Tell whether no event waits."""
+        """Tell whether no event is waiting."""
         return not self._events
 
     def is_awaited(self) -> bool:
@@ -35,7 +35,7 @@ class Inbox:
             self._reader.set_result(None)
 
     async def get(self) -> "ASGIReceiveEvent":
-        """Take the next event, as soon as there is one."""
+        """Wait for the next event and take it."""
         while not self._events:
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader

@@ -121,7 +121,7 @@ def decode_path(target: bytes) -> str:
 def write_reply(reply: Reply, default_headers: Headers) -> bytes:
     """Return the bytes of a response."""
     status, headers, body = reply
-    # Encoded together, which takes half the time of one by one.
+    # Encoding them together takes half the time of encoding each.
     own = "".join([f"{name.lower()}: {value}\r\n" for name, value in headers])
     start = _LINES[status], _write_default(tuple(default_headers))
     return b"".join((*start, own.encode("latin-1"), b"\r\n", body))

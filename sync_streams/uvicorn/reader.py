@@ -1,7 +1,7 @@
 """Reads from a connection a little at a time.
 
-uvloop hands over up to 256 KB at once, so what hundreds of clients have sent before
-their turn would be all that they can get into the kernel's buffers.
+uvloop passes on up to 256 KB at once, so hundreds of clients could send as much as the
+kernel's buffers hold before their turn.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _buffers = PerLoop(partial(bytearray, READ_BYTES))
 
 
 class Reader(asyncio.BufferedProtocol):
-    """Stands between a transport and a protocol that takes any amount."""
+    """Sits between a transport and a protocol that accepts any amount."""
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         """Wrap a protocol of the running event loop, which is connected already."""

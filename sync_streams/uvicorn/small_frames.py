@@ -26,7 +26,7 @@ _MASKED, _LENGTH, _TWO_BYTES = 0x80, 0x7F, 126
 _MASK_BYTES, _MAX_HEAD_BYTES = 4, 14
 _LENGTH_BYTES = {126: 2, 127: 8}
 _LENGTHS = {126: range(126, 1 << 16), 127: range(1 << 16, 1 << 63)}
-"""What may be written in so many bytes: the shortest has to be used."""
+"""The lengths that each number of bytes may encode: the shortest has to be used."""
 
 
 class SmallFrame(NamedTuple):
@@ -47,12 +47,12 @@ class FrameReader:
         limit = parser.max_message_size
         self._max_length = sys.maxsize if limit is None else limit
         self._head = b""
-        """What the parser has of a frame whose length is not known yet."""
+        """The first bytes, already parsed, of a frame of yet unknown length."""
         self._left = 0
         """Bytes that the parser still needs for its frame."""
 
     def read(self, data: bytes, at: int) -> SmallFrame | None:
-        """Return the frame that begins at a position, if it is small and all there."""
+        """Return the frame that begins at a position, if it is small and complete."""
         if self._left or self._head or len(data) < at + 2:
             return None
         opcode, length = _OPCODES.get(data[at]), data[at + 1]
@@ -75,11 +75,11 @@ class FrameReader:
         return SmallFrame(opcode, content, end)
 
     def end_of_frame(self, data: bytes, at: int) -> int:
-        """Return how far the frame at a position reaches, which the parser is fed.
+        """Return where the frame at a position ends, up to which the parser is fed.
 
         Raises:
             ProtocolError: its length could be written in fewer bytes, or has its
-                highest bit set. The parser would not mind.
+                highest bit set. The parser would accept that.
         """
         if not self._left:
             head = self._head + data[at : at + _MAX_HEAD_BYTES]
@@ -94,7 +94,7 @@ class FrameReader:
 
 
 def _frame_bytes(head: bytes) -> int | None:
-    """Return a frame's size on the wire, as soon as its first bytes tell it."""
+    """Return a frame's size on the wire, as soon as its first bytes reveal it."""
     if len(head) < 2:
         return None
     length = kind = head[1] & _LENGTH

@@ -1,4 +1,4 @@
-"""Upgrades: what a request that offers another protocol becomes.
+"""Upgrades: requests that offer another protocol.
 
 httptools treats each upgrade as accepted, but that is up to the server (RFC 9110,
 section 7.8). Here a WebSocket is opened; a request that offers anything else, such as
@@ -17,7 +17,7 @@ from .heads import write_head
 def decline(http: HttpToolsProtocol) -> None:
     """Parse a request's head again as if it had offered no upgrade.
 
-    The parser would take its body for data of the other protocol.
+    The parser would mistake its body for data of the other protocol.
     """
     headers = [header for header in http.headers if header[0] != b"upgrade"]
     head = write_head(http.parser, http.url, headers)

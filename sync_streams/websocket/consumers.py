@@ -66,7 +66,7 @@ class JsonConsumer(SubscriberConsumer):
         return self._answer_now(request)
 
     def _answer_now(self, request: Request) -> bool:
-        # Apart, so that a report of an error does not show the frame, with its token.
+        # A separate method, so that error reports do not show the frame with its token.
         answer = AT_ONCE.get(request.type)
         try:
             return answer is not None and answer(self, request)
@@ -82,7 +82,7 @@ class JsonConsumer(SubscriberConsumer):
         self._tell_connected(request, identity)
 
     def connect_now(self, request: Request) -> bool:
-        """Authenticate the connection, if nothing has to be waited for."""
+        """Authenticate the connection, if that needs no waiting."""
         if self.identity is not None:
             return False
         identity = self.authenticate_now(request.fields.get("token"))
@@ -172,7 +172,7 @@ class JsonConsumer(SubscriberConsumer):
         await self.outbox.close(closing, code=code)
 
     def publish_now(self, request: Request) -> bool:
-        """Start to publish a Message, if nothing has to be waited for before."""
+        """Start to publish a Message, if that needs no waiting first."""
         return self.service is not None and operations.start_publish(
             self.service,
             request.text("stream"),
@@ -250,4 +250,5 @@ AT_ONCE: dict[str, Callable[[JsonConsumer, Request], bool]] = {
     "subscribe": JsonConsumer.subscribe_stream_now,
     "publish": JsonConsumer.publish_now,
 }
-"""Requests that need no waiting as a rule; each returns whether it was taken."""
+"""Methods for requests that usually need no waiting; each returns whether it was
+taken."""

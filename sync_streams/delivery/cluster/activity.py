@@ -1,4 +1,4 @@
-"""Activity: the busiest Streams at present, over all processes."""
+"""Activity: the Streams that are busiest now, across all processes."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 
 @dataclass(slots=True)
 class Activity:
-    """Activity on one Stream, over all processes."""
+    """Activity on one Stream, across all processes."""
 
     published: float = 0
     """Messages published per second, over about the last 5 s."""
@@ -39,7 +39,7 @@ class Activity:
 
 
 async def abusiest(order: Order, limit: int) -> dict[str, Activity]:
-    """Return the busiest Streams by SID, the busiest first.
+    """Return the busiest Streams by SID, in order.
 
     Takes twice :data:`.survey.GATHER_SECONDS`. A Stream that is not among the first
     :data:`MAX_STREAMS` of any process may be missing.
@@ -66,7 +66,7 @@ async def abusiest(order: Order, limit: int) -> dict[str, Activity]:
 
 
 async def answer(hub: Hub, question: Mapping[str, Any]) -> None:
-    """Answer for this process."""
+    """Reply for this process."""
     tables = [one.per_second() for one in (published_rates, refused_rates)]
     tables.append(dropped_rates.per_second())
     subscribers = hub.subscriptions.busiest(MAX_STREAMS)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Backpressure:
-    """Which of the layer's servers reach a hub, and whether it keeps up."""
+    """Whether the layer's servers reach a hub, and whether the hub keeps up."""
 
     def __init__(self) -> None:
         self.unreachable: set[int] = set()
-        """Numbers of the servers from which nothing arrives."""
+        """Indexes of the servers from which nothing arrives."""
         self.streams: Container[str] = ()
         """SIDs of the Streams with subscribers here."""
         self._is_keeping_up = asyncio.Event()

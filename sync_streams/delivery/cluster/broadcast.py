@@ -198,7 +198,7 @@ def layer_at_hand(stream_sid: str) -> ReadyLayer | None:
         return None
     layer, group = channel_layer(), stream_group(stream_sid)
     if isinstance(layer, InMemoryChannelLayer):
-        # A rate that Redis counts has to be waited for.
+        # A rate that Redis counts needs waiting.
         is_ready = not get_settings().redis_url and layer.can_start(group)
         return layer if is_ready else None
     if isinstance(layer, RedisChannelLayer) and layer.can_start(group):
@@ -207,7 +207,7 @@ def layer_at_hand(stream_sid: str) -> ReadyLayer | None:
 
 
 def start_broadcast(layer: ReadyLayer, event: Event, tell: Tell) -> None:
-    """Do what :func:`abroadcast_message` does without waiting for it, and untraced.
+    """Do what :func:`abroadcast_message` does, without waiting and untraced.
 
     Args:
         layer: what :func:`layer_at_hand` has just returned.
@@ -247,7 +247,7 @@ def _start_in_rate(layer: RedisChannelLayer, event: Event, tell: Tell) -> None:
 async def _hand_over(
     broadcasting: Coroutine[Any, Any, None], serving: asyncio.AbstractEventLoop
 ) -> None:
-    # An in-memory layer used from this loop would not wake the one that receives.
+    # Used from this loop, an in-memory layer would not wake the receiving loop.
     future = asyncio.run_coroutine_threadsafe(broadcasting, serving)
     try:
         async with asyncio.timeout(LATEST * get_settings().broadcast_timeout_seconds):

@@ -32,7 +32,7 @@ def run_on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return run_on(loops.get(), coroutine, seconds)
     except (TimeoutError, CancelledError) as error:
-        # The loop hangs or its server is stopping: no result would ever come.
+        # The loop hangs or its server is stopping: there would never be a result.
         raise ServiceUnavailable from error
 
 

@@ -79,7 +79,7 @@ class Probe:
         return self._unreachable_since is not None
 
     def confirm(self, number: object) -> None:
-        """Note that the probe of that number returned."""
+        """Record that the probe with that number returned."""
         if number == self._number:
             self._settle(has_returned=True)
 
@@ -166,7 +166,8 @@ class Probe:
             logger.warning(
                 "server %d does not reach this process: %s", self._server, reason
             )
-            # Refuse Messages that this process would not receive: else they are lost.
+            # Refuse Messages that this process would not receive; otherwise they are
+            # lost.
             backpressure().unreachable.add(self._server)
             self._groups.lose(self._server)
         return self._unreachable_since

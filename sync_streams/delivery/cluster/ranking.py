@@ -1,7 +1,7 @@
-"""Ranking: the Streams and Services with most Messages a second, over all processes.
+"""Ranking: the Streams and Services with most Messages a second in all processes.
 
-Each process keeps how many Messages it published in each of the last 60 minutes, for
-those that were busiest then; nothing is stored.
+Each process remembers how many Messages it published in each of the last 60 minutes,
+for the SIDs that were busiest in that minute; nothing is stored.
 """
 
 import time
@@ -23,10 +23,10 @@ ASKED = "ranking.asked"
 
 MINUTES = 60
 MAX_KEPT = 200
-"""SIDs counted in one minute of a history, and named in one reply."""
+"""Maximum number of SIDs in one minute of a history, and in one reply."""
 
 MAX_CANDIDATES = 50
-"""SIDs whose history is asked for."""
+"""Maximum number of SIDs to request a history for."""
 
 Kind = Literal["streams", "services"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -41,7 +41,7 @@ class Ranked:
     """Messages per second, over about the last 5 s."""
 
     last_hour: list[float]
-    """Messages per second in each of the last :data:`MINUTES`, oldest first; 0 where it
+    """Messages per second in each of the last :data:`MINUTES`, oldest first; 0 if it
     was not among the :data:`MAX_KEPT` busiest of a process."""
 
 
@@ -49,7 +49,7 @@ Ranking = dict[Kind, list[Ranked]]
 
 
 class Minutes:
-    """How many Messages of the busiest were published in each minute."""
+    """How many Messages were published in each minute to the busiest SIDs."""
 
     def __init__(self, rates: Rates, clock: Callable[[], float] = time.time) -> None:
         self.rates = rates
@@ -91,10 +91,10 @@ def take() -> None:
 
 
 async def aask(limit: int) -> Ranking:
-    """Return the busiest at present, the busiest first; nothing if the layer fails.
+    """Return the busiest SIDs now, busiest first; none if the layer fails.
 
-    Takes twice :data:`.survey.GATHER_SECONDS`: which are candidates is asked first, as
-    a process does not name all that it publishes to.
+    Takes twice :data:`.survey.GATHER_SECONDS`: it asks for candidates first, since a
+    process does not report every SID that it publishes to.
     """
     try:
         found = (await survey.aask({"type": ASKED, "named": None})).values()
@@ -119,7 +119,7 @@ def ask(limit: int) -> Ranking:
 
 
 async def answer(hub: Hub, question: Mapping[str, Any]) -> None:
-    """Answer for this process."""
+    """Reply for this process."""
     named, rates, reports = question["named"], {}, {}
     for kind, one in minutes.items():
         found = one.rates.per_second()

@@ -81,13 +81,13 @@ async def receive(
 def _seconds_to_wait(layer: CoreLayer) -> float:
     """Return for how long a core layer may wait for an event at a time.
 
-    It waits for 5 s, and redis-py 8 takes a socket for broken that is silent for 5 s.
+    It waits for 5 s, but redis-py 8 considers a socket broken after 5 s of silence.
     """
     seconds: float = layer.brpop_timeout
     for server in range(layer.ring_size):
         pool = layer.connection(server).connection_pool
         if timeout := pool.make_connection().socket_timeout:
-            # Redis 5 takes whole seconds alone.
+            # Redis 5 accepts only whole seconds.
             seconds = min(seconds, int(timeout / 2) or timeout / 2)
     return seconds
 
@@ -95,11 +95,11 @@ def _seconds_to_wait(layer: CoreLayer) -> float:
 class Reconnections:
     """Reports each new connection on which a pub/sub layer receives from a server.
 
-    redis-py opens it, and subscribes again, without a word to the layer.
+    redis-py opens it and subscribes again without notifying the layer.
     """
 
     def __init__(self, callback: Callable[[int], None], *, server: int) -> None:
-        """Report to a callback, with the number of the server."""
+        """Report to a callback, with the index of the server."""
         self._callback, self._server = callback, server
 
     def note(self, connection: object) -> None:
@@ -110,16 +110,15 @@ class Reconnections:
 def on_interruption(layer: Any, callback: Callable[[int], None]) -> object:
     """Register a callback for when events of the layer may have been missed.
 
-    Those that know are our own layer and the pub/sub layer of channels-redis. Its core
-    layer keeps events in Redis meanwhile; with any other, probes find out, and the
-    numbers of Messages (:mod:`.sequence`).
+    Our own layer and the pub/sub layer of channels-redis can tell. The core layer of
+    channels-redis keeps events in Redis meanwhile. With any other layer, probes and the
+    numbers of Messages (:mod:`.sequence`) reveal it.
 
     Args:
         layer: the channel layer; it is receiving.
         callback: called on the running loop with the number of the server.
 
-    Returns:
-        What must be kept for as long as the callback is wanted.
+    Returns: An object to keep for as long as the callback is wanted.
     """
     if isinstance(layer, RedisChannelLayer):
         layer.on_interruption(lambda server, since: callback(server))

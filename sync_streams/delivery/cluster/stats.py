@@ -62,7 +62,7 @@ class Stats:
     """Processes that replied before but not now, and how many seconds ago."""
 
     is_layer_reachable: bool = True
-    """Whether the question could be sent."""
+    """Whether the query could be sent."""
 
     def total(self, name: str) -> int:
         """Return the sum of a figure over all processes."""
@@ -99,8 +99,8 @@ async def aask(
 ) -> Stats:
     """Ask every process about the given Streams, or else about its busiest ones.
 
-    Takes :data:`.survey.GATHER_SECONDS`. A process without a hub does not reply, a late
-    reply is not counted, and if the layer fails, none is.
+    Takes :data:`.survey.GATHER_SECONDS`. A process without a hub does not reply. Late
+    replies are not counted; if the layer fails, none are.
     """
     stats = Stats()
     sids = None if stream_sids is None else list(stream_sids)

@@ -28,14 +28,14 @@ GATHER_SECONDS = 0.25
 """Time for the processes to reply."""
 
 PATIENCE_SECONDS = 2.0
-"""Time for processes that replied before, if the caller waits for them."""
+"""Time for processes that replied earlier, if the caller waits for them."""
 
 CLOSE_SECONDS = 1
 """Time for the layer to stop, when the time for replies is up."""
 
 REMEMBERED_SECONDS = 600
 MAX_REMEMBERED = 256
-"""How long, and how many, processes that replied are remembered."""
+"""How long, and how many, replying processes are remembered."""
 
 Answers = dict[str, dict[str, Any]]
 """Replies by process name, each with ``answered_ms``, the time it took."""
@@ -156,17 +156,17 @@ def process_name() -> str:
 async def _asking(
     question: Mapping[str, Any], take: Take
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Ask in a task, and take the answers until the end."""
+    """Ask in a task, and take replies until the end."""
     current = replies.get()
     channel = current.channel()
     with current.to_question(take) as number:
         if channel is None:
             asking = asyncio.create_task(_ask_alone(question, take))
         else:
-            # A receiver for the question alone would have to be cancelled. The core
-            # layer of channels-redis keeps what is sent to any channel of a process in
-            # one place, and a cancelled receiver loses what it has taken from there:
-            # perhaps the hub's Message.
+            # A receiver only for this question would have to be cancelled. The core
+            # layer of channels-redis keeps everything sent to any channel of a process
+            # in one place, and a cancelled receiver loses what it has taken from there,
+            # perhaps a Message for the hub.
             address = {"reply_to": channel, "question": number}
             sending = send_to_group(process_group(), {**question, **address})
             asking = asyncio.create_task(sending)
@@ -200,7 +200,7 @@ async def _receive(layer: BaseChannelLayer, channel: str, take: Take) -> None:
 
 
 def _forgive(task: asyncio.Task[None]) -> None:
-    # What fails once its time is up concerns nobody; asyncio would log it.
+    # A failure after the time is up does not matter, but asyncio would log it.
     if not task.cancelled():
         task.exception()
 

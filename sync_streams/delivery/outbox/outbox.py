@@ -350,7 +350,7 @@ class Outbox:
 
     @property
     def _progress(self) -> tuple[bool, int]:
-        # Two measures: a client that was only just pinged has made no progress yet.
+        # Check twice: a client that was only just pinged cannot have made progress yet.
         is_asked = self.acknowledgements.are_due
         return is_asked, self.acknowledgements.read if is_asked else self.sent
 
