@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -86,8 +87,9 @@ class Deployment:
 
     def here(self, block: str) -> str:
         """Return a block with the ports and files that it has here."""
-        for documented, port in self.ports.items():
-            block = block.replace(documented, str(port))
+        # In one pass: a free port may look like another one of the document.
+        documented = "|".join(self.ports)
+        block = re.sub(documented, lambda port: str(self.ports[port[0]]), block)
         for documented, name in {
             f"/etc/ssl/{ADDRESS}.pem": "certificate.pem",
             f"/etc/ssl/{ADDRESS}.key": "key.pem",

@@ -46,6 +46,11 @@ class Crowd:
             member.come()
         await self.everybody.wait()
 
+    async def until_connected(self, count: int) -> None:
+        """Wait until that many clients are, or have been, connected."""
+        while self.connected < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
     def leave(self) -> None:
         """Break all connections."""
         for member in self._members:
