@@ -5,7 +5,7 @@ import re
 from tests.documents import ROOT
 
 
-def test_every_module_stands_in_the_table_of_levels() -> None:
+def test_every_module_is_in_the_table_of_levels() -> None:
     text = (ROOT / "docs/architecture.md").read_text()
     table = text[text.index("## Levels") : text.index("## The path of a Message")]
     rows = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ")]

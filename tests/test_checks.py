@@ -36,7 +36,7 @@ def layer(backend: str, **config: Any) -> dict[str, Any]:
     return {"default": {"BACKEND": backend, "CONFIG": config}}
 
 
-def test_a_good_site_has_nothing_to_mend(settings: Settings) -> None:
+def test_a_good_site_has_no_errors(settings: Settings) -> None:
     settings.CHANNEL_LAYERS = layer(PUBSUB, hosts=["redis://127.0.0.1:1"])
     settings.SYNC_STREAMS = {
         "ACCOUNTS": {ACCOUNT_SID: ACCOUNT},
@@ -141,7 +141,7 @@ def test_each_setting_says_that_its_value_cannot_be_right(
         {"MAX_CONNECTIONS": 0},
     ],
 )
-def test_what_is_right_is_no_error(
+def test_a_valid_value_is_not_an_error(
     settings: Settings, values: dict[str, object]
 ) -> None:
     settings.SYNC_STREAMS = values
@@ -218,7 +218,7 @@ def test_the_core_layer_drops_early_by_default_and_forgets_late(
     assert found() == {"sync_streams.W001"}
 
 
-def test_deployment_wants_a_layer_that_processes_share(
+def test_deployment_requires_a_layer_that_processes_share(
     settings: Settings,
 ) -> None:
     settings.SYNC_STREAMS = {"ACCOUNTS": {ACCOUNT_SID: ACCOUNT}}
@@ -226,7 +226,7 @@ def test_deployment_wants_a_layer_that_processes_share(
     assert found(deploy=True) == {"sync_streams.W003"}
 
 
-def test_deployment_wants_a_rate_that_processes_share(
+def test_deployment_requires_a_rate_that_processes_share(
     settings: Settings,
 ) -> None:
     settings.CHANNEL_LAYERS = layer(PUBSUB, hosts=["redis://127.0.0.1:1"])
@@ -235,7 +235,7 @@ def test_deployment_wants_a_rate_that_processes_share(
     assert found(deploy=True) == {"sync_streams.W004"}
 
 
-def test_deployment_wants_an_account(settings: Settings) -> None:
+def test_deployment_requires_an_account(settings: Settings) -> None:
     settings.SYNC_STREAMS = {}
 
     assert "sync_streams.W005" in found(deploy=True)
@@ -334,7 +334,7 @@ def test_a_secret_in_the_place_of_a_sid_is_not_quoted(settings: Settings) -> Non
         assert not any(hidden in str(message) for message in messages)
 
 
-def test_deployment_wants_other_secrets_than_the_documented_ones(
+def test_deployment_rejects_the_documented_secrets(
     settings: Settings,
 ) -> None:
     environ = section("SECRET_KEY")["env"]
@@ -391,7 +391,7 @@ def test_a_site_without_users_says_so_to_the_rest_framework(
     assert found() == set()
 
 
-def test_deployment_wants_no_debug_and_a_secret_key(settings: Settings) -> None:
+def test_deployment_requires_a_secret_key_and_no_debug_mode(settings: Settings) -> None:
     settings.DEBUG, settings.SECRET_KEY = True, "short"
 
     messages = run_checks(include_deployment_checks=True)
@@ -399,7 +399,7 @@ def test_deployment_wants_no_debug_and_a_secret_key(settings: Settings) -> None:
     assert {message.id for message in messages} >= {"security.W018", "security.W009"}
 
 
-def test_the_longest_prefix_is_right(settings: Settings) -> None:
+def test_the_longest_prefix_is_accepted(settings: Settings) -> None:
     settings.SYNC_STREAMS = {**settings.SYNC_STREAMS, "PREFIX": "x" * 40}
 
     assert run_checks(tags=["sync_streams"]) == []

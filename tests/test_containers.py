@@ -49,7 +49,7 @@ def kind(name: str) -> Any:
     return found
 
 
-def test_image_is_built_in_stages_and_runs_as_nobody_else() -> None:
+def test_image_is_built_in_stages_and_runs_as_its_own_user() -> None:
     parser = DockerfileParser(path=str(FOLDER), cache_content=True)
 
     assert len(parser.parent_images) == 2

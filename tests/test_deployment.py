@@ -89,7 +89,7 @@ def test_admin_has_its_style_sheet_from_nginx(site: Deployment) -> None:
         assert site.request("GET", sheet).headers["Content-Type"] == "text/css"
 
 
-def test_each_secret_is_one_of_its_own(site: Deployment) -> None:
+def test_each_secret_is_different(site: Deployment) -> None:
     path = site.folder / "sync-streams.env"
     values = [line.partition("=")[2] for line in path.read_text().splitlines()]
     secrets = [value for value in values if re.fullmatch("[0-9a-f]{64}", value)]
@@ -220,7 +220,7 @@ def test_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     assert (verified.returncode, ours) == (0, [])
 
 
-def test_times_to_stop_lie_above_one_another() -> None:
+def test_time_limits_for_stopping_exceed_one_another() -> None:
     drain = 10 + 2  # DRAIN_SECONDS, and the last closes
     command = unit_command()
     graceful = int(command[command.index("--timeout-graceful-shutdown") + 1])

@@ -36,7 +36,7 @@ def test_a_running_site_lives_and_is_ready(embedded: DemoSite) -> None:
     }
 
 
-def test_a_site_whose_redis_is_gone_lives_but_is_not_ready(
+def test_a_site_without_its_redis_is_live_but_not_ready(
     start_site: StartSite,
 ) -> None:
     redis = RedisServer()
@@ -51,7 +51,7 @@ def test_a_site_whose_redis_is_gone_lives_but_is_not_ready(
 
 
 @pytest.mark.parametrize("fault", ["full", "replica", "rights"])
-def test_a_site_whose_redis_counts_nothing_is_not_ready_until_it_does(
+def test_a_site_is_not_ready_while_its_redis_counts_nothing(
     fault: str, start_site: StartSite
 ) -> None:
     redis = RedisServer()

@@ -22,7 +22,7 @@ from tests.programs import DemoSite, free_port
         ("http://localhost:8000", "0.0.0.0", ""),
     ],
 )
-def test_phone_is_led_to_where_it_can_reach_the_site(
+def test_phone_gets_an_address_at_which_it_can_reach_the_site(
     monkeypatch: pytest.MonkeyPatch, public_url: str, host: str, url: str
 ) -> None:
     monkeypatch.setattr(phone, "lan_address", lambda: "10.1.2.3")
@@ -30,7 +30,7 @@ def test_phone_is_led_to_where_it_can_reach_the_site(
     assert phone_url(public_url, host, "8000") == url
 
 
-def test_machine_without_a_network_leads_nowhere(
+def test_machine_without_a_network_has_no_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(phone, "lan_address", lambda: "")

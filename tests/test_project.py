@@ -216,7 +216,7 @@ def test_page_is_open_to_anyone_on_the_loopback_interface(embedded: DemoSite) ->
     assert response.headers["Content-Security-Policy"] == "default-src 'self'"
 
 
-def test_page_and_token_are_the_staff_s_where_strangers_may_come(
+def test_page_and_token_are_for_staff_if_the_site_is_public(
     start_site: Callable[..., DemoSite],
 ) -> None:
     site = start_site(PUBLIC_URL="", DEMO_OPEN="0")

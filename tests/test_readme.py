@@ -138,7 +138,7 @@ async def heard(page: Page, site: DemoSite) -> object:
     pytest.fail("the page heard nothing")
 
 
-def test_a_django_project_takes_the_app_in(tmp_path: Path) -> None:
+def test_a_django_project_installs_the_app(tmp_path: Path) -> None:
     project = new_project(tmp_path)
     environ = {**os.environ, **PROJECT_ACCOUNT.environ, "PYTHONPATH": str(project)}
     environ |= {"DJANGO_SETTINGS_MODULE": "mysite.settings"}

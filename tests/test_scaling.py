@@ -40,7 +40,7 @@ def test_connections_of_a_worker_are_those_of_the_settings() -> None:
         (replace(FREE, connect=6000), "reconnects", 10),
     ],
 )
-def test_workers_follow_from_what_is_scarce(
+def test_the_number_of_workers_follows_from_the_bottleneck(
     costs: Costs, bound_by: str, workers: int
 ) -> None:
     load = Load(subscribers=100_000, stream_size=100, rate=1)

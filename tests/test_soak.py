@@ -64,7 +64,7 @@ def test_memory_that_rises_is_a_fault() -> None:
     assert fault.startswith("worker 2 gains ")
 
 
-def test_memory_that_only_flickers_in_a_short_run_is_none() -> None:
+def test_memory_that_only_fluctuates_in_a_short_run_is_not_a_fault() -> None:
     looks = gaining(run(length=0.1), MAX_MB_AN_HOUR * 2)
     duration = looks[-1].hours * (1 - WARM_UP)
 
@@ -81,7 +81,7 @@ def test_memory_of_the_warm_up_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("name", ["connections", "tasks", "topics", "channels", "keys"])
-def test_what_stays_behind_is_a_fault(name: str) -> None:
+def test_objects_that_stay_behind_are_a_fault(name: str) -> None:
     looks = run()
     for number in range(LOOKS // 2, LOOKS):
         looks[number] = holding(looks[number], **{name: getattr(looks[0], name) + 1})
@@ -92,7 +92,7 @@ def test_what_stays_behind_is_a_fault(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["connections", "tasks", "topics", "channels", "keys"])
-def test_what_goes_again_is_none(name: str) -> None:
+def test_objects_that_disappear_again_are_not_a_fault(name: str) -> None:
     looks = run()
     looks[-1] = holding(looks[-1], **{name: 50})
 

@@ -168,7 +168,7 @@ async def test_nothing_is_written_after_the_client_closed() -> None:
         assert await asyncio.wait_for(outcome, SECONDS) is False
 
 
-async def test_a_client_that_does_not_read_fills_the_transport_and_no_more() -> None:
+async def test_a_client_that_does_not_read_fills_only_the_transport() -> None:
     outcome = asyncio.get_running_loop().create_future()
 
     async def serve(socket: Socket) -> None:

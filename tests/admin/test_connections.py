@@ -89,7 +89,7 @@ async def test_hostile_identity_is_text_and_nothing_in_it_is_hidden(
     assert "\\u202e\\u200b" in page.text
 
 
-async def test_row_tells_protocol_client_and_subscriptions(
+async def test_row_shows_protocol_client_and_subscriptions(
     operator: Operator, crowd: dict[str, SiteSocket]
 ) -> None:
     look = partial(operator.get, f"{PATH}?identity=crowd-bob")
@@ -185,7 +185,7 @@ def test_process_that_never_answers_delays_no_one(
     assert "0 processes answered" in answer.content.decode()
 
 
-def test_answer_holds_the_newest_rows_and_counts_all(
+def test_reply_contains_the_newest_rows_and_counts_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     processes = {
@@ -201,7 +201,7 @@ def test_answer_holds_the_newest_rows_and_counts_all(
     assert found.processes == ["host:0", "host:1"]
 
 
-def test_page_says_what_it_leaves_out(
+def test_page_says_how_many_rows_it_leaves_out(
     admin: Client, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = {
@@ -281,7 +281,7 @@ def test_service_and_stream_lead_to_their_connections(
     assert PAGE not in viewer.get(stream_form).content.decode()
 
 
-async def test_who_is_subscribed_to_a_stream_by_its_sid(
+async def test_connections_are_found_by_the_sid_of_their_stream(
     operator: Operator, embedded: DemoSite
 ) -> None:
     created = await asyncio.to_thread(post, embedded, "/default/Streams")

@@ -50,7 +50,7 @@ def test_strangers_are_sent_to_the_login(resource: Service | Stream) -> None:
     assert "/admin/login/" in answer["Location"]
 
 
-def test_monitor_shows_no_publish_form_to_who_may_not(
+def test_monitor_shows_no_publish_form_without_permission(
     staff: StaffClient, resource: Service | Stream
 ) -> None:
     client = staff(*VIEW, "monitor_stream")

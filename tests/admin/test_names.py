@@ -90,7 +90,7 @@ def test_question_before_removing_several_hides_no_part_of_a_name(
 
 
 @pytest.mark.parametrize("model", ["stream", "service"])
-def test_removal_is_told_and_logged_with_the_whole_name(
+def test_removal_is_reported_and_logged_with_the_whole_name(
     admin: Client, named: Stream, model: str
 ) -> None:
     sid = sid_of(named, model)
@@ -104,7 +104,7 @@ def test_removal_is_told_and_logged_with_the_whole_name(
     assert SHOWN[:200] in index
 
 
-def test_change_is_told_with_the_whole_name(admin: Client, named: Stream) -> None:
+def test_change_is_reported_with_the_whole_name(admin: Client, named: Stream) -> None:
     page = text_of(admin, f"{ADMIN}/stream/{named.sid}/change/", {"ttl": "60"})
 
     assert hidden_in(page) == set()

@@ -107,7 +107,7 @@ def test_table_names_every_page(
 
 
 @pytest.mark.parametrize(("model", "door"), DOORS)
-def test_page_opens_with_just_what_it_takes(
+def test_page_opens_with_exactly_the_permissions_it_needs(
     staff: StaffClient,
     sids: dict[type, str],
     model: type[Service | Stream],
@@ -127,7 +127,7 @@ def test_page_opens_with_just_what_it_takes(
         for missing in door.needs
     ],
 )
-def test_page_stays_closed_to_whom_one_permission_is_missing(
+def test_page_stays_closed_without_one_of_the_permissions(
     staff: StaffClient,
     sids: dict[type, str],
     model: type[Service | Stream],
@@ -152,7 +152,7 @@ def test_strangers_are_sent_to_the_login_from_every_page(
     assert "/admin/login/" in answer["Location"]
 
 
-def test_service_is_deleted_by_those_only_who_may_delete_its_streams(
+def test_deleting_a_service_needs_permission_to_delete_its_streams(
     staff: StaffClient, stream: Stream
 ) -> None:
     url = f"/admin/sync_streams/service/{stream.service_id}/delete/"

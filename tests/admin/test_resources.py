@@ -71,7 +71,7 @@ def test_service_of_an_unknown_account_is_refused(admin: Client) -> None:
     assert not Service.objects.exists()
 
 
-def test_service_keeps_what_the_form_did_not_change(
+def test_service_keeps_fields_that_the_form_did_not_change(
     admin: Client, service: Service
 ) -> None:
     answer = admin.post(
@@ -149,7 +149,7 @@ def test_removing_a_service_asks_first_and_counts_its_streams(
     assert dict(answer.context["model_count"]) == {"services": 1, "streams": 1}
 
 
-def test_service_is_not_removed_by_who_may_not_remove_streams(
+def test_removing_a_service_needs_permission_to_remove_streams(
     staff: StaffClient, stream: Stream
 ) -> None:
     client = staff("view_service", "delete_service")
@@ -312,7 +312,9 @@ def test_expiry_is_shown_relative_to_now(admin: Client, service: Service) -> Non
     assert "in 5\xa0minutes" in text(admin.get(STREAMS))
 
 
-def test_filters_count_what_they_would_show(admin: Client, stream: Stream) -> None:
+def test_filters_count_the_rows_that_they_would_show(
+    admin: Client, stream: Stream
+) -> None:
     page = text(admin.get(f"{STREAMS}?_facets=True"))
 
     assert "never (1)" in page

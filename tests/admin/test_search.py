@@ -74,7 +74,7 @@ def test_index_serves_the_search(
     assert "sync_streams_stream_name_trgm" in str(plan)
 
 
-def test_who_may_not_create_the_extension_searches_by_beginnings(
+def test_without_the_extension_names_are_searched_by_their_start(
     start_site: Callable[..., DemoSite], database: str
 ) -> None:
     site = start_site(DATABASE_URL=database.replace("postgres@", "clerk@"))
@@ -88,7 +88,7 @@ def test_who_may_not_create_the_extension_searches_by_beginnings(
     assert "Start of a SID or unique name" in page
 
 
-def test_newest_stream_stands_first(admin: Client, stream: Stream) -> None:
+def test_newest_stream_comes_first(admin: Client, stream: Stream) -> None:
     Stream.objects.create(
         service=stream.service, account_sid=stream.account_sid, unique_name="newer"
     )
@@ -112,7 +112,7 @@ def test_viewers_see_when_a_stream_expires_and_no_ttl(
 
 
 @pytest.mark.parametrize("model", ["stream", "service"])
-def test_every_field_that_may_be_changed_says_what_it_does(
+def test_every_editable_field_has_a_help_text(
     admin: Client, stream: Stream, model: str
 ) -> None:
     sid = stream.sid if model == "stream" else stream.service_id

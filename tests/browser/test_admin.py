@@ -114,7 +114,7 @@ async def test_paused_monitor_counts_and_shows_nothing(
     await expect(codes).to_have_text(['{"n":2}'])
 
 
-async def test_filter_hides_what_does_not_hold_the_text(
+async def test_filter_hides_messages_without_the_text(
     admin: Page, embedded: DemoSite
 ) -> None:
     sid = await watch(admin, embedded)
@@ -226,7 +226,7 @@ async def test_service_monitor_shows_all_streams_and_new_ones(
         await expect(names.first).to_have_text(sid)
 
 
-async def test_removed_stream_is_said_to_be_removed(
+async def test_removed_stream_is_reported_as_removed(
     admin: Page, embedded: DemoSite
 ) -> None:
     sid = await watch(admin, embedded, UniqueName="short-lived")
@@ -256,7 +256,7 @@ async def test_disconnected_monitor_does_not_reconnect(
     await expect(state).to_have_attribute("data-state", "closed")
 
 
-async def test_list_counts_subscribers_while_one_looks(
+async def test_visible_list_keeps_counting_subscribers(
     admin: Page, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded)

@@ -56,7 +56,7 @@ async def test_monitor_counts_others_and_not_itself(
         await expect(count).to_have_text("1")
 
 
-async def test_empty_monitor_says_what_it_waits_for(
+async def test_empty_monitor_says_that_it_waits_for_messages(
     admin: Page, embedded: DemoSite
 ) -> None:
     sid = await show(admin, embedded)
@@ -88,7 +88,7 @@ async def test_empty_monitor_says_what_it_waits_for(
         ("$.n = {", []),
     ],
 )
-async def test_path_filters_by_what_the_data_holds(
+async def test_a_path_filters_by_the_data(
     admin: Page, embedded: DemoSite, text: str, shown: list[Any]
 ) -> None:
     first = {"player": {"name": "Ada"}, "n": 1}
@@ -100,7 +100,7 @@ async def test_path_filters_by_what_the_data_holds(
     await expect(admin.locator(ROWS)).to_have_text(rows)
 
 
-async def test_path_that_cannot_be_read_is_said_to_be_so_and_hides_nothing(
+async def test_invalid_path_is_reported_and_hides_nothing(
     admin: Page, embedded: DemoSite
 ) -> None:
     await show(admin, embedded, {"n": 1})
@@ -146,7 +146,7 @@ async def test_message_is_published_again_from_the_form(
     await expect(admin.locator(ROWS)).to_have_text(['{"move":"e4"}'] * 2)
 
 
-async def test_export_holds_what_is_on_screen_a_line_each(
+async def test_export_contains_each_message_on_screen_as_a_line(
     admin: Page, embedded: DemoSite
 ) -> None:
     hostile = {HOSTILE: "\n", "__proto__": {"n": 1}}
@@ -241,7 +241,7 @@ async def test_service_monitor_says_which_streams_it_shows_and_offers_a_choice(
     await expect(options).to_have_text(["chess-2", "chess-1"])
 
 
-async def test_disconnected_monitor_says_by_whom_and_reconnects(
+async def test_disconnected_monitor_says_that_it_was_an_operator_and_reconnects(
     operator: Tabs, embedded: DemoSite
 ) -> None:
     page, other = await operator.take(), await operator.take()

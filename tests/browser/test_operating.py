@@ -20,7 +20,7 @@ LISTS = (
 )
 
 
-async def test_overview_counts_what_happens_now(
+async def test_overview_counts_current_activity(
     admin: Page, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded, UniqueName="overview-\u0644")
@@ -126,7 +126,7 @@ async def test_hostile_names_and_identities_are_text_on_every_page(
             assert wide <= 0, page
 
 
-async def test_list_on_a_phone_says_what_each_cell_is(
+async def test_list_on_a_phone_labels_each_cell(
     admin: Page, embedded: DemoSite
 ) -> None:
     sid = await new_stream(embedded)

@@ -50,7 +50,7 @@ async def is_watching(page: Page) -> None:
     await expect(page.locator("#connection")).to_have_text("Connected")
 
 
-async def test_both_tabs_show_what_one_publishes(open_page: OpenPage) -> None:
+async def test_both_tabs_show_the_messages_of_one(open_page: OpenPage) -> None:
     publisher, watcher = await open_page("cats"), await open_page("cats")
 
     await publish(publisher, {"cat": "Ada"})
@@ -72,7 +72,7 @@ async def test_a_message_published_by_rest_arrives(
     await expect(page.locator("#total")).to_have_text("1")
 
 
-async def test_the_newest_message_stands_first(open_page: OpenPage) -> None:
+async def test_the_newest_message_comes_first(open_page: OpenPage) -> None:
     page = await open_page("order")
 
     for number in range(3):
@@ -128,7 +128,7 @@ async def test_data_of_exactly_4096_bytes_is_published(open_page: OpenPage) -> N
     await sees(page, "é" * 100)
 
 
-async def test_what_the_server_refuses_is_shown_in_place(open_page: OpenPage) -> None:
+async def test_a_refusal_is_shown_in_place(open_page: OpenPage) -> None:
     page = await open_page("refused")
 
     await publish(page, {"lone surrogate": "\ud800"})
@@ -261,7 +261,7 @@ async def test_several_streams_are_watched_and_kept_in_the_address(
     assert page.url.endswith("#first,second%20one")
 
 
-async def test_a_stream_is_left_out_and_the_others_stay(
+async def test_one_stream_is_removed_from_view_and_the_others_stay(
     open_page: OpenPage, embedded: DemoSite
 ) -> None:
     page = await open_page("kept,left")

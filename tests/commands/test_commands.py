@@ -62,7 +62,7 @@ def test_publish_reads_standard_input(embedded: DemoSite, stream: str) -> None:
     ("data", "error"),
     [("[1]", "54008"), ("{", "54008"), (json.dumps({"x": "x" * 4090}), "54006")],
 )
-def test_publish_says_what_is_wrong(
+def test_publish_explains_its_errors(
     embedded: DemoSite,
     stream: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -175,7 +175,7 @@ def test_tail_of_an_unknown_stream_is_an_error(embedded: DemoSite) -> None:
     assert "54300" in done.stderr
 
 
-def test_tail_ends_quietly_when_its_reader_has_enough(
+def test_tail_ends_quietly_when_its_reader_closes_the_pipe(
     embedded: DemoSite, stream: str
 ) -> None:
     command = f"{sys.executable} manage.py sync_tail {stream}"
@@ -306,7 +306,7 @@ REFUSED = "Cannot connect to 127.0.0.1 port 1: connection refused."
         ("expire_streams --interval nan", "above 0"),
     ],
 )
-def test_what_is_refused_is_an_error_of_the_command(arguments: str, error: str) -> None:
+def test_a_refusal_is_an_error_of_the_command(arguments: str, error: str) -> None:
     with pytest.raises(CommandError, match=re.escape(error)):
         call_command(*arguments.split())
 
@@ -421,7 +421,7 @@ class Terminal(StringIO):
         return True
 
 
-def test_what_goes_on_is_not_red() -> None:
+def test_progress_is_not_red() -> None:
     terminal = Terminal()
     command = Tail(stderr=terminal, force_color=True)
 

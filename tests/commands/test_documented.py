@@ -46,7 +46,7 @@ def test_an_option_has_the_documented_default(
 
 
 @pytest.mark.parametrize("arguments", WRONG)
-def test_wrong_arguments_end_with_2_and_say_what_is_wrong(
+def test_wrong_arguments_end_with_2_and_are_explained(
     arguments: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, *_ = words = arguments.split()

@@ -82,7 +82,7 @@ def test_it_writes_a_project_that_works_and_only_once(folder: Path) -> None:
     assert printed[2] == "401"
 
 
-def test_what_a_project_has_stays_as_it_is(folder: Path) -> None:
+def test_existing_lines_of_a_project_stay(folder: Path) -> None:
     settings, asgi = folder / "mysite/settings.py", folder / "mysite/asgi.py"
     with settings.open("a") as file:
         file.write(
@@ -110,7 +110,7 @@ def test_what_a_project_has_stays_as_it_is(folder: Path) -> None:
     assert apps.count("rest_framework") == 1
 
 
-def test_settings_may_be_a_package(folder: Path) -> None:
+def test_settings_can_be_a_package(folder: Path) -> None:
     package = folder / "mysite/settings"
     package.mkdir()
     (folder / "mysite/settings.py").rename(package / "__init__.py")

@@ -316,7 +316,7 @@ async def test_every_path_gets_the_same_response(
 
 @pytest.mark.parametrize("root_path", ["", "/mounted"])
 @pytest.mark.parametrize("prefix", ["", "/api/sync"])
-async def test_urls_stand_wherever_the_project_and_the_server_put_them(
+async def test_urls_work_wherever_the_project_and_the_server_put_them(
     django: Application,
     news: Service,
     settings: Settings,
@@ -333,7 +333,7 @@ async def test_urls_stand_wherever_the_project_and_the_server_put_them(
     assert b"/Services/default/Streams/x/Messages was not found" in answer.body
 
 
-async def test_force_script_name_comes_off_the_path(
+async def test_force_script_name_is_stripped_from_the_path(
     django: Application, news: Service, settings: Settings
 ) -> None:
     settings.FORCE_SCRIPT_NAME = "/sync"
@@ -364,17 +364,17 @@ async def _handed_on(request: Request, **options: Any) -> bool:
     ],
     ids=lambda request: request.path,
 )
-async def test_what_is_not_to_be_published_is_handed_on(
-    news: Service, request_: Request
-) -> None:
+async def test_other_requests_are_passed_on(news: Service, request_: Request) -> None:
     assert await _handed_on(request_)
 
 
-async def test_what_a_page_asks_is_for_the_sites_cors_policy(news: Service) -> None:
+async def test_requests_from_pages_are_left_to_the_sites_cors_policy(
+    news: Service,
+) -> None:
     assert await _handed_on(_with((b"origin", b"https://app.example")))
 
 
-async def test_an_unknown_host_is_for_django_to_refuse(
+async def test_an_unknown_host_is_refused_by_django(
     django: Application, news: Service, settings: Settings
 ) -> None:
     settings.ALLOWED_HOSTS = ["testserver"]
@@ -386,7 +386,7 @@ async def test_an_unknown_host_is_for_django_to_refuse(
         assert (await ask(PublishEndpoint(django), request)).status == 400
 
 
-async def test_what_has_to_come_over_tls_is_redirected_by_django(
+async def test_requests_that_need_tls_are_redirected_by_django(
     django: Application, news: Service, settings: Settings
 ) -> None:
     settings.SECURE_SSL_REDIRECT = True
@@ -404,7 +404,9 @@ async def test_what_has_to_come_over_tls_is_redirected_by_django(
     assert forwarded.header(b"Strict-Transport-Security") == b"max-age=60"
 
 
-async def test_a_project_chooses_what_is_answered_here(news: Service) -> None:
+async def test_a_project_chooses_which_requests_are_answered_here(
+    news: Service,
+) -> None:
     def is_internal(scope: Any) -> bool:
         return bool(scope["client"][0] == "10.0.0.1")
 
@@ -475,7 +477,7 @@ async def test_a_process_starts_without_its_layer(
     assert not get_hub().is_receiving
 
 
-async def test_the_first_request_starts_what_no_lifespan_announced(
+async def test_the_first_request_starts_a_process_without_lifespan(
     django: Application, news: Service
 ) -> None:
     assert not get_hub().is_receiving

@@ -73,7 +73,7 @@ def lines_of(answer: bytes) -> list[bytes]:
     return [without_variation(line.rpartition(b": ")[2]) for line in lines]
 
 
-async def test_a_plain_publish_is_no_asgi_call(
+async def test_a_plain_publish_needs_no_asgi_call(
     client: HttpConnection, endpoint: Endpoint
 ) -> None:
     endpoint.calls = 0
@@ -99,7 +99,7 @@ UNUSUAL = {
 
 
 @pytest.mark.parametrize("pieces", UNUSUAL.values(), ids=UNUSUAL)
-async def test_what_is_not_plain_is_an_asgi_call(
+async def test_an_unusual_publish_is_an_asgi_call(
     client: HttpConnection, endpoint: Endpoint, pieces: list[bytes]
 ) -> None:
     endpoint.calls = 0
@@ -239,7 +239,7 @@ def heads(draw: strategies.DrawFn) -> bytes:
 @example(raw(b"Content-Length : 3"))
 @example(raw().replace(b"Content-Length: ", b"Content-Length: +"))
 @example(raw().replace(b"Content-Length: ", b"Content-Length: 0"))
-def test_what_is_read_here_is_what_the_parser_reads(data: bytes) -> None:
+def test_both_parsers_read_the_same(data: bytes) -> None:
     head, body = split_request(data)
     read = read_head(head)
     if read is None or read.body_bytes != len(body):

@@ -108,6 +108,6 @@ def test_names_of_this_machine_are_inside(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["example.com", "localhost.example", "127.example"])
-def test_other_names_are_for_the_dns_to_say(host: str) -> None:
+def test_other_names_are_left_to_the_dns(host: str) -> None:
     assert not is_inside(host)
     assert not is_public(host)

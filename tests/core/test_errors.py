@@ -23,7 +23,7 @@ def test_every_code_is_that_of_one_error() -> None:
 
 
 @pytest.mark.parametrize("error", [*leaves()], ids=lambda error: error.__name__)
-def test_every_error_is_drawn_in_the_tree(error: type[SyncError]) -> None:
+def test_every_error_is_in_the_tree(error: type[SyncError]) -> None:
     line = next(
         line
         for line in str(errors.__doc__).splitlines()

@@ -88,7 +88,7 @@ async def test_background_loop_runs_beside_the_running_one() -> None:
     assert other is not asyncio.get_running_loop()
 
 
-def test_background_loop_ends_what_runs_on_it() -> None:
+def test_background_loop_ends_its_tasks() -> None:
     ended: list[str] = []
 
     async def task() -> None:

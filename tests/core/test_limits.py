@@ -82,9 +82,7 @@ def test_no_window_ever_holds_more_than_the_limit(
 
 
 @given(gaps, st.lists(st.integers(0, 5), min_size=300, max_size=300))
-def test_streams_do_not_spend_one_anothers_rate(
-    waits: list[float], streams: list[int]
-) -> None:
+def test_streams_have_separate_rates(waits: list[float], streams: list[int]) -> None:
     clock = Clock()
     together, alone = PublishLog(clock), [PublishLog(clock) for _ in range(6)]
 
@@ -127,7 +125,7 @@ def test_streams_that_went_quiet_are_forgotten() -> None:
     assert len(log._admitted) <= 1_024 + 2
 
 
-def test_a_log_keeps_no_more_than_the_limit() -> None:
+def test_a_log_keeps_only_the_limit() -> None:
     clock = Clock()
     log = PublishLog(clock)
 

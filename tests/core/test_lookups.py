@@ -47,7 +47,7 @@ async def hub(transactional_db: None) -> AsyncIterator[Hub]:
         yield hub
 
 
-def test_no_more_streams_are_kept_than_may_be() -> None:
+def test_cached_streams_are_bounded() -> None:
     kept = lookups._Streams()
 
     for number in range(lookups.MAX_STREAMS + 100):

@@ -38,7 +38,7 @@ async def test_every_member_gets_a_message_of_its_own() -> None:
     assert second == event == {"type": "test", "list": [1]}
 
 
-async def test_a_full_channel_keeps_nothing_from_the_others() -> None:
+async def test_a_full_channel_does_not_affect_the_others() -> None:
     layer = InMemoryChannelLayer(capacity=2)
     full = await joined(layer, "news")
     for number in range(2):
@@ -89,7 +89,7 @@ async def test_messages_and_members_outlive_a_wall_clock_that_is_set(
         assert [(await layer.receive(channel))["n"] for _ in range(2)] == [1, 2]
 
 
-async def test_a_message_costs_no_look_at_all_groups() -> None:
+async def test_a_message_does_not_scan_all_groups() -> None:
     layer = InMemoryChannelLayer()
     layer.groups = Groups()
     channel = await joined(layer, *(f"group.{number}" for number in range(100)))
@@ -102,7 +102,7 @@ async def test_a_message_costs_no_look_at_all_groups() -> None:
     assert layer.groups.looks <= 3
 
 
-async def test_what_is_sent_without_waiting_is_received() -> None:
+async def test_messages_sent_without_waiting_are_received() -> None:
     layer = InMemoryChannelLayer()
     one, two = await joined(layer, "news"), await joined(layer, "news")
 
@@ -115,7 +115,7 @@ async def test_what_is_sent_without_waiting_is_received() -> None:
 
 
 @pytest.mark.parametrize(("capacity", "room"), [(100, MAX_AHEAD), (3, 3)])
-async def test_as_much_is_sent_without_waiting_as_can_be_received(
+async def test_sending_without_waiting_stops_when_receivers_are_full(
     capacity: int, room: int
 ) -> None:
     layer = InMemoryChannelLayer(capacity=capacity)
@@ -155,7 +155,7 @@ async def test_a_listener_gets_each_message_in_order_and_leaves_nothing() -> Non
     assert layer.channels == {}
 
 
-async def test_a_listener_gets_what_is_sent_at_once_and_any_number() -> None:
+async def test_a_listener_gets_any_number_of_messages_at_once() -> None:
     layer = InMemoryChannelLayer(capacity=3)
     channel, received = await joined(layer, "news"), list[int]()
     listener = asyncio.create_task(

@@ -207,7 +207,7 @@ def test_data_that_is_no_object_is_refused(data: object) -> None:
     ids=["nan", "inf", "-inf", "set", "object", "bytes", "huge", "surrogate"],
 )
 @pytest.mark.parametrize("place", ["value", "list", "deep"])
-def test_what_json_cannot_say_is_refused(value: object, place: str) -> None:
+def test_values_without_a_json_form_are_refused(value: object, place: str) -> None:
     places: dict[str, dict[str, Any]] = {
         "value": {"a": value},
         "list": {"a": [1, value]},
@@ -219,7 +219,7 @@ def test_what_json_cannot_say_is_refused(value: object, place: str) -> None:
 
 
 @pytest.mark.parametrize("key", [math.nan, math.inf, (1, 2), "\udfff", b"a"])
-def test_what_json_cannot_name_is_refused(key: object) -> None:
+def test_keys_without_a_json_form_are_refused(key: object) -> None:
     with pytest.raises(InvalidJSON):
         Message.new(STREAM_SID, {key: 1})
 
@@ -284,7 +284,7 @@ class Word(str):
     __slots__ = ()
 
 
-def test_a_message_holds_what_subscribers_receive() -> None:
+def test_a_message_contains_the_data_that_subscribers_receive() -> None:
     given = {"a": (1, (2,)), "b": Level.HIGH, Word("c"): Word("d"), "e": 2.0, "f": True}
 
     message = Message.new(STREAM_SID, given)
@@ -295,7 +295,7 @@ def test_a_message_holds_what_subscribers_receive() -> None:
     assert type(message.data["b"]) is int
 
 
-def test_a_message_does_not_change_with_what_it_was_made_of() -> None:
+def test_a_message_does_not_change_with_its_source() -> None:
     given: dict[str, Any] = {"a": [1]}
     message = Message.new(STREAM_SID, given)
 
@@ -306,7 +306,7 @@ def test_a_message_does_not_change_with_what_it_was_made_of() -> None:
 
 
 @given(json_objects)
-def test_what_was_read_from_json_needs_no_copy(data: dict[str, Any]) -> None:
+def test_data_read_from_json_needs_no_copy(data: dict[str, Any]) -> None:
     read = read_data(json.dumps(data))
     try:
         copied = Message.new(STREAM_SID, read)

@@ -38,7 +38,7 @@ def expire(stream: Stream, ago: timedelta = timedelta(microseconds=1)) -> None:
     Stream.objects.filter(sid=stream.sid).update(date_expires=timezone.now() - ago)
 
 
-def test_the_default_service_comes_into_being_once() -> None:
+def test_the_default_service_is_created_once() -> None:
     first = operations.get_service(ACCOUNT_SID, "default")
 
     assert operations.get_service(ACCOUNT_SID, "default") == first
@@ -248,7 +248,7 @@ def test_nothing_is_announced_after_a_rollback(
     assert announced == []
 
 
-def test_a_change_stands_although_the_layer_fails(
+def test_a_change_is_kept_although_the_layer_fails(
     service: Service, stream: Stream, announced: Announced
 ) -> None:
     with override_settings(CHANNEL_LAYERS=DEAF_LAYER):
@@ -268,7 +268,9 @@ def test_a_message_is_not_published_when_the_layer_fails(
         operations.publish(service, "news", {})
 
 
-async def test_nor_is_it_from_async_code(service: Service, stream: Stream) -> None:
+async def test_a_message_is_not_published_from_async_code_when_the_layer_fails(
+    service: Service, stream: Stream
+) -> None:
     with (
         override_settings(CHANNEL_LAYERS=DEAF_LAYER),
         pytest.raises(ServiceUnavailable),
@@ -287,7 +289,7 @@ def test_the_31st_message_of_a_second_is_refused(
             operations.publish(service, stream.sid, {"n": 30})
 
 
-def test_a_stream_that_is_created_again_has_what_is_left_of_its_names_rate(
+def test_a_recreated_stream_keeps_the_remaining_rate_of_its_name(
     service: Service, stream: Stream
 ) -> None:
     limits = {"PUBLISH_WINDOW_SECONDS": 600, "PUBLISH_RATE": 30 / 600}

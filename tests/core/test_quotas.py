@@ -42,7 +42,7 @@ def test_a_stream_that_is_removed_or_expired_makes_room(service: Service) -> Non
 
 
 @TWO_STREAMS
-def test_a_name_that_is_taken_is_said_to_be_and_can_be_obtained(
+def test_a_taken_name_is_reported_before_the_limit_and_can_be_obtained(
     service: Service, stream: Stream
 ) -> None:
     operations.create_stream(service)
@@ -53,7 +53,7 @@ def test_a_name_that_is_taken_is_said_to_be_and_can_be_obtained(
 
 
 @TWO_SERVICES
-def test_the_third_service_of_an_account_is_refused_but_for_the_default() -> None:
+def test_the_third_service_of_an_account_except_the_default_is_refused() -> None:
     first, second = (operations.create_service(ACCOUNT_SID) for _ in range(2))
     operations.get_service(ACCOUNT_SID, "default")
 
@@ -67,7 +67,7 @@ def test_the_third_service_of_an_account_is_refused_but_for_the_default() -> Non
     operations.update_service(second, friendly_name="two")
 
 
-def test_without_a_limit_there_is_none(service: Service) -> None:
+def test_without_a_setting_there_is_no_limit(service: Service) -> None:
     for _ in range(60):
         operations.create_stream(service)
     assert operations.list_streams(service).count() == 60

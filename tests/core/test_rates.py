@@ -16,7 +16,7 @@ def rates(clock: ManualClock) -> Rates:
     return Rates(clock)
 
 
-def test_what_happened_is_spread_over_the_window(rates: Rates) -> None:
+def test_events_are_spread_over_the_window(rates: Rates) -> None:
     for _ in range(10):
         rates.note("TO1")
     rates.note("TO2")
@@ -79,7 +79,7 @@ def test_each_event_is_taken_once_however_the_windows_lie(
     assert rates.take() == {}
 
 
-def test_what_nobody_takes_is_bounded(rates: Rates, clock: ManualClock) -> None:
+def test_counts_that_nobody_takes_are_bounded(rates: Rates, clock: ManualClock) -> None:
     for number in range(MAX_COUNTED):
         rates.note(f"TO{number}")
     clock.now += WINDOW_SECONDS

@@ -49,7 +49,7 @@ HEX = "0123456789abcdef" * 2
         "default",
     ],
 )
-def test_a_name_of_1_to_320_characters_may_be_unique_name(name: str | None) -> None:
+def test_a_name_of_1_to_320_characters_is_a_valid_unique_name(name: str | None) -> None:
     check_unique_name(name)
 
 
@@ -74,7 +74,7 @@ NO_UNIQUE_NAMES = {
     [(why, name) for why, names in NO_UNIQUE_NAMES.items() for name in names],
     ids=ascii,
 )
-def test_any_other_name_is_no_unique_name(why: str, name: str) -> None:
+def test_any_other_name_is_not_a_valid_unique_name(why: str, name: str) -> None:
     with pytest.raises(InvalidUniqueName):
         check_unique_name(name)
 
@@ -85,7 +85,7 @@ CONTROLS = [chr(code) for code in (*_CONTROLS, *_BIDI_CONTROLS)]
 
 
 @pytest.mark.parametrize("char", CONTROLS, ids=ascii)
-def test_a_control_stands_in_no_unique_name(char: str) -> None:
+def test_control_characters_are_not_allowed_in_unique_names(char: str) -> None:
     for name in (char, f"a{char}b", f"{char}x", f"x{char}"):
         with pytest.raises(InvalidUniqueName):
             check_unique_name(name)

@@ -40,6 +40,6 @@ def test_a_text_of_another_shape_is_no_sid(text: str) -> None:
     assert not is_sid(text)
 
 
-def test_a_sid_is_of_its_own_prefix_only() -> None:
+def test_a_sid_matches_only_its_own_prefix() -> None:
     assert is_sid(f"TO{HEX}", "TO")
     assert not is_sid(f"TO{HEX}", "IS")

@@ -86,7 +86,7 @@ async def test_errors_are_raised_before_it_starts_and_told_afterwards(
     assert [type(error) for _, error in outcomes.told] == [RateLimited]
 
 
-async def test_an_unknown_stream_is_left_to_others(
+async def test_an_unknown_stream_is_left_to_apublish(
     news: Stream, outcomes: Outcomes
 ) -> None:
     assert not outcomes.start(news, {}, name="missing")
@@ -95,7 +95,7 @@ async def test_an_unknown_stream_is_left_to_others(
     assert outcomes.told == []
 
 
-async def test_a_hook_that_decides_is_left_to_others(
+async def test_a_permission_hook_is_left_to_apublish(
     news: Stream, outcomes: Outcomes
 ) -> None:
     with sync_settings(authorize=say_no):
@@ -104,7 +104,7 @@ async def test_a_hook_that_decides_is_left_to_others(
         assert outcomes.start(news, {})
 
 
-async def test_receivers_and_other_layers_are_left_to_others(
+async def test_receivers_and_other_layers_are_left_to_apublish(
     news: Stream, outcomes: Outcomes, settings: Settings
 ) -> None:
     def receive(**_: Any) -> None: ...
@@ -122,7 +122,7 @@ async def test_receivers_and_other_layers_are_left_to_others(
     assert not outcomes.start(news, {})
 
 
-async def test_what_would_be_too_much_at_once_waits_and_spends_nothing(
+async def test_an_excessive_burst_waits_and_spends_nothing(
     news: Stream, outcomes: Outcomes
 ) -> None:
     async with LocalSocket() as socket:

@@ -66,7 +66,7 @@ def test_a_known_token_is_verified_again_once_it_has_expired(
 
 
 @pytest.mark.parametrize("token", [None, 1, "", "a.b.c", "\ud800", b"x", "x" * 9000])
-def test_what_is_no_token_is_refused_each_time(token: object) -> None:
+def test_an_invalid_token_is_refused_each_time(token: object) -> None:
     for _ in range(2):
         with pytest.raises(InvalidToken):
             verify_token(token)

@@ -193,7 +193,7 @@ def test_a_token_without_grants_is_refused(value: object) -> None:
     [None, 7, b"x", [], {}, "", ".", "..", "a.b.c", "\ud800", "\u20ac"],
     ids=ascii,
 )
-def test_what_is_no_token_is_refused(token: object) -> None:
+def test_an_invalid_token_is_refused(token: object) -> None:
     with pytest.raises(InvalidToken) as refused:
         read_token(token)
 
@@ -291,7 +291,7 @@ def test_a_token_signed_with_another_secret_is_refused(secret: str) -> None:
     assert refused.value.code == 20107
 
 
-def test_a_token_whose_claims_were_changed_is_refused() -> None:
+def test_a_token_with_changed_claims_is_refused() -> None:
     header, _, signature = official().split(".")
     changed = part(grants(identity="eve")).decode()
 
@@ -305,7 +305,7 @@ def test_a_token_without_signature_is_refused() -> None:
 
 
 @pytest.mark.parametrize("ago", [0, 1, 3_600])
-def test_a_token_whose_time_is_over_is_refused(ago: int) -> None:
+def test_an_expired_token_is_refused(ago: int) -> None:
     with pytest.raises(TokenExpired) as refused:
         read_token(sign(claims(exp=int(time.time()) - ago)))
 

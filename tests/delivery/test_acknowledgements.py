@@ -17,7 +17,7 @@ def acknowledgements() -> Acknowledgements:
     return acknowledgements
 
 
-def test_each_acknowledgement_proves_what_was_read_up_to_its_frame(
+def test_each_acknowledgement_covers_everything_up_to_its_frame(
     acknowledgements: Acknowledgements,
 ) -> None:
     seen = []

@@ -33,7 +33,7 @@ async def test_a_process_that_begins_to_serve_collects_rarely() -> None:
 
 
 @pytest.mark.parametrize("chosen", [(10_000, 5, 5), (50_000, 20, 20), (0, 10, 10)])
-def test_what_a_project_chose_stays(chosen: tuple[int, int, int]) -> None:
+def test_settings_of_the_project_are_kept(chosen: tuple[int, int, int]) -> None:
     gc.set_threshold(*chosen)
 
     tune_collector()

@@ -24,7 +24,7 @@ def report(bucket: int, *published: int) -> Any:
     return {"bucket": bucket, "samples": samples}
 
 
-def test_sample_is_what_counters_grew_by_and_what_gauges_are(
+def test_sample_holds_increases_of_counters_and_values_of_gauges(
     clock: ManualClock,
 ) -> None:
     history = History(clock)

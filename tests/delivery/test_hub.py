@@ -536,7 +536,9 @@ async def test_messages_that_wait_together_are_written_together(hub: Hub) -> Non
     assert [client.writes for client in clients] == [1, 1, 1]
 
 
-async def test_no_more_than_an_outbox_holds_are_handed_over_together(hub: Hub) -> None:
+async def test_as_many_messages_are_passed_on_together_as_an_outbox_holds(
+    hub: Hub,
+) -> None:
     stream_sid = new_stream_sid()
     with sync_settings(outbox_max_messages=MAX_BATCH):
         client = Client()
@@ -594,7 +596,9 @@ async def test_a_gap_of_an_unsubscribed_stream_blocks_nothing(hub: Hub) -> None:
     assert [frame["type"] for frame in client.frames] == ["message"]
 
 
-async def test_who_is_spared_its_own_message_does_not_miss_it(hub: Hub) -> None:
+async def test_a_publisher_that_is_spared_its_own_message_does_not_miss_it(
+    hub: Hub,
+) -> None:
     class Skips(JsonEncoder):
         skips_origin = True
 
@@ -611,7 +615,9 @@ async def test_who_is_spared_its_own_message_does_not_miss_it(hub: Hub) -> None:
     assert [client.outbox.dropped for client in clients] == [0, 1]
 
 
-async def test_who_comes_or_goes_during_a_fan_out_is_not_part_of_it(hub: Hub) -> None:
+async def test_connections_that_come_or_go_during_a_fan_out_are_not_part_of_it(
+    hub: Hub,
+) -> None:
     class Other(JsonEncoder):
         pass
 
@@ -803,7 +809,7 @@ async def test_subscribers_get_a_gap_before_the_next_message(hub: Hub) -> None:
         assert client.numbers == [1]
 
 
-async def test_a_message_that_comes_meanwhile_follows_a_gap_and_is_followed_by_one(
+async def test_a_message_that_arrives_meanwhile_follows_and_precedes_a_gap(
     hub: Hub,
 ) -> None:
     stream_sid = new_stream_sid()
@@ -842,7 +848,7 @@ async def test_a_slow_client_gets_all_gaps_in_one_frame(hub: Hub) -> None:
     assert client.frames.count(gap_of(stream_sid)) == 1
 
 
-async def test_many_losses_at_once_are_told_once(hub: Hub) -> None:
+async def test_many_losses_at_once_are_reported_once(hub: Hub) -> None:
     stream_sid = new_stream_sid()
     client = Client()
     await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
@@ -940,7 +946,7 @@ async def test_kinds_of_events_of_a_later_release_are_ignored(hub: Hub) -> None:
     assert [frame["type"] for frame in client.frames] == ["message"]
 
 
-async def test_what_waits_is_bounded_whatever_it_is(hub: Hub) -> None:
+async def test_waiting_events_of_any_kind_are_bounded(hub: Hub) -> None:
     event = {"type": "stream.updated", "stream_sid": new_stream_sid()}
 
     for _ in range(3 * MAX_WAITING):
@@ -988,7 +994,7 @@ async def test_waiting_messages_stay_on_their_side_of_a_removal(hub: Hub) -> Non
     assert of == [[{"n": 0}, {"n": 1}, {"n": 2}, None], [{"n": n} for n in range(6)]]
 
 
-async def test_of_waiting_messages_a_publisher_is_spared_its_own(hub: Hub) -> None:
+async def test_a_publisher_is_spared_its_own_waiting_messages(hub: Hub) -> None:
     class Skips(JsonEncoder):
         skips_origin = True
 

@@ -91,7 +91,7 @@ async def test_the_oldest_messages_go_first() -> None:
     assert client.outbox.dropped == 90
 
 
-async def test_exactly_as_many_messages_wait_as_may() -> None:
+async def test_messages_wait_up_to_the_exact_limit() -> None:
     with limits(outbox_max_messages=10):
         client = Client(reads=False)
 
@@ -101,7 +101,7 @@ async def test_exactly_as_many_messages_wait_as_may() -> None:
     assert client.outbox.dropped == 1
 
 
-async def test_exactly_as_many_bytes_wait_as_may() -> None:
+async def test_bytes_wait_up_to_the_exact_limit() -> None:
     size = numbered(STREAM_SID, 0).size
     with limits(outbox_max_bytes=3 * size):
         client = Client(reads=False)
@@ -240,7 +240,7 @@ async def test_a_client_that_asks_and_never_reads_is_closed_once() -> None:
     assert counters.closed_as_stuck == before + 1
 
 
-async def test_what_waits_for_a_client_that_never_reads_is_bounded() -> None:
+async def test_the_backlog_of_a_client_that_never_reads_is_bounded() -> None:
     with limits(outbox_max_bytes=10_000):
         client = Client(reads=False)
 
@@ -271,7 +271,7 @@ async def test_frames_count_as_waiting_until_they_are_sent_or_dropped() -> None:
 
 
 @WAYS
-async def test_no_more_is_in_flight_than_may_be(frame_path: bool) -> None:
+async def test_bytes_in_flight_are_bounded(frame_path: bool) -> None:
     with limits(in_flight_max_bytes=10_000, outbox_max_messages=100):
         client = Client(pongs=False, frame_path=frame_path)
 
@@ -345,7 +345,7 @@ async def test_an_unsolicited_pong_does_not_open_the_flow_control_window() -> No
 
 
 @WAYS
-async def test_a_client_that_takes_nothing_is_closed_at_the_deadline(
+async def test_a_client_that_reads_nothing_is_closed_at_the_deadline(
     frame_path: bool, clock: Clock
 ) -> None:
     with limits(stuck_timeout_seconds=30):
@@ -433,7 +433,9 @@ async def test_only_one_ping_is_in_flight() -> None:
     assert client.pings == 1
 
 
-async def test_a_closing_outbox_says_its_last_words_and_takes_nothing_more() -> None:
+async def test_a_closing_outbox_sends_its_last_frames_and_accepts_nothing_more() -> (
+    None
+):
     client = Client()
     publish(client, 0, 1)
 
@@ -457,7 +459,7 @@ async def test_a_stalled_client_cannot_hold_up_the_close() -> None:
     assert client.events == []
 
 
-async def test_last_words_are_said_although_nothing_more_fits_in_flight() -> None:
+async def test_last_frames_are_sent_although_nothing_more_fits_in_flight() -> None:
     with limits(in_flight_max_bytes=1_000):
         client = Client(pongs=False)
     publish(client, *range(100), size=100)
@@ -469,7 +471,7 @@ async def test_last_words_are_said_although_nothing_more_fits_in_flight() -> Non
     assert client.events[-1] == {"type": "websocket.close", "code": 4000}
 
 
-async def test_nothing_follows_the_last_words() -> None:
+async def test_nothing_follows_the_last_frames() -> None:
     client = Client(reads=False)
     publish(client, 0)
     closing = asyncio.ensure_future(client.outbox.close(protocol.reply("closing")))

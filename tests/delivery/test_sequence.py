@@ -28,7 +28,7 @@ def is_complete(arrivals: Arrivals, place: object) -> bool:
     return arrivals.are_complete({"sequence": place})
 
 
-async def test_what_a_full_layer_drops_is_a_gap_before_the_next_message() -> None:
+async def test_messages_dropped_by_a_full_layer_are_a_gap_before_the_next() -> None:
     layer = {"BACKEND": MEMORY_LAYERS["channels"], "CONFIG": {"capacity": CAPACITY}}
     with override_settings(CHANNEL_LAYERS={"default": layer}):
         hub = get_hub()
@@ -77,7 +77,7 @@ def test_one_that_was_lost_among_those_that_overtook_it_is_missing() -> None:
     assert not is_complete(arrivals, later)
 
 
-def test_what_could_not_be_sent_is_not_missing() -> None:
+def test_messages_that_could_not_be_sent_are_not_missing() -> None:
     numbers, arrivals = Numbers(), Arrivals()
     first = send(numbers)
     with suppress(OSError), numbers.sending(SID):
@@ -87,7 +87,7 @@ def test_what_could_not_be_sent_is_not_missing() -> None:
     assert is_complete(arrivals, send(numbers))
 
 
-def test_what_was_published_before_the_first_one_arrived_is_not_missing() -> None:
+def test_messages_published_before_the_first_one_arrived_are_not_missing() -> None:
     numbers, arrivals = Numbers(), Arrivals()
     early, first, second = [send(numbers) for _ in range(3)]
 
@@ -107,7 +107,7 @@ def test_streams_and_publishers_have_numbers_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("was_left", [False, True])
-async def test_what_was_published_while_a_group_was_left_is_not_missing(
+async def test_messages_published_while_a_group_was_left_are_not_missing(
     was_left: bool,
 ) -> None:
     topic, layer, numbers = Topic(SID), InMemoryChannelLayer(), Numbers()
@@ -124,11 +124,11 @@ async def test_what_was_published_while_a_group_was_left_is_not_missing(
 
 
 @pytest.mark.parametrize("place", [None, 7, [], ["a"], ["a", "b", "c"], ["a", 1, 2, 3]])
-def test_what_is_no_place_in_a_sequence_is_no_gap(place: object) -> None:
+def test_an_invalid_number_is_not_a_gap(place: object) -> None:
     assert is_complete(Arrivals(), place)
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remembered_numbers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MAX_STREAMS", "MAX_SOURCES", "MAX_EARLY"):
         monkeypatch.setattr(sequence, name, 2)
     numbers, arrivals = Numbers(), Arrivals()

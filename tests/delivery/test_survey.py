@@ -43,7 +43,7 @@ def answer_after(event: asyncio.Event) -> None:
     hooks.handlers["test.asked"] = answer
 
 
-async def test_answer_says_who_and_how_late(hub: Hub) -> None:
+async def test_reply_says_who_and_how_late(hub: Hub) -> None:
     now = asyncio.Event()
     now.set()
     answer_after(now)
@@ -57,7 +57,7 @@ async def test_answer_says_who_and_how_late(hub: Hub) -> None:
     assert survey.silent(answers) == {}
 
 
-async def test_process_that_is_late_is_waited_for_by_the_patient_alone(
+async def test_only_a_patient_survey_waits_for_a_late_process(
     hub: Hub,
 ) -> None:
     event = asyncio.Event()
@@ -92,7 +92,7 @@ async def test_process_is_forgotten_after_ten_minutes(hub: Hub) -> None:
     assert list(survey.silent({})) == ["new:1"]
 
 
-def test_no_more_processes_are_remembered_than_the_bound() -> None:
+def test_remembered_processes_are_bounded() -> None:
     for number in range(survey.MAX_REMEMBERED + 10):
         survey._remember(f"host:{number}", float(number))
 
@@ -121,7 +121,7 @@ class Stubborn(ChannelsInMemoryLayer):
                 await asyncio.sleep(LONG_SECONDS)
 
 
-async def test_layer_that_goes_on_when_it_is_cancelled_delays_nobody_for_long(
+async def test_layer_that_ignores_cancellation_delays_nobody_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(survey, "CLOSE_SECONDS", 0.05)

@@ -59,7 +59,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(asyncio.wait_for(main, SECONDS))
 
 
-def test_a_crowd_does_not_take_an_iteration_for_each() -> None:
+def test_a_crowd_does_not_take_an_iteration_per_connection() -> None:
     async def crowd(port: int) -> None:
         loop = asyncio.get_running_loop()
         with ExitStack() as stack:
@@ -99,7 +99,7 @@ def test_a_port_that_closes_is_forgotten() -> None:
     run(main())
 
 
-async def test_an_event_loop_that_accepts_all_needs_no_help() -> None:
+async def test_an_event_loop_that_accepts_all_is_left_alone() -> None:
     assert not is_needed(asyncio.get_running_loop())
 
 

@@ -80,7 +80,7 @@ def places_for(number: int, *, waiting: int) -> Iterator[None]:
         yield
 
 
-async def test_so_many_have_a_place_so_many_wait_and_others_are_refused() -> None:
+async def test_requests_have_a_place_or_wait_or_are_refused() -> None:
     site = Site()
     with places_for(2, waiting=4):
         served = [site.request(address=f"{number % 2}") for number in range(6)]
@@ -167,7 +167,7 @@ async def test_a_client_that_waits_too_long_is_asked_to_reconnect(
     await is_next(full)
 
 
-async def test_one_that_leaves_while_it_waits_leaves_no_hole(full: Site) -> None:
+async def test_a_client_that_leaves_while_it_waits_leaves_no_hole(full: Site) -> None:
     gone = full.request()
     await settle()
     gone.cancel()
@@ -198,7 +198,7 @@ async def test_requests_that_wait_for_something_else_get_more_places() -> None:
         assert [await status(request) for request in requests] == [200] * 8
 
 
-async def test_requests_that_compute_get_no_more_places() -> None:
+async def test_requests_that_compute_get_no_further_places() -> None:
     site = Site()
     with places_for(8, waiting=0):
         requests = [site.request() for _ in range(8)]
@@ -224,7 +224,7 @@ async def test_a_body_that_is_not_there_yet_holds_no_place() -> None:
         slow.cancel()
 
 
-async def test_an_answer_that_goes_on_holds_its_place_for_a_while_only(
+async def test_a_long_response_holds_its_place_only_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(concurrency, "STREAM_SECONDS", 0.05)
@@ -244,7 +244,7 @@ async def test_an_answer_that_goes_on_holds_its_place_for_a_while_only(
         await asyncio.wait_for(asyncio.gather(*requests), SECONDS)
 
 
-async def test_large_bodies_have_so_much_room_together(
+async def test_large_bodies_share_a_memory_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(concurrency, "LARGE_BODIES_BYTES", 100_000)

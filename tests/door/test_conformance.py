@@ -284,19 +284,17 @@ async def _next(reader: asyncio.StreamReader, stream: StreamReader) -> Frame | N
         stream.feed_data(data)
 
 
-def test_no_case_is_there_twice() -> None:
+def test_no_case_is_listed_twice() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_strict_parser_comes_to_the_verdict_of_the_table(case: Case) -> None:
+def test_a_strict_parser_agrees_with_the_table(case: Case) -> None:
     assert reference(case.data + GOODBYE) == case.verdict
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_a_server_comes_to_the_verdict_of_the_table(
-    port: int, case: Case
-) -> None:
+async def test_a_server_agrees_with_the_table(port: int, case: Case) -> None:
     verdict = await verdict_of(port, case)
 
     if case.name in CLOSES:

@@ -36,7 +36,7 @@ async def test_junk_tokens_take_no_place_from_those_who_have_one() -> None:
             assert socket.connected["type"] == "connected", socket.connected
 
 
-async def test_the_deadline_runs_from_the_accept_whatever_is_said_meanwhile() -> None:
+async def test_the_deadline_runs_from_the_accept_whatever_is_sent() -> None:
     with sync_settings(connect_timeout_seconds=0.3):
         socket = LocalSocket()
         began = time.monotonic()
@@ -55,7 +55,7 @@ async def test_the_deadline_runs_from_the_accept_whatever_is_said_meanwhile() ->
         ("max_connections_per_account", None),
     ],
 )
-async def test_connections_are_accepted_up_to_the_limit_and_no_more(
+async def test_connections_are_accepted_up_to_the_limit_only(
     setting: str, others: str | None
 ) -> None:
     with sync_settings(**{setting: 2}):
@@ -77,7 +77,7 @@ async def test_connections_are_accepted_up_to_the_limit_and_no_more(
     assert not census._counts
 
 
-async def test_an_address_has_so_many_connections() -> None:
+async def test_connections_of_an_address_are_limited() -> None:
     with sync_settings(max_connections_per_address=1):
         # The test's sockets have no address, and nothing is counted without one.
         async with LocalSocket() as first, LocalSocket() as second:

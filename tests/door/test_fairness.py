@@ -99,7 +99,7 @@ def test_the_address_with_most_connections_makes_room() -> None:
     assert crowd.expendable() == Connection("few")
 
 
-def test_nobody_makes_room_where_all_wait_for_the_server() -> None:
+def test_no_connection_is_closed_while_all_wait_for_the_server() -> None:
     crowd: Crowd[Connection] = Crowd()
     proxy = [Connection("proxy", number) for number in range(3)]
     for connection in proxy:
@@ -108,7 +108,7 @@ def test_nobody_makes_room_where_all_wait_for_the_server() -> None:
     assert crowd.expendable() is None
 
 
-def test_who_has_left_is_not_counted() -> None:
+def test_clients_that_have_left_are_not_counted() -> None:
     crowd: Crowd[Connection] = Crowd()
     assert crowd.expendable() is None
     many = [Connection("many", number) for number in range(2)]

@@ -33,7 +33,7 @@ def token() -> str:
     [frame(9) * 500, frame(10) * 500, frame(0, b"x", is_final=False) * 500],
     ids=["pings", "pongs", "fragments"],
 )
-async def test_a_flood_of_frames_that_are_no_messages_ends_the_connection(
+async def test_a_flood_of_control_frames_ends_the_connection(
     port: int, data: bytes, is_client: bool
 ) -> None:
     async with RawSocket(port, token=token() if is_client else "") as flooder:
@@ -41,7 +41,7 @@ async def test_a_flood_of_frames_that_are_no_messages_ends_the_connection(
         await flooder.pour(data)
 
 
-async def test_a_socket_that_has_shown_no_token_sends_so_many_frames(
+async def test_a_socket_without_a_token_sends_a_limited_number_of_frames(
     port: int,
 ) -> None:
     async with RawSocket(port) as quiet:
@@ -53,7 +53,7 @@ async def test_a_socket_that_has_shown_no_token_sends_so_many_frames(
         assert not await loud.is_open()
 
 
-async def test_a_socket_that_has_shown_no_token_sends_so_many_bytes(
+async def test_a_socket_without_a_token_sends_a_limited_number_of_bytes(
     port: int,
 ) -> None:
     begun = frame(1, b"x" * 60_000)
@@ -71,7 +71,7 @@ async def test_a_socket_that_has_shown_no_token_sends_so_many_bytes(
         assert not await loud.is_open()
 
 
-async def test_who_floods_reads_why(port: int) -> None:
+async def test_a_flooding_client_can_read_the_reason(port: int) -> None:
     async with connect(f"ws://127.0.0.1:{port}/v1/websocket") as client:
         for _ in range(FRAMES_BEFORE_TOKEN + 1):
             await client.pong()
@@ -87,7 +87,7 @@ async def test_a_handshake_on_an_unknown_path_is_refused(port: int) -> None:
     assert refused.value.response.status_code == 403
 
 
-async def test_a_message_has_so_many_fragments(port: int) -> None:
+async def test_fragments_of_a_message_are_limited(port: int) -> None:
     parts = text(type="ping", id=1)[6:]
     begin = frame(1, parts[:1], is_final=False)
     middle = frame(0, b" ", is_final=False)
@@ -131,7 +131,7 @@ def test_an_accepted_token_raises_the_budget_in_each_window() -> None:
         assert not budget.spend(size=1)
 
 
-def test_pings_and_pongs_have_a_lower_bound_of_their_own() -> None:
+def test_pings_and_pongs_have_a_lower_limit() -> None:
     budget = InboundBudget()
     budget.raise_for_token()
 

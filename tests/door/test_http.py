@@ -78,7 +78,7 @@ def head_of(size: int, *, in_line: bool) -> bytes:
 
 
 @pytest.mark.parametrize("in_line", [True, False])
-async def test_a_head_that_fills_its_bound_is_served(in_line: bool) -> None:
+async def test_a_head_of_the_maximum_size_is_served(in_line: bool) -> None:
     head = head_of(bounds.MAX_HEAD_BYTES, in_line=in_line)
     assert len(head) == bounds.MAX_HEAD_BYTES
 
@@ -99,7 +99,7 @@ async def test_a_longer_head_is_refused(in_line: bool, status: int) -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), [(255, 200), (256, 431)])
-async def test_a_request_has_so_many_headers(number: int, status: int) -> None:
+async def test_headers_of_a_request_are_limited(number: int, status: int) -> None:
     async with serving() as port, HttpConnection(port) as client:
         client.request(*["a: b"] * number)  # and Host
         assert (await client.answer())[0] == status
@@ -117,7 +117,7 @@ def body_of(size: int, kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", BODIES)
-async def test_a_body_that_fills_its_bound_is_served(kind: str) -> None:
+async def test_a_body_of_the_maximum_size_is_served(kind: str) -> None:
     size = 262_144
 
     async with serving(BoundedRequests(echo)) as port, HttpConnection(port) as client:
@@ -138,7 +138,7 @@ async def test_a_longer_body_is_refused(kind: str) -> None:
 
 
 @override_settings(SYNC_STREAMS={"UPLOAD_PATHS": {"/media/": 1_000_000}})
-async def test_a_host_takes_larger_bodies_where_it_says_so() -> None:
+async def test_a_host_accepts_larger_bodies_under_upload_paths() -> None:
     async with serving(BoundedRequests(echo)) as port:
         for target, size, status in (
             ("/media/a", 1_000_000, 200),
@@ -153,7 +153,7 @@ async def test_a_host_takes_larger_bodies_where_it_says_so() -> None:
 
 
 @pytest.mark.parametrize("part", [b"1;x=", b"1\r\nx\r\n0\r\nx: "])
-async def test_what_a_chunked_body_holds_besides_is_bounded(part: bytes) -> None:
+async def test_chunk_extensions_and_trailers_are_bounded(part: bytes) -> None:
     async with serving() as port, HttpConnection(port) as client:
         client.request(CHUNKED, method="POST")
         client.send(part + b"x" * (262_144 + bounds.MAX_HEAD_BYTES + 8192))
@@ -173,7 +173,7 @@ async def test_what_a_chunked_body_holds_besides_is_bounded(part: bytes) -> None
     ],
     ids=["line", "header", "body", "chunk", "trailer", "empty lines", "handshake"],
 )
-async def test_what_is_not_finished_in_time_is_answered_and_ended(
+async def test_an_unfinished_request_is_answered_and_ended_in_time(
     lines: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "HEAD_SECONDS", SOON)
@@ -184,7 +184,7 @@ async def test_what_is_not_finished_in_time_is_answered_and_ended(
         assert await client.refusal() == 408
 
 
-async def test_a_connection_that_says_nothing_is_closed(
+async def test_a_silent_connection_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bounds, "HEAD_SECONDS", SOON)
@@ -227,7 +227,7 @@ async def test_a_response_that_is_not_read_is_cut_off(
         await asyncio.wait_for(ended.wait(), SECONDS)
 
 
-async def test_a_refused_client_may_not_go_on_for_ever() -> None:
+async def test_a_refused_client_cannot_go_on_for_ever() -> None:
     async with serving() as port, HttpConnection(port) as client:
         client.request("Content-Length: 9000000000", method="POST")
         await client.pour(b"x" * 65_536)
@@ -241,7 +241,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
             assert await client.answer() == (200, b"GET /%d 0" % number)
 
 
-async def test_requests_arrive_however_they_are_cut() -> None:
+async def test_requests_arrive_however_they_are_split() -> None:
     async with serving() as port, HttpConnection(port) as client:
         for byte in b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nxy" * 3:
             client.send(bytes([byte]))
@@ -311,7 +311,7 @@ async def test_a_handshake_behind_a_request_waits_for_its_response() -> None:
         assert (await client.answer())[0] == 101
 
 
-async def test_requests_behind_a_chunked_body_are_few() -> None:
+async def test_few_requests_are_parsed_after_a_chunked_body() -> None:
     """Only the parser knows where it ends, and it reads what follows at once."""
     body = b"0\r\n\r\n"
     for number, is_served in ((MAX_PIPELINED, True), (MAX_PIPELINED + 1, False)):
@@ -340,7 +340,7 @@ async def test_a_handshake_may_bring_cookies_of_any_size_and_many_headers() -> N
     ("line", "status"),
     [("Sec-WebSocket-Protocol: " + "x" * 9000, 431), ("Sec-WebSocket-Key: x", 400)],
 )
-async def test_a_handshake_that_cannot_be_is_answered(line: str, status: int) -> None:
+async def test_an_impossible_handshake_is_answered(line: str, status: int) -> None:
     async with serving() as port, HttpConnection(port) as client:
         client.request(*HANDSHAKE, line)
         assert (await client.answer())[0] == status

@@ -148,7 +148,7 @@ serialize = RedisChannelLayer(hosts=["redis://127.0.0.1:1"]).serialize
 @pytest.mark.redis
 @settings(max_examples=50)
 @given(st.lists(spoilt(events.map(serialize)) | events.map(serialize), max_size=20))
-def test_what_else_comes_from_redis_does_not_stop_delivery(
+def test_unknown_events_from_redis_do_not_stop_delivery(
     redis_url: str, payloads: list[bytes]
 ) -> None:
     received = asyncio.run(publish_among(redis_url, payloads))

@@ -43,7 +43,7 @@ async def flood(port: int) -> None:
 
 
 @pytest.mark.parametrize("end", [socket, flood])
-async def test_what_a_client_sent_is_freed_with_its_connection(
+async def test_data_from_a_client_is_freed_with_its_connection(
     served: Served, end: Callable[[int], Awaitable[None]]
 ) -> None:
     async def some(rounds: int) -> None:

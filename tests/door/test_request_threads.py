@@ -55,7 +55,7 @@ async def test_requests_at_the_same_time_have_threads_of_their_own() -> None:
     assert set(later) <= set(seen)
 
 
-async def test_of_many_threads_only_some_are_kept() -> None:
+async def test_only_some_of_many_threads_are_kept() -> None:
     lender, together = Lender(), threading.Barrier(4, timeout=SECONDS)
     meet = sync_to_async(together.wait)
     await asyncio.gather(*(in_turn(lender, meet) for _ in range(4)))
@@ -65,7 +65,7 @@ async def test_of_many_threads_only_some_are_kept() -> None:
     assert len(lender._free) == 2
 
 
-async def test_a_thread_is_lent_again_when_what_it_runs_has_ended() -> None:
+async def test_a_thread_is_reused_once_its_call_has_ended() -> None:
     """A client that leaves ends its request, but not the view that is running."""
     lender, goes_on, begun = Lender(), threading.Event(), threading.Event()
 
@@ -101,7 +101,7 @@ async def test_the_caller_s_thread_is_kept() -> None:
     assert lender._free == []
 
 
-async def test_a_thread_returned_early_is_another_s_at_once() -> None:
+async def test_a_thread_returned_early_is_reused_at_once() -> None:
     lender = Lender()
     async with lender.lend(2) as give_back:
         first = await current()

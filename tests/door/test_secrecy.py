@@ -67,7 +67,7 @@ async def test_nothing_of_a_frame_is_logged() -> None:
     [AUTH_TOKEN, "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJTSyJ9.c2lnbmF0dXJlMTIz", MARK],
     ids=["secret", "token", "Message"],
 )
-def test_the_watch_sees_what_it_is_for(text: str) -> None:
+def test_the_watch_finds_secrets(text: str) -> None:
     logger = logging.getLogger("sync_streams.watched")
     with watching("sync_streams.watched", MARK) as watch:
         logger.propagate = False
@@ -105,7 +105,7 @@ def _says(text: str) -> Program:
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_a_server_that_shows_something_fails_its_test(name: str) -> None:
+def test_a_server_that_logs_a_secret_fails_its_test(name: str) -> None:
     server = _says(f"refused: {SHOWN[name]}")
 
     with pytest.raises(pytest.fail.Exception, match="not for a log") as failure:

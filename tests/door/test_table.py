@@ -9,7 +9,7 @@ from tests.programs import ROOT
 NEW = ["A new attack", "make run", *["1"] * 6]
 
 
-def test_new_figures_replace_old_ones_and_the_rest_stays() -> None:
+def test_new_figures_replace_old_ones_and_the_others_stay() -> None:
     text = table.PAGE.read_text()
     first, *others = table.read(text)
     measured = [*first[:2], *["2"] * 6]

@@ -73,7 +73,7 @@ async def test_a_thousand_reconnect_within_a_second(
     )
 
 
-async def test_clients_beyond_the_file_limit_are_refused_and_disturb_no_one(
+async def test_clients_beyond_the_file_limit_are_refused_without_affecting_others(
     redis_server: RedisServer, start_worker: StartWorker, figures: Figures
 ) -> None:
     environ = {"REDIS_URL": redis_server.url, "FAULT_FILES": str(FEW_FILES)}

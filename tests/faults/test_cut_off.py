@@ -89,7 +89,7 @@ async def test_connections_break_and_are_mended_between_two_probes(
 
 
 @pytest.mark.parametrize("layer", ["redis", "pubsub"])
-async def test_redis_takes_no_more_clients(
+async def test_redis_accepts_no_more_clients(
     layer: str, redis_server: RedisServer, open_scene: OpenScene, figures: Figures
 ) -> None:
     async with open_scene(FAULT_LAYER=layer) as scene:

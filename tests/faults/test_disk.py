@@ -84,7 +84,7 @@ def worker(
     return start_worker(REDIS_URL=redis_server.url, DATA_DIR=folder, FAULT_LOG=log)
 
 
-async def test_a_full_disk_stops_no_publisher_and_is_told(
+async def test_a_full_disk_stops_no_publisher_and_is_reported(
     disk: SmallDisk, worker: Worker, figures: Figures
 ) -> None:
     url = worker.base_url

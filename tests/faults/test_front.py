@@ -96,7 +96,7 @@ async def test_nginx_responds_in_json_when_no_worker_does(
     assert unreachable == down == (503, "application/json", BODY)
 
 
-async def test_only_what_was_certainly_not_published_is_tried_elsewhere(
+async def test_only_unpublished_messages_are_retried_elsewhere(
     redis_server: RedisServer, start_worker: StartWorker
 ) -> None:
     worker = await asyncio.to_thread(start_worker, REDIS_URL=redis_server.url)

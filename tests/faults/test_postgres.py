@@ -235,7 +235,7 @@ def no_writes(url: str, fault: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-async def test_a_database_that_takes_no_writes_stops_no_publisher(
+async def test_a_read_only_database_stops_no_publisher(
     fault: str, lasting_url: str, lasting: Worker, figures: Figures
 ) -> None:
     worker, url = lasting, lasting.base_url
@@ -333,7 +333,9 @@ def test_a_host_that_publishes_holds_only_the_connection_that_it_opened(
     assert max(map(float, printed[1:])) < BOUND_SECONDS
 
 
-async def test_many_who_create_one_name_get_one_201_and_409s(start: StartOne) -> None:
+async def test_of_many_creations_of_one_name_one_gets_201_and_the_others_409(
+    start: StartOne,
+) -> None:
     workers = [await start() for _ in range(2)]
 
     answers = await asyncio.gather(
@@ -347,7 +349,7 @@ async def test_many_who_create_one_name_get_one_201_and_409s(start: StartOne) ->
     assert statuses == {201: 1, 409: AT_ONCE - 1}
 
 
-async def test_the_default_service_comes_into_being_once(start: StartOne) -> None:
+async def test_the_default_service_is_created_once(start: StartOne) -> None:
     workers = [await start() for _ in range(2)]
     run_django(workers[0], "Service.objects.all().delete()")
 

@@ -36,7 +36,7 @@ async def test_publishing_and_delivery_go_to_the_new_master(
     report(figures, f"master Redis {fault}, Sentinels name another", scene)
 
 
-async def test_sentinels_that_are_away_are_named_once_and_delay_nobody(
+async def test_unreachable_sentinels_are_logged_once_and_delay_nobody(
     guarded: Guarded, start_worker: StartWorker, figures: Figures
 ) -> None:
     guarded.freeze_sentinels()

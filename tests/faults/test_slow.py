@@ -18,7 +18,7 @@ MESSAGES, RATE, PADDING = 70, 28, "x" * 3_900
 SETTINGS = {"OUTBOX_MAX_MESSAGES": 4, "IN_FLIGHT_MAX_BYTES": 32_768}
 
 
-async def test_clients_that_read_5_kb_a_second_stay_and_are_told(
+async def test_clients_that_read_5_kb_a_second_stay_and_receive_their_gaps(
     redis_server: RedisServer, start_worker: StartWorker, figures: Figures
 ) -> None:
     environ = {"REDIS_URL": redis_server.url, "FAULT_SETTINGS": json.dumps(SETTINGS)}

@@ -176,7 +176,7 @@ async def test_a_worker_that_stops_while_redis_hangs_ends_in_time(
     )
 
 
-async def test_nobody_is_sent_away_before_another_worker_has_room(
+async def test_no_connection_is_closed_before_another_worker_has_room(
     redis_server: RedisServer, start_worker: StartWorker
 ) -> None:
     environ = {"REDIS_URL": redis_server.url}

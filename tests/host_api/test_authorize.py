@@ -156,7 +156,7 @@ class TestObjects:
         assert not rule.allows("al", "subscribe", f"{mine.pk}")
         assert not rule.allows("al", "publish", f"user-{mine.pk}")
 
-    def test_keys_may_be_of_another_field(self) -> None:
+    def test_keys_can_come_from_another_field(self) -> None:
         key = str(UUID(int=7))
         Session.objects.create(session_key=key, expire_date=timezone.now())
         rule = owned_objects("s-", lambda _: Session.objects.all(), field="session_key")

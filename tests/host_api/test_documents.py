@@ -105,7 +105,7 @@ def test_view_recipe_gives_tokens_to_users_only(rf: RequestFactory) -> None:
     assert view(rf.get("/sync-token/")).status_code == 405
 
 
-def test_ready_view_is_routed_as_documented() -> None:
+def test_built_in_view_is_routed_as_documented() -> None:
     space = executed("tokens", "TokenView.as_view")
     module = types.ModuleType("documented_urls")
     module.__dict__["urlpatterns"] = space["urlpatterns"]

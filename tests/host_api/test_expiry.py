@@ -54,7 +54,7 @@ async def test_subscribers_are_notified_once_and_within_two_seconds(
             await asyncio.wait_for(socket.receive(), 8)
 
 
-async def test_longer_life_reaches_the_hub(embedded: DemoSite) -> None:
+async def test_a_longer_ttl_reaches_the_hub(embedded: DemoSite) -> None:
     created = await asyncio.to_thread(post, embedded, "/default/Streams", Ttl=1)
     async with SiteSocket(embedded) as socket:
         await socket.ask("subscribe", stream=created["sid"])

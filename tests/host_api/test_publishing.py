@@ -91,7 +91,7 @@ def test_publish_works_from_a_thread() -> None:
     assert data_of(published) == [{"n": 1}]
 
 
-def test_publish_on_commit_says_nothing_of_what_is_rolled_back() -> None:
+def test_publish_on_commit_publishes_nothing_after_a_rollback() -> None:
     with capture_published() as published:
         with transaction.atomic():
             transaction.on_commit(partial(publish, "orders", {"n": 1}))
@@ -128,7 +128,7 @@ async def test_publish_creates_the_stream_from_async_code() -> None:
     assert stream.created_by == "alice"
 
 
-def test_many_who_create_one_stream_at_once_all_publish() -> None:
+def test_publishers_that_create_one_stream_at_once_all_publish() -> None:
     def work(number: int) -> None:
         publish("new", {"n": number}, create=True)
         connection.close()

@@ -345,7 +345,7 @@ def test_a_host_project_tests_itself_in_transactions(
 
 
 @pytest.mark.postgres
-def test_what_is_rolled_back_in_the_apps_database_is_not_announced(
+def test_changes_rolled_back_in_the_apps_database_are_not_announced(
     tmp_path: Path, host_postgres: str
 ) -> None:
     host = Host(tmp_path, "router", HOST_POSTGRES=host_postgres)

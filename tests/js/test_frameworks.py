@@ -87,7 +87,7 @@ async def test_strict_mode_opens_one_connection_and_one_subscription(
     assert complaints == []
 
 
-async def test_what_react_mounts_is_subscribed_and_what_it_unmounts_is_closed(
+async def test_mounting_in_react_subscribes_and_unmounting_closes(
     stage: Stage, embedded: DemoSite, mounting: Path, complaints: list[str]
 ) -> None:
     page, shown = stage.page, stage.page.locator("#stream")
@@ -117,7 +117,7 @@ async def test_what_react_mounts_is_subscribed_and_what_it_unmounts_is_closed(
     assert complaints == []
 
 
-async def test_what_strict_mode_mounts_twice_on_an_open_connection_gets_messages(
+async def test_a_double_mount_in_strict_mode_on_an_open_connection_gets_messages(
     stage: Stage, embedded: DemoSite, mounting: Path
 ) -> None:
     shown = stage.page.locator("#stream")

@@ -82,7 +82,7 @@ class TestInChromium:
         assert text.startswith(f"sync-streams: Cannot connect to {place}: ")
         assert "wrong path" in text
 
-    async def test_two_versions_in_one_page_do_not_disturb_each_other(
+    async def test_two_versions_in_one_page_do_not_interfere(
         self, stage: Stage, embedded: DemoSite, complaints: list[str]
     ) -> None:
         await stage.open(embedded, TWO_VERSIONS, STATIC)
@@ -109,7 +109,7 @@ class TestInChromium:
 
         await expect(stage.page).to_have_title("connected")
 
-    async def test_who_has_logged_out_is_not_connected_again(
+    async def test_a_logged_out_user_is_not_connected_again(
         self, stage: Stage, embedded: DemoSite
     ) -> None:
         await stage.page.route("**/token", lambda route: route.fulfill(status=403))

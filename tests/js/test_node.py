@@ -258,7 +258,7 @@ async def test_a_proxy_without_upgrade_is_reported_once(
     assert client.count("error") == 1
 
 
-async def test_what_publishes_without_a_connection_is_refused_in_time(
+async def test_publishes_without_a_connection_are_refused_in_time(
     start: StartClient, start_site: StartSite
 ) -> None:
     site = start_site()

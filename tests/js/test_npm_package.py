@@ -34,7 +34,7 @@ def test_the_package_holds_the_files_that_the_app_serves(package: Path) -> None:
         assert (package / path.name).read_bytes() == path.read_bytes()
 
 
-def test_the_package_holds_nothing_else_but_hooks_readme_and_licence(
+def test_apart_from_that_the_package_holds_only_hooks_readme_and_licence(
     package: Path,
 ) -> None:
     names = {path.name for path in package.iterdir()}

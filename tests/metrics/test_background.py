@@ -79,7 +79,7 @@ def test_lines_beyond_the_bound_are_dropped_and_counted(sink: Sink) -> None:
     ]
 
 
-def test_lines_carry_what_their_formatter_and_filter_gave(sink: Sink) -> None:
+def test_lines_are_formatted_and_filtered(sink: Sink) -> None:
     sink.may_write.set()
     handler = BackgroundHandler()
     handler.addFilter(logs.RequestIdFilter())
@@ -95,7 +95,7 @@ def test_lines_carry_what_their_formatter_and_filter_gave(sink: Sink) -> None:
     assert line.endswith("ValueError: why")
 
 
-def test_settings_make_it_with_every_python(sink: Sink) -> None:
+def test_settings_configure_it_with_every_python(sink: Sink) -> None:
     sink.may_write.set()
     made = {"class": "sync_streams.logs.BackgroundHandler", "capacity": CAPACITY}
     only = {"handlers": ["console"], "propagate": False}
@@ -154,7 +154,7 @@ def wait_for(origin: str) -> None:
     raise AssertionError("it does not listen")
 
 
-def test_a_pipe_that_nobody_reads_stops_no_publish(tmp_path: Path) -> None:
+def test_a_pipe_that_nobody_reads_does_not_stop_publishing(tmp_path: Path) -> None:
     provision(tmp_path)
     environ = worker_environ(tmp_path, LOG_FORMAT="line")
     environ["DJANGO_SETTINGS_MODULE"] = "tests.metrics.logged"

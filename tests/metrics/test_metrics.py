@@ -115,7 +115,7 @@ def test_drops_are_counted_by_stream_for_operators() -> None:
     assert dropped_rates.per_second()["TO1"] > before
 
 
-def test_every_bucket_holds_what_is_not_above_it() -> None:
+def test_every_bucket_counts_values_up_to_its_bound() -> None:
     meters = Meters()
     for bound in BUCKETS:
         meters.observe("t", bound)
@@ -136,7 +136,7 @@ def test_no_metric_has_a_label_of_a_stream_or_an_identity() -> None:
 
 @pytest.mark.usefixtures("_routed")
 @pytest.mark.parametrize("error", [ImportError, AttributeError, SyntaxError])
-async def test_without_the_library_the_view_says_what_is_missing(
+async def test_without_the_library_the_view_names_it(
     monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     def refuse(name: str) -> None:

@@ -236,7 +236,7 @@ def test_every_metric_is_on_the_dashboard() -> None:
     ],
     ids=["gauge", "counter", "labelled", "histogram"],
 )
-def test_a_metric_that_no_panel_shows_gets_one_of_its_own(
+def test_a_metric_without_a_panel_gets_its_own(
     monkeypatch: pytest.MonkeyPatch, family: Family, query: str
 ) -> None:
     monkeypatch.setitem(FAMILIES, "new", family)

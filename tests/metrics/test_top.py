@@ -87,7 +87,7 @@ def test_top_prints_a_table_once(workers: Workers) -> None:
 
 @pytest.mark.redis
 @pytest.mark.parametrize("wrong", [("--limit", "0"), ("--interval", "-1")])
-def test_top_says_what_is_wrong(workers: Workers, wrong: tuple[str, str]) -> None:
+def test_top_reports_wrong_arguments(workers: Workers, wrong: tuple[str, str]) -> None:
     done = manage("sync_top", *wrong, environ=workers.environ)
 
     assert done.returncode == 1

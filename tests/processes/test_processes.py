@@ -77,7 +77,7 @@ def test_event_loop_for_each_task_leaves_nothing_behind(redis_url: str) -> None:
     ]
 
 
-def test_process_that_only_publishes_keeps_what_it_has_looked_up(
+def test_process_that_only_publishes_caches_lookups(
     redis_url: str,
 ) -> None:
     assert run("publisher", redis_url=redis_url) == [

@@ -188,7 +188,7 @@ def test_an_address_that_cannot_be_is_refused_without_quoting_it(url: str) -> No
     assert "secret" not in str(refused.value)
 
 
-def test_without_hiredis_it_is_said_what_to_install(
+def test_without_hiredis_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, new_layer: NewLayer
 ) -> None:
     monkeypatch.setattr(protocol, "hiredis", None)

@@ -176,7 +176,7 @@ async def until_receiver_waits(server: RedisServer) -> None:
                 continue
 
 
-async def test_what_was_on_its_way_as_a_core_layers_connection_broke_is_a_gap(
+async def test_messages_in_flight_when_a_core_layers_connection_broke_are_a_gap(
     redis_server: RedisServer,
 ) -> None:
     sid, client, elsewhere = new_stream_sid(), Client(), CoreLayer([redis_server.url])

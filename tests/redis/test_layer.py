@@ -188,7 +188,7 @@ async def test_serialisers_and_encryption_are_those_of_channels_redis(
     await stock.flush()
 
 
-async def test_a_payload_that_cannot_be_read_keeps_nothing_from_the_rest(
+async def test_an_unreadable_payload_does_not_affect_the_rest(
     layer: RedisChannelLayer, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client: Any = redis.Redis.from_url(redis_url)

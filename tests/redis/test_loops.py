@@ -86,7 +86,7 @@ def test_threads_with_loops_of_their_own_share_a_layer(
     assert len(loops) <= 8
 
 
-def test_a_loop_that_ended_without_a_word_is_forgotten(
+def test_a_loop_that_ended_without_notice_is_forgotten(
     redis_server: RedisServer,
 ) -> None:
     layer = RedisChannelLayer(hosts=[redis_server.url])

@@ -172,7 +172,7 @@ async def test_requests_start_publishes_that_are_answered_in_order(
     assert (await frames(socket, 5))[1] == [*range(5)]
 
 
-async def test_what_redis_does_not_confirm_in_time_is_refused_and_not_published(
+async def test_a_publish_that_redis_does_not_confirm_in_time_is_refused(
     client: HttpConnection,
     socket: SiteSocket,
     redis_server: RedisServer,

@@ -158,7 +158,7 @@ async def test_a_user_with_the_documented_permissions_publishes_and_receives(
     assert subscriber.numbers == [1, 2]
 
 
-async def test_a_user_that_may_not_load_scripts_publishes_all_the_same(
+async def test_a_user_without_permission_to_load_scripts_publishes(
     redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
     admin(redis_server).execute_command(
@@ -182,7 +182,7 @@ async def test_a_user_without_subscribe_permission_is_refused_its_channel(
     assert await new_layer(url, prefix="theirs").new_channel()
 
 
-async def test_a_wrong_password_is_said_and_not_shown(
+async def test_a_wrong_password_is_reported_and_not_shown(
     redis_server: RedisServer, new_layer: NewLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
     layer = new_layer(redis_server.url.replace("//", "//site:wrong-secret@"))
@@ -307,7 +307,7 @@ async def test_a_redis_that_came_back_is_used_at_once(
     assert time.monotonic() - back < 2
 
 
-async def test_what_was_sent_to_a_silent_redis_is_not_published_later(
+async def test_messages_sent_to_a_silent_redis_are_not_published_later(
     redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
     with sync_settings(broadcast_timeout_seconds=0.3):

@@ -76,7 +76,7 @@ def test_unknown_path_is_not_found_and_never_redirected(
     assert failure(response)[:2] == (404, 20404)
 
 
-def test_unknown_path_is_named_as_it_was_asked_for_to_anybody() -> None:
+def test_unknown_path_is_named_as_requested_without_login() -> None:
     response = Api("", "").get("/v1/Services//Maps//Items", x=1)
 
     text = "The requested resource /Services//Maps//Items was not found"
@@ -84,7 +84,7 @@ def test_unknown_path_is_named_as_it_was_asked_for_to_anybody() -> None:
 
 
 @pytest.mark.parametrize("append_slash", [True, False])
-def test_slash_at_the_end_changes_nothing_for_who_reads(
+def test_trailing_slash_changes_nothing_for_reads(
     api: Api, stream: Stream, settings: Settings, append_slash: bool
 ) -> None:
     settings.APPEND_SLASH = append_slash
@@ -99,7 +99,7 @@ def test_slash_at_the_end_changes_nothing_for_who_reads(
 
 @pytest.mark.parametrize("append_slash", [True, False])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_nothing_is_changed_at_an_address_that_ends_with_a_slash(
+def test_a_path_with_a_trailing_slash_changes_nothing(
     api: Api, stream: Stream, settings: Settings, method: str, append_slash: bool
 ) -> None:
     settings.APPEND_SLASH = append_slash
@@ -120,7 +120,7 @@ def test_nothing_is_changed_at_an_address_that_ends_with_a_slash(
 
 @pytest.mark.parametrize("dots", [".", "..", "%2e%2E", "x/..", "x%2F..%2F.."])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_nothing_is_changed_at_an_address_that_would_have_to_be_folded(
+def test_a_path_with_dot_segments_changes_nothing(
     api: Api, service: Service, method: str, dots: str
 ) -> None:
     named = Stream.objects.create(
@@ -366,7 +366,7 @@ def test_foreign_error_gets_a_code(
     ids=repr,
 )
 @pytest.mark.parametrize("debug", [True, False])
-def test_unforeseen_error_is_logged_and_signalled_and_kept_to_ourselves(
+def test_unexpected_error_is_logged_and_signalled_and_not_revealed(
     exception: Exception,
     expected: tuple[int, int, str],
     debug: bool,

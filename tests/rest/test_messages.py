@@ -107,14 +107,14 @@ def test_empty_body_is_no_data(api: Api, messages_path: str, content_type: str) 
         '{"x":' * 9_000,
     ],
 )
-def test_what_is_no_json_object_is_refused(
+def test_data_other_than_a_json_object_is_refused(
     api: Api, messages_path: str, data: str
 ) -> None:
     assert failure(api.post(messages_path, Data=data)) == BAD_DATA
 
 
 @pytest.mark.parametrize("data", [5, 1.5, True, [1], "", "[]", "plain"])
-def test_what_is_no_json_object_is_refused_in_json(
+def test_data_other_than_a_json_object_is_refused_in_json(
     api: Api, messages_path: str, data: object
 ) -> None:
     assert failure(api.post_json(messages_path, {"Data": data})) == BAD_DATA

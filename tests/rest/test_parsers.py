@@ -85,7 +85,7 @@ def test_json_is_read(body: bytes, parameters: Parameters) -> None:
         b'{"a":' * 50_000,
     ],
 )
-def test_what_is_no_json_object_is_refused(api: Api, body: bytes) -> None:
+def test_data_other_than_a_json_object_is_refused(api: Api, body: bytes) -> None:
     response = api.send("POST", "/v1/Services", body, JSON)
 
     assert failure(response)[:2] == (400, 54008)

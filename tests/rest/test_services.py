@@ -73,7 +73,7 @@ def test_service_takes_every_parameter(api: Api) -> None:
     assert body["reachability_debouncing_window"] == 30000
 
 
-def test_json_body_says_the_same(api: Api) -> None:
+def test_json_body_works_like_a_form(api: Api) -> None:
     response = api.post_json(
         "/v1/Services",
         {
@@ -180,7 +180,7 @@ def test_service_is_fetched_by_its_sid(api: Api, service: Service) -> None:
     assert read(response)["sid"] == service.sid
 
 
-def test_default_service_comes_into_being_when_asked_for(api: Api) -> None:
+def test_default_service_is_created_when_requested(api: Api) -> None:
     first, second = (read(api.get("/v1/Services/default")) for _ in range(2))
 
     assert first == second
@@ -206,7 +206,7 @@ def test_service_is_found_by_unique_name(api: Api, service: Service) -> None:
     assert read(response)["sid"] == service.sid
 
 
-def test_update_changes_what_it_names(api: Api, service: Service) -> None:
+def test_update_changes_only_the_given_parameters(api: Api, service: Service) -> None:
     api.post(f"/v1/Services/{service.sid}", WebhookUrl="https://example.com/")
 
     response = api.post(f"/v1/Services/{service.sid}", FriendlyName="New")

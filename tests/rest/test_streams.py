@@ -58,7 +58,7 @@ def test_stream_needs_no_parameters(api: Api, streams_path: str) -> None:
     assert read(response)["date_expires"] is None
 
 
-def test_urls_carry_sids_whatever_was_asked_for(api: Api) -> None:
+def test_urls_contain_sids_whatever_was_requested(api: Api) -> None:
     created = read(api.post("/v1/Services/default/Streams", UniqueName="news"))
 
     fetched = read(api.get("/v1/Services/default/Streams/news"))
@@ -247,7 +247,7 @@ def test_removal_has_an_empty_response_and_works_once(
 
 
 @pytest.mark.parametrize("ref", ["nobody", "TO111", "TO" + "0" * 32, "%00", "a%20b"])
-def test_missing_stream_is_named_as_it_was_asked_for(
+def test_missing_stream_is_named_as_requested(
     api: Api, service: Service, streams_path: str, ref: str
 ) -> None:
     path = f"{streams_path}/{ref}"

@@ -26,7 +26,7 @@ def test_a_message_arrives_in_the_second_shell(project: Project) -> None:
 
 
 @in_browser
-async def test_what_one_window_of_the_feed_sends_both_receive(
+async def test_both_windows_of_the_feed_receive_a_message(
     project: Project, browser: Browser
 ) -> None:
     with with_tutorial(project, FEED).serve():
@@ -80,7 +80,7 @@ async def test_pointer_of_one_window_moves_in_the_other(
 
 
 @in_browser
-async def test_dashboard_shows_what_changes_elsewhere(
+async def test_dashboard_shows_changes_from_elsewhere(
     orders: Project, browser: Browser
 ) -> None:
     (orders.folder / "static").mkdir()
@@ -105,7 +105,7 @@ async def test_dashboard_shows_what_changes_elsewhere(
     ("containing", "head"),
     [("ProtocolTypeRouter", "import os\n"), ("SYNC_STREAMS = {", "ASGI_APPLICATION")],
 )
-def test_getting_started_says_what_the_readme_says(containing: str, head: str) -> None:
+def test_getting_started_agrees_with_the_readme(containing: str, head: str) -> None:
     start, readme = (
         code_block(document, "python", containing) for document in (START, "README.md")
     )

@@ -66,7 +66,7 @@ def for_events(page: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("way", [with_the_client, with_event_source, with_htmx])
-def test_a_live_page_takes_few_lines_more(way: Callable[[], list[str]]) -> None:
+def test_a_live_page_takes_few_extra_lines(way: Callable[[], list[str]]) -> None:
     lines = way()
 
     assert any("publish_on_commit(" in line for line in lines)

@@ -76,7 +76,7 @@ def anchors(document: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_generated_file_is_what_the_code_says(name: str) -> None:
+def test_generated_file_is_up_to_date(name: str) -> None:
     assert (ROOT / name).read_text() == FILES[name](), "run python -m docs.generate"
 
 
@@ -172,7 +172,7 @@ def test_limits_are_those_of_the_code() -> None:
     assert fixed == FIXED
 
 
-def test_every_setting_that_is_a_limit_stands_with_the_limits() -> None:
+def test_every_setting_that_is_a_limit_is_among_the_limits() -> None:
     text = (ROOT / "docs/limits.md").read_text()
     names = {name.upper() for name in Settings.__dataclass_fields__}
     limits = {n for n in names if n.startswith(("MAX_", "OUTBOX_")) or "TIMEOUT" in n}

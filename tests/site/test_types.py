@@ -76,7 +76,7 @@ CHECKERS = {
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_type_checkers_find_what_is_wrong_and_nothing_else(
+def test_type_checkers_find_errors_and_nothing_else(
     environment: Path, tmp_path: Path, checker: str
 ) -> None:
     (tmp_path / "host.py").write_text(HOST)

@@ -117,7 +117,7 @@ async def test_a_hook_decides_for_access_tokens(site: Site) -> None:
             assert events.answer.status == 403
 
 
-async def test_a_hosts_view_refuses_who_is_not_logged_in(site: Site) -> None:
+async def test_a_hosts_view_refuses_users_who_are_not_logged_in(site: Site) -> None:
     async with site.open("/mine") as events:
         assert events.answer.status == 403
         assert (await events.answer.json())["code"] == 54007
@@ -242,7 +242,7 @@ async def test_a_stalled_reader_loses_only_its_own_messages_and_gets_a_gap(
     assert sum(gaps) + len(messages) == 6_000
 
 
-async def test_a_response_that_begins_too_late_says_when_to_come_back(
+async def test_a_response_that_begins_too_late_says_when_to_reconnect(
     site: Site,
 ) -> None:
     request = AsyncRequestFactory().get("/", headers=ACCOUNT.headers)
@@ -265,7 +265,7 @@ async def test_event_streams_hold_no_place_of_other_requests(site: Site) -> None
                 assert (await last.next()).name == "message"
 
 
-async def test_event_streams_are_none_of_the_http_connections(site: Site) -> None:
+async def test_event_streams_do_not_count_as_http_connections(site: Site) -> None:
     crowd = BoundedHttpProtocol.crowd
     with sync_settings(max_http_connections=1):
         async with AsyncExitStack() as stack:

@@ -87,7 +87,7 @@ async def board(transactional_db: None) -> None:
     await create(await find(ACCOUNT_SID, "default"), unique_name="board")
 
 
-async def test_a_reader_at_5_kb_a_second_stays_and_is_told_its_gaps(
+async def test_a_reader_at_5_kb_a_second_stays_and_receives_its_gaps(
     board: None,
 ) -> None:
     serve = serving(ASGIHandler(), http=CLASSES["past-asgi"], send_buffer=BUFFER_BYTES)
@@ -115,7 +115,7 @@ async def test_a_reader_at_5_kb_a_second_stays_and_is_told_its_gaps(
     assert reader.numbers == sorted(reader.numbers)
 
 
-async def test_one_of_200_stalled_readers_is_told_its_gap_and_others_lose_nothing(
+async def test_one_of_200_stalled_readers_receives_its_gap_and_others_lose_nothing(
     board: None,
 ) -> None:
     bounds = sync_settings(

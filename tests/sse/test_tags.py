@@ -137,7 +137,7 @@ async def test_the_references_event_source_gets_a_message(
 
 
 @pytest.mark.browser
-async def test_missing_static_files_are_told_in_the_console(
+async def test_missing_static_files_are_reported_in_the_console(
     host: Host, profile: BrowserContext
 ) -> None:
     page = await profile.new_page()
@@ -156,7 +156,7 @@ async def test_missing_static_files_are_told_in_the_console(
 
 
 @pytest.mark.browser
-async def test_a_page_without_a_user_says_what_is_wrong(
+async def test_a_page_without_a_user_reports_the_error(
     host: Host, profile: BrowserContext
 ) -> None:
     complaints: list[str] = []
@@ -191,7 +191,7 @@ async def test_htmx_needs_no_other_script(
     await expect(page.locator("p")).to_have_text("fetched")
 
 
-async def test_the_view_serves_what_curl_asks_for(host: Host) -> None:
+async def test_the_view_serves_curl(host: Host) -> None:
     options = ["-b", f"sessionid={host.session}"]
     lines = await lines_of_curl(*options, f"{host.origin}/events/board/")
 
@@ -199,7 +199,7 @@ async def test_the_view_serves_what_curl_asks_for(host: Host) -> None:
     assert b'"data":{"n":1}' in lines[3]
 
 
-async def test_the_view_refuses_who_is_not_logged_in(host: Host) -> None:
+async def test_the_view_refuses_users_who_are_not_logged_in(host: Host) -> None:
     async with host.events("board", session="x") as events:
         assert (await events.answer.json())["code"] == 54007
 

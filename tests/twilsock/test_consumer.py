@@ -145,7 +145,7 @@ async def test_messages_that_waited_come_in_one_notification_and_in_order(
         assert await slow.receive_nothing()
 
 
-async def test_what_is_no_message_stays_in_its_place(settings: Settings) -> None:
+async def test_another_frame_stays_in_its_place(settings: Settings) -> None:
     configure(settings, IN_FLIGHT_MAX_BYTES=3000, PUBLISH_RATE=1000)
     async with connected() as slow, connected() as publisher:
         sid, other = await publisher.create(), await publisher.create()
@@ -181,7 +181,7 @@ async def test_version_3_gets_each_message_that_waited_alone(
             assert body_of(frame)["event"]["message_sid"] == message_sid
 
 
-async def test_forged_and_doubled_acknowledgements_open_nothing(
+async def test_forged_and_repeated_acknowledgements_open_nothing(
     settings: Settings,
 ) -> None:
     configure(settings, IN_FLIGHT_MAX_BYTES=3000, PUBLISH_RATE=1000)
@@ -209,7 +209,7 @@ async def test_forged_and_doubled_acknowledgements_open_nothing(
         )
 
 
-async def test_an_operator_sees_what_was_acknowledged_and_how_slowly() -> None:
+async def test_an_operator_sees_acknowledgements_and_their_delay() -> None:
     async with subscribed() as (slow, publisher, sid):
         await publisher.publish(sid, x=1)
         message = await slow.receive()
@@ -268,7 +268,7 @@ async def test_subscriptions_over_the_limit_fail_one_by_one(
 
 
 @pytest.mark.parametrize("sid", ["TO" + "0" * 32, "name", "", "IS" + "0" * 32])
-async def test_subscription_to_what_is_no_stream_fails(sid: str) -> None:
+async def test_subscription_to_a_missing_stream_fails(sid: str) -> None:
     async with connected() as session:
         await session.create(unique_name="name")
 
@@ -278,7 +278,7 @@ async def test_subscription_to_what_is_no_stream_fails(sid: str) -> None:
         assert body_of(failed)["events"][0]["error"]["code"] == 54250
 
 
-async def test_cancel_of_what_was_never_subscribed_succeeds() -> None:
+async def test_cancel_without_a_subscription_succeeds() -> None:
     async with connected() as session:
         [canceled] = await session.change("cancel", "TO" + "0" * 32)
 
@@ -330,7 +330,7 @@ async def test_operator_ends_a_connection_for_good() -> None:
         assert await session.closed() == CloseCode.DISCONNECTED
 
 
-async def test_leaving_server_closes_without_a_word() -> None:
+async def test_leaving_server_closes_without_a_notice() -> None:
     async with connected() as session:
         for connection in connections:
             connection.close_soon(CloseCode.GOING_AWAY)
@@ -370,7 +370,7 @@ async def test_a_mass_reconnect_is_spread_over_the_time_it_needs(
         assert len({pause // 5_000 for pause in pauses}) > 1
 
 
-async def test_full_server_asks_to_be_left_alone_for_a_while(
+async def test_full_server_asks_clients_to_wait(
     settings: Settings,
 ) -> None:
     configure(settings, MAX_CONNECTIONS=0)
@@ -517,7 +517,7 @@ async def test_the_second_refused_token_ends_the_connection() -> None:
         assert await session.closed() == CloseCode.TOKEN_INVALID
 
 
-async def test_a_batch_may_name_so_many_unknown_streams() -> None:
+async def test_unknown_streams_in_a_batch_are_limited() -> None:
     def batch(unknown: int) -> dict[str, object]:
         missing = (f"TO{number:032x}" for number in range(unknown))
         return subscription("establish", sid, *missing)

@@ -68,7 +68,7 @@ def test_a_message_that_waits_alone_is_not_written_again(
     assert encoder.merge([alone, encoder.ping()]) is alone
 
 
-def test_what_is_no_message_ends_the_notification(encoder: TwilsockEncoder) -> None:
+def test_another_frame_ends_the_notification(encoder: TwilsockEncoder) -> None:
     waiting = [frame for _, frame in messages(encoder, 4)]
 
     merged = encoder.merge([*waiting[:2], encoder.ping(), *waiting[2:]])
@@ -104,7 +104,7 @@ def test_exactly_as_much_is_merged_as_fits(encoder: TwilsockEncoder) -> None:
     assert encoder.merge([*waiting, exceeds]).messages == 3
 
 
-def test_connections_that_wait_for_the_same_share_what_is_written(
+def test_connections_that_wait_for_the_same_messages_share_a_frame(
     encoder: TwilsockEncoder,
 ) -> None:
     waiting = [frame for _, frame in messages(encoder, 5)]

@@ -75,7 +75,7 @@ def test_any_bytes_are_an_ack_or_not(data: bytes) -> None:
 
 
 @given(names, names, st.dictionaries(st.text(), values), st.binary())
-def test_what_is_encoded_decodes_to_the_same(
+def test_encoded_frames_decode_to_the_same(
     method: str, frame_id: str, fields: dict[str, object], payload: bytes
 ) -> None:
     header = {**fields, "method": method, "id": frame_id}
@@ -97,7 +97,7 @@ def test_a_truncated_frame_is_refused(
         frames.decode(whole[:cut])
 
 
-def test_a_payload_may_be_followed_by_crlf_or_nothing() -> None:
+def test_a_payload_is_followed_by_crlf_or_nothing() -> None:
     header = b'{"id":"TM1","method":"message","payload_size":2}'
 
     for tail in (b"\r\n{}", b"\r\n{}\r\n", b"\r\n{}\r\nmore"):

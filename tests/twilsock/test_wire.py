@@ -68,7 +68,7 @@ class TwilsockReplay(Replay):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_every_example_is_what_the_server_speaks(
+async def test_every_example_matches_the_server(
     settings: Settings,
 ) -> None:
     blocks = BLOCK.findall(DOCUMENT.read_text())

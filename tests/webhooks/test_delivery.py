@@ -137,7 +137,7 @@ def test_unanswered_name_is_a_timeout(
 @pytest.mark.parametrize(
     "url", ["http://2130706433/", "http://127.1/", "http://[", "http:///x", "x"]
 )
-def test_what_is_no_url_is_a_failure(url: str) -> None:
+def test_an_invalid_url_is_a_failure(url: str) -> None:
     assert failure_of(url).outcome in {"unreachable", "blocked"}
 
 
@@ -193,7 +193,7 @@ def test_answer_that_does_not_end_in_time_is_a_timeout(
     assert receiver.is_idle()
 
 
-def test_connection_that_is_not_taken_is_a_timeout_of_its_own(
+def test_connection_that_is_not_accepted_times_out(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "CONNECT_SECONDS", 0.2)
@@ -295,7 +295,7 @@ def test_account_that_fills_its_share_costs_another_one_nothing(
 
 
 @pytest.mark.parametrize("accounts", [1, 2, 3, 10])
-def test_there_always_is_a_place_for_one_more_account(accounts: int) -> None:
+def test_there_is_always_a_place_for_another_account(accounts: int) -> None:
     queue = Queue(100)
     held = Counter[str]()
     for _ in range(100):

@@ -40,7 +40,7 @@ def test_created_and_removed_streams_send_webhooks_in_order(
     assert removed == {**created, "EventType": "stream_removed"}
 
 
-def test_form_is_what_twilio_sends(receiver: Receiver, service: Service) -> None:
+def test_form_matches_twilios(receiver: Receiver, service: Service) -> None:
     operations.create_stream(service)
 
     request = receiver.next()
@@ -107,7 +107,7 @@ def test_streams_of_a_removed_service_send_webhooks(
     assert receiver.parameters()["EventType"] == "stream_removed"
 
 
-def test_what_is_rolled_back_sends_no_webhook(
+def test_rolled_back_changes_send_no_webhook(
     receiver: Receiver, service: Service
 ) -> None:
     with transaction.atomic():

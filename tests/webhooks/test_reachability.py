@@ -91,7 +91,7 @@ async def test_identities_are_tracked_separately(
     assert events == {("endpoint_connected", "alice"), ("endpoint_connected", "bob")}
 
 
-async def test_services_without_reachability_tell_nothing(
+async def test_services_without_reachability_send_nothing(
     receiver: Receiver, service: Service
 ) -> None:
     await asyncio.to_thread(

@@ -54,7 +54,7 @@ def test_webhooks_go_by_the_queue(
     assert receiver.parameters()["StreamSid"] == stream.sid
 
 
-def test_celery_tries_again_what_failed(
+def test_celery_retries_failures(
     receiver: Receiver, service: Service, celery_recipe: dict[str, Any]
 ) -> None:
     webhook = {

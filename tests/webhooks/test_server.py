@@ -28,7 +28,7 @@ def test_server_sweeps_without_any_socket_and_sends_once(
     assert receiver.is_silent(8)
 
 
-def test_server_that_ends_sends_what_waits(
+def test_stopping_server_sends_waiting_webhooks(
     start_site: StartSite, receiver: Receiver
 ) -> None:
     site = start_site(**environ())

@@ -79,7 +79,7 @@ def test_trial_is_for_those_who_may_change_services(
     assert receiver.is_idle()
 
 
-def test_trial_is_no_page_to_look_at(service: Service) -> None:
+def test_trial_accepts_only_posts(service: Service) -> None:
     client = with_permissions("view_service", "change_service")
 
     answer = client.get(f"/admin/sync_streams/service/{service.sid}/webhook/")

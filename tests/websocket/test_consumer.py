@@ -184,7 +184,7 @@ async def test_open_or_create_opens_what_is_there(stream: Stream) -> None:
         ({"sid": "news"}, None, 20001, 400),
     ],
 )
-async def test_a_subscription_that_cannot_be_is_refused(
+async def test_an_impossible_subscription_is_refused(
     ref: object, mode: str | None, code: int, status: int
 ) -> None:
     async with LocalSocket() as socket:
@@ -340,7 +340,7 @@ async def test_a_token_of_a_service_that_is_not_there_is_refused() -> None:
     await socket.leave()
 
 
-async def test_who_says_nothing_is_closed_in_time() -> None:
+async def test_a_silent_client_is_closed_in_time() -> None:
     with sync_settings(connect_timeout_seconds=0.1):
         socket = LocalSocket()
         assert await socket.open()
@@ -350,7 +350,7 @@ async def test_who_says_nothing_is_closed_in_time() -> None:
     assert closing["reconnect_after"] is not None
 
 
-async def test_who_says_anything_but_a_token_is_closed_in_time() -> None:
+async def test_a_client_without_a_token_is_closed_in_time() -> None:
     with sync_settings(connect_timeout_seconds=0.2):
         socket = LocalSocket()
         assert await socket.open()
@@ -360,7 +360,7 @@ async def test_who_says_anything_but_a_token_is_closed_in_time() -> None:
     assert code == 4001
 
 
-async def test_who_connects_in_time_stays() -> None:
+async def test_a_client_that_connects_in_time_stays() -> None:
     with sync_settings(connect_timeout_seconds=0.1):
         async with LocalSocket() as socket:
             await asyncio.sleep(0.2)
@@ -438,7 +438,7 @@ async def test_a_removed_key_ends_its_connections(jump: Jump) -> None:
     assert closing["code"] == 4002
 
 
-async def test_a_connection_holds_so_many_subscriptions(service: Service) -> None:
+async def test_subscriptions_of_a_connection_are_limited(service: Service) -> None:
     for number in range(4):
         await in_thread(operations.create_stream, service, unique_name=str(number))
 
@@ -583,7 +583,9 @@ async def test_pages_of_any_origin_are_accepted_by_default() -> None:
         assert socket.connected["type"] == "connected"
 
 
-async def test_a_database_that_fails_is_an_error_and_no_end(stream: Stream) -> None:
+async def test_a_failing_database_is_an_error_and_closes_nothing(
+    stream: Stream,
+) -> None:
     def rename(old: str, new: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
@@ -623,7 +625,7 @@ async def test_requests_that_are_at_hand_leave_other_clients_their_turn(
         assert counters.published - before == count
 
 
-async def test_a_layer_that_fails_is_an_error_and_no_end(stream: Stream) -> None:
+async def test_a_failing_layer_is_an_error_and_closes_nothing(stream: Stream) -> None:
     async with LocalSocket() as socket:
         await socket.ask("subscribe", stream="news")
         with pytest.MonkeyPatch.context() as patch:

@@ -106,13 +106,13 @@ def test_a_binary_frame_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "ping", "{'type':'ping'}"])
-def test_what_is_no_json_is_refused(text: str) -> None:
+def test_invalid_json_is_refused(text: str) -> None:
     with pytest.raises(InvalidJSON):
         protocol.parse(text)
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400", "9" * 400])
-def test_a_request_with_a_number_that_is_none_keeps_its_id(number: str) -> None:
+def test_a_request_with_an_invalid_number_keeps_its_id(number: str) -> None:
     request = protocol.parse(f'{{"type":"publish","id":7,"data":{{"n":{number}}}}}')
 
     assert request.id == 7
@@ -127,7 +127,7 @@ def test_a_request_without_a_type_keeps_its_id(type_: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", '"ping"', "1", "null"])
-def test_what_is_no_frame_is_refused(text: str) -> None:
+def test_an_invalid_frame_is_refused(text: str) -> None:
     with pytest.raises(InvalidParameter):
         protocol.parse(text)
 
@@ -159,7 +159,7 @@ def test_a_field_that_is_no_text_is_refused(value: object) -> None:
         request.text("stream")
 
 
-def test_an_error_says_everything() -> None:
+def test_an_error_has_every_field() -> None:
     error = protocol.error(RateLimited(STREAM_SID, 0.5), 7)
 
     assert json.loads(text_of(error)) == {
@@ -187,7 +187,7 @@ def test_a_message_carries_its_data(data: dict[str, Any]) -> None:
     assert frame.stream_sid == STREAM_SID
 
 
-def test_only_messages_may_be_dropped() -> None:
+def test_only_messages_are_droppable() -> None:
     encoder = protocol.JsonEncoder()
     frames = [
         encoder.stream_removed({"type": "stream.removed", "stream_sid": STREAM_SID}),
@@ -200,7 +200,7 @@ def test_only_messages_may_be_dropped() -> None:
     assert [frame.stream_sid for frame in frames] == [None] * len(frames)
 
 
-def test_a_gap_says_how_many_of_which() -> None:
+def test_a_gap_names_its_stream_and_number() -> None:
     frame = protocol.JsonEncoder().gap(STREAM_SID, 7)
 
     assert json.loads(text_of(frame)) == {
@@ -210,7 +210,7 @@ def test_a_gap_says_how_many_of_which() -> None:
     }
 
 
-def test_a_stream_is_described_by_sid_name_and_end() -> None:
+def test_a_stream_is_described_by_sid_name_and_expiry() -> None:
     expires = datetime(2026, 1, 2, 3, 4, 5, 678_901, UTC)
     stream = Stream(sid=STREAM_SID, unique_name="news", date_expires=expires)
 

@@ -94,7 +94,7 @@ async def test_clients_connect_and_subscribe_where_their_frames_arrive(
     assert message["message"]["data"] == {"n": 1}
 
 
-async def test_a_token_refused_where_it_arrives_is_refused_as_ever(
+async def test_a_token_refused_where_it_arrives_gets_the_usual_refusal(
     port: int, recorder: Recorder
 ) -> None:
     async with json_socket(port), opened(json_socket(port)) as connection:
@@ -166,7 +166,7 @@ async def test_frames_that_are_answered_where_they_arrive_count_too(port: int) -
     assert 10 <= published <= 40
 
 
-async def test_what_is_not_text_or_no_publish_is_left_to_the_application(
+async def test_frames_other_than_text_publishes_are_left_to_the_application(
     port: int, recorder: Recorder
 ) -> None:
     async with json_socket(port) as connection:

@@ -63,7 +63,7 @@ def _by_type(frame: dict[str, Any]) -> str:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_every_example_is_what_the_server_speaks(settings: Settings) -> None:
+async def test_every_example_matches_the_server(settings: Settings) -> None:
     blocks = BLOCK.findall(DOCUMENT.read_text())
     assert len(blocks) >= 10
     replay = SocketReplay(
@@ -87,7 +87,7 @@ async def test_every_example_is_what_the_server_speaks(settings: Settings) -> No
     await replay.wire.close()
 
 
-def test_the_example_of_a_gap_is_what_the_server_writes() -> None:
+def test_the_example_of_a_gap_matches_the_server() -> None:
     examples = [
         block for info, block in BLOCK.findall(DOCUMENT.read_text()) if "gap" in info
     ]

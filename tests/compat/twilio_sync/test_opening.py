@@ -83,7 +83,7 @@ async def test_c25_stream_made_over_rest_is_opened_by_name_and_sid(rig: Rig) -> 
         pytest.param("TO" + "0" * 32, 54250, id="c27 sid"),
     ],
 )
-async def test_c26_c27_open_existing_of_nothing_is_not_found(
+async def test_c26_c27_open_existing_of_a_missing_stream_is_not_found(
     rig: Rig, ref: str, code: int
 ) -> None:
     client = await rig.client()
