@@ -23,6 +23,7 @@ from project.ports import free_port as free_port
 from project.supervision import end
 from tests.clients.accounts import Account
 from tests.secrecy import revealed, secrets_of
+from tests.tables import put_tables
 from tests.zygote import ROOT as ROOT
 from tests.zygote import Forked
 
@@ -141,6 +142,9 @@ class DemoSite(Stoppable):
         self.data_dir = data_dir
         self._step = step
         self._environ = {"PORT": "0", **environ}
+        database = data_dir / "db.sqlite3"
+        if step == "serve" and not database.exists():
+            put_tables(database)
         self.start()
 
     def start(self) -> None:

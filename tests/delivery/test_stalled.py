@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from sync_streams.connections.close_codes import CloseCode
-from tests import zygote
 from tests.clients.json_socket import Frame, SiteSocket, json_socket
 from tests.clients.wires import ABNORMAL, Closed
 from tests.programs import PythonProgram, Stoppable, free_port
 from tests.secrecy import MESSAGE
+from tests.tables import put_tables
 
 MESSAGES = 1_500
 PAD = MESSAGE + "x" * 4_000
@@ -57,14 +57,13 @@ class Server(Stoppable):
 @pytest.fixture(scope="module")
 def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment of the servers; their database has its tables."""
-    environ = {
+    file = tmp_path_factory.mktemp("stalled") / "site.sqlite3"
+    put_tables(file)
+    return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.delivery.server_settings",
-        "DATABASE_FILE": str(tmp_path_factory.mktemp("stalled") / "site.sqlite3"),
+        "DATABASE_FILE": str(file),
     }
-    migrate = ("-m", "django", "migrate", "--verbosity", "0")
-    zygote.run(*migrate, environ=environ).check_returncode()
-    return environ
 
 
 @pytest.fixture(params=SERVERS)

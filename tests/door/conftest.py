@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests import zygote
 from tests.door import table
 from tests.door.attacks import ATTACKS, title
 from tests.programs import PythonProgram, free_port
+from tests.tables import put_tables
 
 FIGURES = "figures of an attack"
 """Property of a test that holds a row of the table."""
@@ -66,8 +66,7 @@ def served(
         "DJANGO_SETTINGS_MODULE": "tests.door.server_settings",
         "DATABASE_FILE": str(folder / "site.sqlite3"),
     }
-    migrate = ("-m", "django", "migrate", "--verbosity", "0")
-    zygote.run(*migrate, environ=environ).check_returncode()
+    put_tables(folder / "site.sqlite3")
     number = free_port()
     command = [*SERVERS[request.param], str(number), "tests.asgi:application"]
     ready = "istening on TCP" if request.param == "daphne" else "running on"
