@@ -29,7 +29,7 @@ TARGETS = [
 ]
 """HTTP and frames, credentials, page tokens, the tunnel, events from Redis."""
 
-PROPERTIES = "any or spoilt or comes_from_redis"
+PROPERTIES = "any or spoilt or events_from_redis"
 """Names of the tests that take what Hypothesis thinks of."""
 
 
