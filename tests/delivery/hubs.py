@@ -1,15 +1,18 @@
 """The hub of a test's event loop, on each channel layer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from channels.layers import get_channel_layer
+from django.test import override_settings
 
 from sync_streams.delivery.cluster.broadcast import abroadcast
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.operations.data import Message
-from tests.delivery.client import published
+from sync_streams.values.sids import new_stream_sid
+from tests.delivery.client import Client, published
 from tests.waiting import until
 
 MEMORY_LAYERS = {
@@ -32,6 +35,14 @@ async def running_hub() -> AsyncIterator[Hub]:
         yield hub
     finally:
         await stop(hub)
+
+
+@asynccontextmanager
+async def hub_over(layer: Mapping[str, Any]) -> AsyncIterator[Hub]:
+    """Do as :func:`running_hub` does, over a channel layer that has these settings."""
+    with override_settings(CHANNEL_LAYERS={"default": layer}):
+        async with running_hub() as hub:
+            yield hub
 
 
 async def stop(hub: Hub) -> None:
@@ -62,3 +73,10 @@ async def until_introduced(hub: Hub) -> None:
 async def publish(stream_sid: str, number: int, origin: str | None = None) -> None:
     message = Message.new(stream_sid, {"n": number})
     await abroadcast(published(message, origin))
+
+
+async def subscribed(hub: Hub, **options: Any) -> tuple[str, Client]:
+    """Subscribe a client, whose options these are, to a Stream, and return both."""
+    stream_sid, client = new_stream_sid(), Client(**options)
+    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    return stream_sid, client

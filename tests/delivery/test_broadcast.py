@@ -16,8 +16,8 @@ from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.operations.data import Message
 from sync_streams.values.sids import new_stream_sid
-from tests.delivery.client import Client, published
-from tests.delivery.hubs import running_hub, stop
+from tests.delivery.client import published
+from tests.delivery.hubs import running_hub, stop, subscribed
 
 LAYERS = "tests.core.layers"
 
@@ -33,9 +33,7 @@ async def hub() -> AsyncIterator[Hub]:
 
 
 async def test_threads_broadcast_through_the_loop_that_serves(hub: Hub) -> None:
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, client = await subscribed(hub)
 
     def run(first: int) -> None:
         for number in range(first, first + 20):

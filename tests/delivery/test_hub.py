@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from django.test import override_settings
 
 from sync_streams.delivery import topic
 from sync_streams.delivery.cluster import stats, survey
@@ -34,9 +33,10 @@ from tests.delivery.client import Client, gap_of, published
 from tests.delivery.hubs import (
     MEMORY_LAYERS,
     REDIS_LAYERS,
+    hub_over,
     publish,
-    running_hub,
     stop,
+    subscribed,
     until_introduced,
 )
 from tests.overrides import sync_settings
@@ -68,9 +68,8 @@ def layer(request: pytest.FixtureRequest) -> dict[str, Any]:
 @pytest.fixture
 async def hub(layer: dict[str, Any]) -> AsyncIterator[Hub]:
     """A hub that listens, on the running loop."""
-    with override_settings(CHANNEL_LAYERS={"default": layer}):
-        async with running_hub() as hub:
-            yield hub
+    async with hub_over(layer) as hub:
+        yield hub
 
 
 @pytest.mark.parametrize(("subscribers", "count"), [(20, 50), (1_000, 10)])
@@ -384,9 +383,7 @@ async def test_a_longer_ttl_is_noticed(hub: Hub, wait: Jump) -> None:
 
 
 async def test_a_shorter_ttl_is_noticed(hub: Hub) -> None:
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, client = await subscribed(hub)
 
     await abroadcast(
         {"type": "stream.updated", "stream_sid": stream_sid, "expires_at": time.time()}
@@ -672,9 +669,7 @@ async def test_publishers_do_not_outpace_their_own_process() -> None:
         "BACKEND": MEMORY_LAYERS["memory"],
         "CONFIG": {"capacity": MAX_TAKEN},
     }
-    with override_settings(CHANNEL_LAYERS={"default": layer}):
-        hub = get_hub()
-        await hub.start()
+    async with hub_over(layer) as hub:
         sids = [new_stream_sid() for _ in range(20)]
         client = Client(frame_path=True)
         for sid in sids:
@@ -686,7 +681,6 @@ async def test_publishers_do_not_outpace_their_own_process() -> None:
 
         await asyncio.gather(*map(publish_many, sids))
         await client.until(2000)
-        await stop(hub)
 
     of = {sid: [f for f in client.frames if f["stream_sid"] == sid] for sid in sids}
     for frames in of.values():
@@ -695,9 +689,7 @@ async def test_publishers_do_not_outpace_their_own_process() -> None:
 
 async def test_a_process_that_stays_behind_refuses_messages(hub: Hub) -> None:
     await until_introduced(hub)
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, client = await subscribed(hub)
 
     with sync_settings(broadcast_timeout_seconds=0.05):
         await refuses_while_behind(stream_sid)
@@ -731,18 +723,13 @@ async def waiting_publishers(sid: str, count: int) -> "list[asyncio.Task[None]]"
 
 async def test_publishers_that_waited_are_not_too_many_again() -> None:
     layer = {"BACKEND": MEMORY_LAYERS["memory"], "CONFIG": {"capacity": 50}}
-    with override_settings(CHANNEL_LAYERS={"default": layer}):
-        hub = get_hub()
-        await hub.start()
-        stream_sid = new_stream_sid()
-        client = Client(frame_path=True)
-        await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    async with hub_over(layer) as hub:
+        stream_sid, client = await subscribed(hub, frame_path=True)
 
         tasks = await waiting_publishers(stream_sid, 400)
         backpressure().catch_up()
         await asyncio.gather(*tasks)
         await client.until(400)
-        await stop(hub)
 
     assert client.numbers == list(range(400))
 
@@ -750,9 +737,7 @@ async def test_publishers_that_waited_are_not_too_many_again() -> None:
 async def test_waiting_publishers_are_refused_by_an_unreachable_process(
     hub: Hub,
 ) -> None:
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, _client = await subscribed(hub)
 
     tasks = await waiting_publishers(stream_sid, 2)
     backpressure().unreachable |= set(range(len(hub.membership.probes)))
@@ -775,9 +760,7 @@ async def test_a_hub_whose_receiver_was_cancelled_receives_again() -> None:
     # In memory only: of Redis' layers, a cancelled receive leaves what it was at.
     hub = get_hub()
     await hub.start()
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, client = await subscribed(hub)
     assert hub._receiver is not None
     hub._receiver.cancel()
     await until(lambda: not hub.is_receiving)
@@ -812,9 +795,7 @@ async def test_subscribers_get_a_gap_before_the_next_message(hub: Hub) -> None:
 async def test_a_message_that_arrives_meanwhile_follows_and_precedes_a_gap(
     hub: Hub,
 ) -> None:
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, client = await subscribed(hub)
 
     hub.membership.lose(0)
     hub._queue.put(published(Message.new(stream_sid, {"n": 1})))
@@ -849,9 +830,7 @@ async def test_a_slow_client_gets_all_gaps_in_one_frame(hub: Hub) -> None:
 
 
 async def test_many_losses_at_once_are_reported_once(hub: Hub) -> None:
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, client = await subscribed(hub)
 
     for _ in range(1_000):
         for server in range(len(hub.membership.probes)):
@@ -904,9 +883,7 @@ POISON: list[dict[str, Any]] = [
 async def test_an_event_of_an_unknown_shape_is_counted_and_reported_as_a_gap(
     hub: Hub, poison: dict[str, Any]
 ) -> None:
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, client = await subscribed(hub)
     before = counters.events_rejected
 
     await send_to_group(stream_group(stream_sid), poison)
@@ -920,9 +897,7 @@ async def test_an_event_of_an_unknown_shape_is_counted_and_reported_as_a_gap(
 
 
 async def test_an_event_of_the_known_format_is_delivered(hub: Hub) -> None:
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, client = await subscribed(hub)
 
     event = published(Message.new(stream_sid, {"n": 1}))
     await send_to_group(stream_group(stream_sid), {**event, "format": FORMAT})
@@ -932,9 +907,7 @@ async def test_an_event_of_the_known_format_is_delivered(hub: Hub) -> None:
 
 
 async def test_kinds_of_events_of_a_later_release_are_ignored(hub: Hub) -> None:
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, client = await subscribed(hub)
     before = counters.events_rejected
 
     await send_to_group(stream_group(stream_sid), {"type": "message.edited", "v": 9})
@@ -956,9 +929,7 @@ async def test_waiting_events_of_any_kind_are_bounded(hub: Hub) -> None:
 
 
 async def test_a_removal_is_announced_by_a_process_that_is_behind(hub: Hub) -> None:
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, client = await subscribed(hub)
     backpressure().fall_behind()
 
     with sync_settings(broadcast_timeout_seconds=0.5):
@@ -1019,9 +990,7 @@ async def test_a_publisher_is_spared_its_own_waiting_messages(hub: Hub) -> None:
 
 
 async def test_a_burst_costs_a_client_that_reads_nothing(hub: Hub) -> None:
-    stream_sid = new_stream_sid()
-    client = Client()
-    await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    stream_sid, client = await subscribed(hub)
 
     for number in range(600):
         await publish(stream_sid, number)

@@ -4,16 +4,13 @@ import asyncio
 from contextlib import ExitStack, suppress
 
 import pytest
-from django.test import override_settings
 
 from sync_streams.delivery import sequence
-from sync_streams.delivery.hub import get_hub
 from sync_streams.delivery.sequence import Arrivals, Numbers, Sequence
 from sync_streams.delivery.topic import Topic
 from sync_streams.layers import InMemoryChannelLayer
-from sync_streams.values.sids import new_stream_sid
-from tests.delivery.client import Client, gap_of
-from tests.delivery.hubs import MEMORY_LAYERS, publish, stop
+from tests.delivery.client import gap_of
+from tests.delivery.hubs import MEMORY_LAYERS, hub_over, publish, subscribed
 
 SID = "TO1"
 CAPACITY = 10
@@ -30,18 +27,14 @@ def is_complete(arrivals: Arrivals, place: object) -> bool:
 
 async def test_messages_dropped_by_a_full_layer_are_a_gap_before_the_next() -> None:
     layer = {"BACKEND": MEMORY_LAYERS["channels"], "CONFIG": {"capacity": CAPACITY}}
-    with override_settings(CHANNEL_LAYERS={"default": layer}):
-        hub = get_hub()
-        await hub.start()
-        sid, client = new_stream_sid(), Client()
-        await hub.subscriptions.subscribe(client.outbox, sid, None)
+    async with hub_over(layer) as hub:
+        sid, client = await subscribed(hub)
         await publish(sid, 0)
         await client.until(1)
         await asyncio.gather(*(publish(sid, n) for n in range(1, 2 * CAPACITY + 1)))
         await client.until(1 + CAPACITY)
         await publish(sid, -1)
         await client.until(3 + CAPACITY)
-        await stop(hub)
 
     assert client.numbers == [*range(CAPACITY + 1), -1]
     assert client.frames[-2] == gap_of(sid)

@@ -13,7 +13,7 @@ from sync_streams.delivery.cluster import survey
 from sync_streams.delivery.hooks import hooks
 from sync_streams.delivery.hub import Hub
 from sync_streams.errors import ServiceUnavailable
-from tests.delivery.hubs import MEMORY_LAYERS, running_hub
+from tests.delivery.hubs import MEMORY_LAYERS, hub_over
 
 QUESTION = {"type": "test.asked"}
 LONG_SECONDS = 60
@@ -22,9 +22,8 @@ LONG_SECONDS = 60
 @pytest.fixture
 async def hub() -> AsyncIterator[Hub]:
     layer = {"BACKEND": MEMORY_LAYERS["memory"], "CONFIG": {"capacity": 100}}
-    with override_settings(CHANNEL_LAYERS={"default": layer}):
-        async with running_hub() as hub:
-            yield hub
+    async with hub_over(layer) as hub:
+        yield hub
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from django.test import override_settings
-
 from sync_streams.delivery.hub import Hub
 from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.health import RedisUnavailable
-from tests.delivery.hubs import running_hub
+from tests.delivery.hubs import hub_over
 from tests.overrides import sync_settings
 from tests.redis.hammering import event as event
 from tests.waiting import until
@@ -36,11 +34,8 @@ async def hub_on(backend: str, host: object) -> AsyncIterator[Hub]:
         host: the layer's Redis, as the layer's settings have it.
     """
     layer = {"BACKEND": backend, "CONFIG": {"hosts": [host]}}
-    with (
-        override_settings(CHANNEL_LAYERS={"default": layer}),
-        sync_settings(probe_seconds=600),
-    ):
-        async with running_hub() as hub:
+    with sync_settings(probe_seconds=600):
+        async with hub_over(layer) as hub:
             yield hub
 
 

@@ -12,8 +12,8 @@ from sync_streams.delivery.hub import Hub
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.operations.data import Message
 from sync_streams.redis import rate_limit
-from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import Client, published
+from tests.delivery.hubs import subscribed
 from tests.overrides import sync_settings
 from tests.programs import RedisServer
 from tests.redis.subscriber import accepted, hub_on
@@ -39,8 +39,7 @@ def gaps(client: Client) -> list[Any]:
 async def test_subscribers_are_notified_of_a_broken_connection(
     hub: Hub, redis_server: RedisServer
 ) -> None:
-    sid, client = new_stream_sid(), Client()
-    await hub.subscriptions.subscribe(client.outbox, sid, None)
+    sid, client = await subscribed(hub)
     await publish(sid, 1)
     await client.until(1)
 
@@ -57,8 +56,7 @@ async def test_subscribers_are_notified_of_a_broken_connection(
 async def test_an_unreachable_process_publishes_nothing_to_its_own_subscribers(
     hub: Hub, redis_server: RedisServer
 ) -> None:
-    sid, client = new_stream_sid(), Client()
-    await hub.subscriptions.subscribe(client.outbox, sid, None)
+    sid, client = await subscribed(hub)
     admin: Any = redis.Redis(port=redis_server.port)
     admin.execute_command("ACL", "SETUSER", "default", "-subscribe")
     admin.client_kill_filter(_type="pubsub")
@@ -75,8 +73,7 @@ async def test_an_unreachable_process_publishes_nothing_to_its_own_subscribers(
 async def test_a_refused_message_is_counted_as_refused_and_reaches_no_one(
     hub: Hub,
 ) -> None:
-    sid, client = new_stream_sid(), Client()
-    await hub.subscriptions.subscribe(client.outbox, sid, None)
+    sid, client = await subscribed(hub)
     three_a_minute = {"publish_rate": 3 / 60, "publish_window_seconds": 60}
     with sync_settings(**three_a_minute, probe_seconds=600):
         for number in range(3):

@@ -350,16 +350,6 @@ async def test_a_silent_client_is_closed_in_time() -> None:
     assert closing["reconnect_after"] is not None
 
 
-async def test_a_client_without_a_token_is_closed_in_time() -> None:
-    with sync_settings(connect_timeout_seconds=0.2):
-        socket = LocalSocket()
-        assert await socket.open()
-        await socket.ask("ping")
-        _, code = await socket.receive_close()
-
-    assert code == 4001
-
-
 async def test_a_client_that_connects_in_time_stays() -> None:
     with sync_settings(connect_timeout_seconds=0.1):
         async with LocalSocket() as socket:
