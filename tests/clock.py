@@ -8,7 +8,7 @@ import pytest
 Jump = Callable[[float], None]
 
 TURNS = 20
-"""Turns of the loop in which whatever is due, and what follows from it, happens."""
+"""Iterations of the loop that run everything that is due, and its consequences."""
 
 
 class ManualClock:
@@ -22,7 +22,7 @@ class ManualClock:
 
 
 class Clock:
-    """The running loop's time: it stands still but for :meth:`advance`."""
+    """The running loop's time, which moves only with :meth:`advance`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._now = loop.time()
@@ -31,7 +31,7 @@ class Clock:
         return self._now
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass, and everything happen that was due by then."""
+        """Let time pass, and run everything that is due by then."""
         self._now += seconds
         for _ in range(TURNS):
             await asyncio.sleep(0)
@@ -39,7 +39,7 @@ class Clock:
 
 @pytest.fixture
 async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of this test's loop. Nothing that waits in a thread may be needed."""
+    """The clock of this test's loop; it must not depend on a waiting thread."""
     loop = asyncio.get_running_loop()
     clock = Clock(loop)
     monkeypatch.setattr(loop, "time", clock)
@@ -48,9 +48,8 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 async def jump(monkeypatch: pytest.MonkeyPatch) -> Jump:
-    """Move the clock of this test's loop on by some seconds; it runs in between.
-
-    Timers that are due by then ring in the next turn of the loop.
+    """Move the clock of this test's loop forward; it keeps running. Timers that are due
+    by then fire in the next iteration of the loop.
     """
     loop = asyncio.get_running_loop()
     time, ahead = loop.time, 0.0

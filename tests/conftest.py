@@ -31,7 +31,7 @@ from tests.sharing import Scheduling, arranged, once
 StartSite = Callable[..., DemoSite]
 StartRedis = Callable[..., RedisServer]
 
-# A machine that has other things to do, too, is no fault of what is tested.
+# A busy machine is not a fault of the tested code.
 settings.register_profile(
     "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -48,7 +48,7 @@ HEADS = (
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests/faults measured, as the table of docs/deployment.md has it."""
+    """Print the results of tests/faults as the table in docs/deployment.md."""
     rows = [
         tuple(row)
         for report in terminalreporter.stats.get("passed", [])
@@ -105,14 +105,14 @@ def pytest_unconfigure() -> None:
 
 
 KEPT_TABLES = "django_content_type", "auth_permission"
-"""What migrations fill: no test changes it."""
+"""Tables that migrations fill; no test changes them."""
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """Keep what migrations fill when the tables are emptied after a test.
-
-    Otherwise Django fills it anew after each test, which takes longer than most tests.
+    """Keep the rows that migrations create when tables are emptied after a test.
+    Otherwise Django creates them again after each test, which takes longer than most
+    tests.
     """
 
     def sql_flush(*arguments: Any, **options: Any) -> list[str]:
@@ -131,7 +131,7 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_secret_is_logged() -> Iterator[None]:
-    """Look through what every test logs."""
+    """Check the log of every test for secrets."""
     with watching("") as everything:
         yield
     assert everything.found == []
@@ -202,7 +202,7 @@ def embedded(_embedded: DemoSite) -> DemoSite:
 
 @pytest.fixture
 def start_site(tmp_path: Path) -> Iterator[StartSite]:
-    """Start a demo site of the test's own, ``start_site(NAME=value)``."""
+    """Start a separate demo site for the test, ``start_site(NAME=value)``."""
     with ExitStack() as sites:
 
         def start(data_dir: Path = tmp_path, **environ: str) -> DemoSite:

@@ -1,4 +1,4 @@
-"""The demo site's settings, with passwords that are quick to check: each start does."""
+"""The demo site's settings, with passwords that are quick to check at each start."""
 
 from project.settings import *  # noqa: F403 - whatever the site has
 

@@ -68,11 +68,11 @@ class Deployment:
     folder: Path
     environ: dict[str, str]
     ports: dict[str, int]
-    """The port that stands for each one of the document."""
+    """The local port for each port in the document."""
 
     @property
     def base_url(self) -> str:
-        """Where nginx serves it."""
+        """Its origin at nginx."""
         return f"https://localhost:{self.ports['443']}"
 
     @property
@@ -82,11 +82,11 @@ class Deployment:
 
     @property
     def certificate(self) -> Path:
-        """The certificate that nginx has."""
+        """nginx's certificate."""
         return self.folder / "certificate.pem"
 
     def here(self, block: str) -> str:
-        """Return a block with the ports and files that it has here."""
+        """Return a block with the local ports and files."""
         # In one pass: a free port may look like another one of the document.
         documented = "|".join(self.ports)
         block = re.sub(documented, lambda port: str(self.ports[port[0]]), block)
@@ -101,7 +101,7 @@ class Deployment:
         return block
 
     def shell(self, block: str) -> str:
-        """Type a block; return what it prints."""
+        """Run a block in a shell; return its output."""
         command = "bash", "-euc", self.here(block)
         return printed_by(
             *command, folder=self.folder, environ=self.environ, within=120

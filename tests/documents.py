@@ -30,7 +30,7 @@ def executed(document: str, containing: str, **names: object) -> dict[str, Any]:
     Args:
         document: which one.
         containing: the text.
-        names: what the block needs and does not say.
+        names: names that the block needs but does not define.
 
     Returns:
         Its names.
@@ -46,11 +46,11 @@ def printed_by(
     within: float,
     environ: Mapping[str, str] | None = None,
 ) -> str:
-    """Return what a command prints; a test fails with that where the command fails.
+    """Return a command's output; if the command fails, the test fails with it.
 
     Args:
         command: its words.
-        folder: where it is typed.
+        folder: its working directory.
         within: seconds that it may take.
         environ: its environment; that of the tests if there is none.
     """
@@ -69,13 +69,13 @@ def printed_by(
 
 
 def new_project(folder: Path) -> Path:
-    """Make a Django project and add to its files what the README says, no more."""
+    """Create a Django project, and add only what the README says."""
     start = [sys.executable, "-m", "django", "startproject", "mysite", str(folder)]
     subprocess.run(start, check=True, timeout=60)
     settings, urls, asgi = (
         folder / "mysite" / f"{name}.py" for name in ("settings", "urls", "asgi")
     )
-    # The dots stand for what the project has already.
+    # The dots stand for existing lines of the project.
     block = code_block(README, "python", "INSTALLED_APPS")
     _append(settings, block.replace("...", "*INSTALLED_APPS"))
     block = code_block(README, "python", "# urls.py")

@@ -1,4 +1,4 @@
-"""People who open the admin, and what they find there."""
+"""Users of the admin, and the data that they find there."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ def stream(service: Service) -> Stream:
 
 @pytest.fixture
 def admin(db: None) -> Client:
-    """The browser of somebody who may do everything."""
+    """The test client of a superuser."""
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client
@@ -33,12 +33,12 @@ def admin(db: None) -> Client:
 
 @pytest.fixture
 def staff(db: None) -> StaffClient:
-    """Log in somebody of the staff who has only the permissions named."""
+    """Log in a staff user who has only the named permissions."""
     return with_permissions
 
 
 def with_permissions(*names: str) -> Client:
-    """Return the browser of somebody of the staff who has these permissions alone."""
+    """Return the test client of a staff user who has only these permissions."""
     user = User.objects.create(username="staff", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=names))
     client = Client()

@@ -1,4 +1,4 @@
-"""An operator who is logged in to a demo site's admin, over HTTP."""
+"""An operator who is logged in to the admin of a demo site, over HTTP."""
 
 import re
 import time
@@ -15,7 +15,8 @@ WAIT_SECONDS = 30
 
 
 def until(look: Callable[[], T], wanted: Callable[[T], bool]) -> T:
-    """Look until it is as wanted: a process that is busy is not counted that time."""
+    """Repeat until the result is as wanted: a busy process may not be counted at
+    first."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not wanted(found := look()) and time.monotonic() < deadline:
         continue

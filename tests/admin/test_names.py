@@ -1,4 +1,4 @@
-"""Names and identities as pages show them: what cannot be seen is written out."""
+"""Names and identities as pages show them: invisible characters are escaped."""
 
 import unicodedata
 from html import unescape
@@ -20,21 +20,22 @@ STREAM_PAGES = ["change", "delete", "history", "monitor"]
 
 @pytest.fixture
 def named(stream: Stream) -> Stream:
-    """A Stream and a Service from before such names were refused, and their creator."""
+    """A Stream and a Service from before such names were refused, with their
+    creator."""
     Stream.objects.update(unique_name=UNSEEN, created_by=UNSEEN)
     Service.objects.update(unique_name=None, friendly_name=UNSEEN)
     return Stream.objects.select_related("service").get()
 
 
 def text_of(client: Client, path: str, fields: dict[str, str] | None = None) -> str:
-    """Return a page, the one after a form was sent, as one reads it."""
+    """Return the text of a page, or of the page after a form was sent."""
     answer = client.post(path, fields, follow=True) if fields else client.get(path)
     assert answer.status_code == 200
     return unescape(answer.content.decode())
 
 
 def hidden_in(page: str) -> set[str]:
-    """Return what of a page's text cannot be seen."""
+    """Return the invisible characters in a page's text."""
     return {
         char
         for char in page

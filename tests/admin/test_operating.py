@@ -1,6 +1,6 @@
 """Operators' actions on Streams and connections: confirmed, logged, by operations.
 
-That connections on all processes obey is shown in ``test_live.py``.
+``test_live.py`` shows their effect on connections in all processes.
 """
 
 from datetime import timedelta

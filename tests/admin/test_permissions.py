@@ -1,4 +1,4 @@
-"""What each page of the admin takes: permissions, and queries.
+"""The permissions and queries that each page of the admin needs.
 
 A page that is not in the table makes the first test fail.
 """
@@ -26,7 +26,7 @@ ALL = {
 
 @dataclass(frozen=True)
 class Door:
-    """A page, or what a form of it is sent to."""
+    """A page, or the target of one of its forms."""
 
     path: str
     """``{sid}`` is that of a Service or a Stream."""
@@ -78,7 +78,7 @@ def knock(client: Client, model: type[Service | Stream], door: Door, sid: str) -
 
 
 def fill() -> None:
-    """Create what a page may show a part of: 20 Services with 100 Streams."""
+    """Create more than a page shows: 20 Services with 100 Streams."""
     services = Service.objects.bulk_create(
         Service(account_sid=ACCOUNT_SID) for _ in range(20)
     )
@@ -102,7 +102,7 @@ def test_table_names_every_page(
         for pattern in django_admin.site.get_model_admin(model).get_urls()
     }
 
-    # The last one is Django's redirect from addresses of long ago.
+    # The last one is Django's redirect from legacy URLs.
     assert routes - {"{sid}/"} == {door.path for door in doors.values()}
 
 

@@ -1,4 +1,4 @@
-"""Services and Streams in the admin: found, created, changed, removed."""
+"""Services and Streams in the admin: find, create, change, remove."""
 
 from collections.abc import Iterator
 from datetime import timedelta

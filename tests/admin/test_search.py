@@ -19,7 +19,7 @@ HINT = "any part of a unique name"
 
 @pytest.fixture
 def database(postgres_url: str) -> Iterator[str]:
-    """An empty database whose tables belong to somebody who may do little else."""
+    """An empty database with an owner of the tables who has few other rights."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS search WITH (FORCE)")
         connection.execute("CREATE DATABASE search")

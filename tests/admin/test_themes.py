@@ -1,4 +1,4 @@
-"""Themes of the admin: where one lacks Django's colours, the pages still have some."""
+"""Themes of the admin: pages have colours even if a theme lacks Django's."""
 
 import re
 

@@ -13,8 +13,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Two renderers for each window, for what no test types into an address bar; the
-    # others are Playwright's own, which this takes the place of.
+    # The first two would start two more renderers for each window, for an address bar
+    # that no test uses; the others are Playwright's own, which this option replaces.
     "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,HttpsUpgrades,"
     "HttpsFirstBalancedModeAutoEnable,LensOverlay,MediaRouter,OptimizationHints,"
     "NetworkTimeServiceQuerying,PaintHolding,ThirdPartyStoragePartitioning",

@@ -26,7 +26,7 @@ from tests.programs import ROOT, DemoSite
 
 OpenPage = Callable[..., Awaitable[Page]]
 
-expect.set_options(timeout=20_000)  # a busy machine is no failure
+expect.set_options(timeout=20_000)  # a busy machine is not a failure
 
 TAKES_IMAGES = bool(os.environ.get("SCREENSHOTS"))
 IMAGES = ROOT / "docs/img"
@@ -38,12 +38,12 @@ LOOKS: list[Look] = [
     ("dark", "dark", 1280),
     ("phone", "light", 390),
 ]
-"""How each page is looked at: a name, a colour scheme, the width in pixels."""
+"""The looks in which each page is tested: name, colour scheme, width in pixels."""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A profile of the test's own."""
+    """A new profile for the test."""
     context = await browser.new_context()
     yield context
     await context.close()
@@ -95,7 +95,7 @@ async def log_in(context: BrowserContext, site: DemoSite) -> None:
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """What the console of any page of the test says is wrong, CSP violations too."""
+    """Errors in the console of any page of the test, including CSP violations."""
     return []
 
 
@@ -163,7 +163,7 @@ async def take_in(tabs: Tabs, look: Look) -> Page:
 
 
 async def overflow_of(page: Page, name: str, folder: Path) -> int:
-    """Take the page's picture and return how far it is wider than the screen."""
+    """Take a screenshot and return by how much the page is wider than the screen."""
     path = (IMAGES if TAKES_IMAGES else folder) / f"{name}.png"
     await page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     await page.screenshot(path=path)
@@ -175,7 +175,7 @@ async def overflow_of(page: Page, name: str, folder: Path) -> int:
 
 
 async def play(site: DemoSite, stream: str, *, seconds: int) -> None:
-    """Publish what looks like a match, faster and slower."""
+    """Publish Messages like those of a match, at changing speed."""
     async with SiteSocket(site, "watcher") as watcher, SiteSocket(site) as referee:
         watching = asyncio.create_task(watch(watcher, stream, after=seconds // 3))
         for second in range(seconds):
@@ -188,7 +188,7 @@ async def play(site: DemoSite, stream: str, *, seconds: int) -> None:
 
 @asynccontextmanager
 async def crowd(site: DemoSite, stream: str) -> AsyncIterator[None]:
-    """Publish to a Stream all the time, more than it takes and less than is closed."""
+    """Keep publishing to a Stream, above its rate but below the limit of frames."""
 
     async def publish() -> None:
         async with SiteSocket(site, "crowd") as socket:
@@ -204,7 +204,7 @@ async def crowd(site: DemoSite, stream: str) -> AsyncIterator[None]:
 
 
 async def watch(watcher: SiteSocket, stream: str, *, after: int) -> None:
-    """Subscribe after some seconds, and read what arrives."""
+    """Subscribe after a few seconds, and read Messages."""
     await asyncio.sleep(after)
     await watcher.ask("subscribe", stream=stream)
     while True:

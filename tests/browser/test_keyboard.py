@@ -1,4 +1,4 @@
-"""Every page by keyboard alone: each control is reached, seen to be, and left again."""
+"""Every page by keyboard alone: each control gets the focus, visibly, and loses it."""
 
 from collections.abc import AsyncIterator
 
@@ -48,7 +48,7 @@ WATCH = """() => {
     .map(told);
   return controls.length;
 }"""
-"""Note which controls get the focus, and which of them look the same with it."""
+"""Record which controls get the focus, and which of them look the same with it."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -1,4 +1,5 @@
-"""The live monitor in a real browser: it shows the facts, and what it leaves out."""
+"""The live monitor in a real browser: what it shows, and that it says what is left
+out."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Pages whose sockets are below a path: behind a proxy that takes the path off."""
+"""Pages with sockets below a path, behind a proxy that strips the path."""
 
 import json
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mounted(embedded: DemoSite, tmp_path: Path) -> AsyncIterator[str]:
-    """Address of the demo site's data below a path, which its server is told."""
+    """URL of a demo site below a path that its server knows."""
     port = free_port()
     environ = site_environ(embedded.data_dir, UVICORN_ROOT_PATH=PREFIX)
     command = [*SERVER, "--port", str(port)]
@@ -50,7 +50,7 @@ async def test_console_and_monitor_are_live_below_a_path(
     await publish(page, {"n": 1})
     await sees(page, '"n": 1')
 
-    await log_in(context, embedded)  # its cookie is of the host, whatever the port
+    await log_in(context, embedded)  # its cookie belongs to the host, whatever the port
     await page.click("text=Admin")
     await page.wait_for_url(f"{mounted}/admin/")
     await page.goto(f"{mounted}{ADMIN}/stream/?q=mounted")

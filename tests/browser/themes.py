@@ -40,7 +40,7 @@ OURS = """
  ...document.querySelectorAll(".sync-scroll, .sync-overview, #sync-monitor")]
   .map((each) => each ? each.scrollWidth - each.clientWidth : 0)
 """
-"""By how much each of our parts of a page is wider than its place."""
+"""By how much each of our parts of a page exceeds its container."""
 
 # The headings of a module have the colours of the theme, for better or worse.
 CONTRAST = """
@@ -129,7 +129,7 @@ async def test_pages_fit_are_legible_and_live_in_every_theme(
 
 
 async def fits(page: Page, name: str) -> None:
-    """No part of ours is wider than its place, whatever the width of the screen."""
+    """None of our parts exceeds its container, whatever the width of the screen."""
     for width in WIDTHS:
         await page.set_viewport_size({"width": width, "height": 900})
         wide = await page.evaluate(OURS)
@@ -137,7 +137,7 @@ async def fits(page: Page, name: str) -> None:
 
 
 async def is_legible(page: Page, axe: str) -> None:
-    """Text is told from its ground, and what is framed has a frame."""
+    """Text contrasts with its background, and framed elements have a visible frame."""
     await page.evaluate(axe)
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")

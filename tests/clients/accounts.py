@@ -80,11 +80,11 @@ class Account:
     def sign(
         self, identity: str | None = "alice", *, ttl: int = 3600, **claims: Any
     ) -> str:
-        """Return an access token that the library would not make.
+        """Return an access token that the library would not issue.
 
         Args:
-            identity: whose it is; ``None`` for nobody's.
-            ttl: its life in seconds; negative for one that is over.
+            identity: its identity; ``None``: it has none.
+            ttl: its lifetime in seconds; negative: it has expired.
             claims: replace or add to those of the token.
         """
         now = int(time.time())

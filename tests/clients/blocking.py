@@ -15,7 +15,7 @@ Frame = dict[str, Any]
 
 
 class BlockingSocket:
-    """One connection to a site that runs; ``with`` opens it and presents a token."""
+    """One connection to a running site; ``with`` opens it and presents a token."""
 
     def __init__(self, site: Site, identity: str = "alice") -> None:
         self._connecting = connect(
@@ -35,24 +35,24 @@ class BlockingSocket:
         self._connecting.__exit__(None, None, None)
 
     def ask(self, type_: str, **fields: object) -> Frame:
-        """Send a request and return its answer; what else comes waits."""
+        """Send a request and return its reply; other frames are kept."""
         request_id = self.request(type_, **fields)
         while (frame := self._next()).get("id") != request_id:
             self._others.append(frame)
         return frame
 
     def request(self, type_: str, **fields: object) -> int:
-        """Send a request, wait for nothing, and return its id."""
+        """Send a request without waiting, and return its id."""
         request_id = next(self._ids)
         self._send({"type": type_, "id": request_id, **fields})
         return request_id
 
     def receive(self) -> Frame:
-        """Return the next frame but pings, which are answered."""
+        """Return the next frame, answering pings."""
         return self._others.pop(0) if self._others else self._next()
 
     def closed(self) -> int:
-        """Return the code with which the server closes; nothing may come before."""
+        """Return the server's close code; no frame may precede it."""
         try:
             frame = self.receive()
         except ConnectionClosed:

@@ -35,7 +35,7 @@ class JsonSocket:
         await self.leave()
 
     async def open(self) -> bool:
-        """Open the socket without saying who it is; tell whether it was accepted."""
+        """Open the socket without a token; return whether it was accepted."""
         return await self.wire.open()
 
     async def leave(self) -> None:
@@ -43,20 +43,20 @@ class JsonSocket:
         await self.wire.close()
 
     async def ask(self, type_: str, **fields: object) -> Frame:
-        """Send a request and return its answer; what else comes waits."""
+        """Send a request and return its reply; other frames are kept."""
         request_id = await self.request(type_, **fields)
         while (frame := await self._next()).get("id") != request_id:
             self._others.append(frame)
         return frame
 
     async def request(self, type_: str, **fields: Any) -> Any:
-        """Send a request, wait for nothing, and return its id, a number as a rule."""
+        """Send a request without waiting, and return its id, normally a number."""
         request_id = fields.pop("id") if "id" in fields else next(self._ids)
         await self.send({"type": type_, "id": request_id, **fields})
         return request_id
 
     async def send(self, frame: object) -> None:
-        """Send a frame and wait for nothing."""
+        """Send a frame without waiting."""
         await self.wire.send(json.dumps(frame))
 
     async def receive(self) -> Frame:
@@ -64,17 +64,17 @@ class JsonSocket:
         return self._others.pop(0) if self._others else await self._next()
 
     async def receive_nothing(self) -> bool:
-        """Tell whether nothing waits and nothing comes."""
+        """Return whether no frame is waiting and none arrives."""
         return not self._others and await self.wire.receive_nothing()
 
     async def receive_close(self) -> tuple[Frame, int]:
-        """Return the last words and the close code; skip what comes before."""
+        """Return the ``closing`` frame and the close code; skip earlier frames."""
         while (frame := await self.receive())["type"] != "closing":
             continue
         return frame, await self.closed()
 
     async def closed(self) -> int:
-        """Return the code with which the server closes; nothing may come before."""
+        """Return the server's close code; no frame may precede it."""
         try:
             frame = await self.receive()
         except Closed as end:
@@ -119,7 +119,7 @@ class LocalSocket(JsonSocket):
 
 
 class SiteSocket(JsonSocket):
-    """A connection to a site that runs; *options* are those of ``websockets``."""
+    """A connection to a running site; *options* are those of ``websockets``."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class SiteSocket(JsonSocket):
         )
 
     def send_together(self, *frames: Frame) -> None:
-        """Send frames in one piece: the server reads them in one turn."""
+        """Send frames in one piece, so that the server reads them together."""
         self.network.send_together(*map(json.dumps, frames))
 
 

@@ -1,4 +1,4 @@
-"""Connections of which a test sends every byte: HTTP/1.1, and WebSocket frames."""
+"""Connections on which a test sends every byte: HTTP/1.1 and WebSocket frames."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def text(**fields: object) -> bytes:
 
 
 async def turns() -> None:
-    """Let a server on this event loop read what was written."""
+    """Let a server on this event loop read the written data."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -60,19 +60,19 @@ class RawConnection:
         self.writer.transport.abort()
 
     def send(self, data: bytes) -> None:
-        """Write bytes and wait for nothing."""
+        """Write bytes without waiting."""
         self.writer.write(data)
 
     async def until(self, mark: bytes) -> bytes:
-        """Read until a mark has come, and return what came with it."""
+        """Read up to and including a mark, and return that data."""
         return await asyncio.wait_for(self.reader.readuntil(mark), WAIT_SECONDS)
 
     async def end(self) -> bytes:
-        """Return what comes until the server ends the connection."""
+        """Return everything until the server ends the connection."""
         return await asyncio.wait_for(self.reader.read(), WAIT_SECONDS)
 
     async def pour(self, data: bytes) -> None:
-        """Send the same bytes again and again until the server ends it."""
+        """Send the same bytes repeatedly until the server ends the connection."""
         reading: Awaitable[Any] = asyncio.ensure_future(self.reader.read(-1))
         try:
             async with asyncio.timeout(WAIT_SECONDS):
@@ -91,7 +91,7 @@ class HttpConnection(RawConnection):
         self.send(head([f"{method} {target} HTTP/1.1", "Host: x", *lines]))
 
     async def ask(self, *pieces: bytes) -> bytes:
-        """Send a request in pieces, each of which the server reads alone."""
+        """Send a request in pieces that the server reads separately."""
         for piece in pieces:
             self.send(piece)
             await self.writer.drain()
@@ -142,7 +142,7 @@ class RawSocket(RawConnection):
         return self
 
     async def is_open(self) -> bool:
-        """Tell whether the server answers, after all that was sent before."""
+        """Return whether the server still answers, after everything sent before."""
         try:
             self.send(frame(9, b"there?"))
             await self.until(b"there?")

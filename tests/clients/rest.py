@@ -1,4 +1,4 @@
-"""Calls of a running site's REST API, with its account's credentials."""
+"""Calls to the REST API of a running site, with its account's credentials."""
 
 import json
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ SERVICES = "/v1/Services"
 
 
 class Site(Protocol):
-    """A site that runs, and an account that it knows."""
+    """A running site, and an account that it knows."""
 
     @property
     def base_url(self) -> str:
-        """Where it is served, ``http://host:port``."""
+        """Its origin, ``http://host:port``."""
 
     @property
     def account(self) -> Account:
-        """Whose credentials it accepts."""
+        """The account that it accepts."""
 
 
 @dataclass(frozen=True)

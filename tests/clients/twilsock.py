@@ -61,7 +61,7 @@ class Session:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.pending: list[frames.Frame] = []
-        """Frames of the server that came before a reply that was waited for."""
+        """Frames of the server that arrived before an awaited reply."""
 
     async def send(self, method: str, payload: bytes = b"", **fields: Any) -> str:
         """Send a frame and return its id."""
@@ -71,7 +71,7 @@ class Session:
         return frame_id
 
     async def receive(self) -> frames.Frame:
-        """Return the server's next frame but pings; raises :class:`Closed`."""
+        """Return the server's next frame except pings; raises :class:`Closed`."""
         if self.pending:
             return self.pending.pop(0)
         frame = frames.decode(await self.wire.receive())
@@ -90,11 +90,11 @@ class Session:
             return found, end.code
 
     async def receive_nothing(self, seconds: float = 0.1) -> bool:
-        """Tell whether nothing waits, and nothing comes for so long."""
+        """Return whether no frame is waiting and none arrives for so long."""
         return not self.pending and await self.wire.receive_nothing(seconds)
 
     async def closed(self) -> int:
-        """Acknowledge nothing more, and return the code with which it is closed."""
+        """Acknowledge nothing more, and return the close code."""
         try:
             while True:
                 await self.wire.receive()
@@ -157,7 +157,7 @@ class Session:
 
 @asynccontextmanager
 async def opened(wire: Wire | None = None) -> AsyncIterator[Session]:
-    """Open a connection, to the application in this process as a rule."""
+    """Open a connection, normally to the application in this process."""
     session = Session(LocalWire(PATH) if wire is None else wire)
     assert await session.wire.open()
     yield session

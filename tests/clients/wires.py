@@ -1,4 +1,4 @@
-"""What carries a socket's frames: the application in this process, or a connection."""
+"""Wires carry a socket's frames: to the application in this process, or to a server."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.asgi import application
 
 WAIT_SECONDS = 30
 QUIET_SECONDS = 0.1
-"""How long nothing has to come before a test takes it that nothing will."""
+"""Silence after which a test assumes that nothing more will arrive."""
 
 ABNORMAL = 1006
 """The code of a connection that ended without a close frame: RFC 6455, 7.1.5."""
@@ -37,13 +37,13 @@ class Wire(Protocol):
         """Open it and tell whether the server accepted."""
 
     async def send(self, data: str | bytes) -> None:
-        """Send a frame and wait for nothing."""
+        """Send a frame without waiting."""
 
     async def receive(self) -> Any:
         """Return the next frame, ``str`` or ``bytes``; raises :class:`Closed`."""
 
     async def receive_nothing(self, seconds: float = QUIET_SECONDS) -> bool:
-        """Tell whether nothing waits, and nothing comes for so long."""
+        """Return whether no frame is waiting and none arrives for so long."""
 
     async def close(self) -> None:
         """Close it, if it is not closed yet."""

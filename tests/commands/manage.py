@@ -28,7 +28,7 @@ def manage(
 
 
 class Running:
-    """A command that goes on, and its lines as they come."""
+    """A running command, and its lines as they arrive."""
 
     def __init__(self, *arguments: str, environ: Mapping[str, str]) -> None:
         self.stdout: Queue[str] = Queue()
@@ -53,7 +53,7 @@ class Running:
         return self.stdout.get(timeout=WAIT_SECONDS)
 
     def wait_until_told(self, what: str) -> None:
-        """Wait for a line on the other one."""
+        """Wait for a line on standard error."""
         while what not in self.stderr.get(timeout=WAIT_SECONDS):
             continue
 
@@ -68,7 +68,7 @@ class Running:
 
 @contextmanager
 def running(*arguments: str, environ: Mapping[str, str]) -> Iterator[Running]:
-    """Start a command; whatever is left of it in the end is killed."""
+    """Start a command, and kill it in the end if it is still running."""
     command = Running(*arguments, environ=environ)
     try:
         yield command

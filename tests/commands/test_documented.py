@@ -1,4 +1,4 @@
-"""docs/commands.md: its commands and options are those that there are."""
+"""docs/commands.md lists the existing commands and options."""
 
 import re
 
@@ -39,7 +39,7 @@ def test_an_option_has_the_documented_default(
     (action,) = [each for each in parser._actions if option in each.option_strings]
 
     is_number = re.fullmatch("[0-9]+", default)
-    if not default or default.isupper():  # a flag, or the name of what is to be given
+    if not default or default.isupper():  # a flag, or the name of a value
         assert not action.default
     else:
         assert action.default == (float(default) if is_number else default)

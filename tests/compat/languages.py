@@ -1,6 +1,6 @@
 """The examples in Go and Java of docs/migrating-from-twilio.md, built and executed.
 
-Not part of the suite, since they load Twilio's libraries and build for minutes:
+Not part of the suite, since loading Twilio's libraries and building takes minutes:
 ``make languages``.
 """
 

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 # Up to 3.40 the library sends its parameters as multipart forms, later urlencoded.
 @pytest.fixture(scope="module", params=["twilio", "twilio-3"])
 def outcome(_embedded: DemoSite, request: pytest.FixtureRequest) -> Any:
-    """What the library answered to each call."""
+    """The library's result of each call."""
     package = HERE / "node_modules" / request.param
     if not shutil.which("node") or not package.exists():
         cannot_have(f"Node with npm's {request.param}")

@@ -22,7 +22,7 @@ _VARYING = (
     (re.compile(rb"RQ[0-9a-f]{32}"), b"RQ"),
     (re.compile(rb"^[0-9]+\.[0-9]{3}$"), b"0.000"),
 )
-"""What no two answers have in common: a Message's SID, a request's, its duration."""
+"""The parts that differ in every response: SIDs of Messages and requests, durations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def publication(path: str, body: bytes, **changes: Any) -> Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; nothing, if the client had left."""
+    """The response; empty, if the client had left."""
 
     status: int = 0
     headers: frozenset[tuple[bytes, bytes]] = field(default_factory=frozenset)
@@ -80,21 +80,21 @@ class Answer:
         return dict(self.headers)[name]
 
     def comparable(self) -> "Answer":
-        """Return it without what no two answers have in common, in any order."""
+        """Return it without the parts that always differ, in any order."""
         pairs = ((name.lower(), value) for name, value in self.headers)
         headers = frozenset((name, without_variation(value)) for name, value in pairs)
         return Answer(self.status, headers, without_variation(self.body))
 
 
 def without_variation(value: bytes) -> bytes:
-    """Return a header's value, or a body, without what no two answers share."""
+    """Return a header's value, or a body, without the parts that always differ."""
     for pattern, instead in _VARYING:
         value = pattern.sub(instead, value)
     return value
 
 
 async def ask(application: Application, request: Request) -> Answer:
-    """Send a request and return what is answered."""
+    """Send a request and return the response."""
     last = len(request.pieces) - 1
     events: list[dict[str, Any]] = [
         {"type": "http.request", "body": piece, "more_body": number < last}

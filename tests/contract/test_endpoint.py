@@ -67,7 +67,7 @@ async def both(django: Application, request: Request) -> Answer:
     """Send it to Django and twice to the endpoint, compare, and return the response."""
     endpoint = PublishEndpoint(_unreachable)
     expected = await ask(django, request)
-    for _ in range(2):  # the second time what was looked up is at hand
+    for _ in range(2):  # the second time from the cache
         answer = await ask(endpoint, request)
         assert answer.comparable() == expected.comparable()
     return expected

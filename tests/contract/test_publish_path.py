@@ -186,7 +186,7 @@ async def test_one_request_in_pieces_of_one_byte_is_answered(
 
 
 class Parser:
-    """What uvicorn's parser makes of the same bytes."""
+    """The result of uvicorn's parser for the same bytes."""
 
     def __init__(self) -> None:
         self.target = self.body = b""

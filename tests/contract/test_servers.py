@@ -59,7 +59,7 @@ class Answer:
 
 
 class Site:
-    """A running server, asked in the plainest way there is."""
+    """A running server, with the simplest possible client."""
 
     def __init__(self, name: str, port: int) -> None:
         self.name, self.port = name, port
@@ -138,7 +138,7 @@ def site(
 
 
 def start(words: list[str], environ: dict[str, str], output: int) -> Process:
-    """Start a server; those that spawn processes of their own do it anew."""
+    """Start a server; one that spawns processes is started as a new process."""
     if words[0] not in SPAWNING:
         return Forked("-m", *words, environ=environ, stdout=output, stderr=output)
     command = [sys.executable, "-m", *words]

@@ -39,7 +39,7 @@ class Transport(Protocol):
         """Publish a Message and return its SID."""
 
     async def update(self, ref: str, ttl: int) -> None:
-        """Give a Stream another life-time."""
+        """Change a Stream's TTL."""
 
     async def remove(self, ref: str) -> None:
         """Remove a Stream."""

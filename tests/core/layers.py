@@ -1,4 +1,4 @@
-"""Channel layers that misbehave, for the tests of what happens then."""
+"""Channel layers that misbehave, for tests of the consequences."""
 
 import asyncio
 from typing import Any
@@ -7,21 +7,21 @@ from channels.layers import InMemoryChannelLayer
 
 
 class FailingLayer(InMemoryChannelLayer):
-    """Takes nothing."""
+    """Accepts nothing."""
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         raise ConnectionError("the layer is away")
 
 
 class SilentLayer(InMemoryChannelLayer):
-    """Answers never."""
+    """Never responds."""
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         await asyncio.Event().wait()
 
 
 class DrowsyLayer(InMemoryChannelLayer):
-    """Takes Messages never, and all else at once."""
+    """Never accepts Messages, and accepts everything else at once."""
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         if message["type"] == "message.published":

@@ -1,4 +1,4 @@
-"""What belongs to an event loop, and loops in threads of their own."""
+"""Values that belong to an event loop, and loops in their own threads."""
 
 import asyncio
 from concurrent.futures import CancelledError

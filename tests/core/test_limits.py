@@ -41,7 +41,7 @@ def spend(stream_sid: str) -> None:
 
 
 def spend_all(stream_sid: str) -> tuple[int, RateLimited]:
-    """Spend until refused; return how often that went well, and the refusal."""
+    """Spend until refused; return the number of successes, and the refusal."""
     for accepted in range(1_000):
         try:
             spend(stream_sid)

@@ -34,7 +34,7 @@ def named(number: int) -> Stream:
 
 @pytest.fixture
 def quick_switches() -> Iterator[None]:
-    """Let threads take turns as often as they can."""
+    """Make threads switch as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

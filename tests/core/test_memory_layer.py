@@ -10,7 +10,7 @@ from sync_streams.layers import MAX_AHEAD, InMemoryChannelLayer
 
 
 class Groups(dict[str, dict[str, float]]):
-    """Counts how often somebody looks through all of them."""
+    """Counts how often all groups are scanned."""
 
     looks = 0
 

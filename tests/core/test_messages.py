@@ -29,7 +29,7 @@ from sync_streams.values.sids import is_sid, new_stream_sid
 
 STREAM_SID = new_stream_sid()
 
-# What JSON can say: any text without lone surrogates, finite numbers.
+# Values that JSON can express: any text without lone surrogates, finite numbers.
 texts = st.text()
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
@@ -39,7 +39,7 @@ json_values = st.recursive(
 )
 json_objects = st.dictionaries(texts, json_values, max_size=4)
 
-# What Python can hold, or a hostile client send: more than that.
+# Values that Python can hold, or a hostile client can send, beyond those.
 any_values = st.recursive(
     st.none()
     | st.booleans()

@@ -1,4 +1,4 @@
-"""Operations: who sees what, what expires when, and what is announced."""
+"""Operations: visibility, expiry and announcements."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -60,7 +60,7 @@ def test_another_account_does_not_see_a_service(service: Service) -> None:
 
 
 def is_gone(stream: Stream, service: Service) -> bool:
-    """Ask a Service for a Stream in every way: each has to say that there is none."""
+    """Ask a Service for a Stream in every way; each must report that there is none."""
     for ref, error in [("news", UniqueNameNotFound), (stream.sid, StreamNotFound)]:
         with pytest.raises(error):
             operations.get_stream(service, ref)

@@ -54,7 +54,7 @@ def use_database(settings: Any) -> None:
 
 
 def race(operation: Callable[[], object]) -> Counter[str]:
-    """Call it in many threads at once; count what came out, by type."""
+    """Call it in many threads at once; count the results by type."""
     barrier = Barrier(THREADS)
     outcomes: list[str] = []
 

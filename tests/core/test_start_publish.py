@@ -22,7 +22,7 @@ from tests.settings import ACCOUNT_SID
 
 
 class Outcomes:
-    """What was told of started publishes."""
+    """The reported outcomes of started publishes."""
 
     def __init__(self) -> None:
         self.told: list[tuple[Message, Exception | None]] = []

@@ -1,4 +1,4 @@
-"""Verified access tokens: accepted again at once, but never for longer than others."""
+"""Verified access tokens: accepted again at once, but not for longer than others."""
 
 from types import SimpleNamespace
 from typing import Any

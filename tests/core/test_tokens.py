@@ -71,7 +71,7 @@ def sign(
     secret: str = API_KEY_SECRET,
     digest: str = "SHA256",
 ) -> str:
-    """Make a token by hand, of whatever content."""
+    """Build a token with any content."""
     signed = part(header) + b"." + part(payload)
     algorithm = jwt.algorithms.get_default_algorithms()[f"HS{digest[3:]}"]
     signature = algorithm.sign(signed, secret.encode())

@@ -1,4 +1,4 @@
-"""A client as the server's ``send`` sees it: it reads, or it does not."""
+"""A client as seen by the server's ``send``: it reads, or it does not."""
 
 import asyncio
 import json
@@ -39,10 +39,10 @@ class Client:
         self, *, reads: bool = True, pongs: bool = True, frame_path: bool = False
     ) -> None:
         self.frames: list[dict[str, Any]] = []
-        """What arrived, pings left out."""
+        """The frames that arrived, except pings."""
         self.pings = 0
         self.writes = 0
-        """How often something was handed to the frame path."""
+        """How often a frame was passed to the frame path."""
         self.events: list[dict[str, Any]] = []
         """Every ASGI event, closes included."""
         self.stuck = 0

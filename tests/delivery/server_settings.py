@@ -1,4 +1,4 @@
-"""The test site as a server of its own, with limits that a test can reach."""
+"""The test site as a separate server, with limits that a test can reach."""
 
 import os
 

@@ -46,7 +46,7 @@ STREAMS_AT_ONCE = 150
 """More than redis-py opens connections for one pool."""
 
 QUESTIONS = 20
-"""Each ends when its time is up, whatever a layer is doing then."""
+"""Each test ends when its time is up, whatever a layer is doing."""
 
 
 @pytest.fixture(
@@ -119,7 +119,8 @@ class Publisher:
 
 
 async def visit(hub: Hub, publisher: Publisher) -> tuple[Client, int]:
-    """Subscribe, receive a little and leave; return what must be there at least."""
+    """Subscribe, receive a few Messages and leave; return the minimum that must
+    arrive."""
     client = Client()
     await hub.subscriptions.subscribe(client.outbox, publisher.stream_sid, None)
     first = publisher.begun + 1
@@ -323,7 +324,7 @@ async def test_a_stream_expires_on_time(hub: Hub) -> None:
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> Jump:
-    """Set the wall clock ahead or, with negative seconds, back."""
+    """Set the wall clock forward or, with negative seconds, back."""
     ahead = 0.0
 
     def set_clock(seconds: float) -> None:
@@ -701,7 +702,7 @@ async def test_a_process_that_stays_behind_refuses_messages(hub: Hub) -> None:
 
 
 async def refuses_while_behind(stream_sid: str) -> None:
-    """Publish 1 until it is refused: a probe that arrives has a hub catch up."""
+    """Publish 1 until it is refused: a probe that arrives makes a hub catch up."""
     async with asyncio.timeout(30):
         while True:
             backpressure().fall_behind()
@@ -712,7 +713,7 @@ async def refuses_while_behind(stream_sid: str) -> None:
 
 
 async def waiting_publishers(sid: str, count: int) -> "list[asyncio.Task[None]]":
-    """Let publishers come to a process that is behind."""
+    """Let publishers use a process that is behind."""
     backpressure().fall_behind()
     tasks = [asyncio.create_task(publish(sid, number)) for number in range(count)]
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Numbers of Messages: what a layer loses silently is noticed, what is late is not."""
+"""Numbers of Messages reveal silent losses, but not delays."""
 
 import asyncio
 from contextlib import ExitStack, suppress

@@ -34,7 +34,7 @@ SERVERS = {
 
 
 class Server(Stoppable):
-    """The test site, served by a program of its own."""
+    """The test site, served by a separate program."""
 
     def __init__(self, name: str, environ: dict[str, str]) -> None:
         self.port = free_port()
@@ -50,7 +50,7 @@ class Server(Stoppable):
         self.program.stop()
 
     def connect(self, **options: Any) -> SiteSocket:
-        """Connect and say who it is."""
+        """Connect and present a token."""
         return json_socket(self.port, **options)
 
 
@@ -112,7 +112,7 @@ def small_buffer(port: int) -> socket.socket:
 
 
 class Trickle:
-    """A way to the server that can become so narrow that a byte takes a moment."""
+    """A connection to the server that can be throttled to bytes per second."""
 
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
@@ -187,7 +187,7 @@ async def test_a_stalled_reader_is_ended_and_costs_the_others_nothing(
     assert grown < GROWTH_BYTES
     received = [frame for frame in frames if frame["type"] == "message"]
     assert len(received) < MESSAGES / 2
-    # Daphne gives a closing peer one second and then drops what it did not read.
+    # Daphne gives a closing peer one second and then drops unread data.
     assert code in {CloseCode.TOO_SLOW, ABNORMAL}
     assert code == ABNORMAL or frames[-1]["type"] == "closing"
 

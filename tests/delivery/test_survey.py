@@ -1,4 +1,4 @@
-"""Questions to all processes: who answers in time, late, and not at all."""
+"""Surveys of all processes: replies in time, late, and never."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -112,7 +112,7 @@ async def test_layer_that_fails_is_said_to_be_unavailable() -> None:
 
 
 class Stubborn(ChannelsInMemoryLayer):
-    """Ends when it wants to, as the core layer of channels-redis may do."""
+    """Ignores cancellation for a while, as the core layer of channels-redis may do."""
 
     async def group_send(self, group: str, message: Any) -> None:
         for _ in range(2):

@@ -53,7 +53,7 @@ async def run_rig(site: DemoSite, package: str) -> AsyncIterator[Rig]:
 
 @pytest.fixture(scope="session")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    """A server that loses patience within a second or two."""
+    """A server with time limits of a second or two."""
     settings = f"{SETTINGS}.impatient"
     folder = tmp_path_factory.mktemp("site")
     with DemoSite(folder, DJANGO_SETTINGS_MODULE=settings) as site:

@@ -1,4 +1,4 @@
-"""Settings of a demo site that does in seconds what takes minutes elsewhere."""
+"""Settings of a demo site with time limits of seconds instead of minutes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Everything one conformance test needs: SDKs, the wire they use, the REST API."""
+"""Everything a conformance test needs: SDKs, the wire they use, the REST API."""
 
 import asyncio
 import json
@@ -63,7 +63,7 @@ class Rig:
     async def client(
         self, identity: str = "alice", *, token: str | None = None, **options: Any
     ) -> SdkClient:
-        """Create a client; it connects by itself."""
+        """Create a client, which connects on its own."""
         token = self.token(identity) if token is None else token
         return await self.sdk.client(token, self.wire.uri, **options)
 

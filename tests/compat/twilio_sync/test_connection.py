@@ -1,4 +1,4 @@
-"""Checklist C01 to C16: how an SDK connects, and what else may come over the socket."""
+"""Checklist C01 to C16: how an SDK connects, and other input on the socket."""
 
 import asyncio
 import json

@@ -20,7 +20,7 @@ BACK_SECONDS = 8
 ATTEMPTS = 6
 """More than an SDK makes in 20 seconds after its own pauses: 1, 2, 4, 8 and 16."""
 MOST_HASTE = 0.8
-"""An SDK is back up to a fifth sooner than it is asked to be."""
+"""An SDK returns up to a fifth sooner than requested."""
 
 
 async def test_refused_handshake_is_retried(rig: Rig) -> None:
@@ -203,7 +203,7 @@ async def kept_alive(rig: Rig) -> None:
 
 
 class TestImpatient:
-    """A server whose patience ends after a second or two."""
+    """A server with time limits of a second or two."""
 
     @pytest.fixture
     def site(self, impatient: DemoSite) -> DemoSite:
@@ -226,7 +226,7 @@ class TestImpatient:
 
 
 class TestBusy:
-    """A server that takes no more connections."""
+    """A server that accepts no more connections."""
 
     @pytest.fixture
     def site(self, busy: DemoSite) -> DemoSite:

@@ -52,7 +52,7 @@ class Recorded:
 async def wait_until(
     find: Callable[[], Found], news: asyncio.Event, seen: Callable[[], object]
 ) -> Found:
-    """Wait for news until *find* has something to return; say what was seen if not."""
+    """Wait until *find* returns something; on failure, report the frames seen."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while not (found := find()):
@@ -64,7 +64,7 @@ async def wait_until(
 
 
 class Wire:
-    """What goes between SDKs and one server."""
+    """The traffic between SDKs and one server."""
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -74,7 +74,8 @@ class Wire:
         self.is_open = True
         """Whether new connections get through."""
         self.hears_clients = asyncio.Event()
-        """While it is not set, what clients send waits here, acknowledgements too."""
+        """While this is not set, clients' frames wait here, including
+        acknowledgements."""
         self.hears_clients.set()
         self.uri = ""
         self._pairs: set[tuple[ServerConnection, ClientConnection]] = set()
