@@ -6,7 +6,7 @@ time slices, one address after another, so that clients of other addresses hardl
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from socket import MSG_DONTWAIT, MSG_PEEK, SO_ERROR, SOL_SOCKET, socket
 from time import perf_counter
@@ -14,6 +14,8 @@ from typing import Generic, Protocol, TypeVar
 
 from sync_streams.conf import get_settings
 from sync_streams.processes.per_loop import PerLoop
+
+from .lines import Lines
 
 SLICE_SECONDS = 0.005
 """Time slice in each iteration of uvicorn's event loop; it delivers in between."""
@@ -34,7 +36,7 @@ class Turns:
         """
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._lines: dict[str, deque[Work]] = {}
+        self._lines: Lines[Work] = Lines()
         self._spent = 0.0
         self._is_next = False
 
@@ -44,7 +46,7 @@ class Turns:
         Work of the same address is run in order.
         """
         if self._lines or self._spent > self._seconds:
-            self._lines.setdefault(address, deque()).append(work)
+            self._lines.add(address, work)
             self._continue_soon()
             return False
         self._run(work)
@@ -72,12 +74,7 @@ class Turns:
     def _continue(self) -> None:
         self._is_next, self._spent = False, 0.0
         while self._lines and self._spent <= self._seconds:
-            address = next(iter(self._lines))
-            line = self._lines.pop(address)
-            work = line.popleft()
-            if line:
-                self._lines[address] = line
-            self._run(work)
+            self._run(self._lines.take())
 
 
 def has_left(client: socket) -> bool:

@@ -9,13 +9,13 @@ time.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from sync_streams.conf import get_settings
 
 from . import bounds
+from .lines import Lines
 
 WAIT_SECONDS = 5
 """Maximum time that a request waits for a place."""
@@ -48,7 +48,7 @@ class Places:
 
     def __init__(self) -> None:
         self._open, self._taken, self._waiting = FIRST_PLACES, 0, 0
-        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        self._lines: Lines[asyncio.Future[None]] = Lines()
         self._is_looking = False
 
     @property
@@ -107,11 +107,11 @@ class Places:
         most = settings.max_waiting_requests
         # Do not count those that will soon have a place.
         soon = settings.max_requests - self._most
-        line = self._lines.get(address, ())
-        if self._waiting >= most + soon or len(line) >= (most + 1) // 2 + soon:
+        mine = self._lines.length(address)
+        if self._waiting >= most + soon or mine >= (most + 1) // 2 + soon:
             raise Refused(bounds.NO_PLACE)
         turn = asyncio.get_running_loop().create_future()
-        self._lines.setdefault(address, deque()).append(turn)
+        self._lines.add(address, turn)
         self._waiting += 1
         self._look_soon()
         return turn
@@ -121,22 +121,14 @@ class Places:
             # A place was assigned at the same moment.
             self._pass_on()
             return
-        line = self._lines.get(address, deque())
-        if turn in line:
-            line.remove(turn)
+        if self._lines.discard(address, turn):
             self._waiting -= 1
-            if not line:
-                del self._lines[address]
 
     def _pass_on(self) -> None:
         """Assign a freed place to the first request of the next address."""
         while self._lines and self._taken <= self._most:
-            address = next(iter(self._lines))
-            line = self._lines.pop(address)
-            turn = line.popleft()
+            turn = self._lines.take()
             self._waiting -= 1
-            if line:
-                self._lines[address] = line
             if not turn.done():
                 turn.set_result(None)
                 return
