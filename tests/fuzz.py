@@ -30,7 +30,7 @@ TARGETS = [
 """HTTP and frames, credentials, page tokens, the tunnel, events from Redis."""
 
 PROPERTIES = "any or spoilt or events_from_redis"
-"""Names of the tests that take what Hypothesis thinks of."""
+"""Names of the tests with generated input."""
 
 
 def main(seconds: float) -> int:
@@ -45,8 +45,7 @@ def main(seconds: float) -> int:
     try:
         return tests.wait(seconds)
     except subprocess.TimeoutExpired:
-        # As by Ctrl-C: pytest then stops the servers that it has started, and says
-        # how many tests were done.
+        # Like Ctrl-C: pytest then stops its servers, and reports the number of tests.
         tests.send_signal(signal.SIGINT)
         tests.wait(STOP_SECONDS)
         return 0

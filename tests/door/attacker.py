@@ -12,14 +12,14 @@ from tests.clients.raw import HANDSHAKE, head, text
 
 HERE = "127.0.0.2", 0
 END_SECONDS = 15
-"""Time that an attacker's connection has to be ended; the server's bounds are below."""
+"""Time within which the server must end an attacker's connection."""
 
 CHUNK = b"x" * 65_536
 
 
 @dataclass
 class Report:
-    """What an attack did and what became of it."""
+    """What an attack did, and the result."""
 
     port: int
     seconds: float
@@ -36,7 +36,7 @@ class Report:
         return time.monotonic() < self._until
 
     def share(self, count: int) -> int:
-        """Return how many of something an attack of these seconds has; 2 s have all."""
+        """Return a number scaled to the attack's duration; from 2 s on, all of it."""
         return max(1, round(count * min(1, self.seconds / 2)))
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ CLOSE = "Connection: close"
 
 
 class Connection(asyncio.Protocol):
-    """A connection whose answers are read all the time; the last of them is kept."""
+    """A connection that keeps reading responses and remembers the last one."""
 
     transport: asyncio.Transport
 
@@ -97,13 +97,13 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     async def send(self, data: bytes) -> None:
-        """Send when there is room."""
+        """Send once there is room."""
         await self._writable.wait()
         if not self.transport.is_closing():
             self.transport.write(data)
 
     async def until(self, mark: bytes) -> None:
-        """Wait for an answer, or the end."""
+        """Wait for a response or the end."""
         while mark not in self.last and not self.ended.is_set():
             self._came.clear()
             await self._came.wait()
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
 
 @asynccontextmanager
 async def connection(report: Report) -> AsyncIterator[Connection]:
-    """Open a connection; look how it ends when all was said."""
+    """Open a connection; in the end, record how the server ends it."""
     loop = asyncio.get_running_loop()
     _, client = await loop.create_connection(
         Connection, "127.0.0.1", report.port, local_addr=HERE
@@ -130,7 +130,7 @@ async def connection(report: Report) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def websocket(report: Report, *, token: str = "") -> AsyncIterator[Connection]:
-    """Open a WebSocket, and say who it is if there is a token."""
+    """Open a WebSocket, and connect if there is a token."""
     async with connection(report) as client:
         await client.send(head(HANDSHAKE))
         await client.until(b"\r\n\r\n")
@@ -141,7 +141,7 @@ async def websocket(report: Report, *, token: str = "") -> AsyncIterator[Connect
 
 
 def _end(client: Connection) -> str:
-    """Say how a connection ended, by the last that came."""
+    """Return how a connection ended, from its last data."""
     if client.status not in {"", "101"}:
         return client.status
     last = client.last
@@ -152,9 +152,9 @@ def _end(client: Connection) -> str:
 
 
 async def pour(report: Report, client: Connection, data: bytes, many: int = 1) -> None:
-    """Send *data* over and over until the time is over or the server ends it."""
+    """Send *data* repeatedly until the time is up or the server ends the connection."""
     if not report.is_time:
-        client.transport.abort()  # it would only wait for a token's deadline
+        client.transport.abort()  # it would only wait for the token's deadline
     while report.is_time and not client.ended.is_set():
         await client.send(data)
         report.inputs += many

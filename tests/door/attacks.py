@@ -37,7 +37,7 @@ from tests.door.attacker import (
 Attack = Callable[[Report], Coroutine[Any, Any, None]]
 
 RESET = struct.pack("ii", 1, 0)
-"""``SO_LINGER`` with which closing sends RST, whatever was not read or sent."""
+"""``SO_LINGER`` that makes closing send RST, regardless of unread or unsent data."""
 
 
 async def pings(report: Report) -> None:
@@ -379,16 +379,16 @@ ATTACKS: dict[str, Attack] = {
 
 
 def title(name: str) -> str:
-    """Return what an attack is called."""
+    """Return the title of an attack."""
     return (ATTACKS[name].__doc__ or "").rstrip(".")
 
 
 WAITING = {half_sent, silent, empty_lines, frames_in_parts, closing}
-"""Those that wait for a time limit of the server's, so several run at a time."""
+"""Attacks that wait for a time limit of the server, so several run at a time."""
 
 
 async def run(names: list[str], port: int, seconds: float, token: str) -> None:
-    """Run attacks, those that wait together, and print their reports."""
+    """Run attacks, the waiting ones at the same time, and print their reports."""
     reports: dict[str, Report] = {}
 
     async def one_after_another(names: Iterable[str]) -> None:

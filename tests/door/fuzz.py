@@ -1,6 +1,6 @@
 """``python -m tests.door.fuzz SECONDS``: each target of ``guided`` for its share.
 
-Each runs in a process of its own, which an input that it does not bear ends.
+Each runs in a process of its own, which a failing input ends.
 """
 
 import re

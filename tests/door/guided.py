@@ -1,9 +1,9 @@
 """``python -m tests.door.guided TARGET FOLDER [OPTION…]``: one target for atheris.
 
-It looks for inputs that reach code which none has reached before, and keeps them in a
-folder. Hypothesis, which knows what good input looks like, has the same targets in
-``python -m tests.fuzz``. An input that raises what it must not ends the process.
-Without arguments, the targets are listed. See https://github.com/google/atheris.
+It looks for inputs that reach new code, and keeps them in a folder. Hypothesis, which
+knows what good input looks like, has the same targets in ``python -m tests.fuzz``. An
+input that raises an unexpected exception ends the process. Without arguments, the
+targets are listed. See https://github.com/google/atheris.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from typing import cast
 import atheris
 import django
 
-# Django's own modules are none of ours, and their apps need the settings first.
+# Django's modules are not ours, and its apps need the settings first.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 with atheris.instrument_imports(include=["sync_streams"]):
     django.setup()
@@ -92,14 +92,14 @@ def publish_heads(data: bytes) -> None:
 
 
 def page_tokens(data: bytes) -> None:
-    """Read a page token, also one whose encoding is right."""
+    """Read a page token, including correctly encoded ones."""
     for token in (data.decode("latin-1"), urlsafe_b64encode(data).decode().rstrip("=")):
         with suppress(InvalidPageToken):
             Cursor.from_token(token)
 
 
 def basic_headers(data: bytes) -> None:
-    """Read a header that logs nobody in, unless it holds the credentials."""
+    """Read a header that must not log in without the right credentials."""
     encoded = f"Basic {b64encode(data).decode()}"
     for header in (data.decode("latin-1"), encoded):
         with suppress(SyncError):
@@ -108,7 +108,7 @@ def basic_headers(data: bytes) -> None:
 
 
 def access_tokens(data: bytes) -> None:
-    """Read a token: spoilt, or with claims of any kind that are signed."""
+    """Read a token: spoilt, or signed with arbitrary claims."""
     header = GOOD_TOKEN.partition(".")[0]
     signed = f"{header}.{urlsafe_b64encode(data).decode().rstrip('=')}"
     secret = site.API_KEY_SECRET.encode()
@@ -120,11 +120,11 @@ def access_tokens(data: bytes) -> None:
 
 
 def redis_events(data: bytes) -> None:
-    """Read what comes from Redis, and write it for an SDK if it is a Message."""
+    """Read an event from Redis, and encode it for an SDK if it is a Message."""
     try:
         event = LAYER.deserialize(data)
     except Exception:
-        return  # the layer counts and reports any
+        return  # the layer counts and reports every error
     if is_readable(event) and event["type"] == MESSAGE:
         TwilsockEncoder(3).message_published(cast("Event", event))
 

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.secrecy import MESSAGE
 
 STREAMS = 4
-"""So that a moment's Messages, sent together after a pause, are within each rate."""
+"""Enough Streams to stay within each rate when Messages pile up during a pause."""
 
 INTERVAL_SECONDS = 0.05
 WAIT_SECONDS = 20
@@ -26,21 +26,21 @@ BUSY = 20429
 
 @dataclass
 class Figures:
-    """What the client saw while something else went on."""
+    """The client's observations while something else runs."""
 
     accepted: dict[int, float] = field(default_factory=dict)
     """When each Message was sent that the server accepted."""
 
     received: dict[int, float] = field(default_factory=dict)
     refused: list[Any] = field(default_factory=list)
-    """What the server said of the others."""
+    """The server's replies to the others."""
 
     growth_bytes: int = 0
     """How far the server's memory grew at most."""
 
     more_threads: int = 0
     other: Any = None
-    """What became of what went on."""
+    """The result of what ran meanwhile."""
 
     @property
     def lost(self) -> set[int]:
@@ -48,7 +48,7 @@ class Figures:
         return self.accepted.keys() - self.received.keys()
 
     def percentile_ms(self, share: float) -> int:
-        """Return how long that share of the Messages took at most."""
+        """Return the time within which that share of the Messages arrived."""
         took = sorted(self.received[n] - self.accepted[n] for n in self.accepted)
         return round(1000 * took[min(len(took) - 1, int(share * len(took)))])
 
@@ -82,7 +82,7 @@ class Healthy:
         return self.figures
 
     async def _connect(self, stack: AsyncExitStack) -> bool:
-        """Connect; a server that is late from what went before says to come again."""
+        """Connect; retry if the server is still busy from before."""
         url = f"{self._origin.replace('http', 'ws', 1)}/v1/websocket"
         socket = connect(url, compression=None, open_timeout=WAIT_SECONDS)
         self._socket = await stack.enter_async_context(socket)

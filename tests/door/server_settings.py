@@ -8,7 +8,7 @@ from tests.settings import DATABASES, SYNC_STREAMS
 
 DATABASES["default"]["NAME"] = os.environ["DATABASE_FILE"]
 
-# Whatever stays in memory although nothing needs it shall stay for good, and be seen.
+# Unneeded data must stay in memory, so that the test sees it.
 gc.disable()
 
 LOGGING = {
@@ -18,4 +18,4 @@ LOGGING = {
 }
 """As in docs/deployment.md."""
 
-SYNC_STREAMS |= {"MAX_LAG_SECONDS": 60}  # a busy machine is not what is tested
+SYNC_STREAMS |= {"MAX_LAG_SECONDS": 60}  # the test is not about busy machines

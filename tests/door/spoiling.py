@@ -1,4 +1,4 @@
-"""Good input in which something is replaced, left out, or put in."""
+"""Good input with something replaced, removed or inserted."""
 
 from hypothesis import strategies as st
 
@@ -6,7 +6,7 @@ Cut = tuple[int, int, bytes]
 
 
 def spoilt(whole: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """Return what is drawn, with up to four changes."""
+    """Return drawn values with up to four changes."""
 
     def spoil(data: bytes, cuts: list[Cut]) -> bytes:
         for at, size, instead in cuts:

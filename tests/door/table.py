@@ -21,7 +21,7 @@ def render(rows: Iterable[Row]) -> str:
         ["---"] * len(HEADS),
         *sorted(rows, key=lambda row: (row[0], row[1])),
     ]
-    # Its columns are written as the page has them.
+    # The columns are formatted as in the page.
     return "".join(
         f"|{'|'.join(line)}|\n" if line[0] == "---" else f"| {' | '.join(line)} |\n"
         for line in lines
@@ -36,12 +36,12 @@ def read(text: str) -> list[Row]:
 
 
 def rewrite(text: str, rows: Sequence[Row], attacks: Iterable[str]) -> str:
-    """Return a page with new figures, and without what is no attack any more.
+    """Return a page with new figures, and without former attacks.
 
     Args:
         text: the page.
-        rows: what was measured.
-        attacks: what all attacks are called.
+        rows: the measured figures.
+        attacks: the titles of all attacks.
     """
     before = read(text)
     known = set(attacks)

@@ -1,4 +1,4 @@
-"""What waits at a port is accepted at once, opened in turn, and left alone if gone."""
+"""Connections that wait at a port are accepted at once and opened in turn."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Greeter(asyncio.Protocol):
-    """Greets who connects, and accepts what else waits."""
+    """Greets clients, and accepts other waiting connections."""
 
     opened: list[int]
     turn = 0
@@ -36,7 +36,7 @@ class Greeter(asyncio.Protocol):
 async def served(
     connect: Callable[[int], Coroutine[Any, Any, None]],
 ) -> tuple[list[int], int, Acceptor, asyncio.Server]:
-    """Serve what connects, and count the iterations that it takes."""
+    """Serve connections, and count the iterations needed."""
     Greeter.opened, Greeter.turn = [], 0
     acceptor = Acceptor()
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Concurrency limit of an application: who runs, who waits, who is refused."""
+"""Concurrency limit of an application: which requests run, wait or are refused."""
 
 import asyncio
 import json
@@ -59,12 +59,12 @@ class Site:
         return asyncio.ensure_future(run())
 
     def finish(self, number: int) -> None:
-        """Let the application answer the request that it took so-manieth."""
+        """Let the application answer the n-th request that it took."""
         self.working[number].set_result(None)
 
 
 async def settle() -> None:
-    """Let everything that can go on go on."""
+    """Run everything that can run."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -147,7 +147,7 @@ async def full() -> AsyncIterator[Site]:
 
 
 async def is_next(site: Site) -> None:
-    """Send a request that takes the only place once the one that has it is over."""
+    """Send a request that takes the only place after the current one."""
     last = site.request()
     await settle()
     site.finish(0)
@@ -161,7 +161,7 @@ async def test_a_client_that_waits_too_long_is_asked_to_reconnect(
 ) -> None:
     monkeypatch.setattr(places, "WAIT_SECONDS", 0.05)
     assert await status(full.request()) == 503
-    # It waits no more, so its place is another's.
+    # It no longer waits, so another can take its place.
     assert await status(full.request()) == 503
     monkeypatch.setattr(places, "WAIT_SECONDS", SECONDS)
     await is_next(full)

@@ -57,7 +57,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """What a client sends, and what has to come of it."""
+    """What a client sends, and the required result."""
 
     name: str
     data: bytes
@@ -232,10 +232,9 @@ def reference(data: bytes) -> Verdict | None:
 
 
 async def verdict_of(port: int, case: Case) -> Verdict:
-    """Return the verdict of a server, whose connection has to end.
-
-    The client says goodbye once it has received what it waits for: a server need not
-    answer messages that are followed by a close.
+    """Return the verdict of a server, which has to end the connection. The client
+    closes once it has received what it waits for: a server need not answer messages
+    that are followed by a close.
     """
     async with RawSocket(port, token=token()) as client:
         assert await client.is_open()

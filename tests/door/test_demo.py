@@ -1,5 +1,5 @@
-"""The demo site behind a proxy: what hands out tokens on this machine does so nowhere
-else; and the data folder."""
+"""The demo site behind a proxy: it issues tokens only on this machine; and the data
+folder."""
 
 import stat
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from tests.test_project import post_token, run_project
 
 
 def asked_through(site: DemoSite, **headers: str) -> tuple[int, int]:
-    """Return the statuses of the page and of a token, asked for with these headers."""
+    """Return the statuses of the page and of a token, with these request headers."""
     session = requests.Session()
     session.headers.update({name.replace("_", "-"): v for name, v in headers.items()})
     page = session.get(f"{site.base_url}/", allow_redirects=False, timeout=30)

@@ -1,4 +1,4 @@
-"""Connections never take the file descriptors that the process needs for itself."""
+"""Connections never take the file descriptors that the process itself needs."""
 
 import asyncio
 import os
@@ -18,12 +18,12 @@ from tests.door.conftest import Served
 SECONDS = 20
 CROWD = 150
 ROOM = 60
-"""Descriptors that a server may have besides those it has."""
+"""Descriptors that a server may open in addition to the present ones."""
 
 
 @contextmanager
 def at_most(files: int, pid: int = 0) -> Iterator[None]:
-    """Bound the descriptors of a process that runs; 0 is this one."""
+    """Limit the descriptors of a running process; 0 is this one."""
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (files, hard))
     try:
@@ -59,7 +59,7 @@ def test_descriptors_are_scarce_however_their_numbers_are_spread(
 
 
 def _own(pid: int) -> int:
-    """Return how many descriptors of a process are no sockets."""
+    """Return how many descriptors of a process are not sockets."""
     links = (str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir())
     return sum(not link.startswith("socket:") for link in links)
 
@@ -94,7 +94,7 @@ async def test_a_crowd_of_sockets_leaves_the_last_descriptors_free(
 
 
 async def test_a_request_is_served_where_no_socket_is_opened(served: Served) -> None:
-    """Health checks go on, also while sockets hold all but the reserve."""
+    """Health checks continue, even while sockets hold all but the reserve."""
     request = head(GET, "Connection: close")
     assert await _ask(served.port, request) == b"401"
     async with AsyncExitStack() as stack:
@@ -116,7 +116,7 @@ def _limit_before_last(number: int) -> int:
 
 
 async def _open(port: int, stack: AsyncExitStack) -> bytes:
-    """Open a WebSocket and keep it; return the status that answered it."""
+    """Open a WebSocket and keep it; return the status of the response."""
     client = stack.enter_context(socket.socket())
     client.setblocking(False)
     loop = asyncio.get_running_loop()

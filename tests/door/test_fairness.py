@@ -1,4 +1,4 @@
-"""Addresses take turns, and who holds most connections makes room for others."""
+"""Addresses take turns, and the one with most connections makes room for others."""
 
 import asyncio
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Bounds of HTTP on uvicorn, at both edges; a small application behind."""
+"""Bounds of HTTP on uvicorn, at both edges, in front of a small application."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -18,7 +18,7 @@ from tests.uvicorn_server import serving as serve_asgi
 
 SECONDS = 10
 SOON = 0.2
-"""A time limit that a test reaches; the wait for what follows is far longer."""
+"""A time limit that a test reaches; it waits far longer for the consequence."""
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 HANDSHAKE = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
@@ -312,7 +312,7 @@ async def test_a_handshake_behind_a_request_waits_for_its_response() -> None:
 
 
 async def test_few_requests_are_parsed_after_a_chunked_body() -> None:
-    """Only the parser knows where it ends, and it reads what follows at once."""
+    """Only the parser knows where it ends, and it also reads the following data."""
     body = b"0\r\n\r\n"
     for number, is_served in ((MAX_PIPELINED, True), (MAX_PIPELINED + 1, False)):
         async with serving() as port, HttpConnection(port) as client:

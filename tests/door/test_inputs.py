@@ -1,6 +1,6 @@
 """Spoilt credentials, page tokens, tunnel requests and events are refused or harmless.
 
-What is spoilt is good input: noise alone is refused by the first check.
+The input is spoilt good input, since the first check would refuse mere noise.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ def test_a_spoilt_basic_header_authenticates_nobody_else(header: str) -> None:
         account_sid = authenticate(header)
     except AuthenticationFailed:
         return
-    # Spoilt back: only the right credentials are taken, however they are written.
+    # If restored by chance: only the right credentials are accepted, in any notation.
     assert account_sid == site.ACCOUNT_SID
     assert b64decode(header.partition(" ")[2]).decode() == CREDENTIALS
 
@@ -157,7 +157,7 @@ def test_unknown_events_from_redis_do_not_stop_delivery(
 
 
 class Listener(Client):
-    """A client that lets be what is no JSON: what Redis says is passed on unread."""
+    """A client that ignores invalid JSON: data from Redis is passed on unparsed."""
 
     def _take(self, text: str) -> None:
         with suppress(ValueError):
@@ -169,7 +169,7 @@ class Listener(Client):
 
 
 async def publish_among(url: str, payloads: list[bytes]) -> list[Any]:
-    """Publish to the group of a Stream what was made up, and then a Message."""
+    """Publish invented data to a Stream's group, and then a Message."""
     config = {
         "BACKEND": "sync_streams.layers.RedisChannelLayer",
         "CONFIG": {"hosts": [url]},

@@ -35,7 +35,7 @@ async def socket(port: int) -> None:
 
 
 async def flood(port: int) -> None:
-    """Send more than a socket may that nobody has authenticated."""
+    """Send more than an unauthenticated socket may."""
     async with RawSocket(port) as client:
         client.send(frame(1, b"x" * (2 * BYTES_BEFORE_TOKEN - 1)))
         with suppress(ConnectionError):

@@ -1,4 +1,4 @@
-"""Threads lent to requests: who has which, when another may have it, what is kept."""
+"""Threads of requests: which one each gets, when it is reused, how many are kept."""
 
 import asyncio
 import threading
@@ -85,7 +85,7 @@ async def test_a_thread_is_reused_once_its_call_has_ended() -> None:
     assert not left.done()
     async with asyncio.timeout(SECONDS):
         async with lender.lend(2):
-            await current()  # of another thread: that one is busy
+            await current()  # of another thread, since that one is busy
         goes_on.set()
         with suppress(asyncio.CancelledError):
             await left

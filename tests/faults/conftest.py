@@ -23,10 +23,10 @@ StartFront = Callable[..., Front]
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
-    """Note figures of a fault: ``figures("Redis killed", losses=…, took="2 s")``.
+    """Record figures of a fault: ``figures("Redis killed", losses=…, took="2 s")``.
 
-    What has no column of its own (``again_after``, ``losses``, ``sockets_lost``) goes
-    into the last one.
+    Figures other than ``again_after``, ``losses`` and ``sockets_lost`` go into the last
+    column.
     """
 
     def note(
@@ -47,14 +47,14 @@ def figures(request: pytest.FixtureRequest) -> Figures:
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Guarded]:
-    """Return a Redis and its replica under Sentinels, of the test's own."""
+    """Return a Redis and its replica under Sentinels, for this test alone."""
     with Guarded(tmp_path) as servers:
         yield servers
 
 
 @pytest.fixture
 def postgres_server() -> Iterator[PostgresServer]:
-    """Return a PostgreSQL of the test's own."""
+    """Return a PostgreSQL for this test alone."""
     with PostgresServer() as server:
         yield server
 

@@ -20,7 +20,7 @@ TURNED_AWAY_SECONDS = 1
 
 
 class Crowd:
-    """Clients that reconnect when they are asked to, until each is connected."""
+    """Clients that reconnect when asked to, until each is connected."""
 
     def __init__(self, base_url: str, size: int) -> None:
         self.port = int(urlsplit(base_url).port or 0)
@@ -32,11 +32,11 @@ class Crowd:
         self.somebody_refused = asyncio.Event()
         self.connected = 0
         self.refused = 0
-        """Times that a client received 20429 and then when to reconnect."""
+        """How often a client received 20429 and a time to reconnect."""
         self.turned_away = 0
-        """Times that a client was answered no handshake, but an error."""
+        """How often a client received an error instead of a handshake."""
         self.cut = 0
-        """Times that a connection ended without a word."""
+        """How often a connection ended without notice."""
         self.pauses: list[float] = []
         self._members = [Member(self) for _ in range(size)]
 

@@ -36,7 +36,7 @@ class Span:
     is_over: bool = False
 
     def is_untold(self, sid: str, missed_at: float) -> bool:
-        """Tell whether neither a gap nor the connection's end has reported a loss."""
+        """Return whether neither a gap nor the connection's end has reported a loss."""
         if self.is_over or self.subscribed.get(sid, math.inf) > missed_at:
             return False
         return not any(gap > missed_at for gap in self.gaps.get(sid, ()))
@@ -60,7 +60,7 @@ class Subscriber:
         """When each number arrived, on the monotonic clock."""
         self.doubles = 0
         self.frames: list[dict[str, Any]] = []
-        """Whatever else the server said, in order."""
+        """All other frames of the server, in order."""
         self.spans: list[Span] = []
         """Its connections, in order."""
         self.sids: dict[str, str] = {}
@@ -80,7 +80,7 @@ class Subscriber:
     async def until(
         self, condition: Callable[[], bool], *, within: float = WAIT_SECONDS
     ) -> None:
-        """Wait until something holds that a frame or a connection brings about."""
+        """Wait for a condition that a frame or a connection can change."""
         async with asyncio.timeout(within), self._news:
             await self._news.wait_for(condition)
 
@@ -134,7 +134,7 @@ class Subscriber:
                 await self._take_message(frame)
             case _:
                 self.frames.append(frame)
-                if frame["type"] == "error":  # too early: the server is in trouble
+                if frame["type"] == "error":  # too early: the server has problems
                     await connection.close()
                 await self._note()
 
@@ -179,17 +179,17 @@ class Attempt:
 
 @dataclass
 class Publisher:
-    """Publishes numbers over REST, each once, and keeps what became of it."""
+    """Publishes numbers over REST, each once, and records the outcomes."""
 
     base_url: str
     stream: str
     headers: dict[str, str] = field(default_factory=dict)
-    """What it says besides its login."""
+    """Headers in addition to its login."""
     padding: str = ""
-    """What makes its Messages longer."""
+    """Padding for its Messages."""
     attempts: list[Attempt] = field(default_factory=list)
     losses: "Losses | None" = None
-    """What became of its Messages, once they were accounted for."""
+    """The outcome of its Messages, once they have been accounted for."""
     _session: aiohttp.ClientSession = field(init=False)
 
     async def __aenter__(self) -> Self:
@@ -217,7 +217,9 @@ class Publisher:
         try:
             async with self._session.post(self.base_url + path, data=data) as answer:
                 attempt.status = answer.status
-                if answer.content_type == "application/json":  # nginx speaks HTML
+                if (
+                    answer.content_type == "application/json"
+                ):  # nginx responds with HTML
                     attempt.code = (await answer.json()).get("code")
         except aiohttp.ClientError:
             attempt.status = 0
@@ -227,8 +229,8 @@ class Publisher:
     async def load(self, rate: float, until: asyncio.Event) -> None:
         """Publish at a rate, not waiting for answers, until the event is set.
 
-        While many answers are due nothing more is asked: what piled up before a slow
-        server would exceed the Stream's rate once it is quick again.
+        While many responses are due, it sends nothing: requests that pile up before a
+        slow server would exceed the Stream's rate once it is fast again.
         """
         begun: set[asyncio.Task[Attempt]] = set()
         while not until.is_set():
@@ -244,7 +246,7 @@ class Publisher:
         return [one.number for one in self.attempts if one.status == 201]
 
     def refused(self, since: float, until: float) -> list[Attempt]:
-        """Return the attempts of a time that were not answered with 201."""
+        """Return the attempts in a period that were not answered with 201."""
         return [
             one
             for one in self.attempts
@@ -254,7 +256,7 @@ class Publisher:
 
 @dataclass(frozen=True)
 class Losses:
-    """What became of the accepted Messages, over all subscribers."""
+    """The outcome of the accepted Messages, for all subscribers."""
 
     lost: int
     due: int
@@ -308,7 +310,7 @@ def _due(publisher: Publisher, one: Subscriber) -> list[Attempt]:
 
 
 async def create_until(base_url: str, status: int) -> Any:
-    """Create Streams until one is answered so; return the body."""
+    """Create Streams until one gets this status; return the body."""
     url = f"{base_url}/v1/Services/default/Streams"
     async with (
         asyncio.timeout(WAIT_SECONDS),

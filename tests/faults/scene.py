@@ -16,10 +16,10 @@ from tests.faults.worker import StartWorker, Worker
 
 RATE = 15
 BOUND_SECONDS = 10
-"""What an answer may take, whatever is broken: twice ``BROADCAST_TIMEOUT_SECONDS``, and
-as much again on a busy machine."""
+"""Maximum time of a response, whatever is broken: twice ``BROADCAST_TIMEOUT_SECONDS``,
+and as much again on a busy machine."""
 SETTLED = 10
-"""Messages after a fault that have to arrive, one and all."""
+"""Messages after a fault that all have to arrive."""
 
 
 @dataclass
@@ -55,10 +55,10 @@ class Scene:
         self.first = max(firsts)
 
     async def publish_a_row(self) -> None:
-        """Publish a row of Messages and wait until all that were accepted arrived."""
+        """Publish several Messages and wait until all accepted ones have arrived."""
         numbers: set[int] = set()
         async with asyncio.timeout(BOUND_SECONDS):
-            while not numbers:  # a worker that is not sure of its Redis refuses them
+            while not numbers:  # a worker that doubts its Redis refuses them
                 row = [await self.publisher.publish() for _ in range(SETTLED)]
                 numbers = {one.number for one in row if one.status == 201}
         for one in self.subscribers:
@@ -76,7 +76,7 @@ OpenScene = Callable[..., AbstractAsyncContextManager[Scene]]
 
 
 def report(figures: Figures, fault: str, scene: Scene) -> None:
-    """Note the figures; no socket may have been lost."""
+    """Record the figures; no socket may have been lost."""
     sockets = sum(one.lost for one in scene.subscribers)
     refused = scene.publisher.refused(scene.began, scene.first)
     assert sockets == 0
@@ -94,7 +94,7 @@ def report(figures: Figures, fault: str, scene: Scene) -> None:
 async def start_together(
     start_worker: StartWorker, count: int, **environ: str
 ) -> list[Worker]:
-    """Start so many workers at once."""
+    """Start that many workers at once."""
     start = partial(start_worker, **environ)
     return await asyncio.gather(*(asyncio.to_thread(start) for _ in range(count)))
 
@@ -103,7 +103,7 @@ async def start_together(
 async def two_workers(
     start_worker: StartWorker, second: Mapping[str, str] = {}, /, **environ: str
 ) -> AsyncIterator[Scene]:
-    """Start a scene; *second* is what the second worker has in another way."""
+    """Start a scene; *second* holds settings of the second worker only."""
     starts = [
         partial(start_worker, **environ),
         partial(start_worker, **{**environ, **second}),
@@ -137,7 +137,7 @@ def check_answers(scene: Scene, since: float, until: float) -> None:
 async def under_load(
     base_url: str, subscribers: int, rate: float, *others: Subscriber
 ) -> AsyncIterator[tuple[list[Subscriber], Publisher]]:
-    """Subscribe so many clients, and others, and publish to them at a rate."""
+    """Subscribe clients over all transports, and publish to them at a rate."""
     async with AsyncExitStack() as stack:
         clients = [Subscriber(base_url, "demo") for _ in range(subscribers)]
         clients += others

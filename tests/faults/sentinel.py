@@ -24,7 +24,7 @@ sentinel failover-timeout {MASTER} 5000
 
 
 class Guarded(Stoppable):
-    """Two Redis servers under Sentinels; ``url`` names whichever is the master."""
+    """Two Redis servers under Sentinels; ``url`` names the current master."""
 
     def __init__(self, folder: Path, *, password: str = "") -> None:
         self._password = password

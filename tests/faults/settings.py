@@ -1,4 +1,4 @@
-"""The demo site's settings for workers under fault: what tests shorten comes last."""
+"""The demo site's settings for workers under fault; the end shortens time limits."""
 
 import json
 import os

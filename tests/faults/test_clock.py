@@ -1,9 +1,9 @@
 """The wall clock of one machine jumps hours ahead, and behind; that of Redis stays.
 
-Redis is slow for that machine, so that much is on its way at each jump.
+Redis is slow for that machine, so that many Messages are in flight at each jump.
 
 Staged by a library that moves the wall clock of one worker while it runs (``clock.c``).
-Its monotonic clock goes on, as the kernel's does when somebody sets the time.
+Its monotonic clock continues, like the kernel's when the time is set.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ TOKEN_EXPIRED, TOKEN_NOT_YET_VALID = 20104, 20105
 
 
 class Clock:
-    """The wall clock of whatever runs in its environment."""
+    """The wall clock of processes with its environment."""
 
     def __init__(self, folder: Path) -> None:
         compiler = shutil.which("cc") or cannot_have("a C compiler")
@@ -54,7 +54,7 @@ class Clock:
         }
 
     def set(self, hours: int) -> None:
-        """Let it be that many hours ahead."""
+        """Set it that many hours ahead."""
         with self._file.open("r+b") as file:
             file.write(struct.pack("q", hours * 3600))
 
@@ -84,7 +84,8 @@ async def answer_to_a_token(worker: Worker) -> Any:
 
 
 async def check_rate(publishers: list[Publisher], sid: str) -> None:
-    """Publish by turns, all at once: a Stream takes what it takes in any case."""
+    """Publish at both workers in turn, all at once: the Stream's rate stays the
+    same."""
     count, began = len(publishers), time.monotonic()
     attempts = await asyncio.gather(
         *(publishers[number % count].publish(sid) for number in range(AT_ONCE))

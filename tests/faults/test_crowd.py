@@ -18,7 +18,7 @@ pytestmark = pytest.mark.redis
 
 CROWD = 1000
 RATE = 250
-"""Connections that the process lets in each second."""
+"""Connections that the process accepts each second."""
 SUBSCRIBERS = 5
 PUBLISH_RATE = 4
 BOUND_SECONDS = 60
@@ -54,7 +54,7 @@ async def test_a_thousand_reconnect_within_a_second(
             await one.until(lambda one=one: last.number in one.received)  # type: ignore[misc]
         crowd.leave()
 
-    # The seconds are the server's: between the first and the last lie whole ones.
+    # The server counts by its own seconds, so there are whole ones in between.
     assert took > CROWD / RATE - 2
     assert crowd.refused > 0
     assert crowd.cut == 0

@@ -48,7 +48,7 @@ async def test_a_worker_is_cut_off_from_redis(
             gate.is_silent = False
             scene.fault_ends()
             await scene.until_delivered()
-            # An SDK, which knows no gap, is told by the end of its connection.
+            # An SDK, which has no gap, learns of it from the end of its connection.
             assert await session.until_closed() == CloseCode.GOING_AWAY
 
     assert scene.publisher.losses is not None

@@ -37,7 +37,7 @@ class SmallDisk:
         self._filler = folder / "filler"
 
     def fill(self, worker: Worker) -> None:
-        """Take all the room that is left."""
+        """Fill all remaining space."""
         if not self.is_mounted:
             self._limit(worker, 0)
             return
@@ -50,7 +50,7 @@ class SmallDisk:
                     continue
 
     def free(self, worker: Worker) -> None:
-        """Give the room back."""
+        """Free the space."""
         if self.is_mounted:
             self._filler.unlink()
         else:

@@ -24,7 +24,7 @@ CLIENTS = 30
 """Of each protocol."""
 DRAIN_SECONDS = 2
 BOUND_SECONDS = 10
-"""What a stop may take: the window, 2 s for the last one, and a slow machine."""
+"""Maximum time of a stop: the window, 2 s for the last client, and a slow machine."""
 
 Start = Callable[[], Worker | DemoSite]
 
@@ -71,9 +71,9 @@ def check_words(listeners: list[Listener], sessions: list[Session]) -> list[floa
     """Check each client's notices; return when the clients are to reconnect."""
     assert {one.last["type"] for one in listeners} == {"closing"}
     pauses = sorted(one.last["reconnect_after"] for one in listeners)
-    # At once: what spreads them is when each is closed.
+    # At once: the load is spread by closing them at different moments.
     assert set(pauses) == {0}
-    # Without a word: so an SDK is back soonest.
+    # Without a notice, so that an SDK returns soonest.
     assert [session.told for session in sessions] == [[]] * CLIENTS
     return pauses
 

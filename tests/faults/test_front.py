@@ -106,7 +106,7 @@ async def test_only_unpublished_messages_are_retried_elsewhere(
     ):
         assert (await front.publish()).status == 201
         redis_server.freeze()
-        # Sent to Redis, which may carry it out yet.
+        # It was sent to Redis, which may still execute it.
         sent = await front.publish()
         await until_ready(worker, 503)
         unsent, plain = await front.publish(), await client.publish()

@@ -32,7 +32,7 @@ AT_ONCE = 40
 FEW = "3"
 """Database connections, fewer than there are threads."""
 PATIENT = '{"BROADCAST_TIMEOUT_SECONDS": 20}'
-"""For ten times as long as anything waits for a database connection."""
+"""Ten times the maximum wait for a database connection."""
 FROM_A_PAGE = {"Origin": "https://example.com"}
 EXPIRED = 1200
 
@@ -197,7 +197,7 @@ async def test_a_locked_table_is_named_in_the_log(
         status, took = await post(worker, f"{path}/{unknown[0]}/Messages", Data="{}")
         await asyncio.to_thread(worker.program.wait_for, "due to lock timeout")
     again = 503
-    while again == 503:  # for a second after the failure, nobody asks the database
+    while again == 503:  # for a second after the failure, the database is not queried
         again, _ = await post(worker, f"{path}/{unknown[1]}/Messages", Data="{}")
 
     assert (status, again) == (503, 201)
@@ -217,7 +217,7 @@ FREED = "DROP TRIGGER disk_full ON sync_streams_stream; DROP FUNCTION fail();"
 
 @contextmanager
 def no_writes(url: str, fault: str) -> Iterator[None]:
-    """Let a database refuse changes as it does with that fault."""
+    """Make a database refuse changes as with that fault."""
     with psycopg.connect(url, autocommit=True) as operator:
         if fault == "full":
             operator.execute(FULL)

@@ -21,7 +21,7 @@ PREVIOUS = "c2e8288"
 """The last commit whose workers talk to Redis by channels-redis alone."""
 MESSAGES = 10
 UPGRADE_SETTINGS = '{"PREFIX": "sync_streams"}'
-"""What CHANGELOG.md asks for."""
+"""The setting that CHANGELOG.md requires."""
 
 
 class PreviousWorker(Worker):
@@ -96,7 +96,7 @@ async def check_both_ways(old: Worker, new: Worker) -> None:
         Subscriber(old.base_url, "demo") as at_old,
         Subscriber(new.base_url, "demo") as at_new,
         Publisher(old.base_url, "demo") as by_old,
-        # Its numbers go on where the other one's end.
+        # Its numbers continue those of the other one.
         Publisher(new.base_url, "demo", attempts=by_old.attempts) as by_new,
     ):
         for _ in range(MESSAGES):

@@ -24,9 +24,9 @@ RATE, WINDOW = 30, 1_000_000
 """Messages that any window of that many microseconds holds."""
 HAMMER_SECONDS = 3
 AT_ONCE = 5
-"""Messages of each publisher that wait for an answer."""
+"""Messages of each publisher that await a reply."""
 SLACK = WINDOW / 2
-"""What Redis may take, on a busy machine, to write down when it was asked."""
+"""Maximum time, on a busy machine, until Redis records a request."""
 SETTINGS = {"MAX_FRAMES_PER_SECOND": 100_000}
 
 _numbers = count()
@@ -34,7 +34,7 @@ _numbers = count()
 
 @dataclass
 class Log:
-    """What Redis decided, in order, on its own clock in microseconds."""
+    """Redis' decisions, in order, on its own clock in microseconds."""
 
     allowed: list[int] = field(default_factory=list)
     refused: list[tuple[int, int]] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Log:
     asked: int = 0
 
     def note(self, moment: int, command: str) -> None:
-        """Take one line of Redis' MONITOR: a script, or what a script does."""
+        """Process a line of Redis' MONITOR: a script, or a command in it."""
         if command.startswith(("EVAL ", "EVALSHA ")):
             self._settle()
             self.asked = moment
@@ -69,7 +69,7 @@ async def watch(server: RedisServer, sid: str, ready: asyncio.Event, log: Log) -
 
 
 class Hammer:
-    """Publishes over a socket as fast as answers come."""
+    """Publishes over a socket as fast as replies arrive."""
 
     def __init__(self, socket: SiteSocket, sid: str) -> None:
         self._socket, self._sid = socket, sid
@@ -77,7 +77,7 @@ class Hammer:
         """Numbers of the Messages."""
 
     async def strike(self) -> None:
-        """Publish for a while, and wait for the last answers."""
+        """Publish for a while, and wait for the last replies."""
         for _ in range(AT_ONCE):
             await self._publish()
         waiting, until = AT_ONCE, time.monotonic() + HAMMER_SECONDS
@@ -101,7 +101,7 @@ class Hammer:
 
 
 async def hammer(worker: Worker, sid: str) -> set[int]:
-    """Publish as fast as answers come; return the numbers that were accepted."""
+    """Publish as fast as replies arrive; return the accepted numbers."""
     async with SiteSocket(worker, compression=None) as socket:
         publisher = Hammer(socket, sid)
         await publisher.strike()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.redis
 OUTAGE_SECONDS = 5
 FREEZE_SECONDS = 10
 ANSWER_SECONDS = 5
-"""Whoever asks in the last ones of a freeze may be answered after it."""
+"""Requests in the last ones of a freeze may be answered after it."""
 
 
 @pytest.mark.parametrize("layer", ["redis", "pubsub", "core"])

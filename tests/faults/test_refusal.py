@@ -59,7 +59,7 @@ class Transports:
         self.slowest = 0.0
 
     async def publish(self) -> set[Answer]:
-        """Publish on each transport at once and return what was answered."""
+        """Publish on each transport at once and return the responses."""
         began = time.monotonic()
         message = {"stream": self._sid, "data": {"n": BY_JSON}}
         answers = await asyncio.gather(
@@ -123,7 +123,7 @@ class Asker:
         self.codes: set[int | None] = set()
 
     async def ask(self, count: int, rate: float) -> None:
-        """Publish so many Messages without waiting, and take all answers."""
+        """Publish that many Messages without waiting, and collect all replies."""
         taking = asyncio.create_task(self._take(count))
         for number in range(count):
             self._asked[number] = time.monotonic()
@@ -143,7 +143,7 @@ class Asker:
 async def test_publishes_of_one_connection_do_not_wait_in_a_row(
     redis_server: RedisServer, start_worker: StartWorker, figures: Figures
 ) -> None:
-    # Probes as far apart as they are by default: they shall not be what helps.
+    # Probes at the default interval, so that they cannot be what helps.
     environ = {"REDIS_URL": redis_server.url, "FAULT_SETTINGS": '{"PROBE_SECONDS": 5}'}
     worker = await asyncio.to_thread(start_worker, **environ)
     (sid,) = await asyncio.to_thread(create_streams, worker, 1)

@@ -1,4 +1,4 @@
-"""The master Redis down or silent: Sentinels promote another, and all continues."""
+"""The master Redis is down or silent: Sentinels promote another, and all continues."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Clients on a bad line: they stay connected and are told what they miss."""
+"""Clients on a bad line: they stay connected and are told of their losses."""
 
 import asyncio
 import json
@@ -38,7 +38,8 @@ async def test_clients_that_read_5_kb_a_second_stay_and_receive_their_gaps(
 
     assert len(publisher.accepted) == len(quick.received) == MESSAGES
     assert socket.lost == page.lost == 0
-    # Of an event stream the server and the kernel keep much more, and none may be lost.
+    # For an event stream the server and the kernel buffer much more, so perhaps none is
+    # lost.
     assert 0 < len(missed(publisher, socket)) < MESSAGES
     figures(
         f"two clients, JSON and SSE, read {BYTES_PER_SECOND // 1000} kB a second",

@@ -1,4 +1,4 @@
-"""Workers killed, stopped and restarted behind nginx: their sockets find another."""
+"""Workers killed, stopped and restarted behind nginx: their sockets move to others."""
 
 import asyncio
 import json
@@ -29,10 +29,10 @@ OF_EACH = 10
 """Subscribers over each transport."""
 RATE = 12
 ROOM, MANY = 5, 40
-"""Connections that one worker takes, and those of the other one."""
+"""Connections that one worker accepts, and those of the other one."""
 DRAIN_SECONDS, HOLD_SECONDS = 14, 2
-"""How long a worker takes to leave, and for how long, less than half of it, another one
-has no room meanwhile."""
+"""How long a worker takes to stop, and for how long, less than half of that, the other
+one has no room."""
 MAX_RECONNECT_SECONDS = 5
 """The longest pause that ``closing`` asks for."""
 
@@ -66,7 +66,7 @@ async def test_sockets_of_a_killed_worker_go_to_the_other(
 
 
 def fault_of(redis_delay: float) -> str:
-    """Return the words of the fault table."""
+    """Return the texts of the fault table."""
     slow = f", Redis {2 * redis_delay:.1f} s away" if redis_delay else ""
     return f"one of two workers killed behind nginx{slow}"
 

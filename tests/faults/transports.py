@@ -52,7 +52,7 @@ class EventStreamSubscriber(Subscriber):
 
 
 class SdkSubscriber(Subscriber):
-    """An official SDK, which restores its connection and subscription by itself."""
+    """An official SDK, which restores its own connection and subscription."""
 
     def __init__(self, sdk: Sdk, base_url: str, stream: str, **options: Any) -> None:
         super().__init__(base_url, stream)
@@ -77,7 +77,7 @@ class SdkSubscriber(Subscriber):
         if name == "messagePublished":
             self._take_published(int(args["data"]["n"]))
         elif name == "connectionStateChanged" and args != "connected":
-            # The application is told, whatever it makes of it.
+            # The application is told, whatever it does then.
             self.lost += self.is_subscribed and not self.spans[-1].is_over
             for span in self.spans:
                 span.is_over = True
@@ -89,6 +89,6 @@ class SdkSubscriber(Subscriber):
         if not self.received:
             self.first, self.sids[self._streams[0]] = number, self._sid
         if not self.spans or self.spans[-1].is_over:
-            # It tells nobody when it is subscribed again: now it is.
+            # It does not report when it is subscribed again; now it is.
             self.spans.append(Span(subscribed={self._sid: time.monotonic()}))
         self._take_number(number)

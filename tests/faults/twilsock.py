@@ -1,4 +1,4 @@
-"""A client that speaks Twilsock like the SDKs, but does not reconnect by itself."""
+"""A client that speaks Twilsock like the SDKs, but does not reconnect."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ _numbers = count(1)
 
 
 class Session:
-    """One connection that acknowledges whatever asks for it, and is let in."""
+    """One authenticated connection that acknowledges whatever requires it."""
 
     def __init__(self, base_url: str) -> None:
         self._url = base_url.replace("http", "ws", 1) + "/v3/wsconnect"
         self._connection: ClientConnection
         self._replies: dict[str, asyncio.Future[frames.Frame]] = {}
         self.told: list[frames.Frame] = []
-        """What the server said of itself, pings left out."""
+        """The server's unsolicited frames, except pings."""
 
     async def __aenter__(self) -> Self:
         self._connection = await connect(self._url, compression=None)

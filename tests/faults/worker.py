@@ -37,7 +37,7 @@ frontend site
     bind 127.0.0.1:{port}
     default_backend workers
 """
-"""What stands before the documented section."""
+"""The configuration before the documented section."""
 
 
 class Worker(Stoppable):
@@ -107,7 +107,7 @@ def provision(data_dir: Path, **environ: str) -> None:
 
 @cache
 def _provisioned() -> Path:
-    """Return a folder with what a worker needs before it serves, to be copied."""
+    """Return a folder with a worker's initial data, to be copied."""
     folder = mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _provision(Path(folder))

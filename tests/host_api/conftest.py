@@ -21,6 +21,6 @@ def service() -> Service:
 
 @pytest.fixture(autouse=True)
 def _own_layer() -> Iterator[None]:
-    """Give each test a channel layer in which no earlier one has left its channels."""
+    """Give each test a channel layer without channels of earlier tests."""
     with override_settings(CHANNEL_LAYERS=settings.CHANNEL_LAYERS):
         yield

@@ -32,7 +32,7 @@ async def asynchronous(identity: str, action: str, target: Stream | str | None) 
 
 
 class Denying:
-    """A hook that only its answer shows to be asynchronous."""
+    """A hook that is asynchronous only by its return value."""
 
     async def __call__(
         self, identity: str, action: str, target: Stream | str | None

@@ -1,4 +1,4 @@
-"""Rules for AUTHORIZE: what they allow, and the names that try to get past them."""
+"""Rules for AUTHORIZE: what they allow, and names that try to bypass them."""
 
 from uuid import UUID
 

@@ -293,5 +293,5 @@ def test_all_python_is_executed() -> None:
         for document in ("webhooks", "permissions", "tokens", "python-api")
     )
 
-    # Those that are left are the setting AUTHORIZE, a dotted path of the reader's.
+    # The remaining ones are the setting AUTHORIZE, with a dotted path of the reader's.
     assert count - 2 == 3 + 3 + 4 + 11

@@ -179,7 +179,7 @@ async def test_unsubscribing_reveals_no_sid_without_permission_to_fetch(
 ) -> None:
     async with Subscriber("alice:1", identity="alice") as alice:
         authorize_by(override, "denying")
-        # She is subscribed, so she knows it; the second time she is not.
+        # She is subscribed the first time, so she knows it; the second time she is not.
         answer = await alice._ask("unsubscribe", stream="alice:1")
         assert answer["stream_sid"] == stream.sid
 

@@ -219,7 +219,7 @@ async def test_publish_from_async_code_names_its_twin() -> None:
     await apublish("orders", {"n": 1})
 
     with pytest.raises(SynchronousOnlyOperation):
-        # The lookups are fresh only while a hub listens: here the database refuses.
+        # Cached lookups are valid only while a hub receives; here the database refuses.
         publish("orders", {"n": 2})
 
 

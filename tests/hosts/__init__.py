@@ -1,1 +1,1 @@
-"""A host project under odd settings: each has a server and a test of its own."""
+"""A host project with unusual settings: each variant has its own server and test."""

@@ -1,4 +1,4 @@
-"""A host project's own test, for its own test runner."""
+"""A test of a host project, for its own test runner."""
 
 import pytest
 from django.test import TestCase

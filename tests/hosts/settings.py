@@ -28,7 +28,7 @@ def postgres() -> dict[str, Any]:
 
 
 def with_middleware(first: str, *last: str) -> list[str]:
-    """Return the middleware with some more around and inside."""
+    """Return the middleware with more around and inside."""
     return [*filter(None, [first]), *base.MIDDLEWARE, *last]
 
 
@@ -66,12 +66,12 @@ def script_name() -> dict[str, Any]:
 
 
 def root_path() -> dict[str, Any]:
-    """Leave it to the server to say below which path the site is."""
+    """Let the server say below which path the site is."""
     return {}
 
 
 def redis() -> dict[str, Any]:
-    """Have several processes, joined by Redis."""
+    """Run several processes, joined by Redis."""
     url = os.environ["HOST_REDIS"]
     layer = "sync_streams.layers.RedisChannelLayer"
     return {
@@ -81,7 +81,7 @@ def redis() -> dict[str, Any]:
 
 
 def spectacular() -> dict[str, Any]:
-    """Have a schema generated of all views."""
+    """Generate a schema of all views."""
     return {
         "INSTALLED_APPS": [*base.INSTALLED_APPS, "drf_spectacular"],
         "REST_FRAMEWORK": {
@@ -102,7 +102,7 @@ def site_cache() -> dict[str, Any]:
 
 
 def login_required() -> dict[str, Any]:
-    """Ask for a login everywhere."""
+    """Require a login everywhere."""
     return {
         "MIDDLEWARE": with_middleware(
             "", "django.contrib.auth.middleware.LoginRequiredMiddleware"
@@ -124,7 +124,7 @@ def manifest() -> dict[str, Any]:
 
 
 def without_users() -> dict[str, Any]:
-    """Go without users, hence without the admin."""
+    """Have no users, and so no admin."""
     return {
         "INSTALLED_APPS": ["rest_framework", "channels", "sync_streams"],
         "MIDDLEWARE": [],
@@ -135,7 +135,7 @@ def without_users() -> dict[str, Any]:
 
 
 def themed(*apps: str) -> dict[str, Any]:
-    """Have another theme for the admin, and the whole site below a path."""
+    """Use another theme for the admin, and serve the whole site below a path."""
     return {**script_name(), "INSTALLED_APPS": [*apps, *base.INSTALLED_APPS]}
 
 

@@ -28,14 +28,14 @@ BY_VIEW = {"Origin": "https://app.example"}
 
 
 async def ask(host: Host, method: str, path: str, **fields: Any) -> Any:
-    """Send a request; return its status and what it says."""
+    """Send a request; return the status and the content."""
     answer = await asyncio.to_thread(host.call, method, path, **fields)
     return answer.status_code, answer.json() if answer.content else None
 
 
 @dataclass(frozen=True)
 class Mount:
-    """Where a host project has what."""
+    """The URLs of a host project."""
 
     rest: str = ""
     sockets: str = ""
@@ -244,7 +244,7 @@ async def test_gevent_workers_beside_a_server_of_sockets(
     taken = {"UniqueName": "taken"}
     statuses = [(await ask(worker, "POST", STREAMS, **taken))[0] for _ in range(2)]
     assert statuses == [201, 409]
-    # None of these may have Django refuse the database to the others.
+    # None of these may make Django refuse database access to the others.
     paths = ["/readyz", "/livez", f"{STREAMS}/taken"] * 5
     answers = await asyncio.gather(*(ask(worker, "GET", path) for path in paths))
     assert [status for status, _ in answers] == [200] * len(paths)
