@@ -1,4 +1,4 @@
-"""What comparison.md, the README and the servers' table say of the results."""
+"""The results as shown in comparison.md, the README and the servers' table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ NOT_MEASURED = {
     "Reverb, Soketi": "not measured",
 }
 SUBSCRIBERS = "subscribers at 30/s"
-"""What the first table is about."""
+"""The columns of the first table."""
 
 
 @dataclass(frozen=True, kw_only=True)

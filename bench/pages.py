@@ -75,7 +75,7 @@ class Visit:
     """Time between two frames in ms: median, 95th percentile, largest."""
 
     messages: int
-    """Messages that the page says it received in that time; -1: it shows none."""
+    """Messages that the page reports as received in that time; -1: it shows none."""
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ class Plan:
         *orders: str,
         dialect: MakeDialect | None = None,
     ) -> list[Measurement]:
-        """Start a server, run the commands one after the other, stop it.
+        """Start a server, run the commands one after another, and stop it.
 
         Returns one measurement per command, or none if the contender failed.
         """

@@ -33,7 +33,7 @@ def main() -> None:
             contender.start() as server,
             Generator(dialect, Load(subscribers=size), port=server.port),
         ):
-            time.sleep(1)  # what opening them left to do
+            time.sleep(1)  # work left over from opening them
             costs = [_cost(server.process.pid, server.port) for _ in range(SCRAPES)]
         costs.sort()
         print(

@@ -1,4 +1,4 @@
-"""Settings of the app, changed for the length of a test."""
+"""Settings of the app, changed for the duration of a test."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

@@ -39,7 +39,7 @@ SITE_VARIABLES = {
 
 
 def cannot_have(what: str) -> NoReturn:
-    """Skip the test, or fail it where everything has to be there (``CI=true``)."""
+    """Skip the test, or fail it where everything must be installed (``CI=true``)."""
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         pytest.fail(f"NOT TESTED: {what} cannot be had here", pytrace=False)
     pytest.skip(f"NOT TESTED: {what} cannot be had here")
@@ -60,13 +60,13 @@ class Stoppable(ABC):
 
 
 class Program(Stoppable):
-    """A process whose output is read; it has started once *ready* stands there."""
+    """A process and its output; it has started once *ready* is printed."""
 
     def __init__(
         self, *command: str, ready: str, environ: Mapping[str, str] | None = None
     ) -> None:
         self.secrets = secrets_of(environ or {})
-        """What must not be in the output."""
+        """Text that must not be in the output."""
         reading, writing = os.pipe()
         self.process = self._start(command, environ, writing)
         os.close(writing)
@@ -126,7 +126,7 @@ class Program(Stoppable):
 
 
 class PythonProgram(Program):
-    """A program of Python that is forked: how it is called is not what is tested."""
+    """A Python program that is forked, for tests that are not about its command."""
 
     def _start(
         self, command: Sequence[str], environ: Mapping[str, str] | None, output: int
@@ -136,7 +136,7 @@ class PythonProgram(Program):
 
 
 class DemoSite(Stoppable):
-    """``python -m project`` in a data folder of its own, as ``make run`` starts it."""
+    """``python -m project`` in its own data folder, as ``make run`` starts it."""
 
     def __init__(self, data_dir: Path, *, step: str = "serve", **environ: str) -> None:
         self.data_dir = data_dir
@@ -188,7 +188,7 @@ class DemoSite(Stoppable):
         self.start()
 
     def ensure_running(self) -> None:
-        """Start it if some test left it ended."""
+        """Start it if a test has ended it."""
         if self.program.process.poll() is not None:
             self.start()
 
@@ -199,7 +199,7 @@ class DemoSite(Stoppable):
 
 
 def site_environ(data_dir: Path, **environ: str) -> dict[str, str]:
-    """Return the environment for the demo site, free of what the tests run with."""
+    """Return the environment for the demo site, without that of the tests."""
     clean = {k: v for k, v in os.environ.items() if k not in SITE_VARIABLES}
     return {**clean, "DATA_DIR": str(data_dir), **environ}
 
@@ -231,12 +231,12 @@ class RedisServer(Stoppable):
         self._program = Program(*command, ready=self._ready)
 
     def stop(self) -> None:
-        """End it; what it held is gone."""
+        """End it, with all its data."""
         self.thaw()
         self._program.stop()
 
     def kill(self) -> None:
-        """End it without a word to anybody."""
+        """Kill it without notice."""
         self._program.stop(signal.SIGKILL)
 
     def freeze(self) -> None:
@@ -285,7 +285,7 @@ class PostgresServer(Stoppable):
         self.start()
 
     def start(self) -> None:
-        """Start it on its port, with what it held."""
+        """Start it on its port, with its data."""
         self._program = Program(*self._command, ready="ready to accept connections")
 
     def halt(self) -> None:

@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Self
 
 KERNEL_BYTES = 16_384
-"""What the kernel may keep of a slow connection. With less, it would stall."""
+"""Buffer of the kernel for a slow connection, which would stall with less."""
 
 PIECE_BYTES = 512
-"""What a slow connection passes on at a time."""
+"""Bytes that a slow connection passes on at a time."""
 
 
 class Proxy:
@@ -21,19 +21,19 @@ class Proxy:
     ) -> None:
         self._server_port, self._delay = port, delay
         self.bytes_per_second = bytes_per_second
-        """What each client receives in a second; ``None``: no limit."""
+        """Bytes a second that each client receives; ``None``: no limit."""
         self._server: asyncio.Server
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._news = asyncio.Condition()
         self.is_silent = False
-        """Whether what comes is lost without a word, and both sides stay open."""
+        """Whether data is lost silently while both sides stay open."""
         self.opened = 0
         """Connections so far."""
         self.closed: list[float] = []
         """When the server ended each connection, on the monotonic clock."""
         self.requests = self.replies = 0
-        """Bytes that were passed on, of all connections."""
+        """Bytes passed on, over all connections."""
         self.cut_requests_at: int | None = None
         """Bytes of requests after which a connection is cut."""
         self.cut_replies_at: int | None = None
@@ -101,7 +101,7 @@ class Proxy:
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self.bytes_per_second is None:
             return await asyncio.open_connection("127.0.0.1", self._server_port)
-        # What the kernel holds for a slow client would hide from the server that it is.
+        # The kernel's buffers would hide from the server that a client is slow.
         ours = socket.socket()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
         ours.setblocking(False)
@@ -128,7 +128,7 @@ class Proxy:
                     data = data[: limit - passed]
                 passed += len(data)
                 setattr(self, kind, getattr(self, kind) + len(data))
-                # Read on even if silent: the kernels must have no complaint.
+                # Keep reading even if silent, so that the kernels report no error.
                 if not self.is_silent:
                     self._write(sink, data)
                 if limit is not None and passed >= limit:

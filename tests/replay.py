@@ -41,11 +41,11 @@ class Replay:
         assert [*filter(None, [self.wire.subprotocol])] == self._subprotocols
 
     def fill(self, text: str) -> str:
-        """Put the values where their names stand."""
+        """Replace names with their values."""
         return NAME.sub(lambda name: self.values[name[0]], text)
 
     def match(self, expected: Any, actual: Any) -> None:
-        """Compare two JSON values; a new name takes the value that stands there."""
+        """Compare two JSON values; a new name takes the corresponding value."""
         if isinstance(expected, dict):
             assert expected.keys() == actual.keys()
             for key, value in expected.items():
@@ -61,7 +61,7 @@ class Replay:
             assert filled == actual
 
     async def closed(self) -> int:
-        """Return the code with which the server closes now."""
+        """Return the server's close code."""
         try:
             frame = await self.wire.receive()
         except Closed as end:
@@ -69,7 +69,7 @@ class Replay:
         raise AssertionError(frame)
 
     async def operate(self, line: str) -> None:
-        """Do what a line says of REST: it removes a Stream, or publishes to it."""
+        """Execute a line about REST, which removes a Stream or publishes to it."""
         line, sid = self.fill(line), self.values["<stream>"]
         if line == f"REST removes {sid}":
             await _call(operations.remove_stream, sid)

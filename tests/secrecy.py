@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from tests import settings
 
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")
-"""An access token, whatever it says."""
+"""Any access token."""
 
 SECRETS = frozenset(
     value
@@ -20,15 +20,15 @@ SECRETS = frozenset(
 
 
 MESSAGE = "said-to-those-who-may-hear-it"
-"""What the tests publish to servers of their own, as a part of the data."""
+"""Part of the data that tests publish to servers."""
 
 SECRET_NAME = re.compile(r"(AUTH_TOKEN|SECRET|SECRET_KEY|PASSWORD)$")
 URL_PASSWORD = re.compile(r"://[^/@:\s]*:([^/@\s]+)@")
 BANNER = re.compile(r"^Page: .*?^Ctrl-C ends[^\n]*$", re.MULTILINE | re.DOTALL)
-"""What the demo site says at its start: its credentials, to whoever started it."""
+"""The demo site's start-up message, which shows its credentials to the user."""
 
 MIN_LENGTH = 8
-"""Of a secret: a shorter one may be a word that a log needs."""
+"""Minimum length of a secret: a shorter one may be a word that a log needs."""
 
 
 def secrets_of(environ: Mapping[str, str]) -> set[str]:
@@ -67,12 +67,12 @@ class Watch(logging.Handler):
 
 @contextmanager
 def watching(logger: str, *others: str, level: int = 0) -> Iterator[Watch]:
-    """Watch a logger, at another level than it has if one is given.
+    """Watch a logger, at its own level or another.
 
     Args:
         logger: its name; empty: every logger's.
-        others: what may not be logged either.
-        level: of what is seen.
+        others: further texts that must not be logged.
+        level: the level to watch.
     """
     watched, watch = logging.getLogger(logger), Watch(*others)
     before = watched.level

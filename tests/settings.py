@@ -90,6 +90,6 @@ SYNC_STREAMS = {
             "API_KEYS": {OTHER_API_KEY_SID: OTHER_API_KEY_SECRET},
         },
     },
-    # Tests sweep when they say so.
+    # Tests start sweeps themselves.
     "EXPIRY_INTERVAL_SECONDS": 0,
 }

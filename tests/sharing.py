@@ -1,4 +1,4 @@
-"""What the processes of one run share: files that one makes, and the tests' order."""
+"""What the processes of one run share: files, and the order of the tests."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ WAITING = (
     *("tests/delivery/test_stalled.py", "tests/js/test_node.py", "tests/sse/"),
     *("tests/host_api/test_expiry.py", "tests/webhooks/", "tests/redis/"),
 )
-"""Tests that mostly wait, for what is broken to last or to be noticed."""
+"""Tests that mostly wait, for a fault to last or to be noticed."""
 
 WORKING = (
     *("tests/site/test_getting", "tests/test_deployment.py", "tests/browser/"),
@@ -31,7 +31,7 @@ WORKING = (
 """Tests that keep a core busy for seconds. In both lists the longest come first."""
 
 SHARE_OF_WAITING = 0.7
-"""Of all tests: until then the last of those that wait begin."""
+"""Share of all tests before which the last waiting ones begin."""
 
 BY_SERVER = ("tests/door/test_attacks.py", "tests/contract/test_servers.py")
 """Their tests need one server after the other: the first parameter."""
@@ -41,7 +41,7 @@ BY_TEST = (
     *("tests/hosts/test_hosts.py", "tests/servers/test_servers.py"),
     *("tests/site/test_getting_started.py", "tests/delivery/test_stalled.py"),
 )
-"""Their tests are long, and have nothing in common but what all processes share."""
+"""Their tests are long and share only what all processes share."""
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
@@ -56,7 +56,7 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def arranged(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the tests so that what waits goes on beside what needs the cores.
+    """Return the tests so that waiting ones run beside those that need the cores.
 
     The longest of both come first, so that all processes end together.
     """
@@ -79,7 +79,7 @@ def _places(items: list[pytest.Item], share: float) -> dict[str, float]:
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Make) -> Path:
-    """Return a folder that the first of all processes makes that needs it.
+    """Return a folder that is created by the first process that needs it.
 
     Args:
         factory: pytest's.
@@ -93,7 +93,7 @@ def once(factory: pytest.TempPathFactory, name: str, make: Make) -> Path:
     with (base / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)  # left by one that failed
+            shutil.rmtree(folder, ignore_errors=True)  # left by a process that failed
             folder.mkdir()
             make(folder)
             done.touch()

@@ -55,7 +55,7 @@ def test_image_is_built_in_stages_and_runs_as_its_own_user() -> None:
     assert len(parser.parent_images) == 2
     assert instructions("USER") == [str(USER)]
     assert f"--uid {USER}" in " ".join(instructions("RUN"))
-    # What builds and what holds secrets stays out.
+    # Build tools and secrets stay out.
     assert not any("pip" in line for line in instructions("RUN"))
     assert not any(line.startswith("--chown") for line in instructions("COPY"))
     assert {"*.env", "*.secret"} <= set((FOLDER / "dockerignore").read_text().split())

@@ -40,7 +40,7 @@ def test_every_example_selects_tests(line: str) -> None:
 
 @pytest.mark.parametrize("path", sorted(NAMED))
 def test_every_listed_file_exists(path: str) -> None:
-    # What a contributor would name is written in angle brackets or capitals.
+    # Names for a contributor to choose are in angle brackets or capitals.
     pattern = re.sub(r"<\w+>|[A-Z]{2,}", "*", path)
 
     assert list(ROOT.glob(pattern)), path

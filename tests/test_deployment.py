@@ -239,7 +239,7 @@ def test_nginx_is_configured_as_the_tests_have_it() -> None:
 
 
 def directives(text: str) -> list[str]:
-    """Return nginx's directives but those that differ from site to site."""
+    """Return nginx's directives, except those that differ from site to site."""
     body = re.sub(r"#.*", "", text[text.index("map $http_upgrade") :])
     found = (" ".join(one.split()) for one in re.findall(r"[^;{}]+[;{]", body))
     own = ("listen ", "server 127", "server_name", "ssl_", "access_log", "$SERVERS")

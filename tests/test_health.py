@@ -1,4 +1,4 @@
-"""Health of a running site, as a load balancer asks for it."""
+"""Health of a running site, as a load balancer checks it."""
 
 import json
 from typing import Any
@@ -78,7 +78,7 @@ def test_a_site_is_not_ready_while_its_redis_counts_nothing(
 
 
 async def failed_parts() -> set[str]:
-    """Return the parts that do not hold in this process, its database left out."""
+    """Return the parts that are false in this process, except its database."""
     parts = json.loads((await ready(RequestFactory().get("/readyz"))).content)
     return {part for part, holds in parts.items() if not holds} - {"database"}
 

@@ -1,4 +1,4 @@
-"""The demo site as a newcomer meets it: one command, in a process of its own."""
+"""The demo site as a newcomer starts it: with one command."""
 
 import signal
 import socket

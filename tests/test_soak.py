@@ -1,4 +1,4 @@
-"""What the soak test considers a leak, and what noise."""
+"""What the soak test considers a leak, and what it considers noise."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,7 @@ HALF_AN_HOUR = 0.5
 
 
 def look(share: float) -> Look:
-    """Return what is held after a share of a run in which nothing grows."""
+    """Return a sample after a share of a run in which nothing grows."""
     return Look(
         hours=share * HALF_AN_HOUR,
         visits=int(20_000 * share),
@@ -26,7 +26,7 @@ def look(share: float) -> Look:
 
 
 def run(length: float = 1.0) -> list[Look]:
-    """Return the looks of a run, ``length`` times half an hour long."""
+    """Return the samples of a run, ``length`` times half an hour long."""
     return [look(length * number / LOOKS) for number in range(1, LOOKS + 1)]
 
 

@@ -28,7 +28,7 @@ Serve = Callable[["Socket"], Awaitable[None]]
 
 
 class Socket:
-    """What an ASGI application has of a connection, and the frame path."""
+    """A connection as an ASGI application sees it, with the frame path."""
 
     def __init__(self, scope: Any, receive: Any, send: Any) -> None:
         self.receive, self.send = receive, send
@@ -40,7 +40,7 @@ class Socket:
         self.is_writable = is_writable
 
     def write(self, text: str) -> bool:
-        """Write if the way is open, as an outbox does."""
+        """Write if the path is open, as an outbox does."""
         if self.is_writable:
             self.frame_path.write(WebSocketFrame(text).wire)
         return self.is_writable
@@ -183,7 +183,7 @@ async def test_a_client_that_does_not_read_fills_only_the_transport() -> None:
         connection.send(head(HANDSHAKE))
         written = await asyncio.wait_for(outcome, SECONDS)
 
-    # What the kernel takes, and asyncio's 64 KiB on top.
+    # The kernel's buffers, plus asyncio's 64 KiB.
     assert 0 < written < 32_000_000
 
 

@@ -135,7 +135,7 @@ def run(
 
 @cache
 def _zygote() -> socket.socket:
-    """Start it and return the socket that takes orders; it ends with that."""
+    """Start it and return the socket for its commands; it ends with that."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with there:
         process = subprocess.Popen(
@@ -163,7 +163,7 @@ def _await_command(link: socket.socket) -> list[str]:
 
 
 def _keep(streams: list[int]) -> None:
-    """Fork the program and tell of its end; return in the program only."""
+    """Fork the program and report its end; return only in the program."""
     *own, told = streams
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
@@ -184,7 +184,7 @@ def _keep(streams: list[int]) -> None:
 
 
 def _wait(pid: int, told: int) -> None:
-    """Wait for a program's end, and end it if nobody is left to hear of that."""
+    """Wait for a program's end, and end it if its caller is gone."""
     ended = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(ended, select.POLLIN)
@@ -223,7 +223,7 @@ def _run(kind: str, *arguments: str) -> None:
 
 
 def _run_to_its_end(*arguments: str) -> None:
-    """Run a program, and note its exit code for :func:`_leave`."""
+    """Run a program, and record its exit code for :func:`_leave`."""
     try:
         _run(*arguments)
     except SystemExit as end:
@@ -249,7 +249,7 @@ def _leave() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     except (OSError, ValueError):
-        return  # which is for the interpreter to say
+        return  # which the interpreter has to report
     os._exit(_codes[0] & 0xFF)
 
 

@@ -30,7 +30,7 @@ def npm_modules() -> Path:
 
 
 class Stage:
-    """A page at a site's origin, with files of the test's own and its WebSockets."""
+    """A page at a site's origin, with files of the test and the site's WebSockets."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -42,7 +42,7 @@ class Stage:
         self._news = asyncio.Event()
 
     async def open(self, site: DemoSite, html: str, files: Path) -> None:
-        """Show HTML at the site's origin; what stands below ``/app/`` is in *files*."""
+        """Show HTML at the site's origin; *files* are served below ``/app/``."""
         self.site = site
         self.page.on("websocket", self._note_socket)
         await self.page.route("**/app/**", lambda route: self._serve(route, files))
@@ -79,7 +79,7 @@ class Stage:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def stage(browser: Browser, complaints: list[str]) -> AsyncIterator[Stage]:
-    """A page that shows what the test gives it."""
+    """A page that shows the HTML of the test."""
     context = await browser.new_context(bypass_csp=True)
     await context.grant_permissions(["local-network-access"])
     page = await context.new_page()

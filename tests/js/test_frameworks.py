@@ -29,7 +29,7 @@ def guide(language: str, name: str) -> str:
 
 @pytest.fixture(scope="session")
 def react(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Path:
-    """The guide's React app, built with StrictMode at work."""
+    """The guide's React app, built with StrictMode in effect."""
     files = {"main.tsx": guide("tsx", "main.tsx"), "token.ts": guide("ts", "token.ts")}
     files["index.html"] = PAGE.replace("app/client.js", "./main.tsx")
     app = App(tmp_path_factory.mktemp("react"), package, files)
@@ -38,7 +38,7 @@ def react(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def mounting(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Path:
-    """A React app whose parts come and go, built with StrictMode at work."""
+    """A React app that mounts and unmounts parts, built with StrictMode in effect."""
     files = {
         "main.tsx": (FOLDER / "mounting.tsx").read_text(),
         "index.html": PAGE.replace("app/client.js", "./main.tsx"),
@@ -63,7 +63,7 @@ def vue(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Path:
 
 
 def with_script_named(dist: Path) -> Path:
-    """Give the one script of a build the name that the page asks for."""
+    """Rename the only script of a build as the page expects."""
     [script] = (dist / "assets").glob("*.js")
     shutil.copy(script, dist / "client.js")
     return dist

@@ -30,7 +30,7 @@ ORDERS = "/default/Streams/orders"
 
 
 class Client:
-    """A client in a process of Node's, which gets tokens from the test."""
+    """A client in a Node process, which gets tokens from the test."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -38,14 +38,14 @@ class Client:
         self.events: list[dict[str, Any]] = []
 
     async def tell(self, action: str, **fields: object) -> None:
-        """Make the client do something."""
+        """Send the client a command."""
         assert self.process.stdin is not None
         line = json.dumps({"action": action, **fields})
         self.process.stdin.write(f"{line}\n".encode())
         await self.process.stdin.drain()
 
     async def event(self, event: str, seconds: float = PATIENCE_SECONDS) -> Any:
-        """Return the next event of a type; hand out tokens until then."""
+        """Return the next event of a type; supply tokens until then."""
         assert self.process.stdout is not None
         async with asyncio.timeout(seconds):
             while line := await self.process.stdout.readline():
@@ -66,7 +66,8 @@ class Client:
         await self.event("subscribed")
 
     async def ends(self) -> int:
-        """Close the client; return the exit code of Node, left with nothing to do."""
+        """Close the client; return the exit code of Node, which then has nothing left
+        to do."""
         await self.tell("close")
         await self.event("closed")
         return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)

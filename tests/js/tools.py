@@ -19,7 +19,7 @@ STATIC = ROOT / "sync_streams/static/sync_streams"
 
 BUILD_SECONDS = 120
 PATIENCE_SECONDS = 60
-"""How long a busy machine may take for what is waited for, a reconnection included."""
+"""Maximum wait on a busy machine, including a reconnection."""
 
 TYPESCRIPT = """
 {"compilerOptions": {
@@ -40,13 +40,14 @@ export default {
 
 
 def bundled_node() -> str:
-    """Return the Node of Playwright's wheel, newer than most distributions'."""
+    """Return the Node of Playwright's wheel, which is newer than most
+    distributions'."""
     bundled = Path(playwright.__file__).parent / "driver/node"
     return str(bundled) if bundled.exists() else system_node()
 
 
 def system_node() -> str:
-    """Return the machine's Node, which has no WebSocket where it is older than 22."""
+    """Return the machine's Node, which has no WebSocket before version 22."""
     return shutil.which("node") or cannot_have("node")
 
 
@@ -102,12 +103,12 @@ class App:
             (folder / name).write_text(text)
 
     def check_types(self) -> None:
-        """Compile the TypeScript files, as strictly as can be."""
+        """Compile the TypeScript files as strictly as possible."""
         compiler = str(modules() / "typescript/bin/tsc")
         run(bundled_node(), compiler, "-p", str(self.folder), cwd=self.folder)
 
     def build(self, *, mode: str = "production") -> Path:
-        """Build it with Vite and return the folder of what a server would serve.
+        """Build it with Vite and return the folder to serve.
 
         Args:
             mode: ``development`` keeps React's StrictMode at work.

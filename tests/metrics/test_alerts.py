@@ -1,4 +1,4 @@
-"""Alerts of docs/monitoring, fired in a real Prometheus by faults that are staged."""
+"""Alerts of docs/monitoring, fired in a real Prometheus by staged faults."""
 
 import socket
 import time

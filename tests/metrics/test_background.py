@@ -1,4 +1,4 @@
-"""Logs that nobody takes stop nobody."""
+"""Logs that are not read stop nothing else."""
 
 import logging
 import logging.config
@@ -30,7 +30,7 @@ ERRORS = 60
 
 
 class Sink(logging.Handler):
-    """A sink that takes nothing until it may."""
+    """A sink that blocks until it is released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def test_lines_beyond_the_bound_are_dropped_and_counted(sink: Sink) -> None:
     handler = BackgroundHandler(CAPACITY)
     with logging_to(handler) as logger:
         logger.error("written %d", 0)
-        assert sink.begun.wait(WAIT_SECONDS)  # it takes the first, and blocks
+        assert sink.begun.wait(WAIT_SECONDS)  # it accepts the first, and blocks
         for number in range(1, 3 * CAPACITY + 1):
             logger.error("written %d", number)
         dropped = handler.dropped

@@ -1,4 +1,5 @@
-"""Metrics: true against what clients did, in the format that Prometheus reads."""
+"""Metrics: consistent with the clients' actions, in the format that Prometheus
+reads."""
 
 import os
 from types import SimpleNamespace

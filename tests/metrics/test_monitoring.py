@@ -63,7 +63,7 @@ sync_streams_max_connections{process="w:1"} 1000x90
 sync_streams_webhooks_total{process="w:1",outcome="delivered"} 0+60x90
 sync_streams_rate_refusals_total{process="w:1"} 0x90
 """
-"""Ninety minutes of two processes that are well, in promtool's notation."""
+"""Ninety minutes of two healthy processes, in promtool's notation."""
 
 FAULTS = {
     "SyncStreamsDown": {
@@ -122,10 +122,10 @@ FAULTS = {
         'sync_streams_rate_refusals_total{process="w:1"}': "0+90x90",
     },
 }
-"""What becomes of which series, for each alert to fire at minute 45."""
+"""The changes to series that make each alert fire at minute 45."""
 
 IMPLIED = {"SyncStreamsDescriptors": {"SyncStreamsFullSoon"}}
-"""Alerts that may fire beside another."""
+"""Alerts that may fire together with another."""
 
 ABSENT = "webhooks|given_up"
 """Counters that start with an event that does not occur on this site."""
@@ -149,7 +149,7 @@ def promtool(*arguments: str) -> str:
 
 
 def case(changes: dict[str, str], fires: set[str]) -> dict[str, Any]:
-    """Return a case for promtool: of all alerts, which fire at minute 45."""
+    """Return a case for promtool: which of all alerts fire at minute 45."""
     pairs = [line.rpartition(" ") for line in WELL.strip().splitlines()]
     series = {name: values for name, _, values in pairs} | changes
     expr = 'count by (alertname) (ALERTS{alertstate="firing"})'
@@ -298,13 +298,13 @@ def publish_until(workers: Workers, status: int) -> None:
 
 
 def failed_parts(workers: Workers) -> set[str]:
-    """Return the parts of readyz that do not hold in one of the processes."""
+    """Return the parts of readyz that are false in one of the processes."""
     answer = requests.get(f"{workers.base_url}/readyz", timeout=WAIT_SECONDS)
     return {part for part, holds in answer.json().items() if not holds}
 
 
 def until_each_publishes(workers: Workers) -> None:
-    """Wait until no process is left that takes Redis for what it was before."""
+    """Wait until every process has noticed the change of Redis."""
     for _ in range(MAX_TRIES):
         failed_parts(workers)
         ready = workers.scrape().by_process("ready", part="publish_rate")

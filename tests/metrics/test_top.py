@@ -1,4 +1,4 @@
-"""sync_top: which Stream it is, over two workers."""
+"""sync_top finds the busy Stream, across two workers."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def rows_until(
     condition: Callable[[list[dict[str, Any]]], bool],
     meanwhile: Callable[[], object],
 ) -> list[dict[str, Any]]:
-    """Do something again and again until the command has shown what it led to."""
+    """Repeat something until the command shows the effect."""
     for _ in range(MAX_TRIES):
         meanwhile()
         rows: list[dict[str, Any]] = json.loads(command.line())["streams"]

@@ -183,7 +183,7 @@ async def test_an_event_is_as_before_where_the_host_records_no_traces(
 
 
 class Failing(SpanProcessor):
-    """Fails wherever it is asked."""
+    """Fails on any use."""
 
     def on_start(self, span: Any, parent_context: Any = None) -> NoReturn:
         raise RuntimeError("no disk")

@@ -1,4 +1,4 @@
-"""Metrics of two workers on one port: what each did is seen from either."""
+"""Metrics of two workers on one port: either reports for both."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -37,7 +37,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def scrape_until(workers: Workers, condition: Callable[[Scrape], bool]) -> Scrape:
-    """Scrape until what takes its time, a close or a webhook, has been counted."""
+    """Scrape until something slow, such as a close or a webhook, has been counted."""
     for _ in range(MAX_TRIES):
         scrape = workers.scrape()
         if len(scrape.processes) == WORKERS and condition(scrape):
@@ -144,7 +144,7 @@ def test_gaps_are_those_that_clients_received(workers: Workers) -> None:
         workers.redis.kill()
         workers.redis.start()
         scrape_until(workers, is_over)
-        # What was lost is told before the next Message.
+        # A loss is reported before the next Message.
         assert workers.publish("torn", 1) == 201
         for client in clients:
             client.wait_for(1)

@@ -1,4 +1,4 @@
-"""The demo site's URLs, its metrics and its traces, by the process that answered."""
+"""The demo site's URLs, with metrics and traces of the process that answered."""
 
 import json
 import os
@@ -23,14 +23,14 @@ async def told(request: HttpRequest) -> HttpResponse:
 
 
 def traced(request: HttpRequest, trace_id: str) -> HttpResponse:
-    """Answer with what this process recorded of a trace."""
+    """Answer with the spans of a trace that this process recorded."""
     spans = [json.loads(span.to_json()) for span in exporter.get_finished_spans()]
     found = [one for one in spans if one["context"]["trace_id"] == f"0x{trace_id}"]
     return JsonResponse({"process": os.getpid(), "spans": found})
 
 
 async def block(request: HttpRequest) -> HttpResponse:
-    """Block the event loop, as a view does that was not written for one."""
+    """Block the event loop, like a view that was not written for one."""
     time.sleep(0.8)  # noqa: ASYNC251 - the fault
     return HttpResponse("It waited.")
 

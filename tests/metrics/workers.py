@@ -1,4 +1,4 @@
-"""A site with two workers on one port, and what clients and metrics say of it."""
+"""A site with two workers on one port, as seen by clients and metrics."""
 
 import json
 import time
@@ -25,12 +25,12 @@ WAIT_SECONDS = 20
 
 
 class Scrape:
-    """What one process answered."""
+    """The response of one process."""
 
     def __init__(self, answer: requests.Response) -> None:
         assert answer.status_code == 200, answer.text
         self.answered_by = answer.headers["Process"]
-        """Process id of who answered."""
+        """Id of the process that answered."""
         self.text = answer.text
         self._samples = [
             sample
@@ -65,15 +65,15 @@ class Workers:
     redis: RedisServer
     program: Program
     environ: dict[str, str]
-    """The environment that commands of the site run in."""
+    """The environment for commands of the site."""
     account: Account = ACCOUNT
 
     def scrape(self) -> Scrape:
-        """Ask one of the processes, over a connection of its own."""
+        """Ask one of the processes, over a new connection."""
         return Scrape(requests.get(f"{self.base_url}/metrics", timeout=WAIT_SECONDS))
 
     def scrape_each(self) -> list[Scrape]:
-        """Ask until each process has answered; return an answer of each."""
+        """Ask until each process has answered; return one response of each."""
         found: dict[str, Scrape] = {}
         for _ in range(MAX_TRIES):
             scrape = self.scrape()
@@ -83,7 +83,7 @@ class Workers:
         raise AssertionError(f"only {set(found)} answered")
 
     def request(self, path: str, **fields: str) -> requests.Response:
-        """POST to the REST API, over a connection of its own."""
+        """POST to the REST API, over a new connection."""
         return request(self, "POST", SERVICES + path, None, **fields)
 
     def publish(self, stream: str, number: int = 0) -> int:
@@ -112,7 +112,7 @@ class Client(BlockingSocket):
             self.ask("subscribe", stream=stream)
 
     def publish(self, *datas: object, stream: str = "") -> list[Frame]:
-        """Publish at once; return the answers, whatever they say."""
+        """Publish at once; return the replies, whatever their result."""
         for data in datas:
             self.request("publish", stream=stream or self._stream, data=data)
         answers: list[Frame] = []
@@ -123,7 +123,7 @@ class Client(BlockingSocket):
         return answers
 
     def wait_for(self, number: int) -> None:
-        """Receive until a number comes."""
+        """Receive until a number arrives."""
         while self.receive().get("message", {}).get("data") != {"n": number}:
             pass
 
@@ -135,7 +135,8 @@ class Client(BlockingSocket):
 
 @contextmanager
 def serving(folder: Path, *, files: int = 0, **settings: object) -> Iterator[Workers]:
-    """Serve the demo site with two workers on one port, each with so many files."""
+    """Serve the demo site with two workers on one port and a limit of open files
+    each."""
     redis, port = RedisServer(), free_port()
     provision(folder)
     settings |= {"CACHE_SECONDS": 1, "PROBE_SECONDS": 0.5, "DRAIN_SECONDS": 1}

@@ -25,7 +25,7 @@ HERE = Destination(url="", service="default", account_sid=ACCOUNT_SID)
 
 
 def child(answers: Any) -> None:
-    """Report what is left of the parent, and publish in both ways."""
+    """Report what remains of the parent, and publish in both ways."""
     service = lookups.cached_service(ACCOUNT_SID, "default")
     answers.put((is_receiving(), service, len(sockets)))
     publish("orders", {"from": "child"})
@@ -45,7 +45,7 @@ def view() -> list[object]:
 
 
 async def main() -> None:
-    """Serve a socket, and print what came of the fork."""
+    """Serve a socket, and print the result of the fork."""
     async with open_socket(HERE) as socket:
         await ask(socket, "connect", token=HERE.token("alice"))
         await ask(socket, "subscribe", stream="orders")

@@ -31,7 +31,7 @@ PUBLISHERS = 20
 
 
 def main() -> None:
-    """Do what a worker does, and print what came of it."""
+    """Do what a worker does, and print the result."""
     service = operations.get_service(ACCOUNT_SID, "default")
     operations.update_service(
         service, webhook_url=os.environ["HOOK"], webhooks_from_rest_enabled=True
@@ -58,13 +58,13 @@ def main() -> None:
 
 
 def publish_one(number: int, done: list[int]) -> None:
-    """Publish, and note that it is done."""
+    """Publish, and record that it is done."""
     publish("orders", {"n": number})
     done.append(number)
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    """Wait for something, while the others go on."""
+    """Wait for something while the others continue."""
     ends = time.monotonic() + 20
     while not is_so() and time.monotonic() < ends:
         sleep(0.01)

@@ -46,7 +46,7 @@ def by_thread() -> None:
 
 
 def growth(run: Callable[[], None]) -> str:
-    """Tell how many connections and event loops are left of many tasks."""
+    """Print how many connections and event loops remain after many tasks."""
     run()
     before = clients()
     for _ in range(LOOPS):

@@ -18,7 +18,7 @@ from tests.settings import ACCOUNT_SID  # noqa: E402
 
 
 def queries() -> int:
-    """Return how often the database is asked for a publish."""
+    """Return how many database queries a publish needs."""
     with CaptureQueriesContext(connection) as asked:
         publish("orders", {"n": 1})
     return len(asked)

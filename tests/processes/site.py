@@ -1,4 +1,4 @@
-"""The smallest site with Redis and a database of its own, for a process of a test."""
+"""The smallest site with Redis and its own database, for a test's process."""
 
 import os
 import tempfile

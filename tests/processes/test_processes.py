@@ -1,4 +1,4 @@
-"""Processes of every kind that publish: none is left with side effects."""
+"""Processes of every kind can publish, without side effects."""
 
 import os
 import subprocess
@@ -70,7 +70,7 @@ def test_child_forked_from_a_server_publishes_and_inherits_nothing(
 
 def test_event_loop_for_each_task_leaves_nothing_behind(redis_url: str) -> None:
     assert run("loops", redis_url=redis_url) == [
-        # The last one is let go of with the next.
+        # The last one is released with the next.
         "asyncio.run: 0 connections, 1 loops",
         "async_to_sync: 0 connections, 1 loops",
         "thread: 0 connections, 1 loops",

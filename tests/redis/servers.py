@@ -14,7 +14,7 @@ SLOTS = 16_384
 
 
 class TlsServer(RedisServer):
-    """A Redis that speaks TLS alone, with a certificate of its own."""
+    """A Redis that speaks only TLS, with its own certificate."""
 
     def __init__(self, folder: Path) -> None:
         self.certificate = folder / "redis.crt"
@@ -86,7 +86,7 @@ class Cluster(Stoppable):
         raise LookupError(slot)
 
     def move(self, slot: int, target: RedisServer) -> None:
-        """Give a slot, whose keys are lost, to another server."""
+        """Move a slot to another server; its keys are lost."""
         node = self._run(target, "CLUSTER", "MYID")
         source = self.owner(slot)
         for key in self._run(source, "CLUSTER", "GETKEYSINSLOT", slot, 1000):
@@ -123,7 +123,7 @@ class Cluster(Stoppable):
             decode_responses=True,
             protocol=2,
         ) as client:
-            # No parsing: what the server says.
+            # The server's reply, unparsed.
             client.response_callbacks.clear()
             return client.execute_command(*words)
 

@@ -1,4 +1,5 @@
-"""Addresses and passwords of all kinds: the layer, and what counts beside it."""
+"""Addresses and passwords of all kinds, for the layer and for the separate rate
+limit."""
 
 import asyncio
 import importlib

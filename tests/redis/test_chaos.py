@@ -31,7 +31,7 @@ TOGETHER = 3
 """Messages published in one loop iteration."""
 ANSWER_SECONDS = 5
 SOCKET_SECONDS = 2
-"""For as long a socket may be silent. redis-py 8 allows 5 s if it is not told."""
+"""Time for which a socket may be silent; redis-py 8 allows 5 s by default."""
 
 
 async def publish_all(layer: RedisChannelLayer, first: int) -> list[bool]:
@@ -75,12 +75,12 @@ async def test_a_connection_cut_at_any_byte_loses_no_answer_and_doubles_nothing(
     assert all(said[number] for number in range(TOGETHER))
     assert max(heard.values()) == 1
     assert {number for number, was_said in said.items() if was_said} <= heard.keys()
-    # Where the answer was cut off, some were published all the same.
+    # If the reply was cut off, some were published nevertheless.
     assert kind == "requests" or len(heard) > sum(said.values())
 
 
 class Crowd:
-    """Publishers that go on until enough has been published."""
+    """Publishers that continue until enough has been published."""
 
     def __init__(self, layer: RedisChannelLayer) -> None:
         self._layer = layer

@@ -65,7 +65,7 @@ async def test_four_processes_never_exceed_the_rate_nor_waste_it(
     redis.Redis(port=redis_server.port).echo(sid)
     await asyncio.to_thread(watcher.join)
 
-    # What was counted is what was published is what was answered.
+    # The counted, the published and the confirmed Messages are the same.
     assert sorted(subscriber.numbers) == sorted(answers)
     assert len(moments) == len(answers)
     # The shortest time in which 31 were accepted: a machine that is busy with other

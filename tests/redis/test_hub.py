@@ -1,4 +1,4 @@
-"""The hub on this layer: a broken connection reports what may be missed."""
+"""The hub on this layer: a broken connection is reported as a possible loss."""
 
 from collections.abc import AsyncIterator
 from typing import Any

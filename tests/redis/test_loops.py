@@ -23,7 +23,7 @@ LOOPS = 30
 
 
 def clients(server: RedisServer) -> int:
-    """Count connections to a server but that of this question."""
+    """Count connections to a server, except the one used for counting."""
     with redis.Redis(port=server.port) as client:
         return len(client.client_list()) - 1
 

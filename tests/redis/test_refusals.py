@@ -1,4 +1,4 @@
-"""Redis refuses, or says nothing: 503/20503 in time, and one line in the log."""
+"""Redis refuses, or is silent: 503/20503 in time, and one line in the log."""
 
 import asyncio
 import logging

@@ -26,7 +26,7 @@ DONE = {**DRAIN, "reply_to": None, "question": None}
 
 @contextmanager
 def site(*, database: str = "/db", **settings: Any) -> Iterator[None]:
-    """Be a site."""
+    """Set up a site."""
     default = django_settings.DATABASES["default"]
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -40,7 +40,7 @@ def site(*, database: str = "/db", **settings: Any) -> Iterator[None]:
 
 
 def names() -> set[str]:
-    """Return all names that a site has in Redis."""
+    """Return all names of a site in Redis."""
     keys = rate(SID)[0], _online_key("IS0"), _endpoints_key("IS0", "alice")
     return {process_group(), stream_group(SID), *keys}
 
@@ -111,7 +111,7 @@ async def test_a_message_of_one_site_does_not_reach_another(
 
 
 async def carried_out(event: dict[str, Any]) -> list[Any]:
-    """Return the commands that are carried out of what arrived."""
+    """Return those of the received commands that are carried out."""
     done: list[Any] = []
 
     async def handle(_: object, command: Any) -> None:

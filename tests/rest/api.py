@@ -51,7 +51,7 @@ class Api:
 
 
 def read(response: HttpResponse) -> Any:
-    """Return what an answer says; it is JSON, whatever was asked."""
+    """Return the body of a response, which is always JSON."""
     assert response["Content-Type"] == "application/json"
     return json.loads(response.content)
 

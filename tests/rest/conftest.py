@@ -11,7 +11,7 @@ from tests.rest.api import Api
 
 @pytest.fixture(autouse=True)
 def _nothing_looked_up() -> None:
-    # Another test's default Service, of a moment ago, is in no database any more.
+    # The default Service of an earlier test no longer exists in the database.
     lookups.forget_all()
 
 

@@ -2,8 +2,8 @@
 
 Two of its checks are left out. Numbers may be sent as text, as Twilio's libraries send
 them, so data of another type is accepted; and rules such as those for names and page
-tokens are more than JSON Schema can say, so data that fits it may be refused.
-See https://schemathesis.readthedocs.io/.
+tokens are beyond JSON Schema, so data that matches the schema may be refused. See
+https://schemathesis.readthedocs.io/.
 """
 
 import subprocess
@@ -34,7 +34,7 @@ def schemathesis(
             *("--generation-database", "none", "--no-color"),
             *options,
         ],
-        cwd=site.data_dir,  # it leaves files where it runs
+        cwd=site.data_dir,  # it leaves files in its working directory
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,4 +1,4 @@
-"""Where a host project puts our URLs, and what it keeps beside them."""
+"""Where a host project puts our URLs, next to its own."""
 
 import os
 import sys

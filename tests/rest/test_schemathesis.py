@@ -1,4 +1,4 @@
-"""Every operation of openapi.json, called as schemathesis thinks of.
+"""Every operation of openapi.json, called by schemathesis.
 
 A short run with a fixed seed; ``make fuzz`` has more of it.
 """

@@ -34,11 +34,11 @@ COMMANDS = {
     "granian": f"granian --interface asgi --port {{port}} {APPLICATION}",
 }
 FORKED = {"uvicorn", "gunicorn"}
-"""Others spawn processes of their own, which are to find what they always find."""
+"""Others spawn processes, which need their usual environment."""
 
 
 class Server:
-    """One of them, as a process of its own."""
+    """One server, as a process."""
 
     account = ACCOUNT
 
@@ -93,7 +93,7 @@ def _start(
 
 @contextmanager
 def serving(name: str, folder: Path, *, drain_seconds: str = "1") -> Iterator[Server]:
-    """Serve the demo site; whatever is left of it in the end is killed."""
+    """Serve the demo site, and kill what is left of it in the end."""
     provision(folder)
     server = Server(name, folder, drain_seconds=drain_seconds)
     try:

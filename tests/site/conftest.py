@@ -32,7 +32,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def begun(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project after the steps that come before the server runs, to be copied."""
+    """A project after the steps before the server runs, to be copied."""
     return once(tmp_path_factory, "begun", partial(begin, environment))
 
 
@@ -63,14 +63,14 @@ def ordered(
 
 @pytest.fixture
 def orders(ordered: Path, environment: Path, tmp_path: Path) -> Project:
-    """A project of the test's own after the tutorial on orders."""
+    """A project for this test alone, after the tutorial on orders."""
     shutil.copytree(ordered, tmp_path, dirs_exist_ok=True)
     return Project(tmp_path, environment, free_port())
 
 
 @pytest.fixture
 def project(begun: Path, environment: Path, tmp_path: Path) -> Project:
-    """A project of the test's own after those steps."""
+    """A project for this test alone, after those steps."""
     shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     return Project(tmp_path, environment, free_port())
 

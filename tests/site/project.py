@@ -21,7 +21,7 @@ _FILE = re.compile(r"^(?:#|<!--) ([\w/.]+\.\w+)( \(replaced\))?(?: -->)?\n")
 
 
 def names_file(block: str) -> bool:
-    """Tell whether a block says which file it belongs to."""
+    """Return whether a block names its file."""
     return _FILE.match(block) is not None
 
 
@@ -30,7 +30,7 @@ def new_environment(folder: Path, wheel: Path) -> Path:
     environment = folder / VENV
     venv.create(environment, with_pip=False)
     [packages] = environment.glob("lib/python*/site-packages")
-    # The dependencies come from here, or every run would download them again.
+    # The dependencies come from this environment, or every run would download them.
     here = next(Path(path) for path in sys.path if path.endswith("site-packages"))
     (packages / "dependencies.pth").write_text(f"{here}\n")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
@@ -52,7 +52,8 @@ class Project:
         }
 
     def add_files(self, document: str) -> None:
-        """Write every block that names a file: add it, or replace the file by it."""
+        """Write every block that names a file: append it, or replace the file with
+        it."""
         for language in ("python", "html"):
             for block in code_blocks(document, language):
                 if found := _FILE.match(block):
@@ -66,13 +67,13 @@ class Project:
         path.write_text(f"{before}\n{block}" if before else block)
 
     def shell(self, block: str) -> str:
-        """Type a block; return what it prints."""
+        """Run a block in a shell; return its output."""
         load = "[ ! -e credentials.env ] || . ./credentials.env\n"
         command = "bash", "-euc", load + self.here(block)
         return printed_by(*command, folder=self.folder, environ=self.environ, within=60)
 
     def start(self, command: str, *, ready: str) -> Program:
-        """Start a command that goes on, as in a shell of its own."""
+        """Start a command that keeps running, as in a separate shell."""
         load = f"cd {self.folder}; . ./credentials.env; exec "
         return Program(
             "bash",

@@ -27,7 +27,7 @@ def with_tutorial(project: Project, *documents: str) -> Project:
 
 
 def add_users(project: Project) -> None:
-    """Add the users of the tutorials, who are the same in all."""
+    """Add the users of the tutorials, the same in all of them."""
     project.environ["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
     block = code_block(FEED, "sh", "createsuperuser").splitlines()[0]
     for user in USERS:

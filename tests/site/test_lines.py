@@ -1,4 +1,4 @@
-"""How many lines of an order's page exist because it is live, with each of the ways."""
+"""How many lines an order's page needs to be live, by each method."""
 
 import re
 from collections.abc import Callable
@@ -15,10 +15,10 @@ LIVE = re.compile(
     r"(?i)stream|publish_on_commit|@property|order-\{|sync-token"
     "|return JsonResponse|Accept"
 )
-"""What is in a line of the tutorial's Python because of the live page."""
+"""Text in lines of the tutorial's Python that the live page needs."""
 
 ONLY_CLIENT = re.compile(r"(?i)token|return JsonResponse|Accept")
-"""What of that only the client library needs: tokens, and the state to fetch."""
+"""The part of that which only the client library needs: tokens, and the state."""
 
 
 def code(text: str) -> list[str]:
@@ -42,7 +42,7 @@ def between(text: str, start: str, end: str) -> list[str]:
 def with_the_client() -> list[str]:
     page = code_block(ORDERS, "html", "{% sync_streams %}")
     script, _, form = page.partition('  document.getElementById("form")')
-    assert "submit" in form  # which is there without a live page, too
+    assert "submit" in form  # which also exists without a live page
     return on_the_server() + between(script, "{% sync_streams %}", "</script>")
 
 

@@ -39,7 +39,7 @@ async def test_pages_without_a_client_library_follow_an_order(
     with followed.serve():
         first = await order(browser, followed)
         plain, htmx = [await first.context.new_page() for _ in range(2)]
-        # Whoever is answered is subscribed.
+        # A client with a response is subscribed.
         async with plain.expect_response(lambda got: "/events/order-" in got.url):
             await plain.goto(f"{first.url}plain/")
         async with (

@@ -69,7 +69,7 @@ async def site(
 
 
 async def lines_of_curl(*arguments: str) -> list[bytes]:
-    """Publish to ``board`` what curl reads; return the lines of the event."""
+    """Publish to ``board`` while curl reads; return the lines of the event."""
     program = await asyncio.create_subprocess_exec(
         *("curl", "-sN", *arguments), stdout=asyncio.subprocess.PIPE
     )

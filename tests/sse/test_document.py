@@ -40,7 +40,7 @@ async def test_the_view_answers_users_with_their_own_stream(site: Site) -> None:
 
 
 async def _end(response: Any) -> None:
-    """Read a response and leave, as a client does: it is a connection until then."""
+    """Read a response and leave like a client; it is a connection until then."""
     content = response._iterator
     await anext(content)
     await content.aclose()

@@ -1,4 +1,4 @@
-"""Who receives an event stream: found, limited, reported and disconnected by name."""
+"""Recipients of event streams: found, limited, reported and disconnected by name."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Readers that stop, or are slow: what they lose and are told, and what others get."""
+"""Readers that stop or are slow: their losses, their gaps, and the other readers."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ READERS = 199
 BUFFER_BYTES = 65_536
 SLOW_BYTES_PER_SECOND, QUICK_BYTES_PER_SECOND = 5_000, 50_000_000
 BURST = 8
-"""Messages after which the others are waited for."""
+"""Messages after which the test waits for the other readers."""
 
 PAD = "x" * 3_800
 FEW = 40
@@ -38,7 +38,7 @@ LOST = re.compile(rb"event: gap\ndata: (.*)\n")
 
 
 class Reader:
-    """A client that keeps the bytes which it has received."""
+    """A client that keeps the received bytes."""
 
     def __init__(self, port: int, *, buffer: int = 0) -> None:
         self._port, self._buffer = port, buffer
@@ -71,7 +71,7 @@ class Reader:
 
     @property
     def lost(self) -> int:
-        """The Messages of which gaps have told."""
+        """The Messages reported by gaps."""
         return sum(json.loads(data)["dropped"] for data in LOST.findall(self.text))
 
 

@@ -1,4 +1,4 @@
-"""Template tags, and the view that they lead to: in Chromium, and with curl."""
+"""Template tags and their view, in Chromium and with curl."""
 
 import asyncio
 import re
@@ -141,7 +141,7 @@ async def test_missing_static_files_are_reported_in_the_console(
     host: Host, profile: BrowserContext
 ) -> None:
     page = await profile.new_page()
-    # As on a site that serves none: without DEBUG, Django does not.
+    # As on a site without static files: without DEBUG, Django serves none.
     await page.route("**/static/**", lambda route: route.fulfill(status=404))
     async with page.expect_console_message(lambda said: said.type == "error") as said:
         await page.goto(f"{host.origin}/client")
@@ -177,7 +177,7 @@ async def test_htmx_needs_no_other_script(
     version: str, host: Host, profile: BrowserContext
 ) -> None:
     page = await profile.new_page()
-    # Whoever is answered is subscribed.
+    # A client with a response is subscribed.
     async with (
         page.expect_response(lambda answer: "/events/" in answer.url),
         page.expect_response(lambda answer: "/rendered/" in answer.url),
@@ -261,7 +261,7 @@ def test_a_missing_view_is_reported(tag: str, meant: str) -> None:
 
 
 class Nonce:
-    """As lazy as Django's: false until somebody wants it."""
+    """Lazy like Django's: false until it is used."""
 
     def __bool__(self) -> bool:
         return False

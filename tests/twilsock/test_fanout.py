@@ -1,4 +1,4 @@
-"""What a process that has fallen behind delivers to SDK connections."""
+"""Deliveries of a process that has fallen behind to SDK connections."""
 
 import json
 

@@ -22,7 +22,7 @@ BLOCK = re.compile(r"^```twilsock(.*?)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def steps(block: str) -> Iterator[tuple[str, str, str]]:
-    """Yield mark, line and payload: a line that is set in belongs to the one before."""
+    """Yield mark, line and payload; an indented line belongs to the previous one."""
     for entry in re.split(r"\n(?! )", block.strip()):
         line, _, payload = entry.partition("\n  ")
         yield line[0], line.removeprefix(line[0]).strip(), payload

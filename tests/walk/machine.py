@@ -1,4 +1,4 @@
-"""A machine with systemd, made of what some folder holds."""
+"""A machine with systemd, with a folder as its file system."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ PATHS = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Machine:
-    """It runs until it is stopped; what was written is gone then.
+    """It runs until it is stopped; written data is then lost.
 
     Args:
         lower: the root of its file system, which stays as it is.
@@ -41,7 +41,7 @@ class Machine:
         return Path(f"/proc/{self.pid}/root{name}")
 
     def enter(self, *, network: bool = True) -> list[str]:
-        """Return a command's beginning that runs it there, or in its network alone."""
+        """Return the prefix of a command that runs it there, or only in its network."""
         rooms = ["--mount", "--pid", "--cgroup", "--uts", "--root", "--wd"]
         return ["nsenter", f"--target={self.pid}", *rooms, *(["--net"] * network)]
 

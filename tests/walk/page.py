@@ -1,4 +1,4 @@
-"""What is typed where: the blocks of docs/deployment.md in their order."""
+"""The blocks of docs/deployment.md in order, and where each is entered."""
 
 import re
 import time
@@ -11,7 +11,7 @@ from tests.walk.machine import Machine, Shell
 PAGE = ROOT / "docs/deployment.md"
 FOLDER = "/srv/mysite"
 ELSEWHERE = "sync_streams.daphne ", "# /etc/haproxy/"
-"""In blocks of another server and another proxy, which have tests of their own."""
+"""Text in blocks for another server and another proxy, which have their own tests."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Block:
 
 @dataclass
 class Step:
-    """What was done, and what it took."""
+    """A step and its duration."""
 
     block: Block
     seconds: float
@@ -107,12 +107,12 @@ class Walk:
         self.machine.path(found[1]).write_text(block.text)
 
     def _replace(self, name: str, text: str) -> None:
-        """Put directives in the place of those that a file has."""
+        """Replace a file's directives."""
         path = self.machine.path(name)
         has = path.read_text()
         for directive in re.findall(r"^(\w+)", text, re.MULTILINE):
             old = rf"^{directive} ([^{{}}]*?;|\{{.*?^\}})\n"
-            # nginx takes this one after its modules only.
+            # nginx accepts this one only after its modules.
             new = text if directive == "events" else ""
             has = re.sub(old, new, has, flags=re.MULTILINE | re.DOTALL)
         assert text in has, has

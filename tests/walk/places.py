@@ -75,7 +75,7 @@ PLACES = {"debian": debian, "here": here}
 
 
 def _open(folder: Path) -> None:
-    """Let every user pass a folder, as one does with what a service runs."""
+    """Let every user enter a folder, as needed for a service."""
     folder.chmod(folder.stat().st_mode | 0o111)
 
 

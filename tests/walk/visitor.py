@@ -25,7 +25,7 @@ WAIT_SECONDS = 20
 
 
 class Visitor:
-    """What asks nginx."""
+    """A client of nginx."""
 
     def __init__(self, certificate: str) -> None:
         self._tls = ssl.create_default_context(cafile=certificate)

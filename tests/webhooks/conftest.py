@@ -43,7 +43,7 @@ class Receiver(Stoppable):
         return f"http://127.0.0.1:{self.port}/{path}"
 
     def next(self, seconds: float = WAIT_SECONDS) -> dict[str, Any]:
-        """Return the next request, once it has come."""
+        """Return the next request once it has arrived."""
         request: dict[str, Any] = json.loads(self._lines.get(timeout=seconds))
         return request
 
@@ -55,11 +55,11 @@ class Receiver(Stoppable):
         return parameters
 
     def is_idle(self) -> bool:
-        """Tell whether nothing has come that was not looked at."""
+        """Return whether no unexamined request has arrived."""
         return not self._rest()
 
     def is_silent(self, seconds: float) -> bool:
-        """Tell whether nothing arrives for that long."""
+        """Return whether nothing arrives for that long."""
         try:
             self._lines.get(timeout=seconds)
         except Empty:
@@ -71,7 +71,7 @@ class Receiver(Stoppable):
         self._rest()
 
     def _rest(self) -> list[str]:
-        # What came before this request is printed before it.
+        # Earlier requests are printed before this one.
         mark = f"/{token_hex(8)}"
         headers = {"X-Twilio-Signature": ""}
         requests.post(self.url(mark[1:]), headers=headers, timeout=WAIT_SECONDS)
@@ -102,7 +102,7 @@ override = pytest.fixture(overrides)
 
 @pytest.fixture
 def receiver(_receiver: Receiver, override: Override) -> Iterator[Receiver]:
-    """Return the receiver, which this machine's webhooks may reach."""
+    """Return the receiver, with private addresses allowed."""
     override(WEBHOOK_ALLOW_PRIVATE=True)
     yield _receiver
     assert sender.flush(WAIT_SECONDS)
@@ -111,7 +111,7 @@ def receiver(_receiver: Receiver, override: Override) -> Iterator[Receiver]:
 
 @pytest.fixture(autouse=True)
 def totals() -> Iterator[Outcomes]:
-    """Count outcomes from nought."""
+    """Count outcomes from zero."""
     outcomes.forget()
     yield outcomes
     sender.flush(WAIT_SECONDS)

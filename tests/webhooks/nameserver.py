@@ -17,7 +17,7 @@ class Nameserver:
     def __init__(self, *addresses: str) -> None:
         self._addresses = addresses
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        # Questions come together, and those that find no room are lost.
+        # Queries arrive together, and those without room are lost.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._socket.bind(("127.0.0.1", 0))
         self._thread = Thread(target=self._serve, daemon=True)

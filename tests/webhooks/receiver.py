@@ -1,7 +1,7 @@
 """A webhook receiver, ``python -m tests.webhooks.receiver AUTH_TOKEN``.
 
 A process of its own that checks each signature with Twilio's library and prints each
-request as a line of JSON. What it answers is in the path.
+request as a line of JSON. The path says how it answers.
 """
 
 import json
@@ -42,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(self.path.strip("/").partition("?")[0])
 
     def answer(self, kind: str) -> None:
-        """Answer well or in one of the ways that a bad endpoint has."""
+        """Answer correctly, or like a bad endpoint."""
         match kind:
             case "slow":
                 time.sleep(SLOW_SECONDS)
@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"x" * size)
 
     def answer_for_ever(self, chunk: bytes, *, pause: float) -> None:
-        """Answer until the other side has enough."""
+        """Answer until the other side stops reading."""
         self.send_response(200)
         self.end_headers()
         self.close_connection = True
@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(pause)
 
     def inform_for_ever(self) -> None:
-        """Send interim answers, and never the one that counts."""
+        """Send interim responses, and never the final one."""
         self.close_connection = True
         with suppress(OSError):
             while True:
@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def say(line: str) -> None:
-    """Print a line, in one piece, whichever thread it comes from."""
+    """Print a line in one piece, from any thread."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -91,7 +91,7 @@ def test_opened_guard_allows_all_of_them(receiver: Receiver, host: str) -> None:
 
 
 def test_name_that_leads_inside_only_now_is_refused(inside: Receiver) -> None:
-    """The URL was accepted for the address that its name had then."""
+    """The URL was accepted for the address of its name at that time."""
     url = f"http://hooks.example:{inside.port}/"
     check_service_fields({"webhook_url": url})
 
@@ -200,7 +200,7 @@ def test_connection_that_is_not_accepted_times_out(
     own = Dispatcher()
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         where = listener.getsockname()
-        with socket.create_connection(where):  # all that it has room for
+        with socket.create_connection(where):  # as many as fit
             late = webhook("http://{}:{}/".format(*where))
 
             started = time.monotonic()

@@ -33,7 +33,7 @@ def service_sid() -> str:
 
 
 async def collected(presence: Presence, service_sid: str) -> tuple[list[str], float]:
-    """Ask until somebody is gone, and return when that was, too."""
+    """Ask until an identity is offline; also return the time."""
     until = time.monotonic() + 2
     while True:
         gone = await presence.collect(service_sid)

@@ -153,7 +153,7 @@ def _quick_polls(
 async def test_identity_of_a_dead_process_is_reported_by_another(
     receiver: Receiver, service: Service, redis_url: str, override: Override
 ) -> None:
-    """It is the only one that ever had a socket of that Service."""
+    """Only this process ever had a socket of that Service."""
     override(REDIS_URL=redis_url, WEBHOOK_ALLOW_PRIVATE=True)
     died = RedisPresence(redis_url, lease=1)
     await died.connect(Endpoint(service.sid, "bob", "1"))

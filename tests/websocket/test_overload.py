@@ -57,7 +57,7 @@ async def test_connections_are_accepted_up_to_the_rate_and_the_next_is_refused(
 ) -> None:
     with sync_settings(max_connects_per_second=3):
         while True:
-            # The whole of it has to fall into one second of the server's clock.
+            # All of it has to fall within one second of the server's clock.
             await asyncio.sleep(1 - time.monotonic() % 1)
             second = int(time.monotonic())
             async with AsyncExitStack() as stack:

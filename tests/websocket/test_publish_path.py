@@ -162,7 +162,7 @@ async def test_frames_that_are_answered_where_they_arrive_count_too(port: int) -
                 await connection.request("publish", **publication)
 
     assert answer["code"] == 20429
-    # As many in two seconds, of which one may end and another begin meanwhile.
+    # The limit of two seconds, since one may end and another begin meanwhile.
     assert 10 <= published <= 40
 
 
@@ -189,7 +189,7 @@ def sdk(port: int) -> AbstractAsyncContextManager[twilsock.Session]:
 
 
 async def publish(session: twilsock.Session, stream: str, data: object) -> Any:
-    """Publish as an SDK does; return what is answered."""
+    """Publish as an SDK does; return the reply."""
     path = f"/v3/Streams/{stream}/Messages"
     _, answer = await session.request("POST", path, {"data": data})
     return answer

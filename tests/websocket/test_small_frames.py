@@ -73,7 +73,7 @@ class ByParser(FramePathProtocol):
 
 
 class Wire(asyncio.Transport):
-    """Keeps what a protocol writes."""
+    """Keeps everything that a protocol writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class Connection:
         await self.settle()
 
     async def settle(self) -> None:
-        """Let the application do what it has to do."""
+        """Let the application run."""
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -181,7 +181,7 @@ async def both(headers: Headers, target: bytes, *chunks: bytes) -> list[Connecti
 def frame(
     opcode: int, content: bytes, *, first: int = 0x80, is_masked: bool = True
 ) -> bytes:
-    """Return a frame as a client writes it, or should not."""
+    """Return a frame as a client should or should not write it."""
     size, mask = len(content), b"\1\2\3\4" if is_masked else b""
     long = size.to_bytes(2, "big") if size > 125 else b""
     head = bytes([first | opcode, (126 if long else size) | (0x80 if mask else 0)])

@@ -1,4 +1,4 @@
-"""A process that what is published does not reach keeps its clients for a while."""
+"""A process that Messages do not reach keeps its clients for a while."""
 
 import pytest
 

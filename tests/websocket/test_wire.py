@@ -38,7 +38,7 @@ class SocketReplay(Replay):
     """One reading of the document."""
 
     async def receive(self, lines: list[str]) -> None:
-        """Match as many frames of the server, which come in no promised order."""
+        """Match as many frames of the server, in any order."""
         received = [json.loads(await self.wire.receive()) for _ in lines]
         for expected, actual in zip(
             sorted(map(json.loads, lines), key=_by_type),
