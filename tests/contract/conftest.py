@@ -3,10 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from asgiref.sync import sync_to_async
 
 from sync_streams import operations
-from sync_streams.cache import lookups
 from sync_streams.models import Service
 from tests.clients.json_socket import LocalSocket
 from tests.contract.transports import (
@@ -17,6 +15,7 @@ from tests.contract.transports import (
 )
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
+from tests.streams import uncached_stream
 
 
 @pytest.fixture
@@ -25,14 +24,11 @@ def service(transactional_db: None) -> Service:
 
 
 @pytest.fixture
-async def news(service: Service) -> AsyncIterator[Service]:
+async def news(transactional_db: None) -> AsyncIterator[Service]:
     """The default Service with the Stream ``news``, whose rate is never reached."""
-    lookups.forget_all()
-    create = sync_to_async(operations.create_stream)
-    await create(service, unique_name="news")
-    with sync_settings(publish_rate=1_000_000):
-        yield service
-    lookups.forget_all()
+    async with uncached_stream() as stream:
+        with sync_settings(publish_rate=1_000_000):
+            yield stream.service
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from pytest_django import Settings
 
 from sync_streams import operations, signals
@@ -18,7 +17,7 @@ from sync_streams.operations.data import Message
 from tests.clients.json_socket import LocalSocket
 from tests.delivery.client import Client
 from tests.overrides import sync_settings
-from tests.settings import ACCOUNT_SID
+from tests.streams import uncached_stream
 
 
 class Outcomes:
@@ -50,14 +49,10 @@ def say_no(*_: object) -> bool:
 @pytest.fixture
 async def news(transactional_db: None) -> AsyncIterator[Stream]:
     """A Stream that this process has just looked up."""
-    lookups.forget_all()
-    await get_hub().start()
-    service = await sync_to_async(operations.get_service)(ACCOUNT_SID, "default")
-    create = sync_to_async(operations.create_stream)
-    stream = await create(service, unique_name="news")
-    await operations.apublish(service, "news", {})
-    yield stream
-    lookups.forget_all()
+    async with uncached_stream() as stream:
+        await get_hub().start()
+        await operations.apublish(stream.service, "news", {})
+        yield stream
 
 
 async def test_a_known_stream_needs_no_waiting(

@@ -8,13 +8,11 @@ from itertools import count
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 from pytest_django import Settings
 
 from sync_streams import operations
-from sync_streams.cache import lookups
 from sync_streams.delivery.hub import get_hub
 from sync_streams.delivery.meters import meters
 from sync_streams.routing import websocket_urlpatterns
@@ -26,7 +24,7 @@ from tests.delivery.hubs import running_hub
 from tests.overrides import sync_settings
 from tests.programs import RedisServer
 from tests.recorders import Endpoint, Recorder
-from tests.settings import ACCOUNT_SID
+from tests.streams import uncached_stream
 from tests.uvicorn_server import serving
 from tests.waiting import until
 
@@ -44,15 +42,11 @@ async def news(
             "CONFIG": {"hosts": [redis_server.url]},
         }
     }
-    lookups.forget_all()
-    service = await sync_to_async(operations.get_service)(ACCOUNT_SID, "default")
-    await sync_to_async(operations.create_stream)(service, unique_name="news")
     with sync_settings(probe_seconds=600, publish_rate=1_000):
-        async with running_hub():
+        async with uncached_stream() as stream, running_hub():
             for _ in range(2):
-                await operations.apublish(service, "news", {"n": -1})
+                await operations.apublish(stream.service, "news", {"n": -1})
             yield
-    lookups.forget_all()
 
 
 @pytest.fixture

@@ -7,10 +7,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 
-from sync_streams import operations
-from sync_streams.cache import lookups
 from sync_streams.models import Stream
 from sync_streams.uvicorn import FramePathProtocol
 from tests.clients import twilsock
@@ -20,7 +17,7 @@ from tests.clients.rest import LocalSite
 from tests.clients.wires import NetworkWire
 from tests.overrides import sync_settings
 from tests.recorders import Recorder
-from tests.settings import ACCOUNT_SID
+from tests.streams import uncached_stream
 from tests.uvicorn_server import serving
 
 
@@ -31,11 +28,8 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 async def news(transactional_db: None) -> AsyncIterator[Stream]:
-    lookups.forget_all()
-    service = await sync_to_async(operations.get_service)(ACCOUNT_SID, "default")
-    create = sync_to_async(operations.create_stream)
-    yield await create(service, unique_name="news")
-    lookups.forget_all()
+    async with uncached_stream() as stream:
+        yield stream
 
 
 @pytest.fixture
