@@ -145,7 +145,7 @@ async def test_sockets_and_rates_outlive_a_jump_while_redis_is_slow(
     assert answers == [TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, "connected"]
     figures(
         f"clock of one of two workers jumps {HOURS} h ahead, then {HOURS} h behind, "
-        f"Redis {2 * REDIS_DELAY:.1f} s away",
+        f"Redis with {2 * REDIS_DELAY:.1f} s latency",
         again_after="no pause",
         losses=losses,
         publishes_refused=f"0 of {len(publisher.attempts)}",

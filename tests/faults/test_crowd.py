@@ -62,11 +62,11 @@ async def test_a_thousand_reconnect_within_a_second(
     assert publisher.refused(0, time.monotonic()) == []
     assert [one.lost for one in there] == [0] * SUBSCRIBERS
     figures(
-        f"{CROWD} clients come back at once",
+        f"{CROWD} clients reconnect at once",
         again_after="no pause",
         losses=publisher.losses,
         all_connected_after=f"{took:.1f} s (at most {RATE} a second)",
-        told_to_come_back=f"{crowd.refused} times",
+        told_to_reconnect=f"{crowd.refused} times",
         cut_off=crowd.cut,
         slowest_publish=f"{max(one.took for one in publisher.attempts):.1f} s",
         memory=f"{before} → {memory} MB",
@@ -110,7 +110,7 @@ async def test_clients_beyond_the_file_limit_are_refused_without_affecting_other
         again_after="no pause",
         losses=publisher.losses,
         connected=connected,
-        told_to_come_back=f"{crowd.refused} times",
+        told_to_reconnect=f"{crowd.refused} times",
         handshakes_answered_503=crowd.turned_away,
         cut_off=crowd.cut,
     )

@@ -84,7 +84,7 @@ async def test_connections_break_and_are_mended_between_two_probes(
 
     assert scene.publisher.losses is not None
     assert scene.publisher.losses.lost > 0
-    fault = f"connections away for {SHORT_SECONDS} s, between two probes"
+    fault = f"connections down for {SHORT_SECONDS} s, between two probes"
     report(figures, f"{fault}, pubsub layer", scene)
 
 
@@ -98,5 +98,5 @@ async def test_redis_accepts_no_more_clients(
         scene.fault_ends()
         await scene.until_delivered()
 
-    fault = f"Redis takes no new clients for {FULL_SECONDS} s, {layer} layer"
+    fault = f"Redis accepts no new clients for {FULL_SECONDS} s, {layer} layer"
     report(figures, fault, scene)

@@ -109,8 +109,8 @@ async def test_all_connections_are_closed_in_time(
     assert last - first > DRAIN_SECONDS / 4
     figures(
         f"SIGTERM, {request.node.callspec.id}, {2 * CLIENTS} sockets",
-        again_after=f"told to come back after {pauses[-1]} s",
-        sockets_lost="0, all sent away",
+        again_after=f"told to reconnect after {pauses[-1]} s",
+        sockets_lost="0, all closed by the server",
         closes=f"{first:.1f} to {last:.1f} s after it",
         ended_after=f"{took:.1f} s, one client silent (window {DRAIN_SECONDS} s)",
     )

@@ -256,7 +256,7 @@ async def test_a_read_only_database_stops_no_publisher(
     assert (await ask(worker, "/readyz"))[1]["database_writes"]
     assert len(publisher.accepted) == len(publisher.attempts)
     figures(
-        f"PostgreSQL takes no writes: {fault}",
+        f"PostgreSQL accepts no writes: {fault}",
         again_after="no pause",
         losses=losses,
         creates="503/20503",

@@ -67,7 +67,7 @@ async def test_sockets_of_a_killed_worker_go_to_the_other(
 
 def fault_of(redis_delay: float) -> str:
     """Return the texts of the fault table."""
-    slow = f", Redis {2 * redis_delay:.1f} s away" if redis_delay else ""
+    slow = f", Redis with {2 * redis_delay:.1f} s latency" if redis_delay else ""
     return f"one of two workers killed behind nginx{slow}"
 
 
@@ -141,7 +141,7 @@ async def test_rolling_restart_loses_no_subscriber_and_no_publish(
         "rolling restart of two workers behind nginx",
         again_after="no pause",
         losses=publisher.losses,
-        sent_away=f"{sum(one.lost for one in clients)} connections, all back",
+        closed=f"{sum(one.lost for one in clients)} connections, all reconnected",
         missed_by_each=" + ".join(
             f"{share_missed(publisher, some)} ({name})" for name, some in shares.items()
         ),
@@ -171,7 +171,7 @@ async def test_a_worker_that_stops_while_redis_hangs_ends_in_time(
     assert code == CloseCode.GOING_AWAY
     figures(
         "SIGTERM of one of two workers while Redis is frozen",
-        sockets_lost="0, all sent away",
+        sockets_lost="0, all closed by the server",
         ended_after=f"{took:.1f} s",
     )
 
