@@ -10,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from sync_streams import operations
 from sync_streams.testing import capture_published
-from tests.browser.chromium import launched
 from tests.clients.accounts import Account
 from tests.clients.json_socket import SiteSocket
 from tests.clients.rest import WAIT_SECONDS, LocalSite, publish, request
@@ -35,13 +35,14 @@ async def subscriber(embedded: DemoSite) -> AsyncIterator[SiteSocket]:
         yield socket
 
 
-@pytest.fixture
-async def page(embedded: DemoSite, browser_path: str) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(embedded: DemoSite, browser: Browser) -> AsyncIterator[Page]:
     """A page at the site's origin, whose policy lets a test add scripts to it."""
-    async with launched(browser_path) as browser:
-        page = await (await browser.new_context(bypass_csp=True)).new_page()
-        await page.goto(f"{embedded.base_url}/livez")
-        yield page
+    context = await browser.new_context(bypass_csp=True)
+    page = await context.new_page()
+    await page.goto(f"{embedded.base_url}/livez")
+    yield page
+    await context.close()
 
 
 def aimed_at(site: DemoSite, code: str) -> str:
@@ -112,6 +113,7 @@ def test_a_django_project_publishes() -> None:
     assert [each.message.data for each in published] == [HELLO]
 
 
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("containing", ["Twilio.Sync.Client", "new WebSocket"])
 async def test_a_browser_subscribes(
     embedded: DemoSite, page: Page, containing: str
