@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
-from tests.browser.chromium import launched
+from tests.compat.twilio_sync.conftest import run_rig
 from tests.compat.twilio_sync.rig import Rig, new_name
 from tests.compat.twilio_sync.sdk import PACKAGES
 from tests.compat.twilio_sync.wire import TIMEOUT_SECONDS
+from tests.programs import DemoSite
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 BUNDLE = PACKAGES / "twilio-sync" / "builds" / "twilio-sync.min.js"
 HTML = """<!doctype html><title>App</title><script src="/twilio-sync.min.js"></script>
@@ -79,7 +81,14 @@ class Tab:
 OpenTab = Callable[[], Awaitable[Tab]]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
+async def rig(site: DemoSite, package: str) -> AsyncIterator[Rig]:
+    """A wire in the loop of the browser."""
+    async with run_rig(site, package) as rig:
+        yield rig
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def page_url() -> AsyncIterator[str]:
     """Address of the application's page: another origin than the server's."""
     app = web.Application()
@@ -93,20 +102,18 @@ async def page_url() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-@pytest.fixture
-async def open_tab(
-    browser_path: str, page_url: str, rig: Rig
-) -> AsyncIterator[OpenTab]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_tab(browser: Browser, page_url: str, rig: Rig) -> AsyncIterator[OpenTab]:
     """Open a tab with the page, all of one browser profile."""
-    async with launched(browser_path) as browser:
-        context = await browser.new_context()
+    context = await browser.new_context()
 
-        async def open_tab() -> Tab:
-            page = await context.new_page()
-            await page.goto(page_url)
-            return Tab(page, rig)
+    async def open_tab() -> Tab:
+        page = await context.new_page()
+        await page.goto(page_url)
+        return Tab(page, rig)
 
-        yield open_tab
+    yield open_tab
+    await context.close()
 
 
 async def test_two_tabs_of_one_identity_share_a_stream(
