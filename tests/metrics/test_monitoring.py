@@ -130,6 +130,9 @@ IMPLIED = {"SyncStreamsDescriptors": {"SyncStreamsFullSoon"}}
 ABSENT = "webhooks|given_up"
 """Counters that start with an event that does not occur on this site."""
 
+LOOK_SECONDS = 0.2
+"""Between two looks at what Prometheus has: it scrapes once a second."""
+
 
 def queries() -> list[str]:
     """Return each query of the dashboard, as Prometheus reads it."""
@@ -264,6 +267,7 @@ def test_prometheus_has_data_for_every_panel(workers: Workers, prometheus: str) 
             assert workers.publish("asked", number) in {201, 429}
             if len(ask(prometheus, "sync_streams_deliveries_total > 1")):
                 break
+            time.sleep(LOOK_SECONDS)
         client.wait_for(0)
         # A rate needs two scrapes.
         empty = {query for query in queries() if not re.search(ABSENT, query)}
@@ -271,6 +275,7 @@ def test_prometheus_has_data_for_every_panel(workers: Workers, prometheus: str) 
             empty = {query for query in empty if not ask(prometheus, query)}
             if not empty:
                 break
+            time.sleep(LOOK_SECONDS)
 
     assert empty == set()
 
@@ -322,6 +327,7 @@ def wait_for_alert(workers: Workers, prometheus: str, part: str) -> None:
         failed_parts(workers)
         if all(ask(prometheus, query) for query in (cause, effect)):
             return
+        time.sleep(LOOK_SECONDS)
     raise AssertionError(ask(prometheus, "ALERTS"))
 
 
