@@ -1,4 +1,4 @@
-// Copies into the package what the Django app serves, so that there is one source of it.
+// Copies the files that the Django app serves into the package, so that there is one source.
 
 import { copyFileSync, readdirSync } from "node:fs";
 

@@ -12,9 +12,9 @@ export type ProviderProps = { children?: ReactNode } & (
 );
 
 /**
- * Give the components below a client: `client`, which you close, or one made from the options,
- * which is closed when the provider is unmounted. A new `url` makes a new client; a new `token`
- * function is used from then on; other options are read once.
+ * Provide the components below with a client: `client`, which you close, or one created from the
+ * options, which is closed when the provider is unmounted. A new `url` makes a new client; a new
+ * `token` function is used from then on; other options are read once.
  */
 export const SyncStreamsProvider: FunctionComponent<ProviderProps>;
 

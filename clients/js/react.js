@@ -1,5 +1,5 @@
 "use client";
-/** React: one connection for a tree of components, and Streams for those that show them. */
+/** React: one connection for a tree of components, and Streams for any of them. */
 
 import {
   createContext, createElement, useCallback, useContext, useEffect, useInsertionEffect,
@@ -11,7 +11,7 @@ import { SyncStreams, SyncStreamsError } from "./sync-streams.js";
 const CONNECTING = { state: "connecting" };
 const Context = createContext(null);
 
-/** Give the components below a client: `client`, or one of its own made from the options. */
+/** Provide the components below with a client: `client`, or one created from the options. */
 export function SyncStreamsProvider({ children, client = null, ...options }) {
   const own = useOwnClient(client ? null : options);
   return createElement(Context.Provider, { value: client ?? own }, children);

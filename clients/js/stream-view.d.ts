@@ -22,9 +22,9 @@ export interface StreamOptions<Data extends object = JSONObject> {
   /** Messages to keep; 100. */
   keep?: number;
   onMessage?: (message: Message<Data>) => unknown;
-  /** Load what was there before; Messages wait until it has ended. */
+  /** Fetch the present state; Messages wait until it has finished. */
   onStart?: () => unknown;
-  /** Catch up after a loss; Messages wait until it has ended. */
+  /** Catch up after a loss; Messages wait until it has finished. */
   onGap?: (gap: Gap) => unknown;
   onSubscribed?: (stream: Stream) => unknown;
   onRemoved?: () => unknown;

@@ -1,4 +1,4 @@
-/** What a component shows of one Stream, kept by its events; for react.js and vue.js. */
+/** A component's view of one Stream, updated by its events; for react.js and vue.js. */
 
 export const NOTHING = {
   status: "subscribing", stream: null, message: null, messages: [], error: null,

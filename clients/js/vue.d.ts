@@ -7,7 +7,7 @@ import type { Publish, StreamOptions, StreamView } from "./stream-view.js";
 export type { StreamOptions, StreamView };
 
 /**
- * A plugin with a client: one of your own, which you close, or one made from the options, which
+ * A plugin with a client: one of your own, which you close, or one created from the options, which
  * is closed when the app is unmounted (Vue 3.5). Call it in the browser only.
  */
 export function createSyncStreams(
@@ -22,7 +22,7 @@ export function useSyncStreams(): {
   readonly identity: ComputedRef<string | null>;
 };
 
-/** Subscribe while the component lives; a ref that is null waits. */
+/** Subscribe while the component lives; while the ref is null, wait. */
 export function useStream<Data extends object = JSONObject>(
   source: MaybeRefOrGetter<string | null | undefined>,
   options?: StreamOptions<Data>,

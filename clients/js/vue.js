@@ -28,7 +28,7 @@ export function useSyncStreams() {
   return { client, change, state, identity };
 }
 
-/** Subscribe while the component lives; the ref may be a ref or getter, null waits. */
+/** Subscribe while the component lives; the Stream may be a ref or getter; with null, wait. */
 export function useStream(source, { mode, keep, ...handlers } = {}) {
   const client = injected();
   const view = shallowRef(NOTHING);

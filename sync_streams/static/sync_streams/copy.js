@@ -1,4 +1,4 @@
-/** Copy buttons beside the admin's snippets; without a clipboard there are none. */
+/** Copy buttons beside the admin's snippets, if the browser offers a clipboard. */
 
 for (const button of navigator.clipboard ? document.querySelectorAll("[data-copied]") : []) {
   const label = button.textContent;

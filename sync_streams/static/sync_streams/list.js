@@ -1,4 +1,4 @@
-/** Lists of the admin on a narrow screen: each row becomes a card, each cell says what it is. */
+/** Lists of the admin on a narrow screen: each row becomes a card, each cell gets a label. */
 
 const table = document.querySelector("#result_list");
 const titles = [...(table?.querySelectorAll("thead th") ?? [])].map((cell) =>

@@ -1,13 +1,13 @@
 /** One figure over time: a number, a line on a canvas, a row of a table. */
 
-const SECONDS = 60; // that a chart shows to which seconds are added
+const SECONDS = 60; // shown by a chart that grows by the second
 
 export class Chart {
   /** *card* holds a heading, an output and a canvas; *table*, if any, takes the row. */
   constructor(card, table) {
     this.values = [];
     this.points = SECONDS;
-    this.marks = []; // whether something was lost in that second
+    this.marks = []; // whether Messages were lost in that second
     this.isMarked = false;
     this.output = card.querySelector("output");
     this.canvas = card.querySelector("canvas");

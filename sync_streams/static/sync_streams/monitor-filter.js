@@ -1,5 +1,5 @@
 /**
- * Filter of the live monitor: a text that a Message holds, or a path into its data with a
+ * Filter of the live monitor: a text in a Message, or a path into its data with a
  * comparison, as in `$.player.name = "Ada"`, `$.moves[0].score >= 3`, `$.text ~ hello`.
  */
 
@@ -20,7 +20,7 @@ const COMPARE = {
   "~": (one, other) => lower(one).includes(lower(other)),
 };
 
-/** Return a function of a row's `{ searched, data }`; null: the path cannot be read. */
+/** Return a function of a row's `{ searched, data }`; null: the path is invalid. */
 export function readFilter(text) {
   const wanted = text.trim();
   if (/^\$(?:[.[]|$)/.test(wanted)) return readPath(wanted.slice(1));

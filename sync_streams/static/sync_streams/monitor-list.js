@@ -8,13 +8,13 @@ const MAX_ROWS = 200;
 const MAX_PINNED = 20;
 const FLUSH_MS = 250;
 
-/** Text with what cannot be seen, or turns text around, written out as JSON does. */
+/** Text with invisible and direction-changing characters escaped, as in JSON. */
 const INVISIBLE =
   /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 const plain = (text) =>
   text.replace(INVISIBLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
-/** Return an element that holds *text*, and nothing that cannot be seen. */
+/** Return an element that shows *text*, with nothing in it invisible. */
 export function make(tag, className, text = "") {
   const element = document.createElement(tag);
   element.className = className;
@@ -43,7 +43,7 @@ function save(text, name) {
 export class MessageList {
   counts = { received: 0, shown: 0, skipped: 0, paused: 0, lost: 0 };
   pending = [];
-  gaps = new Map(); // name of a Stream -> Messages lost; null: nobody knows how many
+  gaps = new Map(); // name of a Stream -> Messages lost; null: unknown
   allowance = SHOWN_PER_SECOND;
   matches = () => true;
   isPaused = false;
@@ -69,7 +69,7 @@ export class MessageList {
     else if (this.pending.push(entry) > 2 * SHOWN_PER_SECOND) this.skip();
   }
 
-  /** Say that Messages of a Stream are missing; *dropped* is null if nobody counted. */
+  /** Report that Messages of a Stream are missing; *dropped* is null if unknown. */
   addGap(name, dropped) {
     const before = this.gaps.get(name) ?? 0;
     this.gaps.set(name, dropped === null ? null : before + dropped);
@@ -132,7 +132,7 @@ export class MessageList {
     while (this.rows.children.length > MAX_ROWS) this.removeOldest();
   }
 
-  /** Remove the last row, or the one before: not what the keyboard is on. */
+  /** Remove the last row, or the one before if the last has the focus. */
   removeOldest() {
     const last = this.rows.lastChild;
     (last.contains(document.activeElement) ? last.previousSibling : last).remove();
@@ -155,7 +155,7 @@ export class MessageList {
     details.append(head, make("pre", "", JSON.stringify(data, null, 2)));
   }
 
-  /** Move a row to the pinned ones, or back; tell which. */
+  /** Move a row to the pinned ones, or back; return whether it is pinned. */
   pin(details) {
     const row = details.closest("li");
     const isPinned = row.parentElement !== this.pinned;
@@ -199,7 +199,7 @@ export class MessageList {
     if (place.textContent !== text) place.textContent = text;
   }
 
-  /** Save what is on screen, oldest first, a JSON object a line. */
+  /** Save the Messages on screen, oldest first, as one JSON object per line. */
   export() {
     const rows = [...this.pinned.children, ...this.rows.children];
     const entries = rows.filter((row) => !row.hidden && row.facts.entry);

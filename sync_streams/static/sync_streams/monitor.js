@@ -1,8 +1,8 @@
 /**
- * Live monitor of the admin: an ordinary subscriber, but counted as none, that shows what
- * arrives, and figures beside it.
+ * Live monitor of the admin: an ordinary subscriber, except that it is not counted. It shows
+ * Messages as they arrive, with figures beside them.
  *
- * The modules' addresses stand in the page: static files may be renamed when collected.
+ * The modules' URLs are in the page, since static files may be renamed when collected.
  */
 
 const FIGURES_MS = 3000;
@@ -18,7 +18,7 @@ const [{ SyncStreams }, { MessageList, make }, { Chart }, { readFilter }] = awai
 const texts = read("sync-texts");
 const form = root.querySelector(".sync-publish form");
 
-/** Put a Message into the form, for another press of its button. */
+/** Put a Message into the form, to be published again. */
 function replay({ message, stream_sid }) {
   const [select, area] = [form.querySelector("select"), form.querySelector("textarea")];
   if (select) select.value = stream_sid;
@@ -48,7 +48,7 @@ class Monitor {
     this.ask();
   }
 
-  /** Fetch from the admin; a redirect leads to its log-in page and ends the watch. */
+  /** Fetch from the admin; a redirect to its login page ends the watch. */
   async fetch(url, options = {}) {
     const answer = await fetch(url, { ...options, redirect: "manual" });
     if (answer.type === "opaqueredirect") this.end(texts.session, "login");
@@ -110,7 +110,7 @@ class Monitor {
   }
 
   askSoon() {
-    clearTimeout(this.soon); // many subscribe at once
+    clearTimeout(this.soon); // many Streams subscribe at once
     this.soon = setTimeout(() => this.ask(), SOON_MS);
   }
 
@@ -135,7 +135,7 @@ class Monitor {
     root.querySelector("[data-streams]")?.append(option);
     this.streams.set(sid, { subscription, option });
     const end = (text) => {
-      this.subscribed.delete(sid); // what is left of it goes with the next figures
+      this.subscribed.delete(sid); // the rest is removed with the next figures
       option.remove();
       this.list.note(`${name}: ${text}`);
     };

@@ -1,4 +1,4 @@
-/** Subscribers in the admin's list of Streams: asked for the visible rows, kept fresh. */
+/** Subscribers in the admin's list of Streams: fetched and updated for the visible rows. */
 
 const REFRESH_MS = 5000;
 

@@ -1,4 +1,4 @@
-/** Overview of all processes: asks for their figures while somebody may look. */
+/** Overview of all processes: fetches their figures while the page is visible. */
 
 const REFRESH_MS = 5000;
 
@@ -53,12 +53,12 @@ function list(place, rows) {
   if (held) keepFocus([...place.querySelectorAll("a")], held);
 }
 
-/** Leave the keyboard at the link that it was on, wherever that is now. */
+/** Keep the focus on the link that had it, wherever that is now. */
 function keepFocus(links, href) {
   (links.find((link) => link.href === href) ?? links[0])?.focus({ preventScroll: true });
 }
 
-/** A number; for Messages also a line of the last hour and, in words, its highest minute. */
+/** A number; for Messages also a line of the last hour and, in words, its peak. */
 function toFigures({ subscribers, rate, last_hour: values }) {
   if (rate === undefined) return [make("span", { textContent: subscribers.toLocaleString() })];
   const highest = `${root.dataset.highest} ${round(Math.max(rate, ...values)).toLocaleString()}/s`;

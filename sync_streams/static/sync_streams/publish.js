@@ -1,4 +1,4 @@
-/** Test publish of the admin: checks the data as it is typed, shows what became of it. */
+/** Test publish of the admin: checks the data while it is typed, and shows the result. */
 
 const MAX_BYTES = 4096;
 
@@ -49,7 +49,7 @@ class PublishForm {
       const answer = await fetch(this.form.action, {
         method: "POST",
         body: new FormData(this.form),
-        redirect: "error", // to the log-in page
+        redirect: "error", // to the login page
       });
       const type = answer.headers.get("Content-Type") ?? "";
       if (!type.includes("json")) throw new Error(`${answer.status} ${answer.statusText}`);

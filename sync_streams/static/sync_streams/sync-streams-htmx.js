@@ -1,5 +1,5 @@
 /**
- * Streams for htmx 2 and 4: elements subscribe by an attribute, and hx-trigger hears of it.
+ * Streams for htmx 2 and 4: elements subscribe by an attribute and trigger events for hx-trigger.
  * One module without imports; the client comes from sync-streams.js.
  *
  *   <ul hx-get="/orders/" hx-trigger="sync:message, sync:gap" sync-stream="orders"></ul>
@@ -9,7 +9,7 @@
 const TYPES = ["subscribed", "message", "gap", "removed", "error"];
 const SELECTOR = "[sync-stream]";
 
-/** Subscribe what has `sync-stream` below *root*, now and later; return what ends that. */
+/** Subscribe elements with `sync-stream` below *root*, now and later; return a function to stop. */
 export function extend(htmx, client, root = document.documentElement) {
   const subscriptions = new Map(); // element -> Subscription
 

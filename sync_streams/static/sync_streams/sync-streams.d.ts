@@ -17,7 +17,7 @@ export interface Message<Data extends object = JSONObject> {
 }
 
 export interface Gap {
-  /** Messages that were not delivered; null: nobody knows how many. */
+  /** Number of Messages that were not delivered; null: unknown. */
   readonly dropped: number | null;
 }
 
@@ -34,20 +34,20 @@ export interface StateChange {
   readonly reason?: string;
   /** Milliseconds until the next attempt, when reconnecting. */
   readonly retryIn?: number;
-  /** What the server said of the access token, when closed for it. */
+  /** The server's error about the access token, if it closed for that. */
   readonly error?: SyncStreamsError;
 }
 
 export interface Options {
   /**
-   * Address of the socket, `/v1/websocket`; a relative one starts at the page's or worker's.
-   * http(s) reads as ws(s).
+   * URL of the socket, `/v1/websocket`; a relative one is resolved against the page's or
+   * worker's. http(s) is read as ws(s).
    */
   url?: string | URL;
   /**
-   * An access token, or what fetches one: called for each connection and renewal. It is given
-   * the refusal of the token before, if that was refused; throw an error whose `temporary` is
-   * false to close the client.
+   * An access token, or a function that fetches one for each connection and renewal. Its
+   * argument is the refusal of the previous token, if that was refused. Throw an error whose
+   * `temporary` is false to close the client.
    */
   token: string | ((refusal?: SyncStreamsError) => string | Promise<string>);
   /** Log each frame, without tokens and data: true for console.debug, or a function. */
@@ -62,19 +62,19 @@ export interface Options {
   maxBackoff?: number;
   /** A publish is rejected when so many requests wait for a connection or an answer; 1,000. */
   maxPending?: number;
-  /** Where there is no global one: that of the package `ws`. */
+  /** The class to use if there is no global one: that of the package `ws`. */
   WebSocket?: new (url: string, protocol: string) => unknown;
 }
 
 export interface SubscribeOptions<Data extends object = JSONObject> {
   /** Create the Stream if there is none of that name. */
   mode?: "open_or_create";
-  /** Load what was there before, once subscribed; Messages wait as they do for `onGap`. */
+  /** Fetch the present state once subscribed; Messages wait as they do for `onGap`. */
   onStart?: (gap: Gap, subscription: Subscription<Data>) => unknown;
   /**
-   * Catch up after Messages were lost. Those that arrive meanwhile wait, in order: for at most
-   * the client's `timeout`, and at most 1,000; if there are more, they are dropped and that is
-   * another gap.
+   * Catch up after Messages were lost. Those that arrive meanwhile wait, in order, for at most
+   * the client's `timeout`, and at most 1,000 of them; any more are dropped, which is another
+   * gap.
    */
   onGap?: (gap: Gap, subscription: Subscription<Data>) => unknown;
 }
@@ -82,7 +82,7 @@ export interface SubscribeOptions<Data extends object = JSONObject> {
 export interface PublishOptions {
   /** Milliseconds to wait for a connection and an answer; the client's `timeout`. */
   timeout?: number;
-  /** Send it again, as long as `timeout` allows, when refused for its rate (429). */
+  /** Publish again, within `timeout`, if the Stream's rate is exceeded (429). */
   retry?: boolean;
 }
 
@@ -118,7 +118,7 @@ export interface SubscriptionEvents<Data extends object = JSONObject> {
   subscribed: Stream;
   message: Message<Data>;
   gap: Gap;
-  /** The Stream is gone, and the subscription with it. */
+  /** The Stream was removed, and the subscription has ended. */
   removed: null;
   /** The subscription was refused and has ended. */
   error: SyncStreamsError;
@@ -147,11 +147,11 @@ export class Subscription<Data extends object = JSONObject> extends EventTarget 
 
 export interface ClientEvents {
   state: StateChange;
-  /** Fetched tokens renew themselves; else set `token` in the listener. */
+  /** A token function is called automatically; otherwise set `token` in the listener. */
   token_about_to_expire: null;
   /**
-   * What nobody waits for: the first attempt to connect failed, the token was refused, a hook
-   * failed, a late answer. The first three go to console.warn too, unless `preventDefault()`.
+   * Errors that no promise reports: the first attempt to connect failed, the token was refused, a
+   * hook failed, a late answer. The first three also go to console.warn, unless `preventDefault()`.
    */
   error: SyncStreamsError | Error;
 }
@@ -173,9 +173,9 @@ export class SyncStreams extends EventTarget {
     ref: string,
     options?: SubscribeOptions<Data>,
   ): Subscription<Data>;
-  /** Publish at most once; without a connection it waits for one. */
+  /** Publish at most once; without a connection, wait for one. */
   publish(ref: string, data: object, options?: PublishOptions): Promise<Published>;
-  /** End for good; what waits is rejected. */
+  /** Close for good; waiting requests are rejected. */
   close(reason?: string): void;
   addEventListener<Type extends keyof ClientEvents>(
     type: Type,

@@ -10,7 +10,7 @@ const MAX_HELD = 1000; // Messages of one Subscription that wait for its onStart
 const STEADY_MS = 10000; // a connection that lived this long resets the back-off
 const TOKEN_INVALID = 4002; // close code
 const MAX_TIMEOUT = 2 ** 31 - 1; // ms; timers take no more
-const UNKNOWN = { dropped: null }; // a gap of Messages that nobody can count
+const UNKNOWN = { dropped: null }; // a gap of unknown length
 const REFUSED = "the handshake failed (wrong path, refused Origin, or a proxy without Upgrade?)";
 const DEFAULTS = {
   timeout: 10000, // ms, as all here
@@ -56,10 +56,10 @@ export class Subscription extends EventTarget {
 export class SyncStreams extends EventTarget {
   change = { state: "connecting" }; // the last event "state"
   identity = null;
-  #link = null; // the connection, or the attempt at one, that counts now
+  #link = null; // the current connection, or attempt at one
   #pending = new Map(); // request id -> request
   #subscriptions = new Set();
-  #waiting = new Set(); // Subscriptions that the server has yet to hear of
+  #waiting = new Set(); // Subscriptions not yet requested from the server
   #held = new WeakMap(); // Subscription -> events that wait for its onStart or onGap
   #asking = 0;
   #lastId = 0;
@@ -129,8 +129,8 @@ export class SyncStreams extends EventTarget {
   async #open(link) {
     const socket = (link.socket = new this.options.WebSocket(this.url.href, "sync-streams.v1"));
     socket.onmessage = ({ data }) => link === this.#link && this.#receive(link, data);
-    // With ws an error that nobody listens to ends the process; Node 22's own WebSocket tells of
-    // a refused handshake by an error only.
+    // With ws an error without a listener ends the process; Node 22's own WebSocket reports
+    // a refused handshake only by an error.
     socket.onerror = ({ message, error }) => {
       link.reason = message || error?.code;
       if (!link.isOpen) this.#lose(link, link.reason || REFUSED);
@@ -162,7 +162,7 @@ export class SyncStreams extends EventTarget {
       return link.error && this.#warn(link.error);
     }
     if (!this.#isKnown) this.#warn(new SyncStreamsError(`Cannot connect to ${this.url}: ${why}`));
-    this.#isKnown = true; // the states tell of the next attempts
+    this.#isKnown = true; // the states report the next attempts
     if (Date.now() - link.since > STEADY_MS) this.#attempt = 0;
     const { backoff, maxBackoff } = this.options;
     const ceiling = Math.min(maxBackoff, backoff * 2 ** this.#attempt++);
@@ -212,7 +212,7 @@ export class SyncStreams extends EventTarget {
   #wake = () => {
     if (globalThis.document?.hidden || globalThis.navigator?.onLine === false) return;
     if (this.state === "connected") this.#probe(this.#link);
-    else if (!this.#link) this.#connect(); // do not sit out the back-off
+    else if (!this.#link) this.#connect(); // do not wait for the back-off
   };
 
   async #renew(link) {
@@ -245,7 +245,7 @@ export class SyncStreams extends EventTarget {
     link.socket.send(request.text);
   }
 
-  /** Names only: neither tokens nor data belong into a log. */
+  /** Names only: neither tokens nor data belong in a log. */
   #log(way, { type, id, stream, stream_sid, code, dropped }) {
     const words = [way, type, id, stream?.sid ?? stream ?? stream_sid, code, dropped];
     this.#debug?.(words.filter((word) => word !== undefined).join(" "));
@@ -354,7 +354,7 @@ export class SyncStreams extends EventTarget {
   #unsubscribe(subscription) {
     this.#leave(subscription);
     const { sid, unique_name } = subscription.stream ?? {};
-    // One that the server has yet to answer for may be of the same Stream.
+    // One without a reply yet may be for the same Stream.
     const isShared = [...this.#subscriptions].some(({ stream, ref }) =>
       stream?.sid === sid || ref === sid || ref === unique_name);
     if (sid && !isShared && this.state === "connected")
@@ -363,7 +363,7 @@ export class SyncStreams extends EventTarget {
 
   #leave(subscription) {
     this.#forget(subscription);
-    this.#held.set(subscription, []); // for ever: nothing is delivered any more
+    this.#held.set(subscription, []); // for ever: nothing more is delivered
   }
 
   #forget(subscription) {
