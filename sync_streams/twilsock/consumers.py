@@ -76,10 +76,7 @@ class TwilsockConsumer(SubscriberConsumer):
             frame = frames.decode(_within_limit(None if is_text else data))
         except FrameError:
             return False
-        return self._answer_now(frame)
-
-    def _answer_now(self, frame: frames.Frame) -> bool:
-        # A separate method, so that error reports do not show the frame with its token.
+        del data  # error reports show variables; an access token may be in it
         answer = AT_ONCE.get(frame.method)
         try:
             return answer is not None and answer(self, frame)
@@ -173,7 +170,8 @@ class TwilsockConsumer(SubscriberConsumer):
             self.call_later("refused", REFUSED_SECONDS, refusal_code(error))
 
     def _send_reply(self, frame: frames.Frame, answer: TunnelReply) -> None:
-        self._send_data(frames.answer(frame.id, answer.status, answer.body))
+        data = frames.answer(frame.id, answer.status, answer.body)
+        self.outbox.put(WebSocketFrame(data))
 
     def _send_data(self, data: bytes) -> None:
         self.outbox.put(WebSocketFrame(data))

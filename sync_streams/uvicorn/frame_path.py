@@ -44,7 +44,7 @@ from .handshake import (
 )
 from .heads import Headers
 from .inbox import Inbox
-from .small_frames import FrameReader, SmallFrame
+from .small_frames import FrameReader
 
 if TYPE_CHECKING:
     from uvicorn._types import (
@@ -102,27 +102,26 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         while at < len(data) and not self.transport.is_closing():
             frame = self._reader.read(data, at)
             if frame is None:
-                end = self._end_for_parser(data, at)
-                super().data_received(data[at:end])
-                self._answer_bad_handshake()
+                at = self._leave_to_parser(data, at)
             elif self.inbound is None or self.inbound.spend(frames=1):
-                end = frame.end
-                self._take_small(frame)
+                opcode, content, at = frame
+                if not self._is_taken(content, is_text=opcode is Opcode.TEXT):
+                    self._pass_on(Frame(opcode, content))
             else:
                 self._end_flood()
                 return
-            at = end
 
-    def _end_for_parser(self, data: bytes, at: int) -> int:
+    def _leave_to_parser(self, data: bytes, at: int) -> int:
         is_handshake = not self.handshake_initiated
-        return len(data) if is_handshake else self._reader.end_of_frame(data, at)
+        end = len(data) if is_handshake else self._reader.end_of_frame(data, at)
+        super().data_received(data[at:end])
+        self._answer_bad_handshake()
+        return end
 
-    def _take_small(self, frame: SmallFrame) -> None:
+    def _pass_on(self, frame: Frame) -> None:
         is_text = frame.opcode is Opcode.TEXT
-        if not self._is_taken(frame.content, is_text=is_text):
-            event = Frame(frame.opcode, frame.content)
-            handle = super().handle_text if is_text else super().handle_bytes
-            handle(event)
+        handle = super().handle_text if is_text else super().handle_bytes
+        handle(frame)
 
     def _answer_bad_handshake(self) -> None:
         # uvicorn would not respond to this.
@@ -321,7 +320,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         path = self.frame_path
         if path is None or self.close_sent:
             return False
-        return path.take(data, is_text, self.queue.is_awaited())
+        return path.take(data, is_text, self.queue.is_awaited)
 
     def _tell(self, *, is_writable: bool) -> None:
         # uvicorn writes whole frames only, so a frame written while the path is open

@@ -7,7 +7,8 @@ Every frame is a text frame with one JSON object, identified by its ``type``.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from types import NoneType
+from typing import Any
 
 from sync_streams.conf import get_settings
 from sync_streams.connections.frames import WebSocketFrame
@@ -20,7 +21,7 @@ from sync_streams.errors import (
     SyncError,
 )
 from sync_streams.models import Stream
-from sync_streams.operations.data import read_json
+from sync_streams.operations.data import Message, read_json
 from sync_streams.values.utc import to_iso
 
 SUBPROTOCOL = "sync-streams.v1"
@@ -34,6 +35,7 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 NO_FRAME = "A frame is a JSON object with a type"
 
 RequestId = float | str | None
+_ID_TYPES = int, float, str, NoneType
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +78,36 @@ def parse(text: str | None) -> Request:
         raise InvalidParameter("Binary frames are not understood")
     if len(text.encode(errors="surrogatepass")) > get_settings().max_frame_bytes:
         raise DataTooLarge
+    fault = None
     try:
         fields = read_json(text)
-    except InvalidJSON as fault:
-        return Request("", _salvage_id(text), {}, fault)
+    except InvalidJSON as error:
+        fields, fault = _salvage(text), error
     if not isinstance(fields, dict):
         raise InvalidParameter(NO_FRAME)
-    type_ = fields.get("type")
-    return Request(
-        type_ if isinstance(type_, str) else "", _request_id(fields.get("id")), fields
-    )
+    type_, request_id = fields.get("type"), fields.get("id")
+    # A bool is an int in Python, but not in JSON.
+    is_id = isinstance(request_id, _ID_TYPES) and not isinstance(request_id, bool)
+    if not is_id or len(str(request_id)) > MAX_ID_LENGTH:
+        raise InvalidParameter(
+            "Invalid id: expected a number or a string, at most 64 characters"
+        )
+    return Request(type_ if isinstance(type_, str) else "", request_id, fields, fault)
 
 
 def reply(type_: str, request_id: RequestId = None, **fields: object) -> WebSocketFrame:
     """Write a frame that answers a request, or an unsolicited one."""
     head = {"type": type_} if request_id is None else {"type": type_, "id": request_id}
     return WebSocketFrame(_ENCODER.encode({**head, **fields}))
+
+
+def published(message: Message, request_id: RequestId) -> WebSocketFrame:
+    """Write the reply to a publish; each costs one, so only the id is encoded."""
+    head = "" if request_id is None else f',"id":{_ENCODER.encode(request_id)}'
+    return WebSocketFrame(
+        f'{{"type":"published"{head},"message_sid":"{message.sid}",'
+        f'"stream_sid":"{message.stream_sid}"}}'
+    )
 
 
 def error(fault: SyncError, request_id: RequestId) -> Frame:
@@ -143,21 +159,10 @@ class JsonEncoder:
         return WebSocketFrame('{"type":"ping"}', ack_id="")
 
 
-def _salvage_id(text: str) -> RequestId:
+def _salvage(text: str) -> dict[str, object]:
+    """Return the id of a frame with numbers that JSON does not allow."""
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidJSON from error
-    return _request_id(fields.get("id")) if isinstance(fields, dict) else None
-
-
-def _request_id(value: object) -> RequestId:
-    if value is None:
-        return None
-    # A bool is an int in Python, but not in JSON.
-    is_id = isinstance(value, (int, float, str)) and not isinstance(value, bool)
-    if not is_id or len(str(value)) > MAX_ID_LENGTH:
-        raise InvalidParameter(
-            "Invalid id: expected a number or a string, at most 64 characters"
-        )
-    return cast("RequestId", value)
+    return {"id": fields.get("id")} if isinstance(fields, dict) else {}
