@@ -27,7 +27,7 @@ def messages_published(version: int, *messages: str) -> bytes:
 
     Version 3 allows only one.
     """
-    return _join("stream_message_published", version, ",".join(messages))
+    return _MESSAGES[version] % ",".join(messages).encode()
 
 
 def stream_removed(version: int, event: Event) -> bytes:
@@ -69,3 +69,10 @@ def _join(event_type: str, version: int, events: str, **fields: int) -> bytes:
 
 def _text(value: JSONObject) -> str:
     return to_json(value).decode()
+
+
+_MESSAGES = {
+    version: _join("stream_message_published", version, "%b")
+    for version in (OLDEST_VERSION, NEWEST_VERSION)
+}
+"""By version, composed once: each Message costs one."""

@@ -109,13 +109,17 @@ def decode(data: bytes) -> Frame:
     end = start.end() + int(start[1])
     if data[end : end + 2] != b"\r\n":
         raise FrameError("Header size does not match")
-    header = _header(data[start.end() : end])
-    return Frame(
-        method=_name(header, "method"),
-        id=_name(header, "id"),
-        header=header,
-        payload=_payload(header, data[end + 2 :]),
-    )
+    try:
+        header = read_json(data[start.end() : end])
+    except InvalidJSON as error:
+        raise FrameError("Header is not JSON") from error
+    if not isinstance(header, dict):
+        raise FrameError("Header is not an object")
+    method, frame_id = _name(header, "method"), _name(header, "id")
+    payload, size = data[end + 2 :], header.get("payload_size", 0)
+    if type(size) is not int or not 0 <= size <= len(payload):
+        raise FrameError("Payload size does not match")
+    return Frame(method=method, id=frame_id, header=header, payload=payload[:size])
 
 
 def ack_id(data: bytes) -> str | None:
@@ -217,25 +221,8 @@ def to_json(fields: Mapping[str, Any]) -> bytes:
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def _header(text: bytes) -> JSONObject:
-    try:
-        header = read_json(text)
-    except InvalidJSON as error:
-        raise FrameError("Header is not JSON") from error
-    if not isinstance(header, dict):
-        raise FrameError("Header is not an object")
-    return header
-
-
 def _name(header: JSONObject, field: str) -> str:
     name = header.get(field)
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_ID_LENGTH:
         raise FrameError(f"Header has no {field}")
     return name
-
-
-def _payload(header: JSONObject, rest: bytes) -> bytes:
-    size = header.get("payload_size", 0)
-    if type(size) is not int or not 0 <= size <= len(rest):
-        raise FrameError("Payload size does not match")
-    return rest[:size]
