@@ -91,15 +91,15 @@ async def deliver_messages(
     """Deliver Messages of one Stream, in order, to its subscribers here."""
     if topic.is_incomplete:
         await tell_gap(topic, slices)
-    fans = []
+    origins, fans = {event.get("origin") for event in events}, []
     for encoder, members in topic.members.items():
-        origins = _origins(encoder, events)
-        for connection_id in origins & members.keys():
+        skipped = members.keys() & origins if encoder.skips_origin else ()
+        for connection_id in skipped:
             others = [event for event in events if event.get("origin") != connection_id]
             _deliver(Batch(encoder, others), [members[connection_id]])
         outboxes = list(members.values())
-        if origins:
-            outboxes = [box for key, box in members.items() if key not in origins]
+        if skipped:
+            outboxes = [box for key, box in members.items() if key not in skipped]
         fans.append((Batch(encoder, events), members, outboxes))
     # From here on other tasks run in between, and connections come and go.
     for batch, members, outboxes in fans:
@@ -114,9 +114,9 @@ async def deliver_messages(
 def record_drop(topic: Topic, event: Event) -> None:
     """Record a dropped Message as a gap for each subscriber here."""
     for encoder, members in topic.members.items():
-        origins = _origins(encoder, [event])
+        origin = event.get("origin") if encoder.skips_origin else None
         for connection_id, outbox in members.items():
-            if connection_id not in origins:
+            if connection_id != origin:
                 outbox.record_drop(event["stream_sid"])
 
 
@@ -142,20 +142,13 @@ def deliver_removal(topic: Topic, event: Event) -> list[Outbox]:
     """Tell the subscribers here that the Stream is gone; return their outboxes."""
     told = []
     for encoder, members in tuple(topic.members.items()):
-        origins = _origins(encoder, [event])
+        origin = event.get("origin") if encoder.skips_origin else None
         frame = _written(encoder.stream_removed, event)
         for connection_id, outbox in members.items():
             told.append(outbox)
-            if frame is not None and connection_id not in origins:
+            if frame is not None and connection_id != origin:
                 _put([frame], outbox)
     return told
-
-
-def _origins(encoder: Encoder, events: Sequence[Event]) -> set[str]:
-    """Return the connections that must not receive all of the events."""
-    if not encoder.skips_origin:
-        return set()
-    return {origin for event in events if (origin := event.get("origin"))}
 
 
 class Batch:

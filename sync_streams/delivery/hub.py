@@ -71,7 +71,9 @@ class Hub:
         """Create a hub for the running event loop."""
         self.layer = channel_layer()
         self._backpressure = backpressure()
-        self._backpressure.unreachable.clear()
+        self.unreachable = self._backpressure.unreachable
+        """Numbers of the layer's servers from which nothing arrives."""
+        self.unreachable.clear()
         self.is_serving = False
         """Whether it serves connections, rather than only keeping the cache current."""
         self._loop = asyncio.get_running_loop()
@@ -109,7 +111,7 @@ class Hub:
     @property
     def is_unreachable(self) -> bool:
         """Whether nothing arrives from one of the layer's servers."""
-        return bool(self._backpressure.unreachable)
+        return bool(self.unreachable)
 
     @property
     def lag(self) -> float:
@@ -347,7 +349,7 @@ def get_hub() -> Hub:
 def is_receiving() -> bool:
     """Return whether the latest hub of this process is receiving changes."""
     hub = _latest.hub
-    return hub is not None and hub.is_receiving and not hub.is_unreachable
+    return hub is not None and hub.is_receiving and not hub.unreachable
 
 
 def latest_hub() -> Hub | None:

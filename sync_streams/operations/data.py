@@ -60,7 +60,16 @@ class Message:
             raise InvalidMessageData
         if not isinstance(data, dict):
             raise InvalidJSON
-        text = _to_text(data)
+        try:
+            text = _ENCODER.encode(data)
+            size = len(text.encode())  # a lone surrogate fails here, before subscribers
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidJSON from error
+        # First, since newer Pythons parse what is nested too deeply for older ones.
+        if text.count("{") + text.count("[") > MAX_DEPTH and _is_too_deep(data):
+            raise InvalidJSON
+        if size > MAX_DATA_BYTES:
+            raise DataTooLarge
         received = data if is_read else _as_received(text, data)
         return cls(new_sid("TZ"), stream_sid, received, text)
 
@@ -84,7 +93,9 @@ def read_json(text: str | bytes) -> Any:
         InvalidJSON: 54008, the text is anything else.
     """
     try:
-        return _DECODER.decode(text if isinstance(text, str) else text.decode())
+        text = text if isinstance(text, str) else text.decode()
+        decoder = _DECODER if len(text) > MAX_DOUBLE_DIGITS else _DECODER_OF_SHORT
+        return decoder.decode(text)
     except (ValueError, RecursionError) as error:
         raise InvalidJSON from error
 
@@ -106,26 +117,15 @@ def _bounded(digits: str) -> int:
     return int(digits)
 
 
+_DECODER_OF_SHORT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+"""For texts in which no integer can be out of range, so it calls nothing for each."""
+
 _DECODER = json.JSONDecoder(
     parse_constant=_refuse, parse_float=_finite, parse_int=_bounded
 )
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
 )
-
-
-def _to_text(data: JSONObject) -> str:
-    try:
-        text = _ENCODER.encode(data)
-        size = len(text.encode())  # a lone surrogate fails here, before any subscriber
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidJSON from error
-    # First, since newer Pythons parse what is nested too deeply for older ones.
-    if text.count("{") + text.count("[") > MAX_DEPTH and _is_too_deep(data):
-        raise InvalidJSON
-    if size > MAX_DATA_BYTES:
-        raise DataTooLarge
-    return text
 
 
 def _as_received(text: str, data: JSONObject) -> JSONObject:

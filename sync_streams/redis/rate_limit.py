@@ -52,9 +52,10 @@ class PublishLog:
     def wait(self, name: str, limit: int, window: float) -> float:
         """Accept a Message and return 0, or return the seconds to wait."""
         with self._lock:
-            now = self._clock()
-            self._forget(now - window)
-            log = self._admitted.setdefault(name, deque())
+            now, log = self._clock(), self._admitted.get(name)
+            if log is None:
+                self._forget(now - window)
+                log = self._admitted[name] = deque()
             if len(log) >= limit and now - log[-limit] < window:
                 return window - (now - log[-limit])
             log.append(now)
@@ -65,7 +66,7 @@ class PublishLog:
 
     def _forget(self, before: float) -> None:
         # Streams are ordered by their latest Message, so inactive ones come first;
-        # removing up to two per call empties the table faster than it fills.
+        # removing up to two for each new one keeps the table small.
         for _ in range(2):
             name = next(iter(self._admitted), None)
             if name is None or self._admitted[name][-1] > before:
