@@ -61,10 +61,3 @@ dropped_rates = Rates()
 def forget_waiting() -> None:
     """Reset, in a forked process, the number of frames waiting in its parent."""
     counters.waiting = 0
-
-
-def count_published(stream_sid: str, service_sid: str) -> None:
-    """Count a Message that this process has broadcast."""
-    counters.published += 1
-    published_rates.note(stream_sid)
-    published_by_service.note(service_sid)

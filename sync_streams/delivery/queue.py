@@ -68,6 +68,6 @@ class EventQueue:
             await asyncio.sleep(0)
         count = min(MAX_TAKEN, len(self._events))
         events = [self._events.popleft() for _ in range(count)]
-        if len(self._events) < MAX_TAKEN:
+        if self._backpressure.is_behind and len(self._events) < MAX_TAKEN:
             self._backpressure.catch_up()
         return events

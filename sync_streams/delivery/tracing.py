@@ -40,11 +40,6 @@ Section = AbstractContextManager[None]
 _UNRECORDED: Section = nullcontext()
 
 
-def is_tracing() -> bool:
-    """Return whether the host project records traces."""
-    return tracing.tracer() is not None
-
-
 def publishing(transport: str) -> Section:
     """Record a publish from its start to its outcome."""
     if (tracer := tracing.tracer()) is None:

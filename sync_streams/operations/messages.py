@@ -12,13 +12,17 @@ from sync_streams.cache.lookups import cached_stream
 from sync_streams.delivery.cluster.broadcast import (
     abroadcast_message,
     broadcast_message,
-    layer_at_hand,
+    group_at_hand,
     start_broadcast,
 )
-from sync_streams.delivery.counters import count_published
+from sync_streams.delivery.counters import (
+    counters,
+    published_by_service,
+    published_rates,
+)
 from sync_streams.delivery.events import Event
 from sync_streams.delivery.meters import meters
-from sync_streams.delivery.tracing import is_tracing, publishing
+from sync_streams.delivery.tracing import publishing, tracing
 from sync_streams.errors import SyncError
 from sync_streams.models import Service, Stream
 from sync_streams.signals import message_published
@@ -66,16 +70,15 @@ def publish(
 
     See https://www.twilio.com/docs/sync/api/stream-message-resource.
     """
-    with _Measured(actor):
+    with _Measured(actor) as measured:
         check_may_change(actor)
-        stream = find_stream(service, stream_ref)
+        measured.stream = stream = find_stream(service, stream_ref)
         authorize(actor, "publish", stream)
         message = Message.new(stream.sid, data)
         if before_broadcast is not None:
             before_broadcast()
         broadcast_message(_event(message, actor))
         message_published.send_robust(Stream, **_facts(stream, message, actor))
-        count_published(stream.sid, stream.service_id)
     return message
 
 
@@ -83,9 +86,9 @@ async def apublish(
     service: Service, stream_ref: str, data: object, *, actor: Actor = SYSTEM_ACTOR
 ) -> Message:
     """Async version of :func:`publish`, which usually needs no thread."""
-    with _Measured(actor):
+    with _Measured(actor) as measured:
         check_may_change(actor)
-        stream = await afind_stream(service, stream_ref)
+        measured.stream = stream = await afind_stream(service, stream_ref)
         await aauthorize(actor, "publish", stream)
         message = Message.new(stream.sid, data)
         await abroadcast_message(_event(message, actor))
@@ -94,7 +97,6 @@ async def apublish(
             await message_published.asend_robust(
                 Stream, **_facts(stream, message, actor)
             )
-        count_published(stream.sid, stream.service_id)
     return message
 
 
@@ -122,42 +124,44 @@ def start_publish(
     Raises:
         SyncError: as :func:`publish`; *tell* is not called.
     """
-    check_may_change(actor)
-    stream = cached_stream(service.sid, stream_ref)
     # A receiver takes its time; a trace's current span belongs to a task.
-    is_watched = message_published.has_listeners(Stream) or is_tracing()
-    if stream is None or is_watched or is_asked(actor):
+    is_watched = message_published.has_listeners(Stream) or tracing.tracer()
+    if actor.is_read_only or is_asked(actor) or is_watched:
         return False
-    layer, started = layer_at_hand(stream.sid), time.perf_counter()
-    if layer is None:
+    stream = cached_stream(service.sid, stream_ref)
+    if stream is None:
+        return False
+    group, started = group_at_hand(stream.sid), time.perf_counter()
+    if group is None:
         return False
     try:
         message = Message.new(stream.sid, data, is_read=True)
     except SyncError as error:
-        _count_outcome(actor, started, error)
+        _note_outcome(actor, started, stream, error)
         raise
 
     def told(error: Exception | None) -> None:
-        _count_outcome(actor, started, error)
-        if error is None:
-            count_published(stream.sid, stream.service_id)
+        _note_outcome(actor, started, stream, error)
         tell(message, error)
 
-    start_broadcast(layer, _event(message, actor), told)
+    start_broadcast(group, _event(message, actor), told)
     return True
 
 
 class _Measured:
     """Traces a publish, times it, and counts its outcome."""
 
-    __slots__ = ("_actor", "_span", "_started")
+    __slots__ = ("_actor", "_span", "_started", "stream")
 
     def __init__(self, actor: Actor) -> None:
+        self.stream: Stream | None = None
+        """The Stream, as soon as it is found."""
         self._actor, self._started = actor, time.perf_counter()
         self._span = publishing(actor.transport)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "_Measured":
         self._span.__enter__()
+        return self
 
     def __exit__(
         self,
@@ -165,7 +169,7 @@ class _Measured:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _count_outcome(self._actor, self._started, error)
+        _note_outcome(self._actor, self._started, self.stream, error)
         self._span.__exit__(None, error, None)
 
 
@@ -186,10 +190,15 @@ def _facts(stream: Stream, message: Message, actor: Actor) -> dict[str, object]:
     return {"stream": stream, "message": message, **who}
 
 
-def _count_outcome(actor: Actor, started: float, error: BaseException | None) -> None:
-    if error is None:
-        outcome = "published"
-    else:
+def _note_outcome(
+    actor: Actor, started: float, stream: Stream | None, error: BaseException | None
+) -> None:
+    outcome = "published"
+    if error is not None:
         outcome = str(error.code) if isinstance(error, SyncError) else "failed"
+    elif stream is not None:
+        counters.published += 1
+        published_rates.note(stream.sid)
+        published_by_service.note(stream.service_id)
     meters.count("publishes", actor.transport, outcome)
     meters.observe("publish_seconds", time.perf_counter() - started)

@@ -72,9 +72,6 @@ async def test_errors_are_raised_before_it_starts_and_told_afterwards(
 ) -> None:
     with pytest.raises(InvalidJSON):
         outcomes.start(news, [])
-    actor = Actor("alice", "1", is_read_only=True)
-    with pytest.raises(AccessForbidden):
-        outcomes.start(news, {}, actor=actor)
     assert outcomes.told == []
     with sync_settings(publish_rate=1 / 600, publish_window_seconds=600):
         assert outcomes.start(news, {})
@@ -87,6 +84,16 @@ async def test_an_unknown_stream_is_left_to_apublish(
     assert not outcomes.start(news, {}, name="missing")
     lookups.forget_all()
     assert not outcomes.start(news, {})
+    assert outcomes.told == []
+
+
+async def test_a_read_only_actor_is_left_to_apublish_which_refuses(
+    news: Stream, outcomes: Outcomes
+) -> None:
+    actor = Actor("alice", "1", is_read_only=True)
+    assert not outcomes.start(news, {}, actor=actor)
+    with pytest.raises(AccessForbidden):
+        await operations.apublish(news.service, "news", {}, actor=actor)
     assert outcomes.told == []
 
 

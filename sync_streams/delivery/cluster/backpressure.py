@@ -21,28 +21,27 @@ class Backpressure:
         """Indexes of the servers from which nothing arrives."""
         self.streams: Container[str] = ()
         """SIDs of the Streams with subscribers here."""
-        self._is_keeping_up = asyncio.Event()
-        self._is_keeping_up.set()
+        self.is_behind = False
+        """Whether publishers to those Streams have to wait."""
+        self._caught_up = asyncio.Event()
         self._next = asyncio.Lock()
 
     def fall_behind(self) -> None:
         """Make publishers wait: the queue has reached its limit."""
-        self._is_keeping_up.clear()
+        self.is_behind = True
+        self._caught_up.clear()
 
     def catch_up(self) -> None:
         """Release waiting publishers, one by one."""
-        self._is_keeping_up.set()
-
-    def is_behind(self, stream_sid: str) -> bool:
-        """Return whether a Message of the Stream would go to a hub that is behind."""
-        return not self._is_keeping_up.is_set() and stream_sid in self.streams
+        self.is_behind = False
+        self._caught_up.set()
 
     async def wait(self) -> None:
         """Wait while the hub is behind."""
-        while not self._is_keeping_up.is_set():
+        while self.is_behind:
             # One at a time: all at once would overfill the queue again.
             async with self._next:
-                await self._is_keeping_up.wait()
+                await self._caught_up.wait()
 
 
 _by_loop = PerLoop(Backpressure)

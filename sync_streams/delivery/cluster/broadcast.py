@@ -40,8 +40,8 @@ logger = logging.getLogger(__name__)
 Tell: TypeAlias = Callable[[Exception | None], None]
 """Called with the outcome of a broadcast: ``None``, or what its async twin raises."""
 
-ReadyLayer: TypeAlias = InMemoryChannelLayer | RedisChannelLayer
-"""A layer that sends without waiting."""
+ReadyGroup: TypeAlias = tuple[InMemoryChannelLayer | RedisChannelLayer, str]
+"""A layer that sends without waiting, and a group on it."""
 
 NO_LAYER = (
     'CHANNEL_LAYERS has no "default" layer: Messages reach nobody. One process may use '
@@ -186,49 +186,50 @@ def _unpublished(error: RedisUnavailable) -> ServiceUnavailable:
     return ServiceUnavailable(is_unpublished=error.is_undone)
 
 
-def layer_at_hand(stream_sid: str) -> ReadyLayer | None:
-    """Return the layer, if a Message of the Stream can be sent without waiting or loss.
+def group_at_hand(stream_sid: str) -> ReadyGroup | None:
+    """Return a Stream's group, if a Message reaches it without waiting or loss.
 
     Returns:
         The argument for :func:`start_broadcast`; ``None``: call
-        :func:`abroadcast_message` instead.
+        :func:`abroadcast_message` instead, which looks more closely.
     """
-    known = backpressure()
-    if known.unreachable or known.is_behind(stream_sid) or loops.elsewhere():
+    known, serving = backpressure(), loops.serving
+    is_here = serving is None or serving is asyncio.get_running_loop()
+    if known.unreachable or known.is_behind or not is_here:
         return None
     layer, group = channel_layer(), stream_group(stream_sid)
-    if isinstance(layer, InMemoryChannelLayer):
-        # A rate that Redis counts needs waiting.
-        is_ready = not get_settings().redis_url and layer.can_start(group)
-        return layer if is_ready else None
-    if isinstance(layer, RedisChannelLayer) and layer.can_start(group):
-        return layer
-    return None
+    if not isinstance(layer, (InMemoryChannelLayer, RedisChannelLayer)):
+        return None
+    # In memory, a rate that Redis counts needs waiting.
+    is_counted = isinstance(layer, RedisChannelLayer) or not get_settings().redis_url
+    return (layer, group) if is_counted and layer.can_start(group) else None
 
 
-def start_broadcast(layer: ReadyLayer, event: Event, tell: Tell) -> None:
+def start_broadcast(to: ReadyGroup, event: Event, tell: Tell) -> None:
     """Do what :func:`abroadcast_message` does, without waiting and untraced.
 
     Args:
-        layer: what :func:`layer_at_hand` has just returned.
+        to: what :func:`group_at_hand` has just returned.
         event: the Message.
         tell: called once with the outcome: before this returns, in memory, or when
             Redis has replied. It must not raise.
     """
+    layer, group = to
     if isinstance(layer, RedisChannelLayer):
-        _start_in_rate(layer, event, tell)
+        _start_in_rate(layer, group, event, tell)
         return
-    stream_sid = event["stream_sid"]
     try:
-        rate_limit.spend(stream_sid)
+        rate_limit.spend(event["stream_sid"])
     except RateLimited as error:
         tell(error)
         return
-    layer.group_send_now(stream_group(stream_sid), event)
+    layer.group_send_now(group, event)
     tell(None)
 
 
-def _start_in_rate(layer: RedisChannelLayer, event: Event, tell: Tell) -> None:
+def _start_in_rate(
+    layer: RedisChannelLayer, group: str, event: Event, tell: Tell
+) -> None:
     stream_sid, started = event["stream_sid"], perf_counter()
 
     def told(wait: float, error: Exception | None) -> None:
@@ -240,8 +241,7 @@ def _start_in_rate(layer: RedisChannelLayer, event: Event, tell: Tell) -> None:
             meters.observe("broadcast_seconds", perf_counter() - started)
         tell(error)
 
-    rate = rate_limit.rate(stream_sid)
-    layer.start_in_rate(stream_group(stream_sid), event, rate, told)
+    layer.start_in_rate(group, event, rate_limit.rate(stream_sid), told)
 
 
 async def _hand_over(
@@ -258,7 +258,7 @@ async def _hand_over(
 
 async def _check_reachable(stream_sid: str, group: str) -> None:
     hub = backpressure()
-    if hub.is_behind(stream_sid):
+    if hub.is_behind and stream_sid in hub.streams:
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                 await hub.wait()
