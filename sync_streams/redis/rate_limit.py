@@ -49,19 +49,20 @@ class PublishLog:
         self._lock = Lock()
         self._admitted: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def wait(self, name: str, limit: int, window: float) -> float:
-        """Accept a Message and return 0, or return the seconds to wait."""
+    def wait(self, key: str, limit: int, microseconds: int) -> float:
+        """Accept a Message of a :func:`rate` and return 0, or the seconds to wait."""
+        window = microseconds / 1_000_000
         with self._lock:
-            now, log = self._clock(), self._admitted.get(name)
+            now, log = self._clock(), self._admitted.get(key)
             if log is None:
                 self._forget(now - window)
-                log = self._admitted[name] = deque()
+                log = self._admitted[key] = deque()
             if len(log) >= limit and now - log[-limit] < window:
                 return window - (now - log[-limit])
             log.append(now)
             while len(log) > limit:
                 log.popleft()
-            self._admitted.move_to_end(name)
+            self._admitted.move_to_end(key)
             return 0
 
     def _forget(self, before: float) -> None:
@@ -101,7 +102,9 @@ class Refusals:
         return self._counts.get(stream_sid, 0)
 
 
-_log = PublishLog()
+admissions = PublishLog()
+"""What this process has accepted, if Redis does not count it."""
+
 refusals = Refusals()
 
 refused_rates = Rates()
@@ -115,28 +118,17 @@ async def aspend(stream_sid: str) -> None:
         RateLimited: 54009, with the seconds to wait.
         ServiceUnavailable: 20503, Redis does not respond.
     """
+    key, limit, microseconds = rate(stream_sid)
     if url := get_settings().redis_url:
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                 client = async_client(url, name_digits(stream_sid))
-                key, *arguments = rate(stream_sid)
-                wait = await client.eval(SPEND.text, 1, key, *map(str, arguments))
+                arguments = key, str(limit), str(microseconds)
+                wait = int(await client.eval(SPEND.text, 1, *arguments)) / 1_000_000
         except (redis.RedisError, OSError) as error:
             raise ServiceUnavailable from error
-        if int(wait) > 0:
-            raise refusal(stream_sid, int(wait) / 1_000_000)
     else:
-        spend(stream_sid)
-
-
-def spend(stream_sid: str) -> None:
-    """Count one Message against the Stream's rate, if it is kept in this process.
-
-    Raises:
-        RateLimited: 54009, with the seconds to wait.
-    """
-    key, limit, microseconds = rate(stream_sid)
-    wait = _log.wait(key, limit, microseconds / 1_000_000)
+        wait = admissions.wait(key, limit, microseconds)
     if wait > 0:
         raise refusal(stream_sid, wait)
 
@@ -181,8 +173,8 @@ def async_client(url: str, key: str) -> redis.asyncio.Redis:
 
 def forget_after_fork() -> None:
     """Start over in a forked process, which keeps its own counts."""
-    global _log
-    _log = PublishLog()
+    global admissions
+    admissions = PublishLog()
     refusals.forget()
     refused_rates.forget()
     _by_loop.clear()

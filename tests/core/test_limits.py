@@ -22,6 +22,9 @@ from sync_streams.redis.rate_limit import PublishLog, aspend, rate
 from sync_streams.values.sids import name_digits, new_named_stream_sid, new_stream_sid
 from tests.programs import RedisServer, free_port
 
+SECOND = 1_000_000
+"""In microseconds, as windows are given."""
+
 TICK = 1 / 1024
 """A binary fraction of a second: sums of it are exact, so edges are edges."""
 
@@ -72,7 +75,7 @@ def test_no_window_ever_holds_more_than_the_limit(
     for wait in waits:
         clock.now += wait
         in_window = [moment for moment in accepted if clock.now - moment < 1]
-        refused = log.wait("TO1", limit, 1.0)
+        refused = log.wait("TO1", limit, SECOND)
         if refused:
             assert len(in_window) == limit
             assert refused == in_window[0] + 1 - clock.now
@@ -88,30 +91,31 @@ def test_streams_have_separate_rates(waits: list[float], streams: list[int]) -> 
 
     for wait, stream in zip(waits, streams, strict=False):
         clock.now += wait
-        assert together.wait(f"TO{stream}", 2, 1.0) == alone[stream].wait("TO", 2, 1.0)
+        expected = alone[stream].wait("TO", 2, SECOND)
+        assert together.wait(f"TO{stream}", 2, SECOND) == expected
 
 
 def test_the_31st_message_waits_until_the_first_is_a_second_old() -> None:
     clock = Clock()
     log = PublishLog(clock)
 
-    assert [log.wait("TO1", 30, 1.0) for _ in range(30)] == [0] * 30
-    assert log.wait("TO1", 30, 1.0) == 1.0
+    assert [log.wait("TO1", 30, SECOND) for _ in range(30)] == [0] * 30
+    assert log.wait("TO1", 30, SECOND) == 1.0
     clock.now += 1 - TICK
-    assert log.wait("TO1", 30, 1.0) == TICK
+    assert log.wait("TO1", 30, SECOND) == TICK
     clock.now += TICK
-    assert log.wait("TO1", 30, 1.0) == 0
+    assert log.wait("TO1", 30, SECOND) == 0
 
 
 def test_a_refused_message_spends_nothing() -> None:
     clock = Clock()
     log = PublishLog(clock)
     for _ in range(1_000):
-        log.wait("TO1", 30, 1.0)
+        log.wait("TO1", 30, SECOND)
 
     clock.now += 1
 
-    assert [log.wait("TO1", 30, 1.0) for _ in range(30)] == [0] * 30
+    assert [log.wait("TO1", 30, SECOND) for _ in range(30)] == [0] * 30
 
 
 def test_streams_that_went_quiet_are_forgotten() -> None:
@@ -120,7 +124,7 @@ def test_streams_that_went_quiet_are_forgotten() -> None:
 
     for number in range(100_000):
         clock.now += TICK
-        log.wait(f"TO{number}", 30, 1.0)
+        log.wait(f"TO{number}", 30, SECOND)
 
     assert len(log._admitted) <= 1_024 + 2
 
@@ -131,7 +135,7 @@ def test_a_log_keeps_only_the_limit() -> None:
 
     for _ in range(10_000):
         clock.now += 1 / 32
-        log.wait("TO1", 30, 10.0)
+        log.wait("TO1", 30, 10 * SECOND)
 
     assert sum(map(len, log._admitted.values())) <= 30
     assert sys.getsizeof(log._admitted["TO1"]) < 2_000
@@ -142,7 +146,7 @@ def test_threads_share_the_rate() -> None:
     waits: list[float] = []
 
     def hammer() -> None:
-        waits.extend(log.wait("TO1", 30, 1.0) for _ in range(100))
+        waits.extend(log.wait("TO1", 30, SECOND) for _ in range(100))
 
     threads = [Thread(target=hammer) for _ in range(8)]
     for thread in threads:

@@ -214,23 +214,19 @@ def start_broadcast(to: ReadyGroup, event: Event, tell: Tell) -> None:
         tell: called once with the outcome: before this returns, in memory, or when
             Redis has replied. It must not raise.
     """
-    layer, group = to
+    (layer, group), stream_sid = to, event["stream_sid"]
+    rate = rate_limit.rate(stream_sid)
     if isinstance(layer, RedisChannelLayer):
-        _start_in_rate(layer, group, event, tell)
-        return
-    try:
-        rate_limit.spend(event["stream_sid"])
-    except RateLimited as error:
-        tell(error)
-        return
-    layer.group_send_now(group, event)
-    tell(None)
+        layer.start_in_rate(group, event, rate, _told(stream_sid, tell))
+    elif (wait := rate_limit.admissions.wait(*rate)) > 0:
+        tell(rate_limit.refusal(stream_sid, wait))
+    else:
+        layer.group_send_now(group, event)
+        tell(None)
 
 
-def _start_in_rate(
-    layer: RedisChannelLayer, group: str, event: Event, tell: Tell
-) -> None:
-    stream_sid, started = event["stream_sid"], perf_counter()
+def _told(stream_sid: str, tell: Tell) -> Callable[[float, Exception | None], None]:
+    started = perf_counter()
 
     def told(wait: float, error: Exception | None) -> None:
         if isinstance(error, RedisUnavailable):
@@ -241,7 +237,7 @@ def _start_in_rate(
             meters.observe("broadcast_seconds", perf_counter() - started)
         tell(error)
 
-    layer.start_in_rate(group, event, rate_limit.rate(stream_sid), told)
+    return told
 
 
 async def _hand_over(
