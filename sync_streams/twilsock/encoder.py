@@ -31,13 +31,13 @@ def notification(payload: bytes) -> Frame:
 class MessageFrame(WebSocketFrame):
     """The notification of one Message, which can be merged with others."""
 
-    __slots__ = ("description",)
+    __slots__ = ("published",)
 
     def __init__(self, version: int, event: Event) -> None:
         """Write a Message; its SID is also the frame's id."""
-        self.description = events.describe_message(event)
-        """The Message's part of the notification, for use in a merged one."""
-        payload = events.messages_published(version, self.description)
+        self.published = event
+        """The Message, for a merged notification."""
+        payload = events.messages_published(version, event)
         sid = event["message_sid"]
         data = frames.notification(sid, payload)
         super().__init__(data, stream_sid=event["stream_sid"], ack_id=sid)
@@ -81,8 +81,8 @@ class TwilsockEncoder:
         return WebSocketFrame(frames.ping(frame_id), ack_id=frame_id)
 
     def _merge(self, messages: list[MessageFrame]) -> Frame:
-        descriptions = [message.description for message in messages]
-        payload = events.messages_published(self._version, *descriptions)
+        published = [message.published for message in messages]
+        payload = events.messages_published(self._version, *published)
         frame_id = new_frame_id()
         return WebSocketFrame(
             frames.notification(frame_id, payload),

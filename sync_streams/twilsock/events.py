@@ -14,20 +14,17 @@ NEWEST_VERSION = 4
 OLDEST_VERSION = 3
 
 
-def describe_message(event: Event) -> str:
-    """Write a Message's part of a notification; its data is already JSON text."""
-    return (
-        f'{{"stream_sid":"{event["stream_sid"]}",'
-        f'"message_sid":"{event["message_sid"]}","message_data":{event["text"]}}}'
-    )
-
-
-def messages_published(version: int, *messages: str) -> bytes:
-    """Write the event of one or more Messages from :func:`describe_message`.
+def messages_published(version: int, *messages: Event) -> bytes:
+    """Write the event of one or more Messages, whose data is already JSON text.
 
     Version 3 allows only one.
     """
-    return _MESSAGES[version] % ",".join(messages).encode()
+    texts = [
+        f'{{"stream_sid":"{message["stream_sid"]}",'
+        f'"message_sid":"{message["message_sid"]}","message_data":{message["text"]}}}'
+        for message in messages
+    ]
+    return _MESSAGES[version] % ",".join(texts).encode()
 
 
 def stream_removed(version: int, event: Event) -> bytes:

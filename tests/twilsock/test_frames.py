@@ -274,7 +274,7 @@ def test_a_message_is_an_event_or_a_list_of_one(version: int, key: str) -> None:
         text='{"ž":[]}',
     )
 
-    text = events.messages_published(version, events.describe_message(event))
+    text = events.messages_published(version, event)
     payload = json.loads(text)
 
     message = {"stream_sid": "TO1", "message_sid": "TZ1", "message_data": {"ž": []}}
