@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from django.db import connections, router
 
@@ -33,6 +34,9 @@ MAX_SERVICES = 1_000
 class _Entry:
     stream: Stream
     until: float
+    """When it has to be fetched again, on the monotonic clock."""
+    expires: float
+    """When the Stream expires, in seconds since 1970."""
 
 
 class _Streams:
@@ -46,14 +50,14 @@ class _Streams:
     def get(self, service_sid: str, ref: str, *, since: float = 0) -> Stream | None:
         # No unique name looks like a SID.
         entry = self._entries.get(self._sids.get((service_sid, ref), ref))
-        if entry is None or entry.until < since:
+        if entry is None or entry.until < since or entry.expires <= time.time():
             return None
-        stream = entry.stream
-        return stream if stream.service_id == service_sid and stream.is_live() else None
+        return entry.stream if entry.stream.service_id == service_sid else None
 
     def keep(self, stream: Stream) -> None:
+        expires = stream.date_expires.timestamp() if stream.date_expires else inf
         with self._lock:
-            self._entries[stream.sid] = _Entry(stream, _kept_until())
+            self._entries[stream.sid] = _Entry(stream, _kept_until(), expires)
             if stream.unique_name:
                 self._sids[stream.service_id, stream.unique_name] = stream.sid
             while len(self._entries) > MAX_STREAMS:
