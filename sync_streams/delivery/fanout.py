@@ -18,6 +18,8 @@ from .topic import Topic
 
 logger = logging.getLogger(__name__)
 
+NOT_ENCODED = "a protocol failed to encode %s; others are unaffected"
+
 MAX_BATCH = 16
 """Messages of one Stream that are delivered together. A larger number might not fit
 into an outbox that cannot write directly."""
@@ -143,11 +145,15 @@ def deliver_removal(topic: Topic, event: Event) -> list[Outbox]:
     told = []
     for encoder, members in tuple(topic.members.items()):
         origin = event.get("origin") if encoder.skips_origin else None
-        frame = _written(encoder.stream_removed, event)
+        try:
+            frames = [encoder.stream_removed(event)]
+        except Exception:
+            logger.exception(NOT_ENCODED, event["type"])
+            frames = []
         for connection_id, outbox in members.items():
             told.append(outbox)
-            if frame is not None and connection_id != origin:
-                _put([frame], outbox)
+            if connection_id != origin:
+                _put(frames, outbox)
     return told
 
 
@@ -155,9 +161,13 @@ class Batch:
     """Messages of one Stream, encoded for all connections of one protocol."""
 
     def __init__(self, encoder: Encoder, events: Sequence[Event]) -> None:
-        frames = [_written(encoder.message_published, event) for event in events]
-        self.frames = [frame for frame in frames if frame is not None]
+        self.frames: list[Frame] = []
         """One for each Message, for outboxes that must queue them."""
+        for event in events:
+            try:
+                self.frames.append(encoder.message_published(event))
+            except Exception:
+                logger.exception(NOT_ENCODED, event["type"])
         is_one = len(self.frames) == 1
         self.merged = self.frames if is_one else _merge(encoder, self.frames)
         """The same Messages merged, for outboxes that can write directly."""
@@ -172,16 +182,6 @@ def _merge(encoder: Encoder, frames: Sequence[Frame]) -> list[Frame]:
         merged.append(encoder.merge(waiting))
         del waiting[: merged[-1].messages]
     return merged
-
-
-def _written(write: Callable[[Event], Frame], event: Event) -> Frame | None:
-    try:
-        return write(event)
-    except Exception:
-        logger.exception(
-            "a protocol failed to encode %s; others are unaffected", event["type"]
-        )
-        return None
 
 
 def _deliver(batch: Batch, outboxes: Collection[Outbox]) -> bool:

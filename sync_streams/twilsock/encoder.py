@@ -33,14 +33,8 @@ class MessageFrame(WebSocketFrame):
 
     __slots__ = ("published",)
 
-    def __init__(self, version: int, event: Event) -> None:
-        """Write a Message; its SID is also the frame's id."""
-        self.published = event
-        """The Message, for a merged notification."""
-        payload = events.messages_published(version, event)
-        sid = event["message_sid"]
-        data = frames.notification(sid, payload)
-        super().__init__(data, stream_sid=event["stream_sid"], ack_id=sid)
+    published: Event
+    """The Message, for a merged notification."""
 
 
 class TwilsockEncoder:
@@ -53,8 +47,13 @@ class TwilsockEncoder:
         self._merged: tuple[list[MessageFrame], Frame | None] = [], None
 
     def message_published(self, event: Event) -> Frame:
-        """Write a Message."""
-        return MessageFrame(self._version, event)
+        """Write a Message; its SID is also the frame's id."""
+        stream_sid, sid = event["stream_sid"], event["message_sid"]
+        payload = events.messages_published(self._version, event)
+        data = frames.notification(sid, payload)
+        frame = MessageFrame(data, stream_sid=stream_sid, ack_id=sid)
+        frame.published = event
+        return frame
 
     def merge(self, waiting: Sequence[Frame]) -> Frame:
         """Merge consecutive waiting Messages into one notification."""
