@@ -40,7 +40,8 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> TracerProvider:
     """The host's provider, for this test only."""
     provider = TracerProvider()
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
-    monkeypatch.setattr(tracing, "tracing", tracing.Tracing())
+    for name, value in vars(tracing.Tracing()).items():
+        monkeypatch.setattr(tracing.tracing, name, value)
     return provider
 
 
