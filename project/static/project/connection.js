@@ -1,4 +1,4 @@
-/** The page's connection: a client that keeps itself up, and its state for people. */
+/** The page's connection: a client that reconnects, and its state in words. */
 
 const element = (id) => document.getElementById(id);
 const place = document.body.dataset;
@@ -39,7 +39,7 @@ class ConnectionView {
     for (const type of ["online", "offline"]) addEventListener(type, () => this.#again());
   }
 
-  /** Show the state anew: whether the device is offline is told at once. */
+  /** Update the state; going offline is shown at once. */
   #again() { this.#showPill(...this.#shown); }
 
   show({ state, reason = "", retryIn = 0 }) {

@@ -40,7 +40,7 @@ function showMessage({ watched, message }) {
 function showGap({ watched, dropped }) {
   if (dropped !== null) return feed.note(toGap(dropped), watched);
   if (performance.now() - interruptedAt < SAME_INTERRUPTION_MS) return undefined;
-  interruptedAt = performance.now(); // once, however many Streams tell of it
+  interruptedAt = performance.now(); // once, however many Streams report it
   return feed.note("The connection was interrupted. Messages published meanwhile are not shown.");
 }
 
@@ -100,7 +100,7 @@ function remember(name) {
     localStorage.setItem("recent-streams", JSON.stringify(names));
     element("recent").replaceChildren(...names.map((value) => new Option("", value)));
   } catch {
-    // Storage that is switched off, or holds something else, costs only the suggestions.
+    // If storage is disabled or holds something else, only the suggestions are missing.
   }
 }
 

@@ -1,4 +1,4 @@
-/** Shared pointers: everybody on this page publishes to one Stream and is subscribed to it. */
+/** Shared pointers: everyone on this page publishes and subscribes to one Stream. */
 
 import { connect } from "./connection.js";
 import { toPlain } from "./json-text.js";
@@ -12,7 +12,7 @@ import { Throughput } from "./throughput.js";
 
 const MAX_ROBOTS = 5;
 const MAX_SEEN = 60; // pointers counted one by one
-const ACTIVE_MS = 2000; // who has published lately shares the rate
+const ACTIVE_MS = 2000; // those that published within this time share the rate
 const STEP = 0.02; // of the surface, for an arrow key
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -23,7 +23,7 @@ const throughput = new Throughput(element("throughput"), { limit: STREAM_RATE })
 const client = connect();
 const latency = new Latency();
 const total = new Tally();
-const others = new Map(); // id -> { name, colour, tally, at }, whoever published lately
+const others = new Map(); // id -> { name, colour, tally, at }, of recent publishers
 const robots = [];
 const me = new Participant((data) => latency.follow(() => publish(data)));
 let subscription;
@@ -67,7 +67,7 @@ function count({ id, name, colour }) {
   share();
 }
 
-/** Let those that this page publishes for know how many share the Stream's rate. */
+/** Tell this page's participants how many share the Stream's rate. */
 function share() {
   const since = performance.now() - ACTIVE_MS;
   const active = [...others].filter(([, { at }]) => at > since).map(([id]) => id);
@@ -127,7 +127,7 @@ function showProblem(text) {
 
 // -- moving -----------------------------------------------------------------------------
 
-/** Move one of this page's own, in a colour that nobody else here has. */
+/** Move one of this page's participants, in a colour that no other one here has. */
 function move(own, place, isMark) {
   const taken = [...others.values(), ...robots].map(({ colour }) => colour);
   own.colour ??= leastUsed(taken.filter(Number.isInteger));

@@ -1,10 +1,10 @@
-/** The form that publishes: checks the data while one types, shows what came of it. */
+/** The publish form: checks the data while it is typed, and shows the result. */
 
 export const MAX_DATA_BYTES = 4096;
-const WAITING_MS = 300; // until a publish that takes longer is said to wait
+const WAITING_MS = 300; // after which a publish is shown as waiting
 const number = new Intl.NumberFormat("en");
 
-/** Read *text* as a Message's data: `{data, bytes, problem}`, problem "" when it is good. */
+/** Read *text* as a Message's data: `{data, bytes, problem}`, problem is "" if it is valid. */
 export function check(text) {
   const bytes = sizeOf(text);
   if (!text.trim()) return { bytes, problem: 'Write a JSON object, such as {"n": 1}.' };
@@ -35,7 +35,7 @@ const sizeOf = (text) => new TextEncoder().encode(text).length;
 export class Editor {
   /**
    * *publish* takes the data and resolves with the Message's SID; *wait* returns what it
-   * waits for, in words; *repeat*, told that the form was sent, may take it over.
+   * waits for, in words; *repeat* is called when the form is sent, and may handle it.
    */
   constructor(elements, { publish, wait, repeat }) {
     Object.assign(this, { elements, publish, wait, repeat });
@@ -49,7 +49,7 @@ export class Editor {
     this.#show(check(text.value));
   }
 
-  /** The data as it stands, or undefined while it is not good. */
+  /** The current data, or undefined while it is invalid. */
   get data() { return check(this.elements.text.value).data; }
 
   #submitOnEnter(event) {

@@ -30,12 +30,12 @@ export class Feed {
     this.#enqueue({ sid, data, stream, time: new Date() });
   }
 
-  /** Show a remark between the Messages. */
+  /** Show a note between the Messages. */
   note(text, stream = null) {
     this.#enqueue({ text, stream, time: new Date() });
   }
 
-  /** Mark a Message as published by this page, whether it was shown already or not. */
+  /** Mark a Message as published by this page, even before it is shown. */
   markMine(sid) {
     const row = this.#rows.get(sid);
     if (row) row.classList.add("mine");

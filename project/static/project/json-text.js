@@ -1,10 +1,10 @@
-/** A Message's data as coloured text: hostile data stays text, whatever it says. */
+/** A Message's data as coloured text; hostile data stays text. */
 
 const MAX_LINE = 52; // characters
-const MAX_COLOURED = 1200; // characters; above it the colours cost more than they tell
+const MAX_COLOURED = 1200; // characters; above it colours cost more than they help
 const TOKENS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d[\d.eE+-]*/g;
 
-// Characters that would turn the reading order of the line, or hide in it.
+// Characters that would change the reading order of the line, or are invisible.
 const UNSEEN =
   /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
@@ -13,7 +13,7 @@ export function toText(data) {
   return toPlain(write(data, ""));
 }
 
-/** Write out what cannot be seen in a text, or turns its reading order, as JSON does. */
+/** Escape characters that are invisible or change the reading order, as in JSON. */
 export function toPlain(text) {
   return text.replace(UNSEEN, toEscape);
 }

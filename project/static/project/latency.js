@@ -1,12 +1,12 @@
-/** How long own Messages took: from the call to publish until they were seen here. */
+/** Latency of this page's Messages, from the call to publish until they arrive here. */
 
 const MAX_SAMPLES = 200;
-const MAX_KEPT = 500; // Messages published and not seen, or seen and not known as own
+const MAX_KEPT = 500; // Messages published but not seen, or seen but not yet known as ours
 
 export class Latency {
   samples = []; // milliseconds, oldest first
   #asked = new Map(); // SID -> moment of the call
-  #early = new Map(); // SID -> moment it was seen, while a call has no answer
+  #early = new Map(); // SID -> moment it was seen, while a call is unanswered
   #asking = 0;
 
   constructor(now = () => performance.now()) {
@@ -35,7 +35,7 @@ export class Latency {
     }
   }
 
-  /** A Message arrived, an own one perhaps, which may overtake the answer. */
+  /** A Message arrived, perhaps one of ours, which may overtake the response. */
   seen(sid) {
     const start = this.#asked.get(sid);
     if (this.#asked.delete(sid)) this.#take(this.now() - start);

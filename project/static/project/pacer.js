@@ -1,15 +1,15 @@
-/** Publishing at a pace that a Stream takes, beside others who publish to it as well. */
+/** Publishing within a Stream's rate, which other publishers share. */
 
 const MARGIN = 1.03; // timers and networks are not exact
 const LEAST_PART = 1 / 16; // of the share, however often it is refused
 const PART_AFTER_REFUSAL = 0.75;
 const PART_PER_MS = 0.0001; // regained: all of it within 10 seconds
-const MAX_FLYING = 8; // Messages under way, not answered yet
-const OUTAGE_SECONDS = 0.5; // until the next attempt, where the trouble is not the rate
+const MAX_FLYING = 8; // Messages in flight, not answered yet
+const OUTAGE_SECONDS = 0.5; // until the next attempt after an error other than the rate
 
 /** When the next Message may go: an equal share of the rate, and less after refusals. */
 export class Pacer {
-  sharers = 1; // who publishes now, this one included
+  sharers = 1; // current publishers, including this one
   #part = 1; // of the share, less after refusals
   #changedAt = 0;
   #next = 0;
@@ -21,7 +21,7 @@ export class Pacer {
 
   /** Milliseconds from one Message to the next. */
   get interval() {
-    // Whole Messages: shares of 7.5 would at times be 8, and four times 8 too many.
+    // Whole Messages: a share of 7.5 would sometimes be 8, and four times 8 is too many.
     const share = Math.floor(this.perSecond / this.sharers) || this.perSecond / this.sharers;
     return ((1000 / share) * MARGIN) / this.#part;
   }
@@ -35,12 +35,12 @@ export class Pacer {
     this.#next = this.now() + this.interval;
   }
 
-  /** Come back to the full share, as slowly as everybody else: by time, not by Messages. */
+  /** Return to the full share, as slowly as the others: by time, not by Messages. */
   accepted() {
     this.#change(this.#part + PART_PER_MS * (this.now() - this.#changedAt));
   }
 
-  /** Slow down, and wait as long as the server says: several tabs not all at once. */
+  /** Slow down, and wait as long as the server says, but not in step with other tabs. */
   refused(retryAfter = 1) {
     this.#change(this.#part * PART_AFTER_REFUSAL);
     this.hold(retryAfter + (Math.random() * this.interval) / 1000);
@@ -57,7 +57,7 @@ export class Pacer {
   }
 }
 
-/** Publishes what *next* returns, whenever the pacer lets it and until that is null. */
+/** Publishes what *next* returns, whenever the pacer allows it, until that is null. */
 export class PacedPublisher {
   refusals = 0; // for the rate, 429
   failures = 0; // for anything else
@@ -69,7 +69,7 @@ export class PacedPublisher {
     Object.assign(this, { pacer, next, publish });
   }
 
-  /** Say that there is something to publish. */
+  /** Report that there is something to publish. */
   wake() {
     this.#timer ??= setTimeout(() => this.#go(), this.pacer.wait);
   }

@@ -9,7 +9,7 @@ export function leastUsed(taken) {
   return counts.indexOf(Math.min(...counts));
 }
 
-/** Return a function from a colour's number to what a canvas takes, in the theme of now. */
+/** Return a function from a colour's number to a canvas colour in the current theme. */
 export function inTheme(element) {
   const style = getComputedStyle(element);
   return (colour) => style.getPropertyValue(`--stream-${colour}`);

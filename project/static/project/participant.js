@@ -1,9 +1,9 @@
-/** One who moves: publishes its latest place, sharing the Stream with whoever else moves. */
+/** A participant that moves: publishes its latest position, sharing the Stream's rate. */
 
 import { PacedPublisher, Pacer } from "./pacer.js";
 import { newId, toName } from "./pointer.js";
 
-export const STREAM_RATE = 30; // Messages a second that a Stream takes
+export const STREAM_RATE = 30; // Messages a second that a Stream accepts
 const ROUND = 10_000; // four decimals place a pointer well enough
 
 export class Participant {
@@ -13,7 +13,7 @@ export class Participant {
   place = { x: 0.5, y: 0.5 };
   #news = null; // what to publish next, if anything
 
-  /** *publish* takes data and resolves when the server has taken it. */
+  /** *publish* takes data and resolves when the server has accepted it. */
   constructor(publish) {
     this.pacer = new Pacer(STREAM_RATE);
     this.publisher = new PacedPublisher({
@@ -25,11 +25,11 @@ export class Participant {
 
   get refusals() { return this.publisher.refusals; }
 
-  /** Go to a place, shares of the width and the height; *mark* it perhaps. */
+  /** Go to a position, as shares of width and height; optionally *mark* it. */
   move({ x, y }, mark = false) {
     this.place = { x: toShare(x), y: toShare(y) };
     const { id, name, colour } = this;
-    // A mark waits for its turn, also where the pointer goes on meanwhile.
+    // A mark waits for its turn, even if the pointer moves on meanwhile.
     this.#news = { id, name, colour, ...this.place, ...((mark || this.#news?.mark) && { mark: true }) };
     this.publisher.wake();
   }
@@ -43,7 +43,7 @@ export class Participant {
     try {
       return await publish(data);
     } catch (error) {
-      this.#news ??= data; // the latest place is told in the end, whatever was refused
+      this.#news ??= data; // after a refusal, too, the latest position is published
       this.publisher.wake();
       throw error;
     }

@@ -1,4 +1,4 @@
-/** What a pointer says of itself in a Message, and what is believed of what others say. */
+/** The data of a pointer's Message, and the validation of others' data. */
 
 import { COLOURS } from "./palette.js";
 
@@ -18,9 +18,9 @@ export function readPointer({ id, name, colour, x, y, mark }) {
   return { id, name: text || "nobody", colour: shade, x, y, mark: mark === true };
 }
 
-/** Return an id that nobody else has. */
+/** Return a unique id. */
 export function newId() {
-  // Not randomUUID(), which a page without HTTPS lacks.
+  // Not randomUUID(), which is missing without HTTPS.
   return Array.from(crypto.getRandomValues(new Uint32Array(2)), toHex).join("");
 }
 

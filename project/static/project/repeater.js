@@ -1,4 +1,4 @@
-/** Publishes the editor's data over and over, from Start to Stop, at a pace of one's own. */
+/** Publishes the editor's data repeatedly, from Start to Stop, at a chosen pace. */
 
 import { PacedPublisher, Pacer } from "./pacer.js";
 
@@ -6,7 +6,7 @@ export class Repeater {
   #publisher = null;
   #count = 0;
 
-  /** *read* returns the data, or nothing while it is not good; a number `n` counts up. */
+  /** *read* returns the data, or nothing while it is invalid; a number `n` counts up. */
   constructor(elements, { client, publish, read }) {
     Object.assign(this, { elements, client, publish, read });
     elements.pace.addEventListener("change", () => this.#label());
@@ -16,7 +16,7 @@ export class Repeater {
     this.#label();
   }
 
-  /** Start, if a pace is chosen; tell whether it is. */
+  /** Start if a pace is chosen; return whether it is. */
   start() {
     const perSecond = Number(this.elements.pace.value);
     if (!perSecond) return false;
@@ -37,7 +37,7 @@ export class Repeater {
     this.#tell();
     this.#publisher?.stop();
     this.#publisher = null;
-    this.elements.start.focus(); // the button that has the keyboard goes
+    this.elements.start.focus(); // the button with the focus disappears
     this.elements.stop.hidden = true;
   }
 
@@ -60,6 +60,6 @@ export class Repeater {
     const text = told.map(([count, what]) => `${count.toLocaleString("en")} ${what}`).join(", ");
     const isWaiting = this.client.state !== "connected";
     this.elements.result.textContent = isWaiting ? `${text}; waiting for the connection` : text;
-    this.#publisher.wake(); // the data may be good again
+    this.#publisher.wake(); // the data may be valid again
   }
 }

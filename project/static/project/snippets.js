@@ -26,7 +26,7 @@ stream.stream_messages.create(
 const sync = new SyncStreams({
   url: "${origin.replace("http", "ws")}/v1/websocket",
   token: async () => {
-    // your own view, which knows who asks
+    // your own view, which knows the user
     const answer = await fetch("${token}", { method: "POST" });
     return (await answer.json()).token;
   },
@@ -38,7 +38,7 @@ sync.subscribe("${ref}").addEventListener(
 await sync.publish("${ref}", { text: "Hello from JS" });`,
 };
 
-/** Write the snippet of a language; a name that needs quoting gives way to the SID. */
+/** Write the snippet of a language, with the SID in place of a name that needs quoting. */
 export function snippet(language, { name, sid, ...place }) {
   const ref = PLAIN_NAME.test(name) ? name : (sid ?? "<SID>");
   return SNIPPETS[language]({ ...place, ref });

@@ -7,10 +7,10 @@ const MAX_POINTERS = 60;
 const MAX_DOTS = 300;
 const DOT_MS = 1600; // until a dot is gone
 const MARK_MS = 900;
-const IDLE_MS = 30000; // until a pointer that is still is gone
+const IDLE_MS = 30000; // until an idle pointer is removed
 const SWEEP_MS = 1000;
-const STILL = 0.0005; // of the surface: nearer than that is there
-const EASE_MS = 45; // a pointer glides to where its latest Message says
+const STILL = 0.0005; // of the surface: within this distance a pointer has arrived
+const EASE_MS = 45; // a pointer glides to the position in its latest Message
 const SVG = "http://www.w3.org/2000/svg";
 
 const isCalm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -27,7 +27,7 @@ export class Stage {
     setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
-  /** Show what a Message says: a pointer with an id and a place, `isMine` if it is own. */
+  /** Show a Message's pointer, which has an id and a position; `isMine`: it is this page's. */
   show({ id, name, colour, x, y, mark }, isMine) {
     const at = performance.now();
     const pointer = this.pointers.get(id) ?? this.#enter(id, { x, y, colour, isMine });

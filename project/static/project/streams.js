@@ -1,4 +1,4 @@
-/** The Streams that the page watches, one of them to publish to; the address names them. */
+/** The Streams that the page watches, one of them to publish to; the URL names them. */
 
 import { toPlain } from "./json-text.js";
 import { leastUsed } from "./palette.js";
@@ -21,7 +21,7 @@ export class StreamList extends EventTarget {
     addEventListener("hashchange", () => this.readAddress());
   }
 
-  /** Watch what the address names, and nothing else. */
+  /** Watch exactly the Streams named in the URL. */
   readAddress() {
     const names = namesInAddress();
     for (const item of this.items) if (!names.includes(item.name)) this.#end(item);
@@ -48,7 +48,7 @@ export class StreamList extends EventTarget {
     this.#tell("current", { watched: this.current });
   }
 
-  /** Close a second of each Stream's count, and show it. */
+  /** End a second of each Stream's count, and show it. */
   tick(seconds) {
     for (const { tally, row } of this.items) {
       tally.tick(seconds);
@@ -103,7 +103,7 @@ export class StreamList extends EventTarget {
   }
 
   #drop(name) {
-    // The button goes with its row: leave the keyboard at another.
+    // The button disappears with its row: move the focus to another.
     this.items.find((item) => item.name !== name)?.row.querySelector("input").focus();
     this.#write(this.items.map((item) => item.name).filter((other) => other !== name));
   }
@@ -128,7 +128,7 @@ export class StreamList extends EventTarget {
   #tell(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
 }
 
-/** Read the names that stand in the address, each once. */
+/** Read the names in the URL, each once. */
 export function namesInAddress(hash = location.hash) {
   const names = hash.slice(1).split(",").map(decode).filter(Boolean);
   return [...new Set(names.length ? names : ["demo"])].slice(0, MAX_STREAMS);

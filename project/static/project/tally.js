@@ -1,4 +1,4 @@
-/** Messages counted exactly, and how many of them came in each of the last seconds. */
+/** Counts Messages exactly, in total and for each of the last seconds. */
 
 export const SECONDS = 60;
 
@@ -15,7 +15,7 @@ export class Tally {
     this.#since += 1;
   }
 
-  /** Close a second; or several, which a tab in the background counts as one. */
+  /** End a second; or several, which a tab in the background counts as one. */
   tick(seconds = 1) {
     const passed = Math.min(Math.max(1, Math.round(seconds)), SECONDS);
     this.history.push(...new Array(passed).fill(Math.round(this.#since / passed)));

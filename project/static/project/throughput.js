@@ -70,7 +70,7 @@ export class Throughput {
   }
 }
 
-/** Return a number below *most* that reads well on a scale: 1, 2 or 5 and zeros. */
+/** Return a round number below *most* for the scale: 1, 2 or 5 and zeros. */
 function toRound(most) {
   const unit = 10 ** Math.floor(Math.log10(most));
   return [5, 2, 1].find((factor) => factor * unit <= most) * unit;

@@ -1,4 +1,4 @@
-/** Pointers on the console: each page publishes its own and shows everybody's. */
+/** Pointers on the console: each page publishes its own and shows everyone's. */
 
 import { Latency, toMs } from "./latency.js";
 import { leastUsed } from "./palette.js";
@@ -6,8 +6,8 @@ import { Participant } from "./participant.js";
 import { readPointer } from "./pointer.js";
 import { Stage } from "./stage.js";
 
-const STREAM = "cursors"; // that of the page of pointers, too
-const ACTIVE_MS = 2000; // who has published lately shares the rate
+const STREAM = "cursors"; // the same as that of the cursors page
+const ACTIVE_MS = 2000; // those that published within this time share the rate
 const MAX_SEEN = 60;
 const STEP = 0.02; // of the surface, for an arrow key
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
