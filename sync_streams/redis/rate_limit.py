@@ -47,32 +47,32 @@ class PublishLog:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._admitted: OrderedDict[str, deque[float]] = OrderedDict()
+        self._accepted: OrderedDict[str, deque[float]] = OrderedDict()
 
     def wait(self, key: str, limit: int, microseconds: int) -> float:
         """Accept a Message of a :func:`rate` and return 0, or the seconds to wait."""
         window = microseconds / 1_000_000
         with self._lock:
-            now, log = self._clock(), self._admitted.get(key)
+            now, log = self._clock(), self._accepted.get(key)
             if log is None:
                 self._forget(now - window)
-                log = self._admitted[key] = deque()
+                log = self._accepted[key] = deque()
             if len(log) >= limit and now - log[-limit] < window:
                 return window - (now - log[-limit])
             log.append(now)
             while len(log) > limit:
                 log.popleft()
-            self._admitted.move_to_end(key)
+            self._accepted.move_to_end(key)
             return 0
 
     def _forget(self, before: float) -> None:
         # Streams are ordered by their latest Message, so inactive ones come first;
         # removing up to two for each new one keeps the table small.
         for _ in range(2):
-            name = next(iter(self._admitted), None)
-            if name is None or self._admitted[name][-1] > before:
+            name = next(iter(self._accepted), None)
+            if name is None or self._accepted[name][-1] > before:
                 return
-            del self._admitted[name]
+            del self._accepted[name]
 
 
 class Refusals:

@@ -126,7 +126,7 @@ def test_streams_that_went_quiet_are_forgotten() -> None:
         clock.now += TICK
         log.wait(f"TO{number}", 30, SECOND)
 
-    assert len(log._admitted) <= 1_024 + 2
+    assert len(log._accepted) <= 1_024 + 2
 
 
 def test_a_log_keeps_only_the_limit() -> None:
@@ -137,8 +137,8 @@ def test_a_log_keeps_only_the_limit() -> None:
         clock.now += 1 / 32
         log.wait("TO1", 30, 10 * SECOND)
 
-    assert sum(map(len, log._admitted.values())) <= 30
-    assert sys.getsizeof(log._admitted["TO1"]) < 2_000
+    assert sum(map(len, log._accepted.values())) <= 30
+    assert sys.getsizeof(log._accepted["TO1"]) < 2_000
 
 
 def test_threads_share_the_rate() -> None:

@@ -22,6 +22,7 @@ from tests.browser.chromium import launched
 from tests.browser.conftest import listen
 from tests.clients.sse import EventSource
 from tests.documents import ROOT, code_block
+from tests.js.tools import modules
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
 from tests.sse.conftest import lines_of_curl
@@ -176,6 +177,7 @@ async def test_a_page_without_a_user_reports_the_error(
 async def test_htmx_needs_no_other_script(
     version: str, host: Host, profile: BrowserContext
 ) -> None:
+    modules()  # without these packages the page loads no htmx
     page = await profile.new_page()
     # A client with a response is subscribed.
     async with (
