@@ -144,7 +144,7 @@ def received_by(stream_size: int, workers: int) -> float:
 
 def plan(load: Load, costs: Costs) -> Plan:
     """Return the smallest plan for a load; at least two workers, for restarts."""
-    workers, bound_by = 2, "two, so that one may restart"
+    workers, bound_by = 2, "two, so that one can restart"
     while more := _lack(load, costs, workers):
         workers, bound_by = workers + 1, more
     receivers = received_by(load.stream_size, workers)

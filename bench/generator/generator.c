@@ -69,7 +69,7 @@ static char buffer[READ_SIZE * 2 + 65536];
 static int ep, timer;
 
 static uint64_t published, replies, errors, expected, received, gaps, duplicates, resets;
-static uint64_t spun; /* time that was spent on looking in vain */
+static uint64_t spun; /* time spent polling without a result */
 static uint64_t opened, failed, closed, forgiven, bytes_in, controls;
 static uint64_t latency[BUCKETS], reply_latency[BUCKETS];
 static enum { IDLE, RATE, WINDOW, REPLIES } mode;

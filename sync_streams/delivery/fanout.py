@@ -203,7 +203,7 @@ def _deliver(batch: Batch, outboxes: Collection[Outbox]) -> bool:
             else:
                 outbox.note_sent(*batch.merged)
         except Exception:
-            logger.exception("a connection failed; the others go on")
+            logger.exception("a connection failed; the others continue")
             outbox.give_up()
     counters.delivered += len(batch.frames) * len(outboxes)
     return is_sending
@@ -214,5 +214,5 @@ def _put(frames: Sequence[Frame], outbox: Outbox) -> None:
         for frame in frames:
             outbox.put(frame)
     except Exception:
-        logger.exception("a connection failed; the others go on")
+        logger.exception("a connection failed; the others continue")
         outbox.give_up()

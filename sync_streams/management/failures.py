@@ -18,7 +18,7 @@ def in_words(error: BaseException, url: str) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"The certificate of {error.host} is not trusted."
     if isinstance(error, aiohttp.WSServerHandshakeError):
-        return f"{url} is no WebSocket of Sync Streams: the answer is {error.status}."
+        return f"{url} is not a Sync Streams WebSocket: it answered {error.status}."
     if isinstance(error, TimeoutError):
         return f"{url} does not answer in time."
     return f"{url}: {str(error) or repr(error)}"

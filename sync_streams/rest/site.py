@@ -34,7 +34,7 @@ class Site:
             "MIDDLEWARE"
         )
         self._security = SecurityMiddleware(HttpResponse) if is_secured else None
-        self._examine = lru_cache(MAX_KEPT)(self._examine_anew)
+        self._examine = lru_cache(MAX_KEPT)(self._examine_uncached)
 
     def examine(
         self, headers: Mapping[bytes, bytes], scheme: str, server: Server
@@ -51,7 +51,7 @@ class Site:
             return None
         return self._examine(values, scheme, server)
 
-    def _examine_anew(
+    def _examine_uncached(
         self, values: tuple[bytes | None, ...], scheme: str, server: Server
     ) -> Headers | None:
         request = _Asked(scheme)

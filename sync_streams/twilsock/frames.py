@@ -169,7 +169,7 @@ def reply(
 def answer(frame_id: str, code: int, payload: bytes) -> bytes:
     """Write the reply to a tunnelled request; its frame's own status is OK.
 
-    Each publish costs one, so the header is not composed anew.
+    Each publish costs one, so the header is not composed each time.
 
     Args:
         frame_id: the id of the client's frame.
@@ -185,7 +185,7 @@ def answer(frame_id: str, code: int, payload: bytes) -> bytes:
 def notification(frame_id: str, payload: bytes) -> bytes:
     """Write a frame that carries events (:mod:`sync_streams.twilsock.events`).
 
-    Each Message costs one, so the header is not composed anew.
+    Each Message costs one, so the header is not composed each time.
     """
     return _frame(_NOTIFICATION % (frame_id.encode(), len(payload)), payload)
 

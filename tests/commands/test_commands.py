@@ -331,7 +331,7 @@ def test_server_without_our_socket_is_reported(embedded: DemoSite) -> None:
 
     done = manage("issue_sync_token", "alice", "--url", url, environ=environ)
 
-    assert "is no WebSocket of Sync Streams: the answer is 403." in done.stderr
+    assert "is not a Sync Streams WebSocket: it answered 403." in done.stderr
 
 
 def test_unreachable_redis_is_reported_with_host_and_port(embedded: DemoSite) -> None:

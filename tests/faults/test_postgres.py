@@ -93,7 +93,7 @@ def first_after(moment: float, one: Subscriber) -> float:
 
 
 async def restart_without_a_word(worker: Worker) -> None:
-    """Kill a worker and start it anew."""
+    """Kill a worker and start it again."""
     await asyncio.to_thread(worker.stop, signal.SIGKILL)
     await asyncio.to_thread(worker.start)
 

@@ -76,7 +76,7 @@ export class StreamList extends EventTarget {
   #listen(item) {
     const on = (type, act) =>
       item.subscription.addEventListener(type, ({ detail }) => act(detail));
-    const again = "was removed. Watch it again to create it anew.";
+    const again = "was removed. Watch it again to create a new one.";
     on("message", (message) => {
       item.tally.add();
       this.#tell("message", { watched: item, message });
