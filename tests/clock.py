@@ -48,8 +48,9 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 async def jump(monkeypatch: pytest.MonkeyPatch) -> Jump:
-    """Move the clock of this test's loop forward; it keeps running. Timers that are due
-    by then fire in the next iteration of the loop.
+    """Move the clock of this test's loop forward; it keeps running.
+
+    Timers that are due by then fire in the next iteration of the loop.
     """
     loop = asyncio.get_running_loop()
     time, ahead = loop.time, 0.0

@@ -72,10 +72,10 @@ def _table(rows: list[tuple[str, ...]]) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Find the tests without the collector, and keep what is found out of its way.
+    """Collect the tests without garbage collections, and exempt them from later ones.
 
-    Else it visits all modules and tests again and again, though they stay to the end:
-    that takes two of the six seconds, in each process.
+    Otherwise every collection visits all modules and tests, which stay to the end: that
+    takes two of the six seconds, in each process.
     """
     gc.disable()
     try:
@@ -111,6 +111,7 @@ KEPT_TABLES = "django_content_type", "auth_permission"
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """Keep the rows that migrations create when tables are emptied after a test.
+
     Otherwise Django creates them again after each test, which takes longer than most
     tests.
     """

@@ -87,7 +87,7 @@ class Deployment:
 
     def here(self, block: str) -> str:
         """Return a block with the local ports and files."""
-        # In one pass: a free port may look like another one of the document.
+        # In one pass, since a free port may equal another port in the document.
         documented = "|".join(self.ports)
         block = re.sub(documented, lambda port: str(self.ports[port[0]]), block)
         for documented, name in {

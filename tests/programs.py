@@ -85,7 +85,7 @@ class Program(Stoppable):
 
     @property
     def memory_bytes(self) -> int:
-        """What the process, which must be running, holds in memory now."""
+        """The resident memory of the process, which must be running."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * resource.getpagesize()
 

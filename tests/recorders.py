@@ -1,4 +1,4 @@
-"""Applications that note what a server passes to them, instead of answering itself."""
+"""Applications that record what a server passes to them instead of answering itself."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from tests.asgi import application
 
 
 class Endpoint(PublishEndpoint):
-    """Counts the requests that come as ASGI calls."""
+    """Counts the requests that arrive as ASGI calls."""
 
     calls = 0
 

@@ -1,4 +1,4 @@
-"""A Stream in a process that has not looked up anything."""
+"""A Stream in a process with an empty cache."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

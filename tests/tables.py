@@ -1,4 +1,4 @@
-"""Databases that have the tables already: made once in each process, and copied."""
+"""Migrated databases: created once in each process, and copied."""
 
 import atexit
 import os
@@ -14,7 +14,7 @@ SETTINGS = "tests.delivery.server_settings"
 
 
 def put_tables(file: Path) -> None:
-    """Write a SQLite database of a site that has been migrated, and holds nothing."""
+    """Write a migrated SQLite database without rows."""
     shutil.copyfile(_migrated(), file)
 
 

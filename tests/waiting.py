@@ -1,4 +1,4 @@
-"""Waiting for what nobody announces."""
+"""Waiting for conditions without a notification."""
 
 import asyncio
 import time
@@ -9,11 +9,11 @@ Found = TypeVar("Found")
 
 PAUSE_SECONDS = 0.005
 SYNC_PAUSE_SECONDS = 0.05
-"""Longer, since what is looked at without an event loop is mostly another process."""
+"""Longer, since without an event loop it is mostly another process that is observed."""
 
 
 async def until(find: Callable[[], Found], within: float = 30) -> Found:
-    """Look until there is something true to return."""
+    """Repeat until the result is true, and return it."""
     async with asyncio.timeout(within):
         while not (found := find()):  # noqa: ASYNC110 - nobody announces it
             await asyncio.sleep(PAUSE_SECONDS)
@@ -21,7 +21,7 @@ async def until(find: Callable[[], Found], within: float = 30) -> Found:
 
 
 def wait_until(find: Callable[[], Found], within: float = 30) -> Found:
-    """Do as :func:`until` does, in code that is not asynchronous."""
+    """Like :func:`until`, in synchronous code."""
     ends = time.monotonic() + within
     while not (found := find()):
         assert time.monotonic() < ends, f"waited {within} s in vain"

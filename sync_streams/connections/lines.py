@@ -1,4 +1,4 @@
-"""Lines of what waits, one for each address; the addresses take turns."""
+"""Queues of waiting items, one for each address; the addresses take turns."""
 
 from collections import deque
 from typing import TypeVar
@@ -7,20 +7,20 @@ T = TypeVar("T")
 
 
 class Lines(dict[str, deque[T]]):
-    """What waits, by address; no line is empty."""
+    """Waiting items by address; no queue is empty."""
 
     __slots__ = ()
 
     def length(self, address: str) -> int:
-        """Return how many items of an address wait."""
+        """Return the number of waiting items of an address."""
         return len(self.get(address, ()))
 
     def add(self, address: str, item: T) -> None:
-        """Let an item wait behind the others of its address."""
+        """Add an item to the queue of its address."""
         self.setdefault(address, deque()).append(item)
 
     def take(self) -> T:
-        """Remove and return the first item of the next address; something must wait."""
+        """Remove and return the first item of the next address; there must be one."""
         address = next(iter(self))
         line = self.pop(address)
         item = line.popleft()
@@ -29,7 +29,7 @@ class Lines(dict[str, deque[T]]):
         return item
 
     def discard(self, address: str, item: T) -> bool:
-        """Remove an item that may wait; return whether it did."""
+        """Remove an item, if it is waiting; return whether it was."""
         line = self.get(address)
         if line is None or item not in line:
             return False

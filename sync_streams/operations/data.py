@@ -118,7 +118,7 @@ def _bounded(digits: str) -> int:
 
 
 _DECODER_OF_SHORT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
-"""For texts in which no integer can be out of range, so it calls nothing for each."""
+"""For texts without integers out of range, so it needs no call for each integer."""
 
 _DECODER = json.JSONDecoder(
     parse_constant=_refuse, parse_float=_finite, parse_int=_bounded

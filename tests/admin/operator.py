@@ -15,8 +15,7 @@ WAIT_SECONDS = 30
 
 
 def until(look: Callable[[], T], wanted: Callable[[T], bool]) -> T:
-    """Repeat until the result is as wanted: a busy process may not be counted at
-    first."""
+    """Repeat until the result is as wanted: a busy process may be missing at first."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not wanted(found := look()) and time.monotonic() < deadline:
         continue

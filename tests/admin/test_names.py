@@ -20,8 +20,7 @@ STREAM_PAGES = ["change", "delete", "history", "monitor"]
 
 @pytest.fixture
 def named(stream: Stream) -> Stream:
-    """A Stream and a Service from before such names were refused, with their
-    creator."""
+    """A Stream and a Service from before such names were refused."""
     Stream.objects.update(unique_name=UNSEEN, created_by=UNSEEN)
     Service.objects.update(unique_name=None, friendly_name=UNSEEN)
     return Stream.objects.select_related("service").get()

@@ -56,7 +56,7 @@ async def _visitor(browser: Browser) -> Tabs:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def visitor(_visitor: Tabs, embedded: DemoSite) -> AsyncIterator[Tabs]:
-    """The tabs of somebody who is not logged in."""
+    """The tabs of a visitor who is not logged in."""
     yield _visitor
     await _visitor.park(f"{embedded.base_url}/livez")
 
@@ -77,7 +77,7 @@ async def operator(_operator: Tabs, embedded: DemoSite) -> AsyncIterator[Tabs]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def admin(operator: Tabs, complaints: list[str]) -> AsyncIterator[Page]:
-    """A tab of the administrator, which must not complain of anything."""
+    """A tab of the administrator; console errors fail the test."""
     page = await operator.take()
     stop = listen(page, complaints)
     yield page
@@ -120,7 +120,7 @@ def listen(page: Page, complaints: list[str]) -> Callable[[], None]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_tab(visitor: Tabs, complaints: list[str]) -> AsyncIterator[OpenPage]:
-    """Open an address in a tab of a visitor, and hear what it complains of."""
+    """Open a URL in a tab of a visitor; console errors fail the test."""
     stops = []
 
     async def open_url(url: str) -> Page:

@@ -1,4 +1,4 @@
-"""Tabs that one test uses after the other.
+"""Tabs that tests use one after another.
 
 A profile, a tab and the process that draws it take longer to make than most tests.
 """
@@ -11,8 +11,8 @@ SIZE = ViewportSize(width=1280, height=720)
 class Tabs:
     """Tabs of one profile.
 
-    A test finds them as new ones are, but for the profile's cookies and the files that
-    it has cached. One that changes cookies or the network takes a profile of its own.
+    A test finds them like new ones, except for the profile's cookies and cached files.
+    A test that changes cookies or the network uses a profile of its own.
     """
 
     def __init__(self, context: BrowserContext) -> None:
@@ -21,7 +21,7 @@ class Tabs:
         self._taken: list[Page] = []
 
     async def take(self) -> Page:
-        """Return a tab, which shows nothing of the site."""
+        """Return a tab that does not show the site."""
         page = self._waiting.pop() if self._waiting else await self.context.new_page()
         self._taken.append(page)
         await page.set_viewport_size(SIZE)
@@ -29,7 +29,7 @@ class Tabs:
         return page
 
     async def park(self, url: str) -> None:
-        """Leave the pages of the tabs that were taken, and what they stored.
+        """Leave the pages of the used tabs, and remove their storage.
 
         Args:
             url: of the site's origin, or the tab would need another process.

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 AXE = ROOT / "tests/compat/node_modules/axe-core/axe.min.js"
 RUN = "axe.run(document, {resultTypes: ['violations'], preload: false})"
-"""No rule that runs reads the style sheets that it would load once more."""
+"""None of the rules in use reads the style sheets, which would be loaded again."""
 
 SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
 ADMIN = "/admin/sync_streams"

@@ -53,7 +53,7 @@ WATCH = """() => {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def tabs(browser: Browser) -> AsyncIterator[Tabs]:
-    """Tabs in which tests may look into every page."""
+    """Tabs in which tests can examine every page."""
     context = await browser.new_context(bypass_csp=True)
     yield Tabs(context)
     await context.close()

@@ -1,5 +1,4 @@
-"""The live monitor in a real browser: what it shows, and that it says what is left
-out."""
+"""The live monitor in a real browser: what it shows, and what it leaves out."""
 
 import asyncio
 import json
@@ -88,7 +87,7 @@ FILTERS: dict[str, list[Any]] = {
     "$.player ~ ada": [FIRST],
     "$.n = {": [],
 }
-"""Paths, and what they show; each shows something else than the one before it."""
+"""Paths, and the rows that they show; each differs from the previous one."""
 
 
 async def test_a_path_filters_by_the_data(

@@ -66,7 +66,7 @@ async def stop(hub: Hub) -> None:
 
 
 async def until_introduced(hub: Hub) -> None:
-    """Wait until a new process has asked for its peers, and has their answers."""
+    """Wait until a new process has asked for its peers and has their replies."""
     await until(lambda: len(hub.tasks) == 2)
 
 
@@ -76,7 +76,7 @@ async def publish(stream_sid: str, number: int, origin: str | None = None) -> No
 
 
 async def subscribed(hub: Hub, **options: Any) -> tuple[str, Client]:
-    """Subscribe a client, whose options these are, to a Stream, and return both."""
+    """Subscribe a client with these options to a Stream, and return both."""
     stream_sid, client = new_stream_sid(), Client(**options)
     await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
     return stream_sid, client

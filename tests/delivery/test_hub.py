@@ -119,8 +119,7 @@ class Publisher:
 
 
 async def visit(hub: Hub, publisher: Publisher) -> tuple[Client, int]:
-    """Subscribe, receive a few Messages and leave; return the minimum that must
-    arrive."""
+    """Subscribe, receive a few Messages and leave; return what must arrive."""
     client = Client()
     await hub.subscriptions.subscribe(client.outbox, publisher.stream_sid, None)
     first = publisher.begun + 1

@@ -232,9 +232,10 @@ def reference(data: bytes) -> Verdict | None:
 
 
 async def verdict_of(port: int, case: Case) -> Verdict:
-    """Return the verdict of a server, which has to end the connection. The client
-    closes once it has received what it waits for: a server need not answer messages
-    that are followed by a close.
+    """Return the verdict of a server, which has to end the connection.
+
+    The client closes once it has received what it waits for: a server need not answer
+    messages that are followed by a close.
     """
     async with RawSocket(port, token=token()) as client:
         assert await client.is_open()

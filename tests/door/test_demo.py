@@ -1,5 +1,4 @@
-"""The demo site behind a proxy: it issues tokens only on this machine; and the data
-folder."""
+"""The demo site issues tokens only on this machine; its data folder is private."""
 
 import stat
 from collections.abc import Callable

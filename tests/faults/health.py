@@ -1,4 +1,4 @@
-"""What workers say of themselves to those who ask for their health."""
+"""The health that workers report."""
 
 import asyncio
 from typing import Any

@@ -34,16 +34,16 @@ class Scene:
     began: float = 0
     """When the fault began."""
     back: float = 0
-    """When what was broken came back."""
+    """When the fault ended."""
     first: float = 0
     """When both subscribers had received a Message published after that."""
 
     def fault_begins(self) -> None:
-        """Note that the fault begins."""
+        """Record the beginning of the fault."""
         self.began = self.back = time.monotonic()
 
     def fault_ends(self) -> None:
-        """Note that the fault ends."""
+        """Record the end of the fault."""
         self.back = time.monotonic()
 
     async def until_delivered(self) -> None:

@@ -84,8 +84,7 @@ async def answer_to_a_token(worker: Worker) -> Any:
 
 
 async def check_rate(publishers: list[Publisher], sid: str) -> None:
-    """Publish at both workers in turn, all at once: the Stream's rate stays the
-    same."""
+    """Publish at both workers in turn, all at once, since they share a rate."""
     count, began = len(publishers), time.monotonic()
     attempts = await asyncio.gather(
         *(publishers[number % count].publish(sid) for number in range(AT_ONCE))

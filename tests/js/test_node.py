@@ -66,8 +66,7 @@ class Client:
         await self.event("subscribed")
 
     async def ends(self) -> int:
-        """Close the client; return the exit code of Node, which then has nothing left
-        to do."""
+        """Close the client; return the exit code of Node, with nothing left to do."""
         await self.tell("close")
         await self.event("closed")
         return await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)

@@ -40,8 +40,7 @@ export default {
 
 
 def bundled_node() -> str:
-    """Return the Node of Playwright's wheel, which is newer than most
-    distributions'."""
+    """Return the Node of Playwright's wheel, newer than that of distributions."""
     bundled = Path(playwright.__file__).parent / "driver/node"
     return str(bundled) if bundled.exists() else system_node()
 

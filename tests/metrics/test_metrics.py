@@ -1,5 +1,4 @@
-"""Metrics: consistent with the clients' actions, in the format that Prometheus
-reads."""
+"""Metrics: consistent with the clients' actions, in Prometheus' format."""
 
 import os
 from types import SimpleNamespace

@@ -131,7 +131,7 @@ ABSENT = "webhooks|given_up"
 """Counters that start with an event that does not occur on this site."""
 
 LOOK_SECONDS = 0.2
-"""Between two looks at what Prometheus has: it scrapes once a second."""
+"""Pause between two queries to Prometheus, which scrapes once a second."""
 
 
 def queries() -> list[str]:

@@ -135,8 +135,7 @@ class Client(BlockingSocket):
 
 @contextmanager
 def serving(folder: Path, *, files: int = 0, **settings: object) -> Iterator[Workers]:
-    """Serve the demo site with two workers on one port and a limit of open files
-    each."""
+    """Serve the demo site with two workers on one port, with limited open files."""
     redis, port = RedisServer(), free_port()
     provision(folder)
     settings |= {"CACHE_SECONDS": 1, "PROBE_SECONDS": 0.5, "DRAIN_SECONDS": 1}

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.redis
 
 
 def run(module: str, *arguments: str, redis_url: str, **environ: str) -> list[str]:
-    """Run a module of this folder, which must end well; return what it prints."""
+    """Run a module of this folder, which must succeed; return its output."""
     command = ["-m", f"tests.processes.{module}", *arguments]
     environ = {**os.environ, "REDIS_URL": redis_url, **environ}
     if module == "greenlets":  # their library has to be the first to load sockets

@@ -1,5 +1,4 @@
-"""Addresses and passwords of all kinds, for the layer and for the separate rate
-limit."""
+"""Addresses and passwords of all kinds, for the layer and the rate limit."""
 
 import asyncio
 import importlib

@@ -52,8 +52,7 @@ class Project:
         }
 
     def add_files(self, document: str) -> None:
-        """Write every block that names a file: append it, or replace the file with
-        it."""
+        """Write every block that names a file: append it, or replace the file."""
         for language in ("python", "html"):
             for block in code_blocks(document, language):
                 if found := _FILE.match(block):

@@ -191,7 +191,7 @@ def group_at_hand(stream_sid: str) -> ReadyGroup | None:
 
     Returns:
         The argument for :func:`start_broadcast`; ``None``: call
-        :func:`abroadcast_message` instead, which looks more closely.
+        :func:`abroadcast_message` instead, which checks more closely.
     """
     known, serving = backpressure(), loops.serving
     is_here = serving is None or serving is asyncio.get_running_loop()

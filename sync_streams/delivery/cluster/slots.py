@@ -1,8 +1,8 @@
 """Slots: bound the concurrent calls of a channel layer that is not ours.
 
-The core layer of channels-redis opens a connection for each call, and redis-py allows a
-pool 100 of them: hundreds of Streams subscribed to, left or published to at once would
-be refused. Our own layers send all of a process's calls over one connection.
+The core layer of channels-redis opens a connection for each call, and redis-py limits a
+pool to 100 of them: hundreds of simultaneous subscribes, unsubscribes or publishes
+would be refused. Our own layers send all of a process's calls over one connection.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from sync_streams.processes.per_loop import PerLoop
 from sync_streams.redis.layer import RedisChannelLayer
 
 MAX_CALLS = 32
-"""Calls at a time; others wait. The rest of the pool is for receiving and probes."""
+"""Concurrent calls; others wait. The rest of the pool is for receiving and probes."""
 
 _slots = PerLoop(lambda: asyncio.Semaphore(MAX_CALLS))
 
@@ -26,5 +26,5 @@ def is_ours(layer: BaseChannelLayer) -> bool:
 
 
 def slot(layer: BaseChannelLayer) -> AbstractAsyncContextManager[None]:
-    """Return what to enter for one call of the layer; it waits for a free slot."""
+    """Return a context for one call of the layer; entering it waits for a free slot."""
     return nullcontext() if is_ours(layer) else _slots.get()

@@ -1,6 +1,6 @@
-"""Processes of Node with an SDK loaded, which the next test uses again if all is clean.
+"""Node processes with an SDK loaded, reused by the next test if they are clean.
 
-Node's start and the loading of the SDK take longer than what most tests do with it.
+Starting Node and loading the SDK take longer than most tests.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ class Node:
             self._process = subprocess.Popen(command, cwd=HERE, pass_fds=[descriptor])
 
     async def connect(self) -> tuple[StreamReader, StreamWriter]:
-        """Return streams of the running loop: what the driver tells, and is told."""
+        """Return the driver's output and input as streams of the running loop."""
         link = self._link.dup()
         return await asyncio.open_connection(sock=link, limit=MAX_LINE_BYTES)
 
     def stop(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it is doing."""
         self._link.close()
         self._process.kill()
         self._process.wait()
@@ -43,12 +43,12 @@ _clean: dict[str, list[Node]] = defaultdict(list)
 
 
 def take(package: str) -> Node:
-    """Return a process in which no test has left anything."""
+    """Return a clean process."""
     return _clean[package].pop() if _clean[package] else Node(package)
 
 
 def give_back(node: Node) -> None:
-    """Keep a process in which nothing is left for the next test."""
+    """Keep a clean process for the next test."""
     _clean[node.package].append(node)
 
 

@@ -16,7 +16,7 @@ from tests.documents import code_block
 
 PACKAGES = HERE.parent / "node_modules"
 END_SECONDS = 2
-"""What clients get to shut down; a process that takes longer is not used again."""
+"""Time for clients to shut down; a process that takes longer is not reused."""
 
 Event = tuple[str, Any]
 Found = TypeVar("Found")
@@ -164,7 +164,7 @@ class Sdk:
     clients: dict[str, SdkClient] = field(default_factory=dict)
     streams: dict[str, SdkStream] = field(default_factory=dict)
     uncaught: list[Any] = field(default_factory=list)
-    """Errors that nobody caught, once it has ended."""
+    """Uncaught errors, once it has ended."""
     _node: Node | None = None
     _replies: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
     _ids: "count[int]" = field(default_factory=count)
@@ -195,7 +195,7 @@ class Sdk:
         return await reply
 
     async def end(self) -> None:
-        """Shut the clients down, and keep the process if they leave nothing in it."""
+        """Shut the clients down, and keep the process if it is clean."""
         if self._node is None:
             return
         left: Any = "clients that do not end"
@@ -218,7 +218,7 @@ class Sdk:
         self._reading = asyncio.create_task(self._read(reader))
 
     async def _read(self, reader: StreamReader) -> None:
-        """Hand out what the driver says."""
+        """Pass on the driver's messages."""
         async for line in reader:
             self._hand_out(json.loads(line))
         for reply in self._replies.values():
@@ -243,7 +243,7 @@ class Sdk:
 
 @asynccontextmanager
 async def run_sdk(package: str = "twilio-sync") -> AsyncIterator[Sdk]:
-    """Use an SDK under Node; nothing of it must have crashed in the end."""
+    """Use an SDK under Node; it must not have crashed in the end."""
     sdk = Sdk(package)
     try:
         yield sdk

@@ -92,8 +92,7 @@ async def test_c45_thirty_messages_arrive_once_and_in_order(rig: Rig) -> None:
 
 
 async def flood(rig: Rig, sids: list[str]) -> dict[str, list[str]]:
-    """Publish more than may be unacknowledged, then as much again that waits; by
-    Stream."""
+    """Publish more than may be unacknowledged, then as much again; by Stream."""
     published: dict[str, list[str]] = {sid: [] for sid in sids}
     async with rig.peer() as peer:
         await peer.ask("init", token=rig.token("carol"))
