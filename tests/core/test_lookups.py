@@ -1,6 +1,5 @@
 """Lookups: bounded, safe between threads, and never older than a removal."""
 
-import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +8,6 @@ from threading import Thread
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.utils import timezone
 
 from sync_streams import operations
 from sync_streams.cache import lookups
@@ -18,6 +16,7 @@ from sync_streams.delivery.events import process_group
 from sync_streams.delivery.hub import Hub
 from sync_streams.errors import StreamNotFound, UniqueNameNotFound
 from sync_streams.models import Service, Stream
+from sync_streams.values import utc
 from sync_streams.values.sids import new_stream_sid
 from tests.delivery.hubs import running_hub
 from tests.overrides import sync_settings
@@ -166,15 +165,18 @@ async def test_a_changed_stream_is_looked_up_again(hub: Hub) -> None:
     assert found.date_expires is not None
 
 
-async def test_an_expired_stream_is_gone_although_it_is_cached(hub: Hub) -> None:
+async def test_an_expired_stream_is_gone_although_it_is_cached(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service, stream = await create()
-    moment = timezone.now() + timedelta(seconds=0.2)
+    moment = utc.now() + timedelta(seconds=30)
     await Stream.objects.filter(sid=stream.sid).aupdate(date_expires=moment)
     with sync_settings(cache_seconds=60):
-        found = await sync_to_async(operations.find_stream)(service, "news")
-        assert found.date_expires == moment
-        await asyncio.sleep((moment - timezone.now()).total_seconds())
+        await operations.apublish(service, "news", {})
 
+        monkeypatch.setattr(utc, "now", lambda: moment - timedelta(microseconds=1))
+        await operations.apublish(service, "news", {})
+        monkeypatch.setattr(utc, "now", lambda: moment)
         with pytest.raises(UniqueNameNotFound):
             await operations.apublish(service, "news", {})
 

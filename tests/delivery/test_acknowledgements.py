@@ -1,14 +1,22 @@
 """Acknowledgements: matched by name, cumulative, timed; nothing else opens a window."""
 
-import time
-
 import pytest
 
+from sync_streams.delivery.outbox import acknowledgements as tested
 from sync_streams.delivery.outbox.acknowledgements import Acknowledgements
+from tests.clock import ManualClock
 
 
 @pytest.fixture
-def acknowledgements() -> Acknowledgements:
+def time(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
+    """The clock that times acknowledgements."""
+    time = ManualClock(1000)
+    monkeypatch.setattr(tested, "monotonic", time)
+    return time
+
+
+@pytest.fixture
+def acknowledgements(time: ManualClock) -> Acknowledgements:
     """Three frames of 100 bytes in flight: two with one Message, one with four."""
     acknowledgements = Acknowledgements()
     acknowledgements.expect("a", 100, 1)
@@ -75,26 +83,24 @@ def test_an_acknowledgement_that_came_before_its_frame_proves_nothing() -> None:
 
 
 def test_one_acknowledgement_at_a_time_is_timed(
-    acknowledgements: Acknowledgements,
+    acknowledgements: Acknowledgements, time: ManualClock
 ) -> None:
-    time.sleep(0.02)
+    time.now += 2
     acknowledgements.take("a")
-    slow = acknowledgements.seconds
     acknowledgements.expect("d", 400, 1)
+    time.now += 5
     acknowledgements.take("c")
+    assert acknowledgements.seconds == 2, "b and c were on their way while a was timed"
 
-    assert slow >= 0.02
-    assert acknowledgements.seconds == slow, (
-        "b and c were on their way while a was timed"
-    )
+    time.now += 1
     acknowledgements.take("d")
-    assert acknowledgements.seconds > 0
-    assert acknowledgements.seconds != slow
+    assert acknowledgements.seconds == 6
 
 
 def test_an_acknowledgement_that_was_skipped_still_stops_the_clock(
-    acknowledgements: Acknowledgements,
+    acknowledgements: Acknowledgements, time: ManualClock
 ) -> None:
+    time.now += 3
     acknowledgements.take("c")
 
-    assert acknowledgements.seconds > 0
+    assert acknowledgements.seconds == 3

@@ -1,6 +1,5 @@
 """The Twilsock consumer: flow, limits and the end of a connection."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from sync_streams.connections.registry import connections
 from sync_streams.delivery.cluster.stats import figures
 from sync_streams.delivery.counters import counters
 from sync_streams.delivery.hub import get_hub
+from sync_streams.delivery.outbox import acknowledgements
 from sync_streams.twilsock import frames
 from sync_streams.twilsock.encoder import MERGED_MAX_BYTES
 from sync_streams.twilsock.subscriptions import MAX_BATCH_SIZE
@@ -31,7 +31,7 @@ from tests.clients.twilsock import (
     subscription,
 )
 from tests.clients.wires import LocalWire
-from tests.clock import Jump
+from tests.clock import Jump, ManualClock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -209,18 +209,22 @@ async def test_forged_and_repeated_acknowledgements_open_nothing(
         )
 
 
-async def test_an_operator_sees_acknowledgements_and_their_delay() -> None:
+async def test_an_operator_sees_acknowledgements_and_their_delay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    time = ManualClock(1000)
+    monkeypatch.setattr(acknowledgements, "monotonic", time)
     async with subscribed() as (slow, publisher, sid):
         await publisher.publish(sid, x=1)
         message = await slow.receive()
         before = figures["acknowledged"]()
 
-        await asyncio.sleep(0.1)
+        time.now += 3
         await slow.acknowledge(message)
         await slow.ask("put_notification_ctx")
 
         assert figures["acknowledged"]() == before + 1
-        assert figures["slowest_ms"]() >= 100
+        assert figures["slowest_ms"]() == 3000
 
 
 async def test_client_that_acknowledges_nothing_is_closed(settings: Settings) -> None:
