@@ -194,6 +194,10 @@ class Sdk:
         self._writer.write(f"{line}\n".encode())
         return await reply
 
+    async def jump(self, seconds: float) -> int:
+        """Ring the timers that are due in so many seconds; return how many."""
+        return int(await self.call("jump", seconds=seconds))
+
     async def end(self) -> None:
         """Shut the clients down, and keep the process if it is clean."""
         if self._node is None:

@@ -8,16 +8,20 @@ const { Socket } = require("node:net");
 const readline = require("node:readline");
 const { setTimeout: pause } = require("node:timers/promises");
 
-// A client that is shut down leaves timers, which would ring in another test.
-const timers = new Set();
-for (const name of ["setTimeout", "setInterval"]) {
-  const start = globalThis[name];
-  globalThis[name] = (...args) => {
-    const timer = start(...args);
-    timers.add(timer);
-    return timer;
-  };
-}
+// The SDK's timers, which a test may ring, and which a client that is shut down leaves.
+const timers = new Map();
+const start = setTimeout;
+const stop = clearTimeout;
+globalThis.setTimeout = (callback, delay, ...args) => {
+  const ring = () => timers.delete(timer) && callback(...args);
+  const timer = start(ring, delay);
+  timers.set(timer, { ring, due: Date.now() + delay });
+  return timer;
+};
+globalThis.clearTimeout = (timer) => {
+  timers.delete(timer);
+  stop(timer);
+};
 
 const { SyncClient } = require(process.argv[2]);
 
@@ -106,10 +110,19 @@ const commands = {
     const opened = await clients.get(client)[kind](options);
     return { sid: opened.sid };
   },
+  jump({ seconds }) {
+    const now = Date.now() + 1000 * seconds;
+    const due = [...timers].filter(([, timer]) => timer.due <= now);
+    for (const [timer, { ring }] of due) {
+      stop(timer);
+      ring();
+    }
+    return due.length;
+  },
   crashes: () => crashes.splice(0),
   async end() {
     await Promise.all(Array.from(clients.values(), (client) => client.shutdown()));
-    timers.forEach(clearTimeout);
+    [...timers.keys()].forEach(clearTimeout);
     for (const each of [clients, streams, timers]) each.clear();
     let looks = 0;
     while (left().length > 0 && looks++ < LOOKS) await pause(LOOK_MS);
