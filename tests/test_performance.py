@@ -63,7 +63,7 @@ def test_every_scenario_has_a_table() -> None:
     assert {table.scenario for table in TABLES} | SHOWN_ELSEWHERE == set(SCENARIOS)
 
 
-def test_a_table_says_how_its_figures_were_transported_and_leaves_out_what_is_missing(
+def test_a_table_names_its_transport_and_leaves_out_missing_figures(
     tmp_path: Path,
 ) -> None:
     held = {"sse-frames": 3000, "sse-mercure": 1000, "sse-centrifugo": None}
@@ -120,7 +120,7 @@ def test_the_readme_says_over_which_transport_it_was_measured(tmp_path: Path) ->
     assert "over REST to Server-Sent Events, it is 4,500 (Mercure 1,500)." in text
 
 
-def test_the_documented_commands_name_what_exists() -> None:
+def test_the_documented_commands_name_existing_scenarios_and_servers() -> None:
     block = code_block("docs/performance.md", "sh", "make bench")
     asked = re.findall(r"--only ([\w,-]+)", block)
 

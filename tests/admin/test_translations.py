@@ -81,7 +81,7 @@ def test_templates_say_nothing_that_the_tests_do_not_find() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_compiled_catalog_says_what_its_source_says(language: str) -> None:
+def test_compiled_catalog_matches_its_source(language: str) -> None:
     compiled = catalog(language)
 
     for key, text in source_of(language).items():

@@ -281,7 +281,7 @@ async def test_a_name_like_a_sid_is_refused(managing: Transport) -> None:
 
 
 @pytest.mark.parametrize("name", [".", "..", "../x"])
-async def test_a_stream_whose_name_is_refused_today_is_reached_by_its_sid(
+async def test_a_stream_with_a_name_that_is_refused_today_is_reached_by_its_sid(
     managing: Transport, service: Service, subscriber: LocalSocket, name: str
 ) -> None:
     stream = await Stream.objects.acreate(

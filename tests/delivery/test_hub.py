@@ -756,7 +756,7 @@ async def test_a_stream_without_subscribers_here_does_not_wait(hub: Hub) -> None
     backpressure().catch_up()
 
 
-async def test_a_hub_whose_receiver_was_cancelled_receives_again() -> None:
+async def test_a_hub_with_a_cancelled_receiver_receives_again() -> None:
     # In memory only: of Redis' layers, a cancelled receive leaves what it was at.
     hub = get_hub()
     await hub.start()

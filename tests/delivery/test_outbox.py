@@ -318,7 +318,7 @@ async def test_a_client_that_reads_and_pongs_loses_nothing(frame_path: bool) -> 
 
 @WAYS
 @pytest.mark.parametrize("room", [1, 99, 100, 101, 150])
-async def test_a_message_larger_than_flow_control_allows_keeps_nobody_waiting(
+async def test_a_message_larger_than_flow_control_allows_is_sent(
     frame_path: bool, room: int
 ) -> None:
     size = numbered(STREAM_SID, 0, 100).size

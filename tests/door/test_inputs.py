@@ -39,7 +39,9 @@ PAGE_TOKEN = Cursor(">", 1_700_000_000_000_000, "TO" + "0" * 32).to_token()
 
 
 @given(spoilt_text(BASIC))
-def test_a_spoilt_basic_header_authenticates_nobody_else(header: str) -> None:
+def test_a_spoilt_basic_header_does_not_authenticate_another_account(
+    header: str,
+) -> None:
     try:
         account_sid = authenticate(header)
     except AuthenticationFailed:
@@ -50,7 +52,9 @@ def test_a_spoilt_basic_header_authenticates_nobody_else(header: str) -> None:
 
 
 @given(spoilt_text(CREDENTIALS))
-def test_spoilt_credentials_authenticate_nobody_else(credentials: str) -> None:
+def test_spoilt_credentials_do_not_authenticate_another_account(
+    credentials: str,
+) -> None:
     encoded = b64encode(credentials.encode()).decode()
     if credentials == CREDENTIALS:
         assert authenticate(f"Basic {encoded}") == site.ACCOUNT_SID
@@ -60,7 +64,9 @@ def test_spoilt_credentials_authenticate_nobody_else(credentials: str) -> None:
 
 
 @given(st.data())
-def test_a_spoilt_access_token_speaks_for_nobody_else(data: st.DataObject) -> None:
+def test_a_spoilt_access_token_does_not_speak_for_another_identity(
+    data: st.DataObject,
+) -> None:
     token = issue_token("alice", "IS" + "0" * 32, account_sid=site.ACCOUNT_SID)
     with suppress(SyncError):
         assert read_token(data.draw(spoilt_text(token))) == read_token(token)

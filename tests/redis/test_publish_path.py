@@ -196,7 +196,7 @@ async def publish_at_last(client: HttpConnection, number: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_clients_that_leave_before_the_reply_harm_nobody(
+async def test_clients_that_leave_before_the_reply_do_no_harm(
     port: int, socket: SiteSocket, redis_server: RedisServer
 ) -> None:
     redis_server.freeze()

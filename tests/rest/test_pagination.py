@@ -240,7 +240,7 @@ def test_list_takes_three_queries_whatever_its_length(
     side=strategies.sampled_from("<>"),
     created=strategies.integers(0, 10**16 - 1),
 )
-def test_token_says_what_was_written(side: Any, created: int) -> None:
+def test_a_page_token_decodes_to_its_position(side: Any, created: int) -> None:
     cursor = Cursor(side, created, "TO" + "0" * 32)
 
     assert Cursor.from_token(cursor.to_token()) == cursor

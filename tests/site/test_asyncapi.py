@@ -36,7 +36,7 @@ def test_every_frame_of_the_documents_fits_its_description(socket: str) -> None:
 
 
 @pytest.mark.parametrize("socket", SOCKETS)
-def test_a_frame_that_lacks_what_is_required_does_not_fit(socket: str) -> None:
+def test_a_frame_without_a_required_field_does_not_fit(socket: str) -> None:
     _, key = SOCKETS[socket]
     for message in messages(socket).values():
         schema = Draft202012Validator(message["payload"])

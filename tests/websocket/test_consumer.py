@@ -161,7 +161,7 @@ async def test_open_or_create_creates_once(service: Service) -> None:
     assert created.created_by in {"alice", "bob"}
 
 
-async def test_open_or_create_opens_what_is_there(stream: Stream) -> None:
+async def test_open_or_create_opens_an_existing_stream(stream: Stream) -> None:
     async with LocalSocket() as socket:
         answer = await socket.ask("subscribe", stream="news", mode="open_or_create")
 
