@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Thread
 
 import pytest
@@ -165,6 +165,12 @@ async def test_a_changed_stream_is_looked_up_again(hub: Hub) -> None:
     assert found.date_expires is not None
 
 
+def set_time(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
+    """Stop the clock that the cache reads, and the one that the operations read."""
+    monkeypatch.setattr(time, "time", moment.timestamp)
+    monkeypatch.setattr(utc, "now", lambda: moment)
+
+
 async def test_an_expired_stream_is_gone_although_it_is_cached(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,9 +180,9 @@ async def test_an_expired_stream_is_gone_although_it_is_cached(
     with sync_settings(cache_seconds=60):
         await operations.apublish(service, "news", {})
 
-        monkeypatch.setattr(utc, "now", lambda: moment - timedelta(microseconds=1))
+        set_time(monkeypatch, moment - timedelta(microseconds=1))
         await operations.apublish(service, "news", {})
-        monkeypatch.setattr(utc, "now", lambda: moment)
+        set_time(monkeypatch, moment)
         with pytest.raises(UniqueNameNotFound):
             await operations.apublish(service, "news", {})
 
