@@ -321,7 +321,7 @@ def test_own_password_of_the_admin_is_kept(start_site: Callable[..., DemoSite]) 
     site = start_site()
     site.stop()
 
-    assert "with the password that you gave it" in _printed_with_another(site.data_dir)
+    assert "with the password that you set" in _printed_with_another(site.data_dir)
 
 
 def _printed_with_another(data_dir: Path) -> str:
