@@ -17,7 +17,7 @@ from tests.programs import RedisServer
 pytestmark = pytest.mark.redis
 
 CROWD = 1000
-RATE = 250
+RATE = 120
 """Connections that the process accepts each second."""
 SUBSCRIBERS = 5
 PUBLISH_RATE = 4
