@@ -26,10 +26,12 @@ from tests.programs import (
 )
 from tests.secrecy import watching
 from tests.settings import TEST_DATABASE
-from tests.sharing import Scheduling, arranged, once
+from tests.sharing import Scheduling, arranged, once, rotated
 
 StartSite = Callable[..., DemoSite]
 StartRedis = Callable[..., RedisServer]
+
+TESTS = Path(__file__).parent
 
 # A busy machine is not a fault of the tested code.
 settings.register_profile(
@@ -71,12 +73,20 @@ def _table(rows: list[tuple[str, ...]]) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(
+    session: pytest.Session,
+) -> Generator[None, object, object]:
     """Collect the tests without garbage collections, and exempt them from later ones.
 
     Otherwise every collection visits all modules and tests, which stay to the end: that
     takes two of the six seconds, in each process.
+
+    Each worker starts in a different folder. In a new clone pytest compiles every test
+    file; the first worker that needs one does so for the others.
     """
+    config = session.config
+    if hasattr(config, "workerinput") and config.args == [TESTS.name]:
+        config.args = rotated(TESTS, config.workerinput)
     gc.disable()
     try:
         return (yield)
@@ -85,10 +95,14 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Arrange the tests for several workers."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    in_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if in_worker:
+        items.sort(key=lambda one: one.path)  # wherever each started
+    yield
+    if in_worker:
         items[:] = arranged(items)
 
 

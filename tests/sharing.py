@@ -3,8 +3,9 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -53,6 +54,15 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
             server = nodeid.partition("[")[2].rstrip("]").partition("-")[0]
             return f"{path}[{server}]"
         return nodeid if path in BY_TEST else path
+
+
+def rotated(folder: Path, worker: Mapping[str, Any]) -> list[str]:
+    """Return the paths in a test folder, starting elsewhere for each worker."""
+    paths = [*folder.glob("[a-z]*/"), *folder.glob("test_*.py")]
+    names = sorted(map(str, paths))
+    number, of = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    first = len(names) * number // of
+    return names[first:] + names[:first]
 
 
 def arranged(items: list[pytest.Item]) -> list[pytest.Item]:
