@@ -35,6 +35,7 @@ from sync_streams.connections.inbound import (
     InboundBudget,
 )
 
+from .event_queue import EventQueue
 from .handshake import (
     HANDSHAKE_HEADERS,
     Handshake,
@@ -43,7 +44,6 @@ from .handshake import (
     write_scope,
 )
 from .heads import Headers
-from .inbox import Inbox
 from .small_frames import FrameReader
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Initialise as uvicorn does, using less memory."""
         super().__init__(*args, **options)
-        self.queue: Any = Inbox()
+        self.queue: Any = EventQueue()
         self._reader = FrameReader(self.conn)
         # The application pings its clients itself, and tolerates slow answers.
         self.ping_interval = None

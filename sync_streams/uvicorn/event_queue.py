@@ -1,4 +1,4 @@
-"""Inbox: the events of one WebSocket that its application has not read yet."""
+"""Event queue: the events of one WebSocket that its application has not read yet."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent
 
 
-class Inbox:
-    """Inbound events for one reader, in a tenth of an :class:`asyncio.Queue`'s memory.
+class EventQueue:
+    """Events for one reader, in a tenth of an :class:`asyncio.Queue`'s memory.
 
     It needs no bound: uvicorn stops reading while an event waits here.
     """
