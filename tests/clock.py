@@ -11,6 +11,12 @@ TURNS = 20
 """Iterations of the loop that run everything that is due, and its consequences."""
 
 
+async def settle() -> None:
+    """Let everything happen that is due, and what follows from it."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+
 class ManualClock:
     """A clock that stands still until a test sets :attr:`now`."""
 
@@ -33,8 +39,7 @@ class Clock:
     async def advance(self, seconds: float) -> None:
         """Let time pass, and run everything that is due by then."""
         self._now += seconds
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await settle()
 
 
 @pytest.fixture
