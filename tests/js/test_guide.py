@@ -204,7 +204,7 @@ def declared(name: str) -> set[str]:
         ("`new SyncStreams(options)`:", "Options"),
         ("`client.subscribe(ref, options)`", "SubscribeOptions"),
         ("`client.publish(ref, data, options)`", "PublishOptions"),
-        ("what is told is in `event.detail`", "ClientEvents"),
+        ("the details are in `event.detail`", "ClientEvents"),
         ("unless a listener calls", "SubscriptionEvents"),
     ],
 )
