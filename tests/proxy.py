@@ -17,9 +17,23 @@ class Proxy:
     """Stands before a server."""
 
     def __init__(
-        self, port: int, *, delay: float = 0, bytes_per_second: int | None = None
+        self,
+        port: int,
+        *,
+        delay: float = 0,
+        delayed_from: bytes = b"",
+        bytes_per_second: int | None = None,
     ) -> None:
+        """Prepare a proxy.
+
+        Args:
+            port: of the server.
+            delay: seconds by which data arrives later, in both directions.
+            delayed_from: text of a connection's request from which on it is delayed.
+            bytes_per_second: see the attribute.
+        """
         self._server_port, self._delay = port, delay
+        self._delayed_from = delayed_from
         self.bytes_per_second = bytes_per_second
         """Bytes a second that each client receives; ``None``: no limit."""
         self._server: asyncio.Server
@@ -121,6 +135,7 @@ class Proxy:
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, kind: str
     ) -> None:
         passed, is_slow = 0, self.bytes_per_second is not None and kind == "replies"
+        is_delayed = self._delay > 0 and not self._delayed_from
         with suppress(OSError):
             while data := await source.read(PIECE_BYTES if is_slow else 65_536):
                 limit = getattr(self, f"cut_{kind}_at")
@@ -129,8 +144,10 @@ class Proxy:
                 passed += len(data)
                 setattr(self, kind, getattr(self, kind) + len(data))
                 # Keep reading even if silent, so that the kernels report no error.
+                if self._delayed_from and kind == "requests":
+                    is_delayed |= self._delayed_from in data
                 if not self.is_silent:
-                    self._write(sink, data)
+                    self._write(sink, data, is_delayed=is_delayed)
                 if limit is not None and passed >= limit:
                     return
                 if is_slow and self.bytes_per_second is not None:
@@ -138,8 +155,10 @@ class Proxy:
                         len(data) / self.bytes_per_second
                     )  # the rate itself
 
-    def _write(self, sink: asyncio.StreamWriter, data: bytes) -> None:
-        if self._delay:
+    def _write(
+        self, sink: asyncio.StreamWriter, data: bytes, *, is_delayed: bool
+    ) -> None:
+        if is_delayed:
             asyncio.get_running_loop().call_later(self._delay, sink.write, data)
         else:
             sink.write(data)

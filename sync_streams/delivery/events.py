@@ -9,6 +9,8 @@ from .sequence import Sequence
 MESSAGE: Final = "message.published"
 PROBE: Final = "probe"
 ANSWER: Final = "survey.answer"
+JOINED: Final = "group.joined"
+"""Proves, by its arrival, that the Stream's events reach a process that has joined."""
 
 FORMAT: Final = 1
 """Version of the event format. A later release puts a higher number into the ``format``
@@ -60,6 +62,7 @@ _TEXTS = {
     "stream.updated": ("stream_sid",),
     "service.changed": ("service_sid",),
     ANSWER: ("process",),
+    JOINED: ("stream_sid",),
 }
 """Required text fields, by type. Unlisted types belong to other parts, or to another
 version."""

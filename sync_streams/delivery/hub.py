@@ -22,7 +22,7 @@ from .cluster.event_loop import call_soon, serve_on
 from .cluster.servers import on_interruption, receive
 from .cluster.survey import replies
 from .counters import counters
-from .events import ANSWER, MESSAGE, PROBE, STREAM_EVENTS, Event, is_readable
+from .events import ANSWER, JOINED, MESSAGE, PROBE, STREAM_EVENTS, Event, is_readable
 from .fanout import (
     CONNECTION_EVENTS,
     TimeSlices,
@@ -207,6 +207,10 @@ class Hub:
         elif event["type"] == ANSWER:
             # The process that asked waits for the reply, but only for a moment.
             self._replies.take(event)
+        elif event["type"] == JOINED:
+            topic = self.subscriptions.topics.get(event["stream_sid"])
+            if topic is not None:
+                topic.reached.set()
         else:
             if event["type"] == MESSAGE and "sequence" in event:
                 self._check_sequence(event)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,10 @@ from channels.layers import BaseChannelLayer
 
 from sync_streams.conf import get_settings
 
+from .cluster.broadcast import send_to_group
+from .cluster.servers import confirms_joins
 from .cluster.slots import slot
-from .events import stream_group
+from .events import JOINED, stream_group
 from .outbox.outbox import Outbox
 from .sequence import Arrivals
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 LINGER_SECONDS = 1
 """Time for which a process stays in a Stream's group without subscribers. Otherwise the
 next subscriber could receive events in flight, but miss those right after them."""
+
+REACHED_SECONDS = 0.05
+"""Time after which a process that joins asks again whether events reach it."""
 
 
 class Topic:
@@ -36,6 +42,7 @@ class Topic:
         "is_incomplete",
         "is_joined",
         "members",
+        "reached",
         "stream_sid",
     )
 
@@ -47,6 +54,8 @@ class Topic:
         self._lock = asyncio.Lock()
         self.is_joined = False
         """Whether this process is in the group; no subscription is confirmed before."""
+        self.reached = asyncio.Event()
+        """Set when an event proves that the group reaches this process."""
         self.arrivals = Arrivals()
         self.is_incomplete = False
         """Whether events may have been missed that subscribers were not told of yet."""
@@ -137,13 +146,24 @@ class Topic:
         async with self._lock:
             if self.is_joined is not again:
                 return
-            timeout = get_settings().broadcast_timeout_seconds
-            async with asyncio.timeout(timeout), slot(layer):
-                await layer.group_add(stream_group(self.stream_sid), channel)
+            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                async with slot(layer):
+                    await layer.group_add(stream_group(self.stream_sid), channel)
+                if not again and not confirms_joins(layer):
+                    await self._until_reached(layer)
             if not again:
                 # Messages published while nobody here was subscribed are not missing.
                 self.arrivals = Arrivals()
             self.is_joined = True
+
+    async def _until_reached(self, layer: BaseChannelLayer) -> None:
+        self.reached.clear()
+        event = {"type": JOINED, "stream_sid": self.stream_sid}
+        while not self.reached.is_set():
+            async with slot(layer):
+                await send_to_group(stream_group(self.stream_sid), event)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.reached.wait(), REACHED_SECONDS)
 
     async def leave(self, layer: BaseChannelLayer, channel: str) -> bool:
         """Leave the group if there are no subscribers; return whether that is so."""

@@ -40,6 +40,8 @@ from tests.delivery.hubs import (
     until_introduced,
 )
 from tests.overrides import sync_settings
+from tests.programs import RedisServer
+from tests.proxy import Proxy
 from tests.waiting import until
 
 STREAMS_AT_ONCE = 150
@@ -210,6 +212,24 @@ async def test_quick_comings_and_goings_leave_the_last_one_subscribed(hub: Hub) 
 
     await client.until(1)
     assert hub.subscriptions.count(stream_sid) == 1
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("name", REDIS_LAYERS)
+async def test_nothing_is_missed_where_redis_executes_the_subscription_late(
+    name: str, redis_server: RedisServer
+) -> None:
+    late = Proxy(redis_server.port, delay=0.3, delayed_from=b"SUBSCRIBE")
+    async with late as proxy:
+        layer = {"BACKEND": REDIS_LAYERS[name], "CONFIG": {"hosts": [proxy.url]}}
+        async with hub_over(layer) as hub:
+            stream_sid, client = await subscribed(hub)
+
+            await publish(stream_sid, 1)
+            await publish(stream_sid, 2)
+            await client.until(2)
+
+    assert client.numbers == [1, 2]
 
 
 async def test_hundreds_of_streams_are_subscribed_to_published_to_and_left_at_once(

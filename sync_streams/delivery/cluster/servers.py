@@ -36,6 +36,15 @@ def server_of(layer: Any, group: str) -> int:
     return 0
 
 
+def confirms_joins(layer: Any) -> bool:
+    """Return whether a process is in a group once ``group_add`` has returned.
+
+    The pub/sub layer of channels-redis only sends the command, and Redis may execute a
+    later one of another connection first. Of other layers nothing is known.
+    """
+    return isinstance(layer, (InMemoryChannelLayer, RedisChannelLayer, CoreLayer))
+
+
 async def reconnect(layer: Any, server: int) -> None:
     """Break the connections on which this process receives, so that it reconnects.
 
