@@ -31,7 +31,7 @@ WORKING = (
 )
 """Tests that keep a core busy for seconds. In both lists the longest come first."""
 
-SHARE_OF_WAITING = 0.7
+SHARE_OF_WAITING = 0.8
 """Share of all tests before which the last waiting ones begin."""
 
 BY_SERVER = ("tests/door/test_attacks.py", "tests/contract/test_servers.py")

@@ -100,14 +100,6 @@ def test_the_minified_client_is_built_from_the_present_source(tmp_path: Path) ->
     )
 
 
-def test_the_types_take_interfaces_and_refuse_mistakes(
-    tmp_path: Path, package: Path
-) -> None:
-    files = {name: (FOLDER / name).read_text() for name in ("types.ts", "ws-types.ts")}
-
-    App(tmp_path, package, files).check_types()
-
-
 def test_the_guides_typescript_is_correct(tmp_path: Path, package: Path) -> None:
     blocks = [*code_blocks(GUIDE, "ts"), *code_blocks(GUIDE, "tsx")]
     files = dict([named(block) for block in blocks if "vite.config" not in block])
@@ -116,12 +108,15 @@ def test_the_guides_typescript_is_correct(tmp_path: Path, package: Path) -> None
     App(tmp_path, package, {"shims.d.ts": SHIMS, **files}).check_types()
 
 
-def test_the_readmes_code_is_correct(tmp_path: Path, package: Path) -> None:
+def test_the_readmes_code_is_correct_and_the_types_refuse_mistakes(
+    tmp_path: Path, package: Path
+) -> None:
     [script] = code_blocks("clients/js/README.md", "js")
     [component] = code_blocks("clients/js/README.md", "jsx")
 
     typed = component.replace('useStream("', 'useStream<{ status: string }>("')
-    files = {"names.d.ts": NAMES, "script.ts": script, "component.tsx": typed}
+    files = {name: (FOLDER / name).read_text() for name in ("types.ts", "ws-types.ts")}
+    files |= {"names.d.ts": NAMES, "script.ts": script, "component.tsx": typed}
     App(tmp_path, package, files).check_types()
 
 

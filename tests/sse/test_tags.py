@@ -81,21 +81,22 @@ CSRF: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("csrf", CSRF)
 async def test_the_tag_connects_a_page(
-    csrf: str, host: Host, profile: BrowserContext
+    host: Host, profile: BrowserContext, subtests: pytest.Subtests
 ) -> None:
-    complaints: list[str] = []
-    with override_settings(**CSRF[csrf]):
+    for name, csrf in CSRF.items():
+        complaints: list[str] = []
         page = await profile.new_page()
         listen(page, complaints)
-        await page.goto(f"{host.origin}/client")
-        await expect(page.locator("#out")).to_have_text("subscribed")
+        with subtests.test(name), override_settings(**csrf):
+            await page.goto(f"{host.origin}/client")
+            await expect(page.locator("#out")).to_have_text("subscribed")
 
-        await apublish("board", {"text": "Hello <b>"})
+            await apublish("board", {"text": "Hello <b>"})
 
-        await expect(page.locator("#out")).to_have_text("Hello <b>")
-    assert complaints == []
+            await expect(page.locator("#out")).to_have_text("Hello <b>")
+            assert complaints == []
+        await page.close()
 
 
 @pytest.mark.browser
@@ -173,24 +174,26 @@ async def test_a_page_without_a_user_reports_the_error(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("version", ["htmx2", "htmx4"])
 async def test_htmx_needs_no_other_script(
-    version: str, host: Host, profile: BrowserContext
+    host: Host, profile: BrowserContext, subtests: pytest.Subtests
 ) -> None:
     modules()  # without these packages the page loads no htmx
-    page = await profile.new_page()
-    # A client with a response is subscribed.
-    async with (
-        page.expect_response(lambda answer: "/events/" in answer.url),
-        page.expect_response(lambda answer: "/rendered/" in answer.url),
-    ):
-        await page.goto(f"{host.origin}/page/{version}")
+    for version in ("htmx2", "htmx4"):
+        page = await profile.new_page()
+        with subtests.test(version):
+            # A client with a response is subscribed.
+            async with (
+                page.expect_response(lambda answer: "/events/" in answer.url),
+                page.expect_response(lambda answer: "/rendered/" in answer.url),
+            ):
+                await page.goto(f"{host.origin}/page/{version}")
 
-    await apublish("board", {"text": "<b>one</b>"})
-    await apublish("board", {"text": "two"})
+            await apublish("board", {"text": "<b>one</b>"})
+            await apublish("board", {"text": "two"})
 
-    await expect(page.locator("li")).to_have_text(["<b>one</b>", "two"])
-    await expect(page.locator("p")).to_have_text("fetched")
+            await expect(page.locator("li")).to_have_text(["<b>one</b>", "two"])
+            await expect(page.locator("p")).to_have_text("fetched")
+        await page.close()
 
 
 async def test_the_view_serves_curl(host: Host) -> None:
