@@ -19,9 +19,9 @@ from typing import NoReturn, Self
 
 import pytest
 
-from project.ports import free_port as free_port
 from project.supervision import end
 from tests.clients.accounts import Account
+from tests.ports import free_port as free_port
 from tests.secrecy import revealed, secrets_of
 from tests.tables import put_tables
 from tests.zygote import ROOT as ROOT

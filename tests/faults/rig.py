@@ -70,7 +70,10 @@ class Subscriber:
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._stay())
-        await self.until(lambda: self.is_subscribed)
+        try:
+            await self.until(lambda: self.is_subscribed)
+        except TimeoutError as error:
+            raise AssertionError(f"{self._url}: {self.frames[-9:]}") from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
