@@ -72,7 +72,7 @@ class Receiver(Stoppable):
 
     def _rest(self) -> list[str]:
         # Earlier requests are printed before this one.
-        mark = f"/{token_hex(8)}"
+        mark = f"/mark-{token_hex(8)}"  # digits alone would be a status
         headers = {"X-Twilio-Signature": ""}
         requests.post(self.url(mark[1:]), headers=headers, timeout=WAIT_SECONDS)
         paths = iter(lambda: str(self.next()["path"]), mark)
