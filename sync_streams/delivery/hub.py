@@ -210,7 +210,7 @@ class Hub:
         elif event["type"] == JOINED:
             topic = self.subscriptions.topics.get(event["stream_sid"])
             if topic is not None:
-                topic.reached.set()
+                topic.note_reached()
         else:
             if event["type"] == MESSAGE and "sequence" in event:
                 self._check_sequence(event)

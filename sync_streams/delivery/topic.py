@@ -38,11 +38,11 @@ class Topic:
         "_has_news",
         "_lock",
         "_observers",
+        "_reached",
         "arrivals",
         "is_incomplete",
         "is_joined",
         "members",
-        "reached",
         "stream_sid",
     )
 
@@ -54,14 +54,13 @@ class Topic:
         self._lock = asyncio.Lock()
         self.is_joined = False
         """Whether this process is in the group; no subscription is confirmed before."""
-        self.reached = asyncio.Event()
-        """Set when an event proves that the group reaches this process."""
         self.arrivals = Arrivals()
         self.is_incomplete = False
         """Whether events may have been missed that subscribers were not told of yet."""
         self._has_news = False
         self._expiry: asyncio.TimerHandle | None = None
         self._departure: asyncio.TimerHandle | None = None
+        self._reached: asyncio.Event | None = None
 
     @property
     def count(self) -> int:
@@ -156,14 +155,20 @@ class Topic:
                 self.arrivals = Arrivals()
             self.is_joined = True
 
+    def note_reached(self) -> None:
+        """Record that an event of the group has arrived, if a join waits for one."""
+        if self._reached is not None:
+            self._reached.set()
+
     async def _until_reached(self, layer: BaseChannelLayer) -> None:
-        self.reached.clear()
+        self._reached = reached = asyncio.Event()
         event = {"type": JOINED, "stream_sid": self.stream_sid}
-        while not self.reached.is_set():
+        while not reached.is_set():
             async with slot(layer):
                 await send_to_group(stream_group(self.stream_sid), event)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.reached.wait(), REACHED_SECONDS)
+                await asyncio.wait_for(reached.wait(), REACHED_SECONDS)
+        self._reached = None
 
     async def leave(self, layer: BaseChannelLayer, channel: str) -> bool:
         """Leave the group if there are no subscribers; return whether that is so."""
