@@ -32,8 +32,8 @@ from sync_streams.redis.health import RedisUnavailable
 from sync_streams.redis.layer import RedisChannelLayer
 
 from .backpressure import backpressure
-from .servers import server_of
-from .slots import is_ours, slot
+from .servers import is_ours, server_of
+from .slots import slot
 
 logger = logging.getLogger(__name__)
 

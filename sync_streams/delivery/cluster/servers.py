@@ -15,6 +15,11 @@ from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.redis.layer import RedisChannelLayer
 
 
+def is_ours(layer: Any) -> bool:
+    """Return whether it is one of our layers, which lose no event silently."""
+    return isinstance(layer, (InMemoryChannelLayer, RedisChannelLayer))
+
+
 def count_servers(layer: Any) -> int:
     """Return the number of servers over which the groups are spread."""
     if isinstance(layer, RedisChannelLayer):
@@ -42,7 +47,7 @@ def confirms_joins(layer: Any) -> bool:
     The pub/sub layer of channels-redis only sends the command, and Redis may execute a
     later one of another connection first. Of other layers nothing is known.
     """
-    return isinstance(layer, (InMemoryChannelLayer, RedisChannelLayer, CoreLayer))
+    return is_ours(layer) or isinstance(layer, CoreLayer)
 
 
 async def reconnect(layer: Any, server: int) -> None:

@@ -10,19 +10,14 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 from channels.layers import BaseChannelLayer
 
-from sync_streams.layers import InMemoryChannelLayer
 from sync_streams.processes.per_loop import PerLoop
-from sync_streams.redis.layer import RedisChannelLayer
+
+from .servers import is_ours
 
 MAX_CALLS = 32
 """Concurrent calls; others wait. The rest of the pool is for receiving and probes."""
 
 _slots = PerLoop(lambda: asyncio.Semaphore(MAX_CALLS))
-
-
-def is_ours(layer: BaseChannelLayer) -> bool:
-    """Return whether the layer neither loses events silently nor needs slots."""
-    return isinstance(layer, (InMemoryChannelLayer, RedisChannelLayer))
 
 
 def slot(layer: BaseChannelLayer) -> AbstractAsyncContextManager[None]:
