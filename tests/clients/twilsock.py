@@ -165,9 +165,11 @@ async def opened(wire: Wire | None = None) -> AsyncIterator[Session]:
 
 
 @asynccontextmanager
-async def connected(token: str | None = None) -> AsyncIterator[Session]:
-    """Open a connection here and present a token; without one, alice's."""
-    async with opened() as session:
+async def connected(
+    token: str | None = None, *, wire: Wire | None = None
+) -> AsyncIterator[Session]:
+    """Open a connection as :func:`opened` and present a token; without one, alice's."""
+    async with opened(wire) as session:
         token = make_token() if token is None else token
         reply = await session.ask("init", token=token)
         assert reply.header["status"]["code"] == 200
