@@ -388,6 +388,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: bounds.Refusal) -> None:
         """Send an error response; close once the client has had time to read it."""
+        if self._is_refused:
+            return  # the parser has found a second fault in its slice
         self._is_refused = True
         self._leave()
         # Of this request, or else of the previous one.

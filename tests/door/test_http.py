@@ -160,6 +160,31 @@ async def test_chunk_extensions_and_trailers_are_bounded(part: bytes) -> None:
         assert await client.refusal() == 413
 
 
+def chunk_of(size: int) -> bytes:
+    """Return a chunk that exceeds both bounds of a body with the same byte."""
+    line = b"%x;x=%b\r\n" % (size, b"x" * bounds.MAX_HEAD_BYTES)
+    return line[: bounds.MAX_HEAD_BYTES - 2] + b"\r\n" + b"x" * size
+
+
+@pytest.mark.parametrize(
+    ("head", "more", "status"),
+    [
+        ([CHUNKED], chunk_of(262_145), 413),
+        (["a: b"] * 300 + ["b\0d: x"], b"", 431),
+    ],
+    ids=["body", "headers"],
+)
+async def test_a_client_with_two_faults_at_once_is_refused_once(
+    head: list[str], more: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving() as port, HttpConnection(port) as client:
+        client.request(*head, method="POST")
+        client.send(more)
+        assert await client.refusal() == status
+
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     "lines",
     [
