@@ -1,5 +1,6 @@
 """Daphne's HTTP connection, with a bound on everything that a client sends."""
 
+from enum import Enum
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,6 +14,23 @@ from sync_streams.connections.fairness import Crowd
 from sync_streams.processes import descriptors
 
 from .turns import turns
+
+
+class State(Enum):
+    """What a connection is doing."""
+
+    SERVING = "serving"
+    """It serves requests, or waits for one."""
+
+    REFUSED = "refused"
+    """Its client has time to read the reason, and nothing more is read from it."""
+
+    LOST = "lost"
+    """It is closed."""
+
+
+# In Python 3.11 it takes 0.2 µs to look a member up in its class.
+SERVING, REFUSED, LOST = State
 
 
 class BoundedChannel(HTTPChannel):
@@ -32,11 +50,11 @@ class BoundedChannel(HTTPChannel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._is_refused = self._has_sent = self._is_last = False
+        self._state = SERVING
+        self._has_sent = self._is_last = False
         self._lingered = 0
         self._body_bytes = self._wire_bytes = self._max_body_bytes = 0
         self._deadline: Any = None
-        self._is_lost = False
 
     def connectionMade(self) -> None:
         """Accept a connection; when full, close the one idle for longest."""
@@ -52,7 +70,7 @@ class BoundedChannel(HTTPChannel):
 
     def connectionLost(self, reason: Any) -> None:
         """Release everything."""
-        self._is_lost = True
+        self._state = LOST
         self._leave()
         super().connectionLost(reason)
         for request in self.requests:
@@ -61,7 +79,7 @@ class BoundedChannel(HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Read data within the limits."""
-        if self._is_refused:
+        if self._state is REFUSED:
             self._lingered += len(data)
             if self._lingered > bounds.LINGER_BYTES:
                 self.transport.abortConnection()
@@ -73,7 +91,7 @@ class BoundedChannel(HTTPChannel):
             self.crowd.answer(self)
 
     def _read(self, data: bytes) -> None:
-        if self._is_lost or self._is_refused:
+        if self._state is not SERVING:
             return
         if not self._handlingRequest:
             self.crowd.wait(self)
@@ -83,7 +101,7 @@ class BoundedChannel(HTTPChannel):
 
     def lineReceived(self, line: bytes) -> None:
         """Read a line of a head."""
-        if not self._is_refused:
+        if self._state is SERVING:
             super().lineReceived(line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
@@ -108,12 +126,12 @@ class BoundedChannel(HTTPChannel):
         self._wire_bytes += 0 if self._handlingRequest else len(data)
         if self._wire_bytes > self._max_body_bytes + bounds.MAX_HEAD_BYTES:
             self.refuse(bounds.BODY_TOO_LARGE)
-        if not self._is_refused:
+        if self._state is SERVING:
             super().rawDataReceived(data)
 
     def allContentReceived(self) -> None:
         """Pass the request on to be answered."""
-        if self._is_refused:
+        if self._state is not SERVING:
             return
         request = self.requests[-1]
         if self._is_last and request.requestHeaders.hasHeader(b"Upgrade"):
@@ -159,9 +177,9 @@ class BoundedChannel(HTTPChannel):
 
     def refuse(self, refusal: bounds.Refusal) -> None:
         """Send a response, and close once the client has had time to read it."""
-        if self._is_refused:
+        if self._state is not SERVING:
             return
-        self._is_refused = True
+        self._state = REFUSED
         self._leave()
         self.clearLineBuffer()
         self.setTimeout(None)
@@ -180,7 +198,7 @@ class BoundedChannel(HTTPChannel):
 
     def keep(self, request: WebRequest, data: bytes) -> None:
         """Keep part of a request's body, within a limit that Twisted lacks."""
-        if self._is_refused:
+        if self._state is not SERVING:
             return
         step = self._body_bytes // bounds.BODY_STEP_BYTES
         self._body_bytes += len(data)

@@ -1,14 +1,47 @@
 """An event stream's path around ASGI: chunks are written directly."""
 
-import asyncio
 from collections.abc import Callable
+from typing import Any, cast
 
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sync_streams.connections.frame_path import HttpPath
+from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 
 from .heads import Headers
+
+
+class EventPath:
+    """The path of a connection's latest request, if it asks for an event stream."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self) -> None:
+        self._path: HttpPath | None = None
+
+    def offer(self, http: HttpToolsProtocol, count: Callable[[], object]) -> None:
+        """Offer a path to the application, whose request has just started.
+
+        Args:
+            http: the connection.
+            count: called once the application counts the connection itself.
+        """
+        self._path = None
+        if not is_event_stream(http.headers, http.parser.get_http_version()):
+            return
+        self._path = HttpPath(http.transport.write, _tells_writable(http), count)
+        extensions: dict[str, Any] = {HTTP_EXTENSION: self._path}
+        http.scope["extensions"] = cast("Any", extensions)
+
+    def tell(self, *, is_writable: bool) -> None:
+        """Notify the application that the client is reading or has stopped."""
+        if self._path is not None:
+            self._path.set_writable(is_writable and self._path.is_writable())
+
+    def close(self) -> None:
+        """Ask a long-running response to end itself, if it supports that."""
+        path = self._path
+        if path is not None and path.close is not None and path.is_writable():
+            path.close()
 
 
 def is_event_stream(headers: Headers, http_version: str) -> bool:
@@ -17,29 +50,9 @@ def is_event_stream(headers: Headers, http_version: str) -> bool:
     return b"text/event-stream" in accept and http_version == "1.1"
 
 
-def open_path(
-    transport: asyncio.Transport, flow: FlowControl, cycle: RequestResponseCycle
-) -> HttpPath:
-    """Return the path of a request's response."""
-    is_writable = _tells_writable(transport, flow, cycle)
-    return HttpPath(write=transport.write, is_writable=is_writable)
+def _tells_writable(http: HttpToolsProtocol) -> Callable[[], bool]:
+    transport, flow, cycle = http.transport, http.flow, http.cycle
 
-
-def tell(path: HttpPath | None, *, is_writable: bool) -> None:
-    """Notify the path that the client is reading or has stopped."""
-    if path is not None:
-        path.set_writable(is_writable and path.is_writable())
-
-
-def close(path: HttpPath | None) -> None:
-    """Ask a long-running response to end itself, if it supports that."""
-    if path is not None and path.close is not None and path.is_writable():
-        path.close()
-
-
-def _tells_writable(
-    transport: asyncio.Transport, flow: FlowControl, cycle: RequestResponseCycle
-) -> Callable[[], bool]:
     def is_writable() -> bool:
         is_streaming = cycle.chunked_encoding and not cycle.response_complete
         return bool(is_streaming and not cycle.disconnected) and not (

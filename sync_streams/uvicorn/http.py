@@ -19,18 +19,19 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from sync_streams.connections import bounds
 from sync_streams.connections.fairness import Crowd, turns
-from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 from sync_streams.processes import descriptors
 
-from . import event_path, upgrade
+from . import cycles, upgrade
 from .acceptor import acceptors
 from .deadlines import Deadlines
+from .event_path import EventPath
 from .farewell import Farewell
 from .flow import Flow
 from .heads import declared_bytes
-from .intake import Intake, Phase
+from .intake import BODY, HEAD, Intake
 from .publish_path import PublishPath, find_endpoint
 from .reader import READ_BYTES, Reader
+from .state import ENDING, LEFT, SERVING, STREAMING
 
 MAX_WAITING_BYTES = READ_BYTES
 """Bytes that a connection may send before its turn."""
@@ -56,14 +57,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._intake = Intake()
         self._rest = self._arrived = b""
-        self._has_cycle = self._has_left = self._is_refused = self._is_last = False
-        self._is_ending = False
+        self._state = SERVING
+        self._has_cycle = self._is_last = False
         self._farewell: Farewell | None = None
         find = find_endpoint(self.config)
         self._publish_path = PublishPath(find, self) if find is not None else None
         self._running: RequestResponseCycle | None = None
-        self._event_path: HttpPath | None = None
-        self._is_counted_elsewhere = False
+        self._event_path = EventPath()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept a connection; at the limit, close the one that is idle longest."""
@@ -92,18 +92,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Release everything."""
-        event_path.tell(self._event_path, is_writable=False)
+        self._event_path.tell(is_writable=False)
         self._leave()
         if self._farewell is not None:
             self._farewell.cancel()
         self._deadlines.note_read()
-        self._end_cycles()
+        cycles.disconnect(self._running, cycles.newest(self))
         super().connection_lost(exc)
-        self._break_cycles()
+        self._release()
 
     def data_received(self, data: bytes) -> None:
         """Read incoming data, within the bounds."""
-        if self._is_refused:
+        if self._state is LEFT:
             if self._farewell is not None:
                 self._farewell.take(len(data))
             return
@@ -119,7 +119,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _take(self) -> None:
         data, self._arrived = self._arrived, b""
-        if self._has_left:
+        if self._state is LEFT:
             return
         if not self._is_busy():
             self.crowd.wait(self)
@@ -133,8 +133,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Continue with the next request, or close."""
         super().on_response_complete()
         self._deadlines.note_answer()
-        if self._is_counted_elsewhere:
-            self._is_counted_elsewhere = False
+        if self._state is STREAMING:
+            self._state = SERVING
             self.crowd.add(self)
         if self.transport.is_closing():
             self._deadlines.limit_reading()
@@ -148,13 +148,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Start the time limit for the client to read."""
         super().pause_writing()
-        event_path.tell(self._event_path, is_writable=False)
+        self._event_path.tell(is_writable=False)
         self._deadlines.limit_reading()
 
     def resume_writing(self) -> None:
         """Stop the time limit: the client reads again."""
         super().resume_writing()
-        event_path.tell(self._event_path, is_writable=True)
+        self._event_path.tell(is_writable=True)
         if not self.transport.is_closing():
             self._deadlines.note_read()
 
@@ -165,11 +165,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close; a long-running response ends itself if it supports that."""
-        event_path.close(self._event_path)
-        if self._is_publishing:
-            self._is_ending = True
-        else:
+        self._event_path.close()
+        if not self._is_publishing:
             super().shutdown()
+        elif self._state is not LEFT:
+            self._state = ENDING
 
     # Parser callbacks. After a refusal the parser still finishes its slice.
 
@@ -183,7 +183,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Record a header; trailers are ignored."""
-        if self._intake.phase is not Phase.HEAD or self._is_refused:
+        if self._intake.phase is not HEAD or self._state is LEFT:
             return
         super().on_header(name, value)
         if len(self.headers) > bounds.MAX_HEADERS:
@@ -191,8 +191,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Pass the request to the application unless another protocol takes over."""
-        self._intake.phase = Phase.BODY
-        if self._is_refused:
+        self._intake.phase = BODY
+        if self._state is LEFT:
             return
         if self.parser.should_upgrade():
             self.scope["method"] = self.parser.get_method().decode("ascii")
@@ -202,25 +202,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         self._has_cycle = True
         super().on_headers_complete()
-        self._event_path = None
-        if event_path.is_event_stream(self.headers, self.parser.get_http_version()):
-            self._open_event_path()
+        self._event_path.offer(self, self._stream)
 
-    def _open_event_path(self) -> None:
-        path = event_path.open_path(self.transport, self.flow, self.cycle)
-        path.count = self._count_elsewhere
-        self._event_path = path
-        extensions: dict[str, Any] = {HTTP_EXTENSION: path}
-        self.scope["extensions"] = cast("Any", extensions)
-
-    def _count_elsewhere(self) -> None:
-        if not self._has_left:
+    def _stream(self) -> None:
+        if self._state is SERVING:
+            self._state = STREAMING
             self.crowd.discard(self)
-            self._is_counted_elsewhere = True
 
     def on_body(self, body: bytes) -> None:
         """Pass a part of the body to the application."""
-        if self._is_refused or self.parser.should_upgrade():
+        if self._state is LEFT or self.parser.should_upgrade():
             return
         if refusal := self._intake.take_body(len(body)):
             self._refuse(refusal)
@@ -229,7 +220,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Mark the request as completely received."""
-        if self._is_refused or self.parser.should_upgrade():
+        if self._state is LEFT or self.parser.should_upgrade():
             return
         self._intake.end()
         self._has_cycle = False
@@ -257,11 +248,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return is_taken
 
     def _write_answer(self, answer: bytes) -> None:
-        if self._has_left or self.transport.is_closing():
+        if self._state is LEFT or self.transport.is_closing():
             return
         self.transport.write(answer)
         self._rest_until_next()
-        if self._is_ending:
+        if self._state is ENDING:
             self.shutdown()
         elif self._rest:
             self.loop.call_soon(self._read)
@@ -286,22 +277,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     # Reading
 
     def _is_busy(self) -> bool:
-        cycle = self._newest
+        cycle = cycles.newest(self)
         is_answered = cycle is None or cycle.response_complete
-        is_running = self._intake.phase is not Phase.BODY and not is_answered
+        is_running = self._intake.phase is not BODY and not is_answered
         return is_running or self._is_publishing
-
-    @property
-    def _newest(self) -> RequestResponseCycle | None:
-        return self.cycle  # which is None at first, whatever its type says
 
     def _read(self) -> None:
         data, self._rest = memoryview(self._rest), b""
-        while data and not self._has_left and not self._is_busy():
+        while data and self._state is not LEFT and not self._is_busy():
             # Even if it is only empty lines, it must become a request in time.
             self._intake.expect()
             data = self._feed(data)
-        if self._has_left or self.transport.is_closing():
+        if self._state is LEFT or self.transport.is_closing():
             return
         # Pipelined: it waits until the previous request is answered.
         self._rest = bytes(data)
@@ -339,7 +326,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._context.copy().run(super()._start_asgi_task, cycle, app)
 
     def _upgrade(self, rest: memoryview) -> memoryview:
-        if self._is_refused:
+        if self._state is LEFT:
             return rest
         if self.scope["method"] == "CONNECT":
             self._refuse(bounds.BAD_REQUEST)
@@ -348,7 +335,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return rest
         elif self._is_last:
             self._refuse(bounds.NO_PLACE)
-        elif rest or declared_bytes(self.headers) or not self._is_answered():
+        elif rest or declared_bytes(self.headers) or not cycles.are_answered(self):
             # A client must send nothing before the handshake's response (RFC 6455,
             # section 4.1), and the response to an earlier request must not be written
             # into the WebSocket.
@@ -362,7 +349,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._leave()
         self.connections.discard(self)
         upgrade.open_websocket(self)
-        self._break_cycles()
+        self._release()
 
     # Ends
 
@@ -372,7 +359,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._deadlines.owe(self._intake.owed, seconds, self._time_out)
 
     def _time_out(self) -> None:
-        if self._intake.phase is Phase.BODY and self.flow.read_paused:
+        if self._intake.phase is BODY and self.flow.read_paused:
             # It is the application that does not read.
             self._deadlines.owe_nothing()
             self._watch()
@@ -388,18 +375,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: bounds.Refusal) -> None:
         """Send an error response; close once the client has had time to read it."""
-        if self._is_refused:
+        if self._state is LEFT:
             return  # the parser has found a second fault in its slice
-        self._is_refused = True
         self._leave()
-        # Of this request, or else of the previous one.
-        cycle = self._newest
-        if cycle is not None and self._has_cycle:
-            is_free = not (self.pipeline or cycle.response_started)
-        else:
-            is_free = self._is_answered()
-        self._end_cycles()
-        if not is_free:
+        cycles.disconnect(self._running, cycles.newest(self))
+        if not cycles.can_refuse(self, is_passed_on=self._has_cycle):
             # A response now would be mistaken for that of another request.
             self.transport.abort()
             return
@@ -407,26 +387,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.flow.is_held = False
         self.flow.resume_reading()
 
-    def _is_answered(self) -> bool:
-        """Tell whether the application has answered all its requests."""
-        cycle = self._newest
-        return not self.pipeline and (cycle is None or cycle.response_complete)
-
-    def _end_cycles(self) -> None:
-        """Stop the application from writing; uvicorn only stops the newest request."""
-        for cycle in (self._running, self._newest):
-            if cycle is not None and not cycle.response_complete:
-                cycle.disconnected, cycle.body = True, bytearray()
-                cycle.message_event.set()
-
     def _leave(self) -> None:
         """Remove this connection from the counts and timers."""
-        self._has_left, self._is_counted_elsewhere = True, False
+        self._state = LEFT
         self._unset_keepalive_if_required()
         self.crowd.discard(self)
         self._deadlines.stop()
 
-    def _break_cycles(self) -> None:
+    def _release(self) -> None:
         """Free received data now, not at the next garbage collection."""
         self.parser = self._publish_path = None  # type: ignore[assignment]
         self._rest = self._arrived = b""

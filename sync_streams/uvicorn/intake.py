@@ -23,6 +23,10 @@ class Phase(Enum):
     ANSWER = "answer"
 
 
+# In Python 3.11 it takes 0.2 µs to look a member up in its class.
+HEAD, BODY, ANSWER = Phase
+
+
 class Intake:
     """The bytes of a connection's requests, and the progress of the latest one."""
 
@@ -37,7 +41,7 @@ class Intake:
     )
 
     def __init__(self) -> None:
-        self.phase = Phase.HEAD
+        self.phase = HEAD
         self.requests = 0
         """Complete requests so far."""
         self._head_bytes = self._body_bytes = self._wire_bytes = 0
@@ -46,7 +50,7 @@ class Intake:
     @property
     def is_begun(self) -> bool:
         """Whether a request has been received in part."""
-        return bool(self._head_bytes) or self.phase is Phase.BODY
+        return bool(self._head_bytes) or self.phase is BODY
 
     @property
     def owed(self) -> tuple[int, Phase, int]:
@@ -57,13 +61,13 @@ class Intake:
     @property
     def seconds(self) -> float:
         """Time limit for what is awaited."""
-        is_body = self.phase is Phase.BODY
+        is_body = self.phase is BODY
         return bounds.BODY_SECONDS if is_body else bounds.HEAD_SECONDS
 
     @property
     def room(self) -> int:
         """Bytes that may be parsed next; 0 if the head is too long."""
-        if self.phase is not Phase.HEAD:
+        if self.phase is not HEAD:
             # 1 is a body in chunks, whose end only the parser knows.
             left = self._declared_bytes - self._body_bytes
             return SLICE_BYTES if self._declared_bytes <= 1 else min(SLICE_BYTES, left)
@@ -72,17 +76,17 @@ class Intake:
     def cut(self, data: memoryview) -> bytes:
         """Return what is parsed next: of several requests, the first."""
         part = bytes(data[: self.room])
-        end = part.find(HEAD_END) if self.phase is Phase.HEAD else -1
+        end = part.find(HEAD_END) if self.phase is HEAD else -1
         return part[: end + len(HEAD_END)] if end >= 0 else part
 
     def expect(self) -> None:
         """Count the next byte as the start of a request, even an empty line."""
-        if self.phase is Phase.ANSWER:
-            self.phase = Phase.HEAD
+        if self.phase is ANSWER:
+            self.phase = HEAD
 
     def begin(self) -> None:
         """Start a request."""
-        self.phase, self._body_bytes, self._wire_bytes = Phase.HEAD, 0, 0
+        self.phase, self._body_bytes, self._wire_bytes = HEAD, 0, 0
         self._declared_bytes = 0
 
     def take_headers(self, target: bytes, headers: Headers) -> bounds.Refusal | None:
@@ -101,7 +105,7 @@ class Intake:
 
     def take_slice(self, size: int, *, is_same: bool) -> bounds.Refusal | None:
         """Count what the parser was fed, if all of it belongs to one request."""
-        if self.phase is Phase.BODY:
+        if self.phase is BODY:
             # Chunk sizes, extensions and trailers are not body and otherwise unbounded.
             self._wire_bytes += size
             if self._wire_bytes > self._max_body_bytes + bounds.MAX_HEAD_BYTES:
@@ -112,5 +116,5 @@ class Intake:
 
     def end(self) -> None:
         """End a request; the server now processes it."""
-        self.phase, self._head_bytes = Phase.ANSWER, 0
+        self.phase, self._head_bytes = ANSWER, 0
         self.requests += 1
