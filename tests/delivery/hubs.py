@@ -80,3 +80,18 @@ async def subscribed(hub: Hub, **options: Any) -> tuple[str, Client]:
     stream_sid, client = new_stream_sid(), Client(**options)
     await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
     return stream_sid, client
+
+
+class Publisher:
+    """Publishes numbers continuously until it is stopped."""
+
+    def __init__(self, stream_sid: str) -> None:
+        self.stream_sid = stream_sid
+        self.begun = 0
+        self.is_done = False
+
+    async def run(self) -> None:
+        while not self.is_done:
+            self.begun += 1
+            await publish(self.stream_sid, self.begun)
+            await asyncio.sleep(0)
