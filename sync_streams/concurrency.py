@@ -29,7 +29,11 @@ GiveBack = Callable[[], None]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 STREAM_SECONDS = 10
-"""Time after which a long response, such as an event stream, gives its place back."""
+"""Time after which a long response gives its place back, if it is not live."""
+
+LIVE = {b"content-type": b"text/event-stream", b"x-accel-buffering": b"no"}
+"""Headers of responses that are written as things happen, until somebody ends them. The
+second tells proxies not to buffer; https://nginx.org/r/proxy_buffering describes it."""
 
 SMALL_BODY_BYTES = 16_384
 """Size of a body that any waiting request may hold: more than any Message needs."""
@@ -165,14 +169,14 @@ async def _next_of(receive: Receive) -> Event:
 def _watched(send: Send, give_back: GiveBack, return_thread: GiveBack) -> Send:
     """Return a *send* that gives the place back during a long response.
 
-    For an event stream it does so as soon as the head is sent, and returns the thread
-    as well, which is needed once more when the stream ends.
+    For a live response it does so as soon as the head is sent, and returns the thread
+    as well, which is needed once more when the response ends.
     """
     timer: asyncio.TimerHandle | None = None
 
     async def send_on(event: Event) -> None:
         nonlocal timer
-        if _begins_event_stream(event):
+        if _begins_live_response(event):
             give_back()
             return_thread()
         if timer is None and event.get("more_body"):
@@ -183,10 +187,10 @@ def _watched(send: Send, give_back: GiveBack, return_thread: GiveBack) -> Send:
     return send_on
 
 
-def _begins_event_stream(event: Event) -> bool:
+def _begins_live_response(event: Event) -> bool:
     # Django keeps capital letters in header names, although ASGI requires lower case.
     return any(
-        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
+        value.startswith(LIVE.get(name.lower(), b"\n"))  # which no value starts with
         for name, value in event.get("headers", ())
     )
 

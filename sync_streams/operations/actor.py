@@ -25,8 +25,8 @@ class Actor:
     """Whether the cause was that the Stream's TTL expired."""
 
     transport: str = "python"
-    """The transport: ``rest``, ``websocket``, ``twilsock`` or ``sse``; ``python`` for
-    the host project's own code and the admin."""
+    """The transport's name in metrics; ``python`` for the host project's own code and
+    the admin."""
 
     @property
     def is_trusted(self) -> bool:

@@ -1,4 +1,4 @@
-"""An event stream's path around ASGI: chunks are written directly."""
+"""A live response's path around ASGI: chunks are written directly."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -7,11 +7,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
 
-from .heads import Headers
-
 
 class EventPath:
-    """The path of a connection's latest request, if it asks for an event stream."""
+    """The path of the response that a connection is sending, if that may be live."""
 
     __slots__ = ("_path",)
 
@@ -19,14 +17,19 @@ class EventPath:
         self._path: HttpPath | None = None
 
     def offer(self, http: HttpToolsProtocol, count: Callable[[], object]) -> None:
-        """Offer a path to the application, whose request has just started.
+        """Offer a path to the application for the request that was just parsed.
+
+        One that waits for an earlier response is offered none.
 
         Args:
             http: the connection.
             count: called once the application counts the connection itself.
         """
+        if http.pipeline:
+            return
         self._path = None
-        if not is_event_stream(http.headers, http.parser.get_http_version()):
+        # Only HTTP/1.1 has chunks.
+        if http.scope["method"] != "GET" or http.parser.get_http_version() != "1.1":
             return
         self._path = HttpPath(http.transport.write, _tells_writable(http), count)
         extensions: dict[str, Any] = {HTTP_EXTENSION: self._path}
@@ -42,12 +45,6 @@ class EventPath:
         path = self._path
         if path is not None and path.close is not None and path.is_writable():
             path.close()
-
-
-def is_event_stream(headers: Headers, http_version: str) -> bool:
-    """Tell whether a request asks for an event stream in HTTP/1.1, which has chunks."""
-    accept = dict(headers).get(b"accept", b"")
-    return b"text/event-stream" in accept and http_version == "1.1"
 
 
 def _tells_writable(http: HttpToolsProtocol) -> Callable[[], bool]:

@@ -105,6 +105,40 @@ async def test_requests_have_a_place_or_wait_or_are_refused() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("header", "statuses"),
+    [
+        ((b"Content-Type", b"text/event-stream; charset=utf-8"), [200, 200]),
+        ((b"X-Accel-Buffering", b"no"), [200, 200]),
+        ((b"X-Accel-Buffering", b"yes"), [200, 503]),
+        ((b"Content-Type", b"text/plain"), [200, 503]),
+    ],
+)
+async def test_only_a_live_response_gives_its_place_back_at_once(
+    header: tuple[bytes, bytes], statuses: list[int]
+) -> None:
+    begun: list[int] = []
+
+    async def stay(_scope: Any, _receive: Any, send: Any) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": [header]}
+        await send(start)
+        await send({"type": "http.response.body", "more_body": True})
+        begun.append(200)
+        await asyncio.get_running_loop().create_future()
+
+    site = Site(stay)
+    with places_for(1, waiting=0):
+        first = site.request()
+        await settle()
+        second = site.request()
+        await settle()
+
+        refused = [await status(second)] if second.done() else []
+        assert [*begun, *refused] == statuses
+        for request in (first, second):
+            request.cancel()
+
+
 async def test_one_address_takes_half_of_the_waiting_places_at_most() -> None:
     site = Site()
     with places_for(0, waiting=4):

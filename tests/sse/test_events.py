@@ -265,11 +265,14 @@ async def test_event_streams_hold_no_place_of_other_requests(site: Site) -> None
                 assert (await last.next()).name == "message"
 
 
-async def test_event_streams_do_not_count_as_http_connections(site: Site) -> None:
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
+async def test_event_streams_do_not_count_as_http_connections(
+    site: Site, accept: str
+) -> None:
     crowd = BoundedHttpProtocol.crowd
     with sync_settings(max_http_connections=1):
         async with AsyncExitStack() as stack:
-            opened = [site.open("/public") for _ in range(4)]
+            opened = [site.open("/public", Accept=accept) for _ in range(4)]
             for events in opened:
                 await stack.enter_async_context(events)
             await apublish("board", {"n": 1})

@@ -44,8 +44,14 @@ class Reader:
         self._port, self._buffer = port, buffer
         self.text = b""
 
-    async def open(self, stack: AsyncExitStack) -> None:
-        """Connect, and read the beginning of the response."""
+    async def open(self, stack: AsyncExitStack, *more: str, body: bytes = b"") -> None:
+        """Connect, ask for events, and read the beginning of the response.
+
+        Args:
+            stack: closes the connection.
+            more: headers of the request.
+            body: what is sent together with its head.
+        """
         connection = socket.create_connection(("127.0.0.1", self._port))
         if self._buffer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
@@ -56,7 +62,7 @@ class Reader:
         stack.callback(writer.close)
         path = "/v1/Services/default/Streams/board/Events"
         login = f"Authorization: {ACCOUNT.basic}"
-        writer.write(head([f"GET {path} HTTP/1.1", "Host: x", login]))
+        writer.write(head([f"GET {path} HTTP/1.1", "Host: x", login], *more) + body)
         await self._reader.readuntil(b"retry:")
 
     async def read_until(self, text: bytes) -> None:
@@ -113,6 +119,24 @@ async def test_a_reader_at_5_kb_a_second_stays_and_receives_its_gaps(
     assert reader.lost >= FEW
     assert reader.lost + len(reader.numbers) == count
     assert reader.numbers == sorted(reader.numbers)
+
+
+async def test_a_reader_that_has_sent_another_request_is_bounded_too(
+    board: None,
+) -> None:
+    # Only behind a body in chunks is a request parsed before the response is complete.
+    body = b"0\r\n\r\n" + head(["GET / HTTP/1.1", "Host: x"])
+    serve = serving(ASGIHandler(), http=CLASSES["past-asgi"], send_buffer=BUFFER_BYTES)
+    async with serve as port, AsyncExitStack() as stack:
+        stack.enter_context(sync_settings(publish_rate=100_000, outbox_max_messages=4))
+        stalled = Reader(port, buffer=BUFFER_BYTES)
+        await stalled.open(stack, "Transfer-Encoding: chunked", body=body)
+        count = 0
+        while dropped() < FEW:
+            assert count < MOST
+            await apublish("board", {"n": count, "pad": PAD})
+            count += 1
+            await asyncio.sleep(0)
 
 
 async def test_one_of_200_stalled_readers_receives_its_gap_and_others_lose_nothing(
