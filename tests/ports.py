@@ -1,28 +1,36 @@
 """Ports for the servers of the tests.
 
-A server binds its port a moment after the port was chosen. Meanwhile the kernel may
-give any port of its range for clients to one of thousands of clients, and the other
-processes of the tests choose ports, too. So each process has its own, below that range.
+A server binds its port a moment after the port was chosen, and a killed one gets it
+back when it is started again. Meanwhile nobody else may have it: a proxy would send the
+clients of the killed server there. The kernel gives any port of its range for clients
+to one of thousands of clients, and other processes of the tests, also those of another
+run on this machine, choose ports, too. So each process has its own, below that range.
 """
 
-import os
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from secrets import randbelow
+from itertools import cycle
+from secrets import SystemRandom
 
 from project import ports
 
-FIRST, PORTS_PER_PROCESS, PROCESSES = 10_000, 2_500, 9
+FIRST, END, PORTS_PER_PROCESS = 10_000, 32_500, 500
 
 
 def _own() -> Iterator[int]:
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    first = FIRST + PORTS_PER_PROCESS * (int(worker.removeprefix("gw")) % PROCESSES)
-    # Another run of the tests on this machine starts elsewhere.
-    at = randbelow(PORTS_PER_PROCESS)
-    while True:
-        yield first + at
-        at = (at + 1) % PORTS_PER_PROCESS
+    with _reserved() as holder:
+        first = int(holder.getsockname()[1]) + 1
+        yield from cycle(range(first, first + PORTS_PER_PROCESS - 1))
+
+
+def _reserved() -> socket.socket:
+    """Return a socket on the first of a process's ports, which reserves the others."""
+    firsts = range(FIRST, END, PORTS_PER_PROCESS)
+    for first in SystemRandom().sample(firsts, len(firsts)):
+        with suppress(OSError):
+            return socket.create_server(("127.0.0.1", first))
+    raise OSError("all ports of the tests are taken")
 
 
 _ports = _own()

@@ -141,7 +141,7 @@ class DemoSite(Stoppable):
     def __init__(self, data_dir: Path, *, step: str = "serve", **environ: str) -> None:
         self.data_dir = data_dir
         self._step = step
-        self._environ = {"PORT": "0", **environ}
+        self._environ = {"PORT": str(free_port()), **environ}
         database = data_dir / "db.sqlite3"
         if step == "serve" and not database.exists():
             put_tables(database)

@@ -5,6 +5,7 @@ import json
 import math
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from tests.secrecy import MESSAGE
 Figures = Callable[..., None]
 
 WAIT_SECONDS = 30
+HISTORY = 30
+"""Events that a failed test shows of a subscriber."""
 MAX_DUE = 10
 """Answers that a publisher waits for at a time."""
 PAUSE_SECONDS = 0.1, 0.5
@@ -67,13 +70,12 @@ class Subscriber:
         """SIDs of its Streams, by the names that it subscribed to."""
         self.lost = 0
         """How often the connection ended."""
+        self.history: deque[str] = deque(maxlen=HISTORY)
+        """What happened to its connections lately, on the monotonic clock."""
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._stay())
-        try:
-            await self.until(lambda: self.is_subscribed)
-        except TimeoutError as error:
-            raise AssertionError(f"{self._url}: {self.frames[-9:]}") from error
+        self._task = asyncio.create_task(self._run())
+        await self.until(lambda: self.is_subscribed)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -83,18 +85,37 @@ class Subscriber:
     async def until(
         self, condition: Callable[[], bool], *, within: float = WAIT_SECONDS
     ) -> None:
-        """Wait for a condition that a frame or a connection can change."""
-        async with asyncio.timeout(within), self._news:
-            await self._news.wait_for(condition)
+        """Wait for a condition that a frame or a connection can change.
+
+        Raises: TimeoutError: with the latest events, for a failed test to show.
+        """
+        try:
+            async with asyncio.timeout(within), self._news:
+                await self._news.wait_for(condition)
+        except TimeoutError:
+            lines = f"{self._url}, after {within} s:", *self.history
+            raise TimeoutError("\n".join(lines)) from None
+
+    def _record(self, event: str) -> None:
+        self.history.append(f"{time.monotonic():.3f} {event}")
+
+    async def _run(self) -> None:
+        try:
+            await self._stay()
+        except Exception as error:
+            self._record(f"the client failed: {error!r}")
+            raise
 
     async def _stay(self) -> None:
         while True:
             pause = random.uniform(*PAUSE_SECONDS)
+            self._record("connecting")
             try:
                 asked = await self._connect()
                 pause = pause if asked is None else asked
-            except (OSError, TimeoutError, WebSocketException):
-                pass
+                self._record(f"closed, reconnecting after {pause:.1f} s")
+            except (OSError, TimeoutError, WebSocketException) as error:
+                self._record(repr(error))
             if self.is_subscribed:
                 self.lost += 1
             for span in self.spans:
@@ -109,11 +130,14 @@ class Subscriber:
 
     async def _serve(self, connection: ClientConnection) -> float | None:
         pause = None
+        self._record("connected")
         first = {"type": "connect", "id": 1, "token": self._token}
         await connection.send(json.dumps(first))
         with suppress(ConnectionClosedError):  # as any code but 1000 and 1001 is
             async for text in connection:
                 frame = json.loads(text)
+                if frame["type"] != "message":
+                    self._record(str(frame))
                 if frame["type"] == "closing":
                     pause = frame["reconnect_after"]
                 await self._take(connection, frame)

@@ -86,7 +86,7 @@ async def kill_one(
     stayed = [one for one in clients if not one.lost]
     assert 0 < len(stayed) < len(clients)
     assert not any(missed(publisher, one) for one in stayed)
-    assert back - killed < MAX_RECONNECT_SECONDS
+    assert back - killed < BOUND_SECONDS
     refused = publisher.refused(0, back)
     assert len(refused) <= 1, refused
     note(
