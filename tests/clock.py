@@ -1,6 +1,7 @@
 """Clocks that tests advance, so they need not wait for deadlines."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
@@ -58,11 +59,36 @@ async def jump(monkeypatch: pytest.MonkeyPatch) -> Jump:
     Timers that are due by then fire in the next iteration of the loop.
     """
     loop = asyncio.get_running_loop()
-    time, ahead = loop.time, 0.0
+    now, ahead = loop.time, 0.0
 
     def jump(seconds: float) -> None:
         nonlocal ahead
         ahead += seconds
 
-    monkeypatch.setattr(loop, "time", lambda: time() + ahead)
+    monkeypatch.setattr(loop, "time", lambda: now() + ahead)
     return jump
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Jump:
+    """Set the wall clock by which Streams expire forward or, if negative, back."""
+    ahead = 0.0
+
+    def set_clock(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    now = "sync_streams.delivery.topic.time"
+    monkeypatch.setattr(now, lambda: time.time() + ahead)
+    return set_clock
+
+
+@pytest.fixture
+def wait(jump: Jump, set_clock: Jump) -> Jump:
+    """Let time pass, by the clock of this test's loop and by that of the Streams."""
+
+    def wait(seconds: float) -> None:
+        jump(seconds)
+        set_clock(seconds)
+
+    return wait

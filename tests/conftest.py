@@ -17,6 +17,8 @@ from playwright.async_api import Browser
 from tests.browser.chromium import launched
 from tests.clock import clock as clock
 from tests.clock import jump as jump
+from tests.clock import set_clock as set_clock
+from tests.clock import wait as wait
 from tests.programs import (
     DemoSite,
     PostgresServer,

@@ -1,6 +1,5 @@
 """The contract: size, rate, names, TTL and delivery, the same on every transport."""
 
-import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from sync_streams.models import Service, Stream
 from sync_streams.values.sids import is_sid
 from tests.clients.json_socket import LocalSocket
+from tests.clock import Jump, settle
 from tests.contract.transports import Refused, Transport
 from tests.overrides import sync_settings
 
@@ -374,13 +374,14 @@ async def test_a_stream_expires_when_its_ttl_is_over(
 
 
 async def test_a_longer_ttl_reaches_subscribers(
-    managing: Transport, subscriber: LocalSocket
+    managing: Transport, subscriber: LocalSocket, wait: Jump
 ) -> None:
-    await managing.create("news", 1)
+    await managing.create("news", 20)
     await subscriber.ask("subscribe", stream="news")
 
     await managing.update("news", 60)
-    await asyncio.sleep(1.1)
+    wait(21)
+    await settle()
     await managing.publish("news", {"n": 1})
 
     assert await subscriber.numbers(1) == [1]

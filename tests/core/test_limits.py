@@ -291,7 +291,7 @@ def test_a_redis_that_refuses_is_unavailable_at_once() -> None:
     ):
         spend(new_stream_sid())
 
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 2
 
 
 def test_a_redis_that_is_silent_is_unavailable_within_the_bound() -> None:
@@ -306,7 +306,7 @@ def test_a_redis_that_is_silent_is_unavailable_within_the_bound() -> None:
         ):
             spend(new_stream_sid())
 
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 2
 
 
 @pytest.mark.redis

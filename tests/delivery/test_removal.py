@@ -3,8 +3,6 @@
 import asyncio
 import time
 
-import pytest
-
 from sync_streams.delivery import topic
 from sync_streams.delivery.cluster.backpressure import backpressure
 from sync_streams.delivery.cluster.broadcast import abroadcast
@@ -15,7 +13,6 @@ from sync_streams.values.sids import new_stream_sid
 from tests.clock import TURNS, Jump
 from tests.delivery.client import Client, published
 from tests.delivery.hubs import publish, subscribed
-from tests.overrides import sync_settings
 from tests.waiting import until
 
 
@@ -55,7 +52,7 @@ async def test_a_connection_is_notified_of_a_removed_stream_after_its_client(
     await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
 
     await abroadcast({"type": "stream.removed", "stream_sid": stream_sid})
-    await asyncio.wait_for(gone.wait(), 5)
+    await asyncio.wait_for(gone.wait(), 30)
     await client.until(1)
 
     assert told == [stream_sid]
@@ -66,8 +63,7 @@ async def test_a_removal_is_announced_by_a_process_that_is_behind(hub: Hub) -> N
     stream_sid, client = await subscribed(hub)
     backpressure().fall_behind()
 
-    with sync_settings(broadcast_timeout_seconds=0.5):
-        await abroadcast(Event(type="stream.removed", stream_sid=stream_sid))
+    await abroadcast(Event(type="stream.removed", stream_sid=stream_sid))
     await client.until(1)
 
     assert client.frames == [{"type": "stream_removed", "stream_sid": stream_sid}]
@@ -111,30 +107,6 @@ async def test_a_stream_expires_on_time(hub: Hub) -> None:
     assert client.frames == [{"type": "stream_removed", "stream_sid": stream_sid}]
 
 
-@pytest.fixture
-def set_clock(monkeypatch: pytest.MonkeyPatch) -> Jump:
-    """Set the wall clock forward or, with negative seconds, back."""
-    ahead = 0.0
-
-    def set_clock(seconds: float) -> None:
-        nonlocal ahead
-        ahead += seconds
-
-    monkeypatch.setattr(topic, "time", lambda: time.time() + ahead)
-    return set_clock
-
-
-@pytest.fixture
-def wait(jump: Jump, set_clock: Jump) -> Jump:
-    """Let time pass, by both clocks."""
-
-    def wait(seconds: float) -> None:
-        jump(seconds)
-        set_clock(seconds)
-
-    return wait
-
-
 async def test_a_stream_outlives_a_clock_that_is_set_back(
     wait: Jump, set_clock: Jump
 ) -> None:
@@ -148,7 +120,7 @@ async def test_a_stream_outlives_a_clock_that_is_set_back(
         await asyncio.sleep(0)
     assert not expired.is_set()
     wait(3600)
-    await asyncio.wait_for(expired.wait(), 5)
+    await asyncio.wait_for(expired.wait(), 30)
 
 
 async def test_a_longer_ttl_is_noticed(hub: Hub, wait: Jump) -> None:

@@ -15,6 +15,7 @@ from sync_streams.cache import breaker
 from sync_streams.logs import JSONFormatter, RequestIdFilter
 from tests.documents import ROOT
 from tests.faults.worker import ACCOUNT, provision, worker_environ
+from tests.logs import lines_of
 from tests.metrics.workers import WAIT_SECONDS
 from tests.programs import Program, PythonProgram, free_port
 
@@ -113,7 +114,7 @@ def test_database_that_fails_is_logged_once_and_once_when_it_is_back(
     for _ in range(2):
         assert tried.call(lambda: "found", "kept") == "found"
 
-    words = [record.getMessage() for record in caplog.records]
+    words = lines_of("sync_streams", caplog)
     assert words[0] == "database failed: OperationalError('connection refused')"
     assert re.fullmatch(r"database responds again after \d+\.\d s", words[1])
     assert len(words) == 2
@@ -130,7 +131,7 @@ def test_slow_database_is_logged_once_in_ten_seconds(
     tried.note_slow(2)
 
     slow = "database failed: no answer within 2 s"
-    words = [record.getMessage() for record in caplog.records]
+    words = lines_of("sync_streams", caplog)
     assert [words[0], words[2]] == [slow, slow]
     assert words[1].startswith("database responds again")
     assert len(words) == 3

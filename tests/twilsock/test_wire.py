@@ -84,7 +84,7 @@ async def test_every_example_matches_the_server(
 
     for info, block in blocks:
         if "keep-alive" in info:
-            settings.SYNC_STREAMS = {**site.SYNC_STREAMS, "KEEPALIVE_SECONDS": 0.1}
+            settings.SYNC_STREAMS = {**site.SYNC_STREAMS, "KEEPALIVE_SECONDS": 1}
         if "new connection" in info:
             await replay.connect()
         for mark, line, payload in steps(block):

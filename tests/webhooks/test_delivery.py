@@ -24,6 +24,7 @@ from sync_streams.webhooks.resolver import LOOKUP_SECONDS
 from sync_streams.webhooks.sender import DeliveryFailed
 from sync_streams.webhooks.shares import MAX_IN_FLIGHT, MIN_IN_FLIGHT, Flights, Queue
 from sync_streams.webhooks.webhook import Webhook
+from tests.logs import lines_of
 from tests.overrides import Override
 from tests.programs import ROOT, free_port
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN, OTHER_ACCOUNT_SID
@@ -345,7 +346,7 @@ async def test_a_cancelled_wait_takes_no_place() -> None:
     for _ in range(MAX_IN_FLIGHT // 2):
         flights.end("AC1")
 
-    await asyncio.wait_for(flights.begin("AC1"), 1)
+    await asyncio.wait_for(flights.begin("AC1"), WAIT_SECONDS)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -438,7 +439,7 @@ def test_process_that_ends_says_how_many_it_could_not_send(
     with caplog.at_level(logging.WARNING, "sync_streams"):
         sender.close()
 
-    assert [record.getMessage() for record in caplog.records] == [
+    assert lines_of("sync_streams.webhooks", caplog) == [
         "2 webhooks were not sent before the process exited"
     ]
 
@@ -474,7 +475,7 @@ def test_failures_of_a_minute_are_one_line(caplog: pytest.LogCaptureFixture) -> 
         minutes[-1]()
         outcomes.note("IS1", "timeout", later)
 
-    assert [record.getMessage() for record in caplog.records] == [
+    assert lines_of("sync_streams.webhooks", caplog) == [
         "webhook of IS1 failed: timeout: first",
         "webhook of IS2 failed: overflow",
         "webhooks of IS1 failed: 100 refused",

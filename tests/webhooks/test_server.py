@@ -24,7 +24,7 @@ def test_server_sweeps_without_any_socket_and_sends_once(
     removed = receiver.parameters()
     assert removed["EventType"] == "stream_removed"
     assert removed["StreamSid"] == stream["sid"]
-    assert 1 < time.monotonic() - created < 10
+    assert 1 < time.monotonic() - created < 20
     assert receiver.is_silent(8)
 
 

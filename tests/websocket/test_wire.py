@@ -79,7 +79,7 @@ async def test_every_example_matches_the_server(settings: Settings) -> None:
         if info.strip() == "gap":
             continue
         if "keep-alive" in info:
-            settings.SYNC_STREAMS = {**site.SYNC_STREAMS, "KEEPALIVE_SECONDS": 0.1}
+            settings.SYNC_STREAMS = {**site.SYNC_STREAMS, "KEEPALIVE_SECONDS": 1}
         if info:
             await replay.connect()
         for mark, lines in turns(block):
