@@ -28,7 +28,7 @@ from tests.zygote import ROOT as ROOT
 from tests.zygote import Forked
 
 START_SECONDS = 60
-STOP_SECONDS = 20
+STOP_SECONDS = 30
 
 SITE_VARIABLES = {
     *("DJANGO_SETTINGS_MODULE", "HOST", "PORT", "DATA_DIR", "DEBUG", "DEMO_OPEN"),

@@ -21,7 +21,7 @@ from sync_streams.uvicorn import FramePathProtocol
 from tests.clients.raw import HANDSHAKE, RawConnection, head
 from tests.uvicorn_server import serving as serve_asgi
 
-SECONDS = 10
+SECONDS = 30
 SIZES = [0, 1, 125, 126, 65_535, 65_536, 300_000]
 
 Serve = Callable[["Socket"], Awaitable[None]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-SECONDS = 20
+SECONDS = 30
 
 
 class Server(uvicorn.Server):

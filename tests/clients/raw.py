@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Sequence
 from typing import Any, Self
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 30
 
 HANDSHAKE = [
     *("GET /v1/websocket HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket"),

@@ -8,7 +8,7 @@ import requests
 
 from tests.clients.accounts import ACCOUNT, Account
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 30
 SERVICES = "/v1/Services"
 
 

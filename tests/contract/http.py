@@ -15,7 +15,7 @@ FORM = b"application/x-www-form-urlencoded"
 BASIC = ACCOUNT.basic.encode()
 PATH = b"/v1/Services/default/Streams/news/Messages"
 BODY = b"Data=%7B%22n%22%3A1%7D"
-WAIT_SECONDS = 20
+WAIT_SECONDS = 30
 
 _VARYING = (
     (re.compile(rb"TZ[0-9a-f]{32}"), b"TZ"),

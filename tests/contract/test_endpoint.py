@@ -35,7 +35,7 @@ from tests.overrides import sync_settings
 from tests.settings import OTHER_ACCOUNT_SID, OTHER_AUTH_TOKEN
 from tests.waiting import until
 
-SECONDS = 20
+SECONDS = 30
 PATH = "/v1/Services/default/Streams/news/Messages"
 UNREACHABLE = {
     "default": {

@@ -18,7 +18,7 @@ from tests.recorders import Endpoint
 from tests.settings import ACCOUNT_SID
 from tests.uvicorn_server import serving
 
-SECONDS = 20
+SECONDS = 30
 
 
 @pytest.fixture

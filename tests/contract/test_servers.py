@@ -15,7 +15,7 @@ from tests.faults.worker import ACCOUNT, provision
 from tests.programs import ROOT, free_port, site_environ
 from tests.zygote import Forked
 
-SECONDS = 20
+SECONDS = 30
 START_SECONDS = 60
 FORM = "application/x-www-form-urlencoded"
 BODY = b"Data=%7B%22n%22%3A1%7D"

@@ -13,7 +13,7 @@ from sync_streams.connections.fairness import has_left
 from sync_streams.uvicorn.acceptor import Acceptor, find_listener, is_needed
 
 CROWD = 60
-SECONDS = 10
+SECONDS = 30
 RESET = struct.pack("ii", 1, 0)
 
 

@@ -20,7 +20,7 @@ from sync_streams.connections.inbound import (
 from sync_streams.tokens import issue_token
 from tests.clients.raw import RawSocket, frame, text
 
-SECONDS = 10
+SECONDS = 30
 
 
 def token() -> str:

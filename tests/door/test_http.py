@@ -16,7 +16,7 @@ from sync_streams.uvicorn.http import MAX_PIPELINED
 from tests.clients.raw import HttpConnection
 from tests.uvicorn_server import serving as serve_asgi
 
-SECONDS = 10
+SECONDS = 30
 SOON = 0.2
 """A time limit that a test reaches; it waits far longer for the consequence."""
 

@@ -19,7 +19,7 @@ from sync_streams.concurrency import BoundedRequests
 from sync_streams.processes.request_threads import Lender
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 
-SECONDS = 10
+SECONDS = 30
 current = sync_to_async(threading.get_ident)
 elsewhere = sync_to_async(threading.get_ident, thread_sensitive=False)
 

@@ -32,7 +32,7 @@ HOURS = 2
 """More than the hour for which the tokens are good."""
 RATE = 12
 AT_ONCE = 60
-WAIT_SECONDS = 20
+WAIT_SECONDS = 30
 REDIS_DELAY = 0.1
 """Seconds, each way."""
 TOKEN_EXPIRED, TOKEN_NOT_YET_VALID = 20104, 20105

@@ -21,7 +21,7 @@ from tests.programs import Program, RedisServer, free_port
 
 WORKERS = 2
 MAX_TRIES = 500
-WAIT_SECONDS = 20
+WAIT_SECONDS = 30
 
 
 class Scrape:

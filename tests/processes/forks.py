@@ -39,8 +39,8 @@ def view() -> list[object]:
     answers: Any = fork.Queue()
     process = fork.Process(target=child, args=(answers,), daemon=True)
     process.start()
-    told = [answers.get(timeout=20) for _ in range(2)]
-    process.join(20)
+    told = [answers.get(timeout=60) for _ in range(2)]
+    process.join(60)
     return told
 
 

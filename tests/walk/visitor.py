@@ -21,7 +21,7 @@ from websockets.asyncio.client import connect
 ADDRESS = "sync.example.com"
 ORIGIN = "https://localhost"
 STREAMS = "/v1/Services/default/Streams"
-WAIT_SECONDS = 20
+WAIT_SECONDS = 30
 
 
 class Visitor:

@@ -20,7 +20,7 @@ from tests.overrides import Override, overrides
 from tests.programs import ROOT, Stoppable
 from tests.settings import ACCOUNT_SID, AUTH_TOKEN
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 class Receiver(Stoppable):
