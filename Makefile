@@ -19,11 +19,11 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 PY := $(VENV)/bin/python
 LOCK := requirements-dev.lock
-# A shell allows fewer files, and thus connections, than it may.
+# Shells often set a lower limit of open files, and so of connections, than is allowed.
 FILES := ulimit -Sn "$$(ulimit -Hn)" 2>/dev/null || echo "At most $$(ulimit -n) connections: ulimit -n" >&2
 INSTALL := .ci/install $(PY) -c $(LOCK)
 
-# A .venv whose Python is gone, or that was built elsewhere and copied, is none.
+# A .venv is built again if its Python is gone, or if it was copied from elsewhere.
 ifeq ($(shell grep -sF '$(CURDIR)/$(VENV)' $(VENV)/pyvenv.cfg && $(PY) --version),)
 STALE := stale
 endif
@@ -67,7 +67,7 @@ docs: $(VENV)/.dev  ## build the documentation into site/, in this version's fol
 	@$(VENV)/bin/zensical build --clean --strict
 	@$(PY) -m docs.generate.versions
 
-fuzz: $(VENV)/.dev $(VENV)-fuzz/bin/schemathesis  ## try every input for up to FUZZ_SECONDS (300), and the REST API by its description
+fuzz: $(VENV)/.dev $(VENV)-fuzz/bin/schemathesis  ## fuzz every input for up to FUZZ_SECONDS (300), and the REST API from its description
 	@$(PY) -m tests.fuzz $(FUZZ_SECONDS)
 	@$(PY) -m tests.rest.fuzz $(VENV)-fuzz/bin/schemathesis
 	@if $(VENV)-fuzz/bin/python -m pip install --quiet --only-binary atheris \
@@ -80,7 +80,7 @@ audit:  ## look for known vulnerabilities in the locked dependencies
 		$(VENV)-audit/bin/python -m pip install --quiet --group audit; }
 	@$(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps -r $(LOCK) # strict: what is unknown fails
 
-oldest:  ## run the tests of the core with the oldest dependencies that are allowed
+oldest:  ## run the core's tests with the oldest dependencies allowed
 	@[ -x $(VENV)-oldest/bin/pytest ] || { .ci/venv $(PYTHON) $(VENV)-oldest && \
 		$(VENV)-oldest/bin/python .ci/lowest > $(VENV)-oldest/lowest.txt && \
 		$(VENV)-oldest/bin/python -m pip install --quiet -r $(VENV)-oldest/lowest.txt --group test; }
@@ -103,7 +103,7 @@ hosts:  ## run odd host projects with Django 5.2, 6.0 and 6.1; needs PYTHON=pyth
 languages: $(VENV)/.dev  ## run the examples of migrating in Go and Java
 	@$(PY) -m pytest tests/compat/languages.py
 
-themes: $(VENV)/.dev  ## look at the admin under unfold, jazzmin, grappelli and admin-interface
+themes: $(VENV)/.dev  ## check the admin with unfold, jazzmin, grappelli and admin-interface
 	@$(INSTALL) --group themes
 	@tests/install-services.sh $(PY)
 	@$(PY) -m pytest tests/browser/themes.py
@@ -113,10 +113,10 @@ bench: $(VENV)/.dev  ## measure deliveries per second and publish latency
 	@$(PY) -m bench
 	@$(PY) -m bench.document
 
-walk: $(VENV)/.dev  ## paste docs/deployment.md on an empty Debian; needs root and debootstrap, and minutes
+walk: $(VENV)/.dev  ## follow docs/deployment.md on an empty Debian; takes minutes, needs root and debootstrap
 	@$(PY) -m tests.walk
 
-lock:  ## resolve every dependency anew and write down the versions
+lock:  ## resolve all dependencies again and record their versions
 	@.ci/lock $(PYTHON) > $(LOCK).new
 	@mv $(LOCK).new $(LOCK)
 
@@ -127,7 +127,7 @@ $(PY): $(STALE)
 	@rm -rf $(VENV)
 	@.ci/venv $(PYTHON) $(VENV)
 
-# In an environment of its own: its pytest plug-in is not for us.
+# In an environment of its own: its pytest plug-in must not be loaded here.
 $(VENV)-fuzz/bin/schemathesis:
 	@.ci/venv $(PYTHON) $(VENV)-fuzz
 	@$(VENV)-fuzz/bin/python -m pip install --quiet --group fuzz

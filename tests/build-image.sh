@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # tests/build-image.sh SITE WHEELS PYTHON: build the Dockerfile in SITE with Buildah, without a registry.
 #
-# The image that it begins with is made here: folders, users, and PYTHON; programs are this machine's
-# own, which the build sees and cannot write to. WHEELS stands for the package index. Prints what
-# Buildah tells of the image, as JSON; its files go to SITE/files.txt, with owner and mode. Needs root.
+# The base image is made here and holds folders, users and PYTHON; the programs are this machine's,
+# mounted read-only. WHEELS takes the place of the package index. Prints Buildah's description of the
+# image as JSON, and lists its files with owner and mode in SITE/files.txt. Needs root.
 set -euo pipefail
 site=$1 wheels=$2 python=$(readlink -f "$3")
 home=$(dirname "$(dirname "$python")")

