@@ -7,6 +7,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sync_streams.connections.close_codes import CloseCode
+from sync_streams.connections.registry import jitter
+from sync_streams.connections.response import RECONNECT_SECONDS
 from sync_streams.delivery.events import Event
 from sync_streams.delivery.outbox.frames import Frame
 
@@ -14,6 +17,10 @@ Render = Callable[[Any], str]
 """Turns a Message's data into the text of its event."""
 
 HEARTBEAT = b":\n\n"
+
+AWAY_SECONDS = 86_400
+"""``retry`` for a client that must not return: EventSource cannot be told to stop, and
+would reconnect within seconds after an operator has disconnected it."""
 
 
 class SseFrame:
@@ -43,6 +50,8 @@ class SseFrame:
 class SseEncoder:
     """Encodes events; Messages either in the JSON socket's format, or rendered."""
 
+    transport = "sse"
+    protocol_name = "Server-Sent Events"
     skips_origin = False
 
     def __init__(self, render: Render | None = None) -> None:
@@ -78,6 +87,16 @@ class SseEncoder:
     def ping(self) -> Frame:
         """Encode a comment, which keeps proxies from closing the connection."""
         return SseFrame(HEARTBEAT)
+
+    def opening(self) -> bytes:
+        """Encode when to reconnect if the connection breaks."""
+        return f"retry: {1000 + round(jitter(RECONNECT_SECONDS) * 1000)}\n\n".encode()
+
+    def closing(self, code: CloseCode, pause: float | None) -> Frame:
+        """Encode why the response ends, and when to reconnect."""
+        said = {"code": int(code), "reason": code.reason, "reconnect_after": pause}
+        retry = round((AWAY_SECONDS if pause is None else pause) * 1000)
+        return tell("closing", said, retry=retry)
 
 
 def tell(

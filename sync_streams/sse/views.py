@@ -9,6 +9,7 @@ from django.http.response import HttpResponseBase
 
 from sync_streams import operations
 from sync_streams.conf import get_settings
+from sync_streams.connections.response import HEADERS, LiveResponse
 from sync_streams.errors import (
     AccessForbidden,
     MethodNotAllowed,
@@ -23,15 +24,7 @@ from sync_streams.publishing import first_account
 from sync_streams.rest.access import enter
 from sync_streams.rest.answers import refuse
 
-from .connection import EventStream
 from .encoder import Render, encoder_for
-
-HEADERS = {
-    "Cache-Control": "no-store, private",
-    "X-Accel-Buffering": "no",  # nginx must not buffer events
-    # Compression middleware would delay events, but skips encoded responses.
-    "Content-Encoding": "identity",
-}
 
 
 async def event_stream(  # noqa: PLR0913 - options of a host project's, by keyword
@@ -79,7 +72,7 @@ async def event_stream(  # noqa: PLR0913 - options of a host project's, by keywo
         found = await operations.afind_service(account_sid or first_account(), service)
         find = operations.aobtain_stream if create else operations.afind_stream
         streams = [await find(found, name) for name in names]
-        connection = EventStream(scope, encoder_for(render), found, name=who)
+        connection = LiveResponse(scope, encoder_for(render), found, name=who)
         return await _begin(request, connection, streams)
     except SyncError as error:
         return refuse(request, error)
@@ -105,7 +98,7 @@ async def session_events(request: HttpRequest, stream: str) -> HttpResponseBase:
             raise AccessForbidden
         service = await operations.afind_service(first_account(), DEFAULT_SERVICE)
         found = await _find_for(user, service, stream)
-        connection = EventStream(scope, encoder_for(None), service, name=user)
+        connection = LiveResponse(scope, encoder_for(None), service, name=user)
         return await _begin(request, connection, [found])
     except SyncError as error:
         return refuse(request, error)
@@ -125,7 +118,7 @@ async def stream_events(
         scope = _scope(request)
         service, identity = await enter(request, service_ref)
         encoder = encoder_for(None)
-        connection = EventStream(scope, encoder, service, identity=identity)
+        connection = LiveResponse(scope, encoder, service, identity=identity)
         names = dict.fromkeys([stream_ref, *request.GET.getlist("stream")])
         streams = [await operations.afind_stream(service, name) for name in names]
         return await _begin(request, connection, streams)
@@ -145,7 +138,7 @@ async def _find_for(user: str, service: Service, name: str) -> Stream:
 
 
 async def _begin(
-    request: HttpRequest, connection: EventStream, streams: Sequence[Stream]
+    request: HttpRequest, connection: LiveResponse, streams: Sequence[Stream]
 ) -> HttpResponseBase:
     try:
         has_missed = "Last-Event-ID" in request.headers

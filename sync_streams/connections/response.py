@@ -1,27 +1,17 @@
-"""One event stream: its recipient, its events, and how it is closed."""
+"""A live response over HTTP: its recipient, its events, and how it is closed.
 
-import asyncio
+A transport brings only an encoder; see :mod:`sync_streams.sse`.
+"""
+
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import count
 from secrets import token_hex
-from typing import Any
+from typing import Any, Protocol
 
 from sync_streams.conf import get_settings
-from sync_streams.connections.bookkeeping import (
-    MAX_CLIENT_LENGTH,
-    note_closed,
-    note_opened,
-    note_recipient,
-)
-from sync_streams.connections.close_codes import CloseCode
-from sync_streams.connections.departure import departure
-from sync_streams.connections.frame_path import HTTP_EXTENSION, HttpPath
-from sync_streams.connections.registry import connections, jitter
-from sync_streams.connections.subscribing import subscribe
-from sync_streams.connections.timers import Timers
 from sync_streams.delivery.hub import get_hub
-from sync_streams.delivery.outbox.frames import Writer
+from sync_streams.delivery.outbox.frames import Encoder, Frame, Writer
 from sync_streams.delivery.outbox.outbox import Outbox
 from sync_streams.delivery.tasks import Tasks
 from sync_streams.models import Service, Stream
@@ -29,29 +19,58 @@ from sync_streams.operations.actor import Actor
 from sync_streams.operations.announcements import EndpointChange, announce_endpoint
 from sync_streams.tokens import Identity
 
-from .encoder import SseEncoder, SseFrame, tell
+from .bookkeeping import MAX_CLIENT_LENGTH, note_closed, note_opened, note_recipient
+from .close_codes import CloseCode
+from .departure import departure
+from .frame_path import HTTP_EXTENSION, HttpPath
+from .handoff import Handoff
+from .registry import connections, jitter
+from .subscribing import subscribe
+from .timers import Timers
+
+HEADERS = {
+    "Cache-Control": "no-store, private",
+    "X-Accel-Buffering": "no",  # proxies must not buffer it
+    # Compression middleware would delay events, but skips encoded responses.
+    "Content-Encoding": "identity",
+}
+"""Headers of every live response."""
 
 RECONNECT_SECONDS = 2
 """Seconds over which reconnecting clients are spread."""
-
-AWAY_SECONDS = 86_400
-"""``retry`` for a client that must not return: EventSource cannot be told to stop, and
-would reconnect within seconds after an operator has disconnected it."""
 
 _PROCESS = token_hex(8)
 _numbers = count()
 
 
-class EventStream:
-    """A connection that only sends."""
+class ResponseEncoder(Encoder, Protocol):
+    """Encodes a response's events; ``event`` of its frames is a part of the body."""
 
-    transport = "sse"
-    protocol_name = "Server-Sent Events"
+    transport: str
+    """Name of the protocol in metrics."""
+
+    protocol_name: str
+    """Name of the protocol shown to operators."""
+
+    def opening(self) -> bytes:
+        """Encode the beginning of the body, which tells the client that it is open."""
+
+    def closing(self, code: CloseCode, pause: float | None) -> Frame:
+        """Encode the end of the body.
+
+        Args:
+            code: why the server ends it.
+            pause: seconds until the client should reconnect; ``None``: never.
+        """
+
+
+class LiveResponse:
+    """A connection that only sends."""
 
     def __init__(
         self,
         scope: Mapping[str, Any],
-        encoder: SseEncoder,
+        encoder: ResponseEncoder,
         service: Service,
         *,
         identity: Identity | None = None,
@@ -66,8 +85,11 @@ class EventStream:
             identity: its recipient, from an access token.
             name: its recipient, from the host project; empty if unknown.
         """
+        self.transport = encoder.transport
+        self.protocol_name = encoder.protocol_name
         self.identity = identity
         self.service = service
+        self._encoder = encoder
         self.identity_name = identity.name if identity else name
         self.since = time.time()
         agent: bytes = dict(scope["headers"]).get(b"user-agent", b"")
@@ -79,7 +101,7 @@ class EventStream:
         self._closed_with: CloseCode | None = None
         self._counted: list[tuple[str, ...]] = []
         self._sent_at_last_look = 0
-        self._handoff = _Handoff()
+        self._handoff = Handoff()
         self._timers, self._tasks = Timers(), Tasks()
         self._reconnect_window = 0.0
         self.outbox = Outbox(
@@ -104,9 +126,11 @@ class EventStream:
 
     @property
     def _endpoint(self) -> Actor:
-        connection_id = self.outbox.connection_id
         return Actor(
-            self.identity_name, connection_id, is_read_only=True, transport="sse"
+            self.identity_name,
+            self.outbox.connection_id,
+            is_read_only=True,
+            transport=self.transport,
         )
 
     async def subscribe(self, streams: Sequence[Stream], *, has_missed: bool) -> None:
@@ -146,7 +170,7 @@ class EventStream:
             return
         self._timers.cancel("begin")
         try:
-            yield f"retry: {_retry()}\n\n".encode()
+            yield self._encoder.opening()
             self._open()
             async for data in self._handoff:
                 yield data
@@ -180,14 +204,12 @@ class EventStream:
         await self.outbox.close(self._closing(code), code=code)
         self._handoff.end()
 
-    def _closing(self, code: CloseCode) -> SseFrame:
+    def _closing(self, code: CloseCode) -> Frame:
         # A draining process already spreads its closes over the window.
         is_spread = code is CloseCode.GOING_AWAY
         window = max(self._reconnect_window, 0 if is_spread else RECONNECT_SECONDS)
         pause = round(jitter(window), 1) if code.may_reconnect else None
-        said = {"code": int(code), "reason": code.reason, "reconnect_after": pause}
-        retry = round((AWAY_SECONDS if pause is None else pause) * 1000)
-        return tell("closing", said, retry=retry)
+        return self._encoder.closing(code, pause)
 
     def _open(self) -> None:
         if self._path is not None:
@@ -221,47 +243,3 @@ class EventStream:
     def _announce(self, change: EndpointChange) -> None:
         if self.identity_name:
             announce_endpoint(change, self.service, self._endpoint)
-
-
-class _Handoff:
-    """Passes an outbox's data to the response, one piece at a time."""
-
-    def __init__(self) -> None:
-        self._data: bytes | None = None
-        self._has_ended = False
-        self._changed = asyncio.Event()
-        self._taken: asyncio.Future[None] | None = None
-
-    async def send(self, data: bytes) -> None:
-        """Pass on a piece and wait until the server has taken it."""
-        if self._has_ended:
-            raise ConnectionResetError
-        self._data = data
-        self._taken = asyncio.get_running_loop().create_future()
-        self._changed.set()
-        await self._taken
-
-    async def close(self, _: int) -> None:
-        """End the response."""
-        self.end()
-
-    def end(self) -> None:
-        """End the response after the data passed on so far."""
-        self._has_ended = True
-        self._changed.set()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            data, self._data = self._data, None
-            if data is not None:
-                yield data
-                if self._taken is not None and not self._taken.done():
-                    self._taken.set_result(None)
-            if self._has_ended and self._data is None:
-                return
-
-
-def _retry() -> int:
-    return 1000 + round(jitter(RECONNECT_SECONDS) * 1000)
