@@ -21,9 +21,9 @@ from sync_streams.rest.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from sync_streams.rest.serializers import (
     ServiceParameters,
     ServiceSerializer,
+    StreamChanges,
     StreamParameters,
     StreamSerializer,
-    TtlParameters,
 )
 
 Schema = dict[str, Any]
@@ -197,7 +197,7 @@ def _paths() -> Schema:
             "get": _list("Stream", ["400", "401", "404"]),
             "post": _change("create", "Stream", StreamParameters, "404", "409"),
         },
-        stream: _one("Stream", TtlParameters, _path(stream)),
+        stream: _one("Stream", StreamChanges, _path(stream)),
         f"{streams}/{{StreamSid}}/Messages": {
             "parameters": _path(f"{streams}/{{StreamSid}}"),
             "post": _publish(),

@@ -45,13 +45,13 @@ class ServiceParameters(serializers.Serializer[Any]):
     )
 
 
-class TtlParameters(serializers.Serializer[Any]):
+class StreamChanges(serializers.Serializer[Any]):
     """Properties of a Stream that can be changed."""
 
     Ttl = TtlParameter(InvalidTtl, source="ttl")
 
 
-class StreamParameters(TtlParameters):
+class StreamParameters(StreamChanges):
     """Properties of a new Stream that a request can set."""
 
     UniqueName = TextParameter(InvalidUniqueName, source="unique_name")

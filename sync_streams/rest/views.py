@@ -22,9 +22,9 @@ from .policies import SyncViewSet
 from .serializers import (
     ServiceParameters,
     ServiceSerializer,
+    StreamChanges,
     StreamParameters,
     StreamSerializer,
-    TtlParameters,
 )
 
 
@@ -85,7 +85,7 @@ class StreamViewSet(SyncViewSet):
 
     def update(self, request: Request, service_ref: str, stream_ref: str) -> Response:
         service = operations.get_service(self.account_sid, service_ref)
-        fields = self.read(TtlParameters)
+        fields = self.read(StreamChanges)
         stream = operations.update_stream(service, stream_ref, **fields)
         return Response(_describe_stream(request, stream))
 
