@@ -14,6 +14,11 @@ TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
 SETUP = code_block(CONTRIBUTING, "sh", "make check").splitlines()
 SELECTIONS = code_block(CONTRIBUTING, "sh", "-m pytest").splitlines()
 ROWS = re.findall(r"^\| (`.*?) \|", (ROOT / CONTRIBUTING).read_text(), re.MULTILINE)
+PLACES = re.findall(
+    r"`(\w+(?:/\w+)*\.py)` \(((?:`\w+`(?:, )?)+)\)|`(\w+)` \(`([\w/]+\.py)`\)",
+    (ROOT / CONTRIBUTING).read_text(),
+)
+"""A file and names in brackets, or a name and its file."""
 NAMED = {path for row in ROWS for path in re.findall(r"`([^`]+/[^`]*)`", row)}
 
 
@@ -44,3 +49,14 @@ def test_every_listed_file_exists(path: str) -> None:
     pattern = re.sub(r"<\w+>|[A-Z]{2,}", "*", path)
 
     assert list(ROOT.glob(pattern)), path
+
+
+@pytest.mark.parametrize("place", PLACES, ids=" ".join)
+def test_every_name_is_in_the_file_that_is_given(place: tuple[str, ...]) -> None:
+    path, names = place[0] or place[3], re.findall(r"\w+", place[1] or place[2])
+    files = [ROOT / path, ROOT / "sync_streams" / path]
+    text = next(file for file in files if file.exists()).read_text()
+
+    for name in names:
+        defines = rf"^ *(?:async )?(?:def |class )?{name}\b"
+        assert re.search(defines, text, re.MULTILINE), name

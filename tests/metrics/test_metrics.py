@@ -1,6 +1,9 @@
 """Metrics: consistent with the clients' actions, in Prometheus' format."""
 
+import ast
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +13,7 @@ from django.test import AsyncClient
 from django.urls import path
 from prometheus_client.parser import text_string_to_metric_families
 
+import sync_streams
 from sync_streams import metrics, operations
 from sync_streams.conf import get_settings
 from sync_streams.delivery.counters import dropped_rates
@@ -132,6 +136,28 @@ def test_no_metric_has_a_label_of_a_stream_or_an_identity() -> None:
     names = {label for family in metrics.FAMILIES.values() for label in family.labels}
 
     assert names == {"transport", "outcome", "code", "told", "part", "version"}
+
+
+def counted() -> Iterator[tuple[str, str, int]]:
+    """Yield the method, metric and number of labels of each call of ``meters``."""
+    for module in Path(sync_streams.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(ast.Name("meters"), "count" | "observe" as how),
+                    args=[ast.Constant(str(name)), *others],
+                ):
+                    yield how, name, len(others) - (how == "observe")
+
+
+def test_all_that_is_counted_is_exported_with_its_labels() -> None:
+    how = {"counter": "count", "histogram": "observe"}
+
+    assert set(counted()) == {
+        (how[family.kind], name, len(family.labels))
+        for name, family in metrics.FAMILIES.items()
+        if family.read is None
+    }
 
 
 @pytest.mark.usefixtures("_routed")
