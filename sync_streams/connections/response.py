@@ -157,6 +157,9 @@ class LiveResponse:
         self._announce("connected")
         for stream in streams:
             await subscribe(hub.subscriptions, self.outbox, stream, self.actor)
+            if not self._is_open:  # it took too long, which the body tells the client
+                hub.subscriptions.forget(self.outbox)
+                return
         if has_missed:
             for stream in streams:
                 gap = self.outbox.encoder.gap(stream.sid, None)

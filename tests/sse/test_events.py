@@ -21,7 +21,10 @@ from sync_streams.tokens import issue_token
 from sync_streams.uvicorn import BoundedHttpProtocol
 from tests.clients.accounts import ACCOUNT
 from tests.clock import Jump
+from tests.delivery.hubs import REDIS_LAYERS, hub_over
 from tests.overrides import sync_settings
+from tests.programs import RedisServer
+from tests.proxy import Proxy
 from tests.sse.conftest import CLASSES, Site, lines_of_curl
 from tests.uvicorn_server import serving
 from tests.waiting import until
@@ -253,6 +256,24 @@ async def test_a_response_that_begins_too_late_says_when_to_reconnect(
 
     assert text.startswith(b"event: closing\nretry: ")
     assert b'"code":4006,"reason":"server busy","reconnect_after":' in text
+
+
+@pytest.mark.redis
+async def test_a_client_whose_subscriptions_take_too_long_is_forgotten(
+    site: Site, redis_server: RedisServer
+) -> None:
+    async with Proxy(redis_server.port, delay=0.1) as late:
+        config = {"hosts": [late.url]}
+        layer = {"BACKEND": REDIS_LAYERS["redis"], "CONFIG": config}
+        async with hub_over(layer) as hub:
+            url = "/?stream=news"
+            request = AsyncRequestFactory().get(url, headers=ACCOUNT.headers)
+            with sync_settings(connect_timeout_seconds=0.05):
+                response: Any = await stream_events(request, "default", "board")
+            [text] = [data async for data in response.streaming_content]
+
+            assert text.startswith(b"event: closing\nretry: ")
+            assert hub.subscriptions.total == 0
 
 
 async def test_event_streams_hold_no_place_of_other_requests(site: Site) -> None:
