@@ -35,6 +35,8 @@ class Topic:
     __slots__ = (
         "_departure",
         "_expiry",
+        "_group",
+        "_has_asked",
         "_has_news",
         "_lock",
         "_observers",
@@ -51,7 +53,11 @@ class Topic:
         self.members: dict[Encoder, dict[str, Outbox]] = {}
         """Connections by protocol and id: an event is encoded once for each key."""
         self._observers = 0
+        self._group = stream_group(stream_sid)
         self._lock = asyncio.Lock()
+        # Whether this process may be in the group: joining may fail, or be cancelled,
+        # after the layer has done it.
+        self._has_asked = False
         self.is_joined = False
         """Whether this process is in the group; no subscription is confirmed before."""
         self.arrivals = Arrivals()
@@ -142,14 +148,17 @@ class Topic:
             channel: this process's channel.
             again: join even if it is already in the group, in case the layer forgot.
         """
-        async with self._lock:
-            if self.is_joined is not again:
+        timeout, group = get_settings().broadcast_timeout_seconds, self._group
+        # The time limit covers the lock as well: others may be trying to join.
+        async with asyncio.timeout(timeout), self._lock:
+            # Nobody to join for: they may have left while this waited.
+            if self.is_joined is not again or not (again or self.members):
                 return
-            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
-                async with slot(layer):
-                    await layer.group_add(stream_group(self.stream_sid), channel)
-                if not again and not confirms_joins(layer):
-                    await self._until_reached(layer)
+            self._has_asked = True
+            async with slot(layer, group):
+                await layer.group_add(group, channel)
+            if not again and not confirms_joins(layer):
+                await self._until_reached(layer)
             if not again:
                 # Messages published while nobody here was subscribed are not missing.
                 self.arrivals = Arrivals()
@@ -163,20 +172,23 @@ class Topic:
     async def _until_reached(self, layer: BaseChannelLayer) -> None:
         self._reached = reached = asyncio.Event()
         event = {"type": JOINED, "stream_sid": self.stream_sid}
-        while not reached.is_set():
-            async with slot(layer):
-                await send_to_group(stream_group(self.stream_sid), event)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(reached.wait(), REACHED_SECONDS)
-        self._reached = None
+        try:
+            while not reached.is_set():
+                async with slot(layer, self._group):
+                    await send_to_group(self._group, event)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(REACHED_SECONDS):
+                        await reached.wait()
+        finally:
+            self._reached = None
 
     async def leave(self, layer: BaseChannelLayer, channel: str) -> bool:
         """Leave the group if there are no subscribers; return whether that is so."""
         async with self._lock:
-            if self.is_joined and not self.members:
-                self.is_joined = False
-                timeout = get_settings().broadcast_timeout_seconds
-                async with asyncio.timeout(timeout), slot(layer):
-                    await layer.group_discard(stream_group(self.stream_sid), channel)
+            if self._has_asked and not self.members:
+                self.is_joined = self._has_asked = False
+                timeout, group = get_settings().broadcast_timeout_seconds, self._group
+                async with asyncio.timeout(timeout), slot(layer, group):
+                    await layer.group_discard(group, channel)
         # A subscriber that arrived meanwhile waits for the lock, then rejoins.
         return not self.members

@@ -95,6 +95,7 @@ async def test_waiting_publishers_are_refused_by_an_unreachable_process(
 ) -> None:
     await until_introduced(hub)
     stream_sid, _client = await subscribed(hub)
+    await until_introduced(hub)  # an event that arrives now would release them
 
     tasks = await waiting_publishers(stream_sid, 2)
     backpressure().unreachable |= set(range(len(hub.membership.probes)))

@@ -165,7 +165,7 @@ async def _send_message(group: str, event: Event) -> None:
 async def _send_in_time(group: str, event: Mapping[str, object]) -> None:
     try:
         timeout = get_settings().broadcast_timeout_seconds
-        async with asyncio.timeout(timeout), slot(channel_layer()):
+        async with asyncio.timeout(timeout), slot(channel_layer(), group):
             await send_to_group(group, event)
     except ImproperlyConfigured:
         raise
