@@ -99,8 +99,12 @@ class Proxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.opened += 1
+        self._writers.add(writer)
         there, back = await self._connect()
-        self._writers |= {writer, back}
+        self._writers.add(back)
+        if not self._server.is_serving():  # it was closed meanwhile
+            back.close()
+            return
         asking = asyncio.create_task(self._pass_on(reader, back, "requests"))
         answering = asyncio.create_task(self._pass_on(there, writer, "replies"))
         answering.add_done_callback(self._note_closed)
