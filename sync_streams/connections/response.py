@@ -134,7 +134,7 @@ class LiveResponse:
         )
 
     async def subscribe(self, streams: Sequence[Stream], *, has_missed: bool) -> None:
-        """Subscribe to Streams.
+        """Subscribe to Streams, or to none if that fails.
 
         Args:
             streams: the Streams.
@@ -145,6 +145,13 @@ class LiveResponse:
                 20429: the process accepts no more connections for now.
         """
         connections.accept_newcomer()
+        try:
+            await self._subscribe(streams, has_missed=has_missed)
+        except BaseException:  # even if the client leaves meanwhile
+            self.end()
+            raise
+
+    async def _subscribe(self, streams: Sequence[Stream], *, has_missed: bool) -> None:
         hub = get_hub()
         await hub.start()
         note_opened(self)

@@ -140,12 +140,8 @@ async def _find_for(user: str, service: Service, name: str) -> Stream:
 async def _begin(
     request: HttpRequest, connection: LiveResponse, streams: Sequence[Stream]
 ) -> HttpResponseBase:
-    try:
-        has_missed = "Last-Event-ID" in request.headers
-        await connection.subscribe(streams, has_missed=has_missed)
-    except BaseException:  # even if the client leaves meanwhile
-        connection.end()
-        raise
+    has_missed = "Last-Event-ID" in request.headers
+    await connection.subscribe(streams, has_missed=has_missed)
     return StreamingHttpResponse(
         connection.body(), content_type="text/event-stream", headers=HEADERS
     )
