@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -12,14 +11,14 @@ from functools import partial
 import pytest
 
 from sync_streams.connections.close_codes import CloseCode
-from tests.compat.twilio_sync.sdk import PACKAGES, documented_retry_policy, run_sdk
+from tests.compat.twilio_sync.sdk import documented_retry_policy, run_sdk
 from tests.faults.conftest import Figures, StartFront, StartWorker
 from tests.faults.rig import Publisher, Subscriber, missed
 from tests.faults.scene import BOUND_SECONDS, start_together, under_load
 from tests.faults.transports import EventStreamSubscriber, SdkSubscriber
 from tests.faults.twilsock import Session
 from tests.faults.worker import Front, Worker
-from tests.programs import RedisServer, cannot_have
+from tests.programs import RedisServer
 from tests.proxy import Proxy
 
 pytestmark = pytest.mark.redis
@@ -107,8 +106,6 @@ def share_missed(publisher: Publisher, clients: Sequence[Subscriber]) -> str:
 async def test_rolling_restart_loses_no_subscriber_and_no_publish(
     workers: list[Worker], start_front: StartFront, figures: Figures
 ) -> None:
-    if not shutil.which("node") or not (PACKAGES / "twilio-sync").exists():
-        cannot_have("the official SDK under Node")
     url = start_front(*workers).base_url
     drains = []
     async with run_sdk() as sdk:

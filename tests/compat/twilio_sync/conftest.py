@@ -1,15 +1,14 @@
 """Fixtures of the SDK's conformance tests."""
 
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from tests.compat.twilio_sync.rig import VERSIONS, Rig
-from tests.compat.twilio_sync.sdk import PACKAGES, run_sdk
+from tests.compat.twilio_sync.sdk import run_sdk
 from tests.compat.twilio_sync.wire import Wire
-from tests.programs import DemoSite, cannot_have
+from tests.programs import DemoSite
 
 SETTINGS = "tests.compat.twilio_sync"
 
@@ -43,8 +42,6 @@ async def rigs(site: DemoSite) -> AsyncIterator[list[Rig]]:
 
 @asynccontextmanager
 async def run_rig(site: DemoSite, package: str) -> AsyncIterator[Rig]:
-    if not shutil.which("node") or not (PACKAGES / package).exists():
-        cannot_have(f"Node with npm's {package}")
     wire = Wire(f"{site.websocket_url}/v3/wsconnect")
     async with wire.run(), run_sdk(package) as sdk:
         yield Rig(site, wire, sdk)

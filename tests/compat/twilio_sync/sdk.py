@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 from asyncio import StreamReader
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,8 +14,10 @@ from typing import Any, Self, TypeVar
 from tests.compat.twilio_sync.node import HERE, Node, give_back, take
 from tests.compat.twilio_sync.wire import wait_until
 from tests.documents import code_block
+from tests.programs import cannot_have
 
 PACKAGES = HERE.parent / "node_modules"
+WAIT_SECONDS = 30
 END_SECONDS = 2
 """Time for clients to shut down; a process that takes longer is not reused."""
 
@@ -204,8 +207,9 @@ class Sdk:
             return
         left: Any = "clients that do not end"
         with suppress(TimeoutError, EOFError, SdkError):
-            async with asyncio.timeout(END_SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 self.uncaught = await self.call("crashes")
+            async with asyncio.timeout(END_SECONDS):
                 left = await self.call("end")
         self._reading.cancel()
         with suppress(asyncio.CancelledError):
@@ -248,6 +252,8 @@ class Sdk:
 @asynccontextmanager
 async def run_sdk(package: str = "twilio-sync") -> AsyncIterator[Sdk]:
     """Use an SDK under Node; it must not have crashed in the end."""
+    if not shutil.which("node") or not (PACKAGES / package).exists():
+        cannot_have(f"Node with npm's {package}")
     sdk = Sdk(package)
     try:
         yield sdk

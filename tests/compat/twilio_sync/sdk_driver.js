@@ -4,7 +4,7 @@
 
 "use strict";
 
-const { Socket } = require("node:net");
+const { Socket, createServer } = require("node:net");
 const readline = require("node:readline");
 const { setTimeout: pause } = require("node:timers/promises");
 
@@ -37,6 +37,13 @@ const STREAM_EVENTS = ["messagePublished", "removed", "failure"];
 // How often, and after how many ms, to look if clients that were shut down are gone.
 const LOOKS = 20;
 const LOOK_MS = 5;
+
+// What a test may leave behind that shutting the clients down does not end.
+const LEFTOVERS = {
+  nothing() {},
+  socket: () => createServer().listen(0, "127.0.0.1"),
+  timer: () => setInterval(() => {}, 60_000),
+};
 
 const link = new Socket({ fd: Number(process.argv[3]) });
 const clients = new Map();
@@ -119,6 +126,8 @@ const commands = {
     }
     return due.length;
   },
+  pid: () => process.pid,
+  leave: ({ what }) => void LEFTOVERS[what](),
   crashes: () => crashes.splice(0),
   async end() {
     await Promise.all(Array.from(clients.values(), (client) => client.shutdown()));
