@@ -83,6 +83,7 @@ def test_image_is_built_with_the_project_and_without_its_secrets(
     assert config["Entrypoint"] == json.loads(instructions("ENTRYPOINT")[0])
     assert config["Cmd"] == json.loads(instructions("CMD")[0])
     assert any(name.endswith("/sync_streams/asgi.py") for name in owners)
+    assert not any("/site-packages/pip" in name for name in owners)
     assert owners["srv/mysite/mysite/asgi.py"] == "root:644"
     assert "srv/mysite/sync-streams.secret" not in owners
     writable = [name for name, owner in owners.items() if not owner.startswith("root:")]
