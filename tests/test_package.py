@@ -3,14 +3,16 @@
 import ast
 import itertools
 import re
-import subprocess
 import sys
+import tarfile
 import tomllib
 from email import message_from_bytes
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from zipfile import ZipFile
 
+from build import ProjectBuilder
+from build.env import DefaultIsolatedEnv
 from readme_renderer import markdown
 
 from sync_streams import __version__
@@ -48,13 +50,24 @@ def test_the_wheel_holds_the_whole_app_and_nothing_else(wheel: Path) -> None:
 def test_the_source_distribution_builds_the_same_wheel(
     wheel: Path, tmp_path: Path
 ) -> None:
-    # Without --wheel it builds the wheel from the source distribution.
-    build = [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(ROOT)]
-    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+    source, built = built_distributions(tmp_path)
 
-    [built] = tmp_path.glob("*.whl")
+    assert source.name == f"sync_streams-{__version__}.tar.gz"
     assert built.name == wheel.name
     assert contents(built) == contents(wheel)
+
+
+def built_distributions(folder: Path) -> tuple[Path, Path]:
+    """Build the source distribution, and the wheel from that, in one environment."""
+    with DefaultIsolatedEnv() as environment:
+        begun = ProjectBuilder.from_isolated_env(environment, ROOT)
+        environment.install(begun.build_system_requires)
+        source = Path(begun.build("sdist", folder))
+        with tarfile.open(source) as archive:
+            archive.extractall(folder, filter="data")
+        unpacked = folder / source.name.removesuffix(".tar.gz")
+        builder = ProjectBuilder.from_isolated_env(environment, unpacked)
+        return source, Path(builder.build("wheel", folder))
 
 
 def test_a_package_index_shows_the_readme_with_its_pictures(wheel: Path) -> None:
