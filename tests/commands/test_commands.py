@@ -162,7 +162,7 @@ def test_tail_ends_with_its_stream(embedded: DemoSite) -> None:
         post(embedded, f"/default/Streams/{stream}", Ttl=1)
         tail.wait_until_told("The Stream was removed.")
 
-        assert tail.process.wait(10) == 0
+        assert tail.process.wait(30) == 0
 
 
 def test_tail_of_an_unknown_stream_is_an_error(embedded: DemoSite) -> None:

@@ -149,7 +149,7 @@ def test_a_stream_expires_on_time(service: Service) -> None:
 
 
 def test_a_new_ttl_counts_from_now(service: Service, announced: Announced) -> None:
-    stream = operations.create_stream(service, unique_name="news", ttl=1)
+    stream = operations.create_stream(service, unique_name="news", ttl=60)
 
     updated = operations.update_stream(service, stream.sid, ttl=600)
 
@@ -161,7 +161,7 @@ def test_a_new_ttl_counts_from_now(service: Service, announced: Announced) -> No
 
 
 def test_a_stream_with_a_ttl_of_0_never_expires(service: Service) -> None:
-    operations.create_stream(service, unique_name="news", ttl=1)
+    operations.create_stream(service, unique_name="news", ttl=60)
 
     operations.update_stream(service, "news", ttl=0)
 

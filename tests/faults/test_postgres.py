@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 pytestmark = [pytest.mark.redis, pytest.mark.postgres]
 
 OUTAGE_SECONDS = 8
-BOUND_SECONDS = 5
+BOUND_SECONDS = 10
 RATE = 12
 AT_ONCE = 40
 FEW = "3"

@@ -190,9 +190,10 @@ async def test_a_token_from_a_clock_that_is_ahead_is_refused_with_that_reason(
 async def test_a_token_that_ends_while_connected_is_renewed(
     start: StartClient, embedded: DemoSite
 ) -> None:
-    tokens = iter([embedded.account.token(ttl=4), embedded.account.token(ttl=4)])
+    lives = iter([4, 4])  # from the moment at which the client asks for a token
     client = await start(
-        f"{embedded.base_url}{SOCKET}", lambda: next(tokens, embedded.account.token())
+        f"{embedded.base_url}{SOCKET}",
+        lambda: embedded.account.token(ttl=next(lives, 3600)),
     )
     await client.subscribe()
 

@@ -196,8 +196,9 @@ async def test_a_stopping_process_says_when_to_reconnect(site: Site) -> None:
     assert int(event.retry) == round(event.json["reconnect_after"] * 1000)
 
 
-async def test_an_expired_token_ends_the_response(site: Site) -> None:
-    async with site.as_identity("board", ttl=3) as events:
+async def test_an_expired_token_ends_the_response(site: Site, jump: Jump) -> None:
+    async with site.as_identity("board", ttl=20) as events:
+        jump(20)
         event = await events.next()
 
     assert (event.name, event.json["code"]) == ("closing", 4003)

@@ -141,7 +141,7 @@ async def test_tab_renews_its_token_by_the_event_of_expiry(
 ) -> None:
     name, tab = new_name(), await open_tab()
 
-    await tab.open(name, token=rig.token(ttl=4), renewed=rig.token())
+    await tab.open(name, token=rig.token(ttl=6), renewed=rig.token())
     await tab.sees("renewed")
     await rig.wire.subscribed(2)
 

@@ -10,7 +10,7 @@ from tests.compat.twilio_sync.rig import (
 )
 from tests.compat.twilio_sync.sdk import SdkClient, SdkError, SdkStream
 
-SHORT_SECONDS = 2
+SHORT_SECONDS = 3
 """Life of a token that is to expire: given to a client that is ready for it."""
 
 
