@@ -7,6 +7,7 @@ Every frame is a text frame with one JSON object, identified by its ``type``.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from types import NoneType
 from typing import Any
 
@@ -88,6 +89,8 @@ def parse(text: str | None) -> Request:
     type_, request_id = fields.get("type"), fields.get("id")
     # A bool is an int in Python, but not in JSON.
     is_id = isinstance(request_id, _ID_TYPES) and not isinstance(request_id, bool)
+    if isinstance(request_id, float):  # NaN cannot be repeated: it is not JSON
+        is_id = isfinite(request_id)
     if not is_id or len(str(request_id)) > MAX_ID_LENGTH:
         raise InvalidParameter(
             "Invalid id: expected a number or a string, at most 64 characters"

@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from sync_streams.errors import (
     SyncError,
 )
 from sync_streams.models import Stream
-from sync_streams.operations.data import Message
+from sync_streams.operations.data import Message, read_json
 from sync_streams.values.sids import new_stream_sid
 from sync_streams.websocket import protocol
 from tests.delivery.client import published
@@ -53,7 +54,7 @@ json_values = st.recursive(
 def test_any_object_is_a_request_or_a_sync_error(fields: dict[str, Any]) -> None:
     with suppress(SyncError):
         request = protocol.parse(json.dumps(fields))
-        json.loads(text_of(protocol.error(InvalidParameter(), request.id)))
+        read_json(text_of(protocol.error(InvalidParameter(), request.id)))
         request.text("stream")
 
 
@@ -93,7 +94,9 @@ def test_a_request_needs_no_id(frame: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_id", [True, False, [], {}, ["a"], "x" * 65, 10**64, -(10**63)], ids=ascii
+    "request_id",
+    [True, False, [], {}, ["a"], "x" * 65, 10**64, -(10**63), nan, inf, -inf],
+    ids=ascii,
 )
 def test_anything_else_is_refused_as_id(request_id: object) -> None:
     with pytest.raises(InvalidParameter, match="Invalid id"):
