@@ -4,7 +4,6 @@ The process joins a Stream's group with its first local subscription and leaves 
 after the last.
 """
 
-import logging
 from collections.abc import Callable
 from heapq import nlargest
 from operator import itemgetter
@@ -14,14 +13,12 @@ from channels.layers import BaseChannelLayer
 from sync_streams.errors import ServiceUnavailable
 
 from .cluster.backpressure import backpressure
-from .cluster.broadcast import unavailable
+from .cluster.broadcast import log_failure, unavailable
 from .cluster.servers import server_of
 from .events import stream_group
 from .outbox.outbox import Outbox
 from .tasks import Tasks
 from .topic import Topic
-
-logger = logging.getLogger(__name__)
 
 
 class Subscriptions:
@@ -145,7 +142,7 @@ class Subscriptions:
             is_empty = await topic.leave(self._layer, self.channel)
         except Exception as error:
             # Events that still arrive find no topic and are dropped.
-            logger.warning("a group could not be left: %r", error)
+            log_failure(error)
             is_empty = not topic.members
         if is_empty and self.topics.get(topic.stream_sid) is topic:
             topic.forget_expiry()

@@ -99,7 +99,7 @@ async def test_a_subscription_that_fails_leaves_the_group(
 
 @pytest.mark.parametrize("name", REDIS_LAYERS)
 async def test_clients_that_wait_for_the_same_group_are_refused_together(
-    name: str, redis_server: RedisServer
+    name: str, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with (
         Proxy(redis_server.port) as proxy,
@@ -119,6 +119,7 @@ async def test_clients_that_wait_for_the_same_group_are_refused_together(
         proxy.cut()
 
     assert {type(outcome) for outcome in outcomes} == {ServiceUnavailable}
+    assert caplog.text.count("channel layer failed") < WAITING / 4
 
 
 async def test_a_server_that_hangs_delays_no_message_on_another(

@@ -5,8 +5,10 @@ See https://channels.readthedocs.io/en/stable/topics/channel_layers.html.
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
-from time import perf_counter
+from math import inf
+from time import monotonic, perf_counter
 from typing import Any, TypeAlias
 
 from channels.exceptions import InvalidChannelLayerError
@@ -27,6 +29,7 @@ from sync_streams.delivery.sequence import numbers
 from sync_streams.delivery.tracing import broadcasting
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.layers import InMemoryChannelLayer
+from sync_streams.processes.per_loop import PerLoop
 from sync_streams.redis import rate_limit
 from sync_streams.redis.health import RedisUnavailable
 from sync_streams.redis.layer import RedisChannelLayer
@@ -43,10 +46,19 @@ Tell: TypeAlias = Callable[[Exception | None], None]
 ReadyGroup: TypeAlias = tuple[InMemoryChannelLayer | RedisChannelLayer, str]
 """A layer that sends without waiting, and a group on it."""
 
+LOG_SECONDS = 1
+"""Time between log lines about errors of one type: a layer that hangs fails each of
+thousands of clients at once."""
+
 NO_LAYER = (
     'CHANNEL_LAYERS has no "default" layer: Messages reach nobody. One process may use '
     "sync_streams.layers.InMemoryChannelLayer, several need channels_redis."
 )
+
+_Logged = defaultdict[type[Exception], float]
+"""When an error of each type was last logged, on the monotonic clock."""
+
+_logged = PerLoop(lambda: _Logged(lambda: -inf))
 
 
 def channel_layer() -> BaseChannelLayer:
@@ -174,12 +186,25 @@ async def _send_in_time(group: str, event: Mapping[str, object]) -> None:
 
 
 def unavailable(error: Exception) -> ServiceUnavailable:
-    """Log a failure of the layer and return the error to raise."""
+    """Log a failure of the layer, not too often, and return the error to raise."""
+    log_failure(error)
+    return ServiceUnavailable()
+
+
+def log_failure(error: Exception) -> None:
+    """Log a failure of the layer, unless one of its type was logged just now."""
     # Our own layer logs changes of state rather than each error. Others are pluggable,
     # and their errors share no base class.
-    if not isinstance(error, RedisUnavailable):
+    if not isinstance(error, RedisUnavailable) and _is_news(error):
         logger.warning("channel layer failed: %r", error)
-    return ServiceUnavailable()
+
+
+def _is_news(error: Exception) -> bool:
+    logged, now = _logged.get(), monotonic()
+    if now - logged[type(error)] < LOG_SECONDS:
+        return False
+    logged[type(error)] = now
+    return True
 
 
 def _unpublished(error: RedisUnavailable) -> ServiceUnavailable:
