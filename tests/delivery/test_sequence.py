@@ -9,7 +9,7 @@ from sync_streams.delivery import sequence
 from sync_streams.delivery.sequence import Arrivals, Numbers, Sequence
 from sync_streams.delivery.topic import Topic
 from sync_streams.layers import InMemoryChannelLayer
-from tests.delivery.client import gap_of
+from tests.delivery.client import Client, gap_of
 from tests.delivery.hubs import MEMORY_LAYERS, hub_over, publish, subscribed
 
 SID = "TO1"
@@ -104,12 +104,15 @@ async def test_messages_published_while_a_group_was_left_are_not_missing(
     was_left: bool,
 ) -> None:
     topic, layer, numbers = Topic(SID), InMemoryChannelLayer(), Numbers()
-    channel = await layer.new_channel()
+    channel, outbox = await layer.new_channel(), Client().outbox
+    topic.add(outbox)
     await topic.join(layer, channel)
     assert is_complete(topic.arrivals, send(numbers))
 
     if was_left:
+        topic.discard(outbox)
         await topic.leave(layer, channel)
+        topic.add(outbox)
     send(numbers)
     await topic.join(layer, channel, again=not was_left)
 
