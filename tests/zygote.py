@@ -35,6 +35,7 @@ _codes: list[int] = []
 # Nothing that reads Django's settings, starts a thread or chooses an event loop.
 LIBRARIES = (
     *("aiodns", "aiohttp", "autobahn.wamp.websocket", "autobahn.websocket.protocol"),
+    *("autobahn.twisted.util", "opentelemetry.trace.propagation.tracecontext"),
     *("channels.layers", "channels.routing", "channels_redis.core", "click"),
     *("channels_redis.pubsub", "dj_database_url", "docutils.core", "httptools", "jwt"),
     *("cryptography.hazmat.primitives.asymmetric.rsa", "docutils.parsers.rst.states"),
@@ -47,10 +48,12 @@ LIBRARIES = (
         "prometheus_client",
         "psycopg_pool",
         "pygments.formatters.html",
-        "pygments.lexers",
+        "pygments.lexers.special",
+        "pygments.styles.default",
     ),
     *("redis.asyncio", "requests", "segno", "service_identity"),
-    *("twisted.application.service", "twisted.internet.endpoints"),
+    *("twisted.application.service", "twisted.internet.asyncioreactor"),
+    *("twisted.internet.endpoints", "twisted.internet.udp", "twisted.internet.unix"),
     *("twisted.internet.ssl", "twisted.web.http", "txaio.tx", "uritemplate"),
     *("uvicorn.main", "uvloop", "websockets.legacy.server", "whitenoise.middleware"),
     *("wsproto", "yaml"),
