@@ -9,7 +9,7 @@ PORT ?= 8000
 WORKERS ?= 1
 # Much of the suite waits for servers: more than one for each core.
 TEST_PROCESSES ?= 5
-PARALLEL = -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
+PARALLEL = -n $(TEST_PROCESSES)
 DJANGO ?= 6.1
 TESTS ?= tests
 export HOST PORT

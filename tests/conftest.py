@@ -110,7 +110,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
-    """Divide the tests among the processes."""
+    """Divide the tests among the processes, in the order that they are arranged in."""
+    config.option.loadscopereorder = False
     return Scheduling(config, log)
 
 
