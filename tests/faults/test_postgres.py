@@ -174,7 +174,8 @@ async def test_publishers_that_wait_for_redis_hold_no_database_connection(
         redis_server.thaw()
         attempts = await asyncio.gather(*waiting)
 
-    assert still_waiting == AT_ONCE
+    # A busy worker asks some of the page's requests to come again.
+    assert AT_ONCE / 2 <= still_waiting <= AT_ONCE
     assert {one.status for one in attempts} <= {201, 503}
     assert set(statuses) == {200}
     figures(
