@@ -22,6 +22,8 @@ pytestmark = pytest.mark.urls("tests.admin.localized_urls")
 @pytest.fixture(autouse=True)
 def _host(settings: Settings) -> Iterator[None]:
     settings.FORCE_SCRIPT_NAME = SUB_PATH
+    # Set here, or what is cached with the prefix would outlast the test.
+    settings.STATIC_URL = f"{SUB_PATH}/static/"
     settings.MIDDLEWARE = [
         *settings.MIDDLEWARE,
         "django.middleware.locale.LocaleMiddleware",
