@@ -1,6 +1,7 @@
 """The health that workers report."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -19,9 +20,17 @@ async def ask(worker: Worker, path: str) -> tuple[int, Any]:
         return answer.status, await answer.json()
 
 
+async def until_answered(worker: Worker, path: str) -> tuple[int, Any]:
+    """Do as :func:`ask`; come again while the worker has no descriptor to answer."""
+    async with asyncio.timeout(READY_SECONDS):
+        while True:
+            with suppress(aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+                return await ask(worker, path)
+
+
 async def until_ready(worker: Worker, status: int = 200) -> Any:
     """Wait until readyz answers with a status; return its body."""
     async with asyncio.timeout(READY_SECONDS):
-        while (answer := await ask(worker, "/readyz"))[0] != status:
+        while (answer := await until_answered(worker, "/readyz"))[0] != status:
             continue
     return answer[1]

@@ -52,7 +52,7 @@ class Subscriber:
     """The first number that concerns it."""
 
     def __init__(self, base_url: str, *streams: str) -> None:
-        self._url = base_url.replace("http", "ws", 1) + "/v1/websocket"
+        self.url = base_url.replace("http", "ws", 1) + "/v1/websocket"
         self._streams = streams
         self._answers = 0
         self._token = ACCOUNT.token("alice")
@@ -93,7 +93,7 @@ class Subscriber:
             async with asyncio.timeout(within), self._news:
                 await self._news.wait_for(condition)
         except TimeoutError:
-            lines = f"{self._url}, after {within} s:", *self.history
+            lines = f"{self.url}, after {within} s:", *self.history
             raise TimeoutError("\n".join(lines)) from None
 
     def _record(self, event: str) -> None:
@@ -125,7 +125,7 @@ class Subscriber:
 
     async def _connect(self) -> float | None:
         """Stay connected until the end; return the pause that was asked for."""
-        async with connect(self._url, open_timeout=5) as connection:
+        async with connect(self.url, open_timeout=5) as connection:
             return await self._serve(connection)
 
     async def _serve(self, connection: ClientConnection) -> float | None:

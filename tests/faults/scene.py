@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -20,6 +20,8 @@ BOUND_SECONDS = 10
 and as much again on a busy machine."""
 SETTLED = 10
 """Messages after a fault that all have to arrive."""
+SHOWN = 20
+"""Publishes, and lines of each worker's log, that a failed test shows."""
 
 
 @dataclass
@@ -47,10 +49,16 @@ class Scene:
         self.back = time.monotonic()
 
     async def until_delivered(self) -> None:
-        """Wait until each subscriber receives a Message published since the end."""
+        """Wait until each subscriber receives a Message published since the end.
+
+        Raises: TimeoutError: with what all of them saw, for a failed test to show.
+        """
         firsts = []
         for one in self.subscribers:
-            await one.until(lambda one=one: self._has_received(one, self.back))  # type: ignore[misc]
+            try:
+                await one.until(lambda one=one: self._has_received(one, self.back))  # type: ignore[misc]
+            except TimeoutError as error:
+                raise TimeoutError("\n".join((str(error), *self._story()))) from None
             firsts.append(min(t for t in one.received.values() if t > self.back))
         self.first = max(firsts)
 
@@ -64,6 +72,14 @@ class Scene:
         for one in self.subscribers:
             await one.until(lambda one=one: numbers <= set(one.received))  # type: ignore[misc]
             assert one.doubles == 0
+
+    def _story(self) -> Iterator[str]:
+        yield f"The fault lasted from {self.began:.3f} to {self.back:.3f}."
+        for one in self.subscribers:
+            yield f"{one.url} last received {max(one.received.items(), default=None)}"
+        yield from map(str, self.publisher.attempts[-SHOWN:])
+        for worker in self.workers:
+            yield from (worker.base_url, *worker.program.output.splitlines()[-SHOWN:])
 
     def _has_received(self, one: Subscriber, since: float) -> bool:
         return any(

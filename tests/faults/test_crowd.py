@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.conftest import Figures, StartWorker
 from tests.faults.crowd import Crowd
-from tests.faults.health import ask, until_ready
+from tests.faults.health import until_answered, until_ready
 from tests.faults.scene import under_load
 from tests.programs import RedisServer
 
@@ -90,7 +90,7 @@ async def test_clients_beyond_the_file_limit_are_refused_without_affecting_other
         await there[0].until(
             lambda: any(moment > full for moment in there[0].received.values())
         )
-        lives = await ask(worker, "/livez")
+        lives = await until_answered(worker, "/livez")
         # Connections that end make room for a moment, until others take it.
         parts = await until_ready(worker, 503)
         await asyncio.wait_for(crowd.until_connected(FEW_FILES // 2), BOUND_SECONDS)
