@@ -525,8 +525,10 @@ async def test_flood_of_acknowledgements_ends_the_connection(
 
 async def test_the_second_refused_token_ends_the_connection() -> None:
     async with opened() as session:
+        for _ in range(2):  # together: soon after the first, the connection is closed
+            await session.send("init", token="not.a.token")
         for _ in range(2):
-            refusal = await session.ask("init", token="not.a.token")
+            refusal = await session.receive()
             assert refusal.header["status"]["errorCode"] == 20101
 
         assert await session.closed() == CloseCode.TOKEN_INVALID

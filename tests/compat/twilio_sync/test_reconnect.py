@@ -80,6 +80,8 @@ async def test_c72_forged_continuation_token_changes_nothing(
 ) -> None:
     async with rig.peer() as peer:
         refused = await peer.ask("init", token="garbage", continuation_token=forged)
+    # Another connection: soon after a refusal the server closes it.
+    async with rig.peer() as peer:
         accepted = await peer.ask("init", token=rig.token(), continuation_token=forged)
 
     assert refused.header["status"]["code"] == 401
