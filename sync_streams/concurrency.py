@@ -19,6 +19,7 @@ from typing import Any
 
 from .conf import get_settings
 from .connections import bounds
+from .connections.frame_path import LIVE_EXTENSION
 from .connections.places import Gone, Places, Refused
 from .processes.request_threads import lenders
 
@@ -30,10 +31,6 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 STREAM_SECONDS = 10
 """Time after which a long response gives its place back, if it is not live."""
-
-LIVE = {b"content-type": b"text/event-stream", b"x-accel-buffering": b"no"}
-"""Headers of responses that are written as things happen, until somebody ends them. The
-second tells proxies not to buffer; https://nginx.org/r/proxy_buffering describes it."""
 
 SMALL_BODY_BYTES = 16_384
 """Size of a body that any waiting request may hold: more than any Message needs."""
@@ -80,7 +77,14 @@ class BoundedRequests:
         self, scope: Any, incoming: "Incoming", send: Send, give_back: GiveBack
     ) -> None:
         async with lenders.get().lend(get_settings().max_requests) as return_thread:
-            send = _watched(send, give_back, return_thread)
+
+            def go_live() -> None:
+                give_back()
+                return_thread()
+
+            extensions = {**(scope.get("extensions") or {}), LIVE_EXTENSION: go_live}
+            scope = {**scope, "extensions": extensions}
+            send = _watched(send, give_back, go_live)
             await self._application(scope, incoming.receive, send)
 
     @contextmanager
@@ -166,19 +170,19 @@ async def _next_of(receive: Receive) -> Event:
     return await receive()
 
 
-def _watched(send: Send, give_back: GiveBack, return_thread: GiveBack) -> Send:
+def _watched(send: Send, give_back: GiveBack, go_live: GiveBack) -> Send:
     """Return a *send* that gives the place back during a long response.
 
-    For a live response it does so as soon as the head is sent, and returns the thread
-    as well, which is needed once more when the response ends.
+    A host project's own event stream is live as soon as its head is sent: it returns
+    the thread as well, which is needed once more when the response ends. Responses of
+    this package say so themselves (``LIVE_EXTENSION``).
     """
     timer: asyncio.TimerHandle | None = None
 
     async def send_on(event: Event) -> None:
         nonlocal timer
-        if _begins_live_response(event):
-            give_back()
-            return_thread()
+        if _begins_event_stream(event):
+            go_live()
         if timer is None and event.get("more_body"):
             loop = asyncio.get_running_loop()
             timer = loop.call_later(STREAM_SECONDS, give_back)
@@ -187,10 +191,10 @@ def _watched(send: Send, give_back: GiveBack, return_thread: GiveBack) -> Send:
     return send_on
 
 
-def _begins_live_response(event: Event) -> bool:
+def _begins_event_stream(event: Event) -> bool:
     # Django keeps capital letters in header names, although ASGI requires lower case.
     return any(
-        value.startswith(LIVE.get(name.lower(), b"\n"))  # which no value starts with
+        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
         for name, value in event.get("headers", ())
     )
 

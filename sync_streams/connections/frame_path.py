@@ -27,6 +27,11 @@ HTTP_EXTENSION = "sync_streams.http.chunk"
 """ASGI extension of servers that accept encoded chunks of an ongoing response."""
 
 
+LIVE_EXTENSION = "sync_streams.http.live"
+"""ASGI extension of :class:`sync_streams.concurrency.BoundedRequests`: a function with
+which a response that lasts until somebody ends it returns its place and its thread."""
+
+
 @dataclass(slots=True, eq=False)
 class HttpPath:
     """A response's shortcut past ASGI, from its first chunk on."""

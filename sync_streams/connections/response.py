@@ -4,7 +4,7 @@ A transport brings only an encoder; see :mod:`sync_streams.sse`.
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import count
 from secrets import token_hex
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from sync_streams.tokens import Identity
 from .bookkeeping import MAX_CLIENT_LENGTH, note_closed, note_opened, note_recipient
 from .close_codes import CloseCode
 from .departure import departure
-from .frame_path import HTTP_EXTENSION, HttpPath
+from .frame_path import HTTP_EXTENSION, LIVE_EXTENSION, HttpPath
 from .handoff import Handoff
 from .registry import connections, jitter
 from .subscribing import subscribe
@@ -97,6 +97,7 @@ class LiveResponse:
         self.address = str((scope.get("client") or ("",))[0])
         extensions: Mapping[str, Any] = scope.get("extensions") or {}
         self._path: HttpPath | None = extensions.get(HTTP_EXTENSION)
+        self._go_live: Callable[[], object] | None = extensions.get(LIVE_EXTENSION)
         self._is_open = False
         self._closed_with: CloseCode | None = None
         self._counted: list[tuple[str, ...]] = []
@@ -222,6 +223,8 @@ class LiveResponse:
         return self._encoder.closing(code, pause)
 
     def _open(self) -> None:
+        if self._go_live is not None:
+            self._go_live()
         if self._path is not None:
             self._path.count()
             self._path.set_writable = self.outbox.set_writable

@@ -10,7 +10,7 @@ class State(Enum):
     """It serves requests, or waits for one."""
 
     STREAMING = "streaming"
-    """It sends an event stream, which counts as a subscriber instead."""
+    """It sends a live response, which counts as a subscriber instead."""
 
     ENDING = "ending"
     """The server is stopping: the response to a publish is the last one."""

@@ -13,6 +13,7 @@ from django.test import override_settings
 from sync_streams import concurrency
 from sync_streams.concurrency import BoundedRequests
 from sync_streams.connections import places
+from sync_streams.connections.frame_path import LIVE_EXTENSION
 
 SECONDS = 10
 WHOLE = {"type": "http.request", "body": b""}
@@ -106,22 +107,23 @@ async def test_requests_have_a_place_or_wait_or_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "statuses"),
+    ("kind", "says_so", "statuses"),
     [
-        ((b"Content-Type", b"text/event-stream; charset=utf-8"), [200, 200]),
-        ((b"X-Accel-Buffering", b"no"), [200, 200]),
-        ((b"X-Accel-Buffering", b"yes"), [200, 503]),
-        ((b"Content-Type", b"text/plain"), [200, 503]),
+        (b"text/event-stream; charset=utf-8", False, [200, 200]),
+        (b"application/x-ndjson", True, [200, 200]),
+        (b"application/x-ndjson", False, [200, 503]),
     ],
 )
 async def test_only_a_live_response_gives_its_place_back_at_once(
-    header: tuple[bytes, bytes], statuses: list[int]
+    kind: bytes, says_so: bool, statuses: list[int]
 ) -> None:
     begun: list[int] = []
 
-    async def stay(_scope: Any, _receive: Any, send: Any) -> None:
-        start = {"type": "http.response.start", "status": 200, "headers": [header]}
-        await send(start)
+    async def stay(scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"Content-Type", kind)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if says_so:
+            scope["extensions"][LIVE_EXTENSION]()
         await send({"type": "http.response.body", "more_body": True})
         begun.append(200)
         await asyncio.get_running_loop().create_future()

@@ -277,8 +277,22 @@ async def test_a_client_whose_subscriptions_take_too_long_is_forgotten(
             assert hub.subscriptions.total == 0
 
 
-async def test_event_streams_hold_no_place_of_other_requests(site: Site) -> None:
-    bounded = BoundedRequests(ASGIHandler())
+async def in_disguise(scope: Any, receive: Any, send: Any) -> None:
+    """Answer as Django does, but do not call an event stream one."""
+
+    async def send_on(event: Any) -> None:
+        headers = event.get("headers", ())
+        plain = [pair for pair in headers if pair[0].lower() != b"content-type"]
+        await send({**event, "headers": plain} if headers else event)
+
+    await ASGIHandler()(scope, receive, send_on)
+
+
+@pytest.mark.parametrize("application", [ASGIHandler(), in_disguise])
+async def test_event_streams_hold_no_place_of_other_requests(
+    site: Site, application: Any
+) -> None:
+    bounded = BoundedRequests(application)
     with sync_settings(max_requests=1):
         async with serving(bounded, http=CLASSES["past-asgi"]) as port:
             other = replace(site, origin=f"http://127.0.0.1:{port}")

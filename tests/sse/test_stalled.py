@@ -93,6 +93,16 @@ async def board(transactional_db: None) -> None:
     await create(await find(ACCOUNT_SID, "default"), unique_name="board")
 
 
+async def publish_until_dropped() -> int:
+    """Publish until a reader loses Messages; return how many were published."""
+    for count in range(MOST):
+        if dropped() >= FEW:
+            return count
+        await apublish("board", {"n": count, "pad": PAD})
+        await asyncio.sleep(0)
+    raise AssertionError("no Message was dropped")
+
+
 async def test_a_reader_at_5_kb_a_second_stays_and_receives_its_gaps(
     board: None,
 ) -> None:
@@ -105,12 +115,7 @@ async def test_a_reader_at_5_kb_a_second_stays_and_receives_its_gaps(
         stack.enter_context(sync_settings(publish_rate=100_000, outbox_max_messages=4))
         reader = Reader(line.port)
         await reader.open(stack)
-        count = 0
-        while dropped() < FEW:
-            assert count < MOST
-            await apublish("board", {"n": count, "pad": PAD})
-            count += 1
-            await asyncio.sleep(0)
+        count = await publish_until_dropped()
         line.bytes_per_second = QUICK_BYTES_PER_SECOND  # it was slow for long enough
         async with asyncio.timeout(WAIT_SECONDS):
             await reader.read_until(b'"n":%d,' % (count - 1))
@@ -131,12 +136,7 @@ async def test_a_reader_that_has_sent_another_request_is_bounded_too(
         stack.enter_context(sync_settings(publish_rate=100_000, outbox_max_messages=4))
         stalled = Reader(port, buffer=BUFFER_BYTES)
         await stalled.open(stack, "Transfer-Encoding: chunked", body=body)
-        count = 0
-        while dropped() < FEW:
-            assert count < MOST
-            await apublish("board", {"n": count, "pad": PAD})
-            count += 1
-            await asyncio.sleep(0)
+        await publish_until_dropped()
 
 
 async def test_one_of_200_stalled_readers_receives_its_gap_and_others_lose_nothing(
