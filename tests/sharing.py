@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 Make = Callable[[Path], object]
 
@@ -31,9 +32,6 @@ WORKING = (
 )
 """Tests that keep a core busy for seconds. In both lists the longest come first."""
 
-SHARE_OF_WAITING = 0.8
-"""Share of all tests before which the last waiting ones begin."""
-
 BY_SERVER = ("tests/door/test_attacks.py", "tests/contract/test_servers.py")
 """Their tests need one server after the other: the first parameter."""
 
@@ -46,7 +44,19 @@ BY_TEST = (
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
-    """A process takes a file at a time, or a part of a long one."""
+    """A process takes a file at a time, or a part of a long one.
+
+    Every other process takes tests that wait first, the rest tests that need a core:
+    otherwise all would wait at times, and all need a core at others.
+    """
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        takes_waiting = self.nodes.index(node) % 2 == 0
+        for scope in self.workqueue:
+            if scope.startswith(WAITING) == takes_waiting:
+                self.workqueue.move_to_end(scope, last=False)
+                break
+        super()._assign_work_unit(node)
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
@@ -66,26 +76,14 @@ def rotated(folder: Path, worker: Mapping[str, Any]) -> list[str]:
 
 
 def arranged(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the tests so that waiting ones run beside those that need the cores.
-
-    The longest of both come first, so that all processes end together.
-    """
-    waiting = [one for one in items if one.nodeid.startswith(WAITING)]
-    working = [one for one in items if not one.nodeid.startswith(WAITING)]
-    waiting.sort(key=lambda one: _rank(one, WAITING))
-    working.sort(key=lambda one: _rank(one, WORKING))
-    places = _places(waiting, SHARE_OF_WAITING) | _places(working, 1)
-    return sorted(items, key=lambda one: places[one.nodeid])
+    """Return the longest tests first, so that all processes end together."""
+    return sorted(items, key=_rank)
 
 
-def _rank(item: pytest.Item, paths: tuple[str, ...]) -> int:
+def _rank(item: pytest.Item) -> int:
+    paths = WAITING + WORKING
     ranks = (n for n, path in enumerate(paths) if item.nodeid.startswith(path))
     return next(ranks, len(paths))
-
-
-def _places(items: list[pytest.Item], share: float) -> dict[str, float]:
-    """Return the place of each test, if they take a share of the whole run."""
-    return {one.nodeid: share * n / len(items) for n, one in enumerate(items)}
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Make) -> Path:
