@@ -99,7 +99,7 @@ def read_head(head: bytes) -> Head | None:
     headers, seen = [], set()
     for line in match[2].split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
-        name, value = name.lower(), value.strip(b"\t ")
+        name, value = name.lower(), value.lstrip(b"\t ")
         if name in seen or name in _UNUSUAL:
             return None
         seen.add(name)

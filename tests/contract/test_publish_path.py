@@ -237,6 +237,8 @@ def heads(draw: strategies.DrawFn) -> bytes:
 @example(raw())
 @example(raw(b"Content-Length: 3"))
 @example(raw(b"Content-Length : 3"))
+@example(raw(b"X: \ta \t"))
+@example(raw(b"Connection: keep-alive "))
 @example(raw().replace(b"Content-Length: ", b"Content-Length: +"))
 @example(raw().replace(b"Content-Length: ", b"Content-Length: 0"))
 def test_both_parsers_read_the_same(data: bytes) -> None:
