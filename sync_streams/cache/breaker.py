@@ -13,6 +13,7 @@ from typing import TypeVar
 from django.db import InterfaceError, OperationalError
 
 from sync_streams.errors import ServiceUnavailable, SyncError
+from sync_streams.values.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Breaker:
     def __init__(self) -> None:
         self._away_until = 0.0
         self._failed_at: float | None = None
-        self._slow_at = -float(REMIND_SECONDS)
+        self._reminders = Throttle(REMIND_SECONDS)
 
     def call(self, fetch: Callable[[], T], kept: T | None) -> T:
         """Return the result of *fetch*, or *kept* while the database is down.
@@ -63,8 +64,7 @@ class Breaker:
         The database may work for others, if only a table is locked or the pool is
         empty. So it is queried again, and any answer counts as its recovery.
         """
-        if time.monotonic() - self._slow_at > REMIND_SECONDS:
-            self._slow_at = time.monotonic()
+        if self._reminders.allows():
             self._note_failure(f"no answer within {seconds:g} s")
 
     def _fail(self, error: Exception) -> None:

@@ -15,6 +15,7 @@ from channels.layers import InMemoryChannelLayer
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.processes.per_loop import PerLoop
+from sync_streams.values.throttle import Throttle
 
 from .cluster.backpressure import backpressure
 from .cluster.broadcast import channel_layer, unavailable
@@ -86,7 +87,7 @@ class Hub:
         self._slices = TimeSlices(is_pressed=lambda: self._queue.is_filling)
         self._recovered: set[int] = set()
         self._watching: object = None
-        self._rejected = float(-REJECTED_LOG_SECONDS)
+        self._rejections = Throttle(REJECTED_LOG_SECONDS)
         self.membership = Membership(
             self.layer,
             self.subscriptions,
@@ -227,8 +228,7 @@ class Hub:
 
     def _reject(self, error: Exception) -> None:
         counters.events_rejected += 1
-        if monotonic() - self._rejected > REJECTED_LOG_SECONDS:
-            self._rejected = monotonic()
+        if self._rejections.allows():
             logger.error(
                 "an event could not be read: %r (%d so far)",
                 *(type(error), counters.events_rejected),
@@ -327,7 +327,7 @@ class _Latest:
 
     def forget(self) -> None:
         self.hub: Hub | None = None
-        self.tried = -float(RECEIVE_AGAIN_SECONDS)
+        self.attempts = Throttle(RECEIVE_AGAIN_SECONDS)
 
     def follow(self, hub: Hub) -> None:
         previous, self.hub = self.hub, hub
@@ -367,11 +367,10 @@ def receive_soon() -> None:
     It costs a connection to the layer and a probe. An in-memory layer has no changes
     for such a process.
     """
-    now, hub = monotonic(), _latest.hub
+    hub = _latest.hub
     is_alive = hub is not None and hub.is_receiving
-    if is_alive or now - _latest.tried < RECEIVE_AGAIN_SECONDS:
+    if is_alive or not _latest.attempts.allows():
         return
-    _latest.tried = now
     if not isinstance(channel_layer(), InMemoryChannelLayer):
         call_soon(_receive)
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from sync_streams import __version__
 from sync_streams.errors import SyncError
+from sync_streams.values.throttle import Throttle
 
 from .events import Event
 
@@ -102,7 +103,7 @@ class Tracing:
         self._provider: object = None
         self._tracer: Any = None
         self._ask_at = 0.0
-        self._complained_at = -float(COMPLAIN_SECONDS)
+        self._complaints = Throttle(COMPLAIN_SECONDS)
 
     def tracer(self) -> Any | None:
         """Return the tracer, or ``None`` if the host records no traces."""
@@ -127,8 +128,7 @@ class Tracing:
 
     def complain(self, error: Exception) -> None:
         """Log a failure, at most once a minute."""
-        if monotonic() - self._complained_at > COMPLAIN_SECONDS:
-            self._complained_at = monotonic()
+        if self._complaints.allows():
             logger.error("a trace was not recorded", exc_info=error)
 
 

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from time import monotonic
 from typing import Any, NoReturn, TypeAlias
 from uuid import uuid4
 
@@ -19,6 +18,7 @@ from channels_redis.utils import _consistent_hash, decode_hosts
 
 from sync_streams.processes.per_loop import PerLoop
 from sync_streams.values.sids import name_digits
+from sync_streams.values.throttle import Throttle
 
 from .cluster import Cluster
 from .endpoint import opener
@@ -253,7 +253,7 @@ class _LoopLayer:
         self.interruption_callbacks: list[Interrupted] = []
         self._queues: dict[str, asyncio.Queue[Any]] = {}
         self._routes: dict[bytes, set[str]] = {}
-        self._complained_at = -float(COMPLAIN_SECONDS)
+        self._complaints = Throttle(COMPLAIN_SECONDS)
         self._undelivered = 0
         self._is_interrupted = False
         self.shards = [self._shard(n, host) for n, host in enumerate(layer.hosts)]
@@ -340,9 +340,7 @@ class _LoopLayer:
     def complain(self, error: Exception) -> None:
         """Count an event that was not delivered, and log it now and then."""
         self._undelivered += 1
-        now = monotonic()
-        if now - self._complained_at > COMPLAIN_SECONDS:
-            self._complained_at = now
+        if self._complaints.allows():
             text = "%d events could not be delivered, the last because of %r"
             logger.error(text, self._undelivered, error)
             self._undelivered = 0

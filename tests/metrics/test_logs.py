@@ -13,6 +13,8 @@ from django.db import OperationalError
 from project.cluster import worker_command
 from sync_streams.cache import breaker
 from sync_streams.logs import JSONFormatter, RequestIdFilter
+from sync_streams.values import throttle
+from tests.clock import ManualClock
 from tests.documents import ROOT
 from tests.faults.worker import ACCOUNT, provision, worker_environ
 from tests.logs import lines_of
@@ -123,11 +125,14 @@ def test_database_that_fails_is_logged_once_and_once_when_it_is_back(
 def test_slow_database_is_logged_once_in_ten_seconds(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock = ManualClock(0)
+    monkeypatch.setattr(throttle, "monotonic", clock)
     tried = breaker.Breaker()
-    for _ in range(3):
+    for seconds in (0, 1, breaker.REMIND_SECONDS - 0.1):
+        clock.now = seconds
         tried.note_slow(2)
         assert tried.call(lambda: "found", None) == "found"
-    monkeypatch.setattr(breaker, "REMIND_SECONDS", 0)
+    clock.now = breaker.REMIND_SECONDS
     tried.note_slow(2)
 
     slow = "database failed: no answer within 2 s"

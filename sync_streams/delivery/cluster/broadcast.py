@@ -7,8 +7,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
-from math import inf
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Any, TypeAlias
 
 from channels.exceptions import InvalidChannelLayerError
@@ -33,6 +32,7 @@ from sync_streams.processes.per_loop import PerLoop
 from sync_streams.redis import rate_limit
 from sync_streams.redis.health import RedisUnavailable
 from sync_streams.redis.layer import RedisChannelLayer
+from sync_streams.values.throttle import Throttle
 
 from .backpressure import backpressure
 from .servers import is_ours, server_of
@@ -55,10 +55,10 @@ NO_LAYER = (
     "sync_streams.layers.InMemoryChannelLayer, several need channels_redis."
 )
 
-_Logged = defaultdict[type[Exception], float]
-"""When an error of each type was last logged, on the monotonic clock."""
+_Throttles = defaultdict[type[Exception], Throttle]
+"""How often an error of each type is logged."""
 
-_logged = PerLoop(lambda: _Logged(lambda: -inf))
+_throttles = PerLoop(lambda: _Throttles(lambda: Throttle(LOG_SECONDS)))
 
 
 def channel_layer() -> BaseChannelLayer:
@@ -195,16 +195,10 @@ def log_failure(error: Exception) -> None:
     """Log a failure of the layer, unless one of its type was logged just now."""
     # Our own layer logs changes of state rather than each error. Others are pluggable,
     # and their errors share no base class.
-    if not isinstance(error, RedisUnavailable) and _is_news(error):
+    if isinstance(error, RedisUnavailable):
+        return
+    if _throttles.get()[type(error)].allows():
         logger.warning("channel layer failed: %r", error)
-
-
-def _is_news(error: Exception) -> bool:
-    logged, now = _logged.get(), monotonic()
-    if now - logged[type(error)] < LOG_SECONDS:
-        return False
-    logged[type(error)] = now
-    return True
 
 
 def _unpublished(error: RedisUnavailable) -> ServiceUnavailable:
