@@ -104,9 +104,11 @@ async def test_a_refusal_is_an_error_in_json(
     assert set(body) == {"code", "message", "more_info", "status"}
 
 
-async def test_other_methods_are_not_allowed(site: Site) -> None:
-    client: Any = AsyncClient()
-    answer = await client.post("/v1/Services/default/Streams/board/Events")
+@pytest.mark.parametrize("method", ["post", "put", "delete"])
+async def test_other_methods_are_not_allowed(site: Site, method: str) -> None:
+    client: Any = AsyncClient(enforce_csrf_checks=True)
+    send = getattr(client, method)
+    answer = await send("/v1/Services/default/Streams/board/Events")
 
     assert (answer.status_code, answer.json()["code"]) == (405, 20004)
 
