@@ -17,7 +17,8 @@ PAGES = {
 }
 """Files of the root that are pages of the site, and under which name."""
 
-_EXAMPLE = re.compile(r"^```(?:rest|websocket|twilsock|sse)\b.*$", re.MULTILINE)
+_PROTOCOLS = [page.stem.removeprefix("wire-") for page in ROOT.glob("docs/wire-*.md")]
+_EXAMPLE = re.compile(rf"^```(?:{'|'.join(_PROTOCOLS)})\b.*$", re.MULTILINE)
 _LINK = re.compile(r"(\]\()([^)#: ]+)")
 
 

@@ -1,7 +1,8 @@
 """Transports: the ways to one Stream, each with the same four methods.
 
-A new transport is one class here, and its name in ``TRANSPORTS`` or
-``MANAGING_TRANSPORTS``.
+A new transport is one class here, a branch of ``open_transport``, and its name in
+``TRANSPORTS`` or ``MANAGING_TRANSPORTS``. If its clients cannot create Streams, the
+class does so through ``Operations``.
 """
 
 import json
