@@ -44,6 +44,18 @@ def test_every_module_is_in_the_table_of_levels() -> None:
     assert named == modules | folders | {"management"}
 
 
+def test_every_module_that_is_named_exists() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = set(re.findall(r"`(\w+(?:/\w+)+)/?`", text))
+
+    def exists(name: str) -> bool:
+        found = [folder / name for folder in (PACKAGE, ROOT)]
+        return any(one.exists() or one.with_suffix(".py").exists() for one in found)
+
+    assert named
+    assert not [name for name in named if not exists(name)]
+
+
 @pytest.fixture
 async def news(transactional_db: None) -> AsyncIterator[Stream]:
     with sync_settings(probe_seconds=600):
