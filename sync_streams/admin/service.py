@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sync_streams import operations
 from sync_streams.models import Service, Stream
+from sync_streams.operations.databases import written_alias
 from sync_streams.values import utc
 
 from . import connection, identity, message, monitor, overview, process, webhook
@@ -159,7 +160,7 @@ class ServiceAdmin(ResourceAdmin):
         else:
             account_sid = form.cleaned_data["account_sid"]
             obj.sid = operations.create_service(account_sid, **changed).sid
-            obj.refresh_from_db()
+            obj.refresh_from_db(using=written_alias())
 
     def delete_model(self, request: HttpRequest, obj: Service) -> None:
         operations.remove_service(obj)

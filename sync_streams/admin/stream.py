@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from sync_streams import operations
 from sync_streams.delivery.cluster import stats
 from sync_streams.models import Stream
+from sync_streams.operations.databases import written_alias
 
 from . import actions, message, monitor
 from .base import ResourceAdmin, ResourceForm, label, relative_expiry
@@ -134,7 +135,7 @@ class StreamAdmin(ResourceAdmin):
             obj.sid = operations.create_stream(
                 obj.service, unique_name=obj.unique_name, ttl=ttl
             ).sid
-        obj.refresh_from_db()
+        obj.refresh_from_db(using=written_alias())
 
     def delete_model(self, request: HttpRequest, obj: Stream) -> None:
         operations.remove_stream(obj.service, obj.sid)

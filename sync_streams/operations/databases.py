@@ -21,6 +21,7 @@ from django.db import (
     router,
     transaction,
 )
+from django.db.models import Model, QuerySet
 
 from sync_streams.conf import get_settings
 from sync_streams.models import Stream
@@ -31,6 +32,7 @@ https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Row = TypeVar("Row", bound=Model)
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -73,14 +75,32 @@ def _is_read_only(exception: BaseException) -> bool:
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Read our tables. On PostgreSQL, bounding the wait takes a transaction."""
-    alias = router.db_for_read(Stream)
+def reading(alias: str = "") -> Iterator[None]:
+    """Read our tables. On PostgreSQL, bounding the wait takes a transaction.
+
+    Args:
+        alias: of the database; by default the one that the routers choose.
+    """
+    alias = alias or router.db_for_read(Stream)
     if connections[alias].vendor == "postgresql":
         with _bounded(alias):
             yield
     else:
         yield
+
+
+def first(rows: QuerySet[Row]) -> Row | None:
+    """Return the first of the rows, or ``None``.
+
+    A row that was just written may not have reached a replica yet, so only the database
+    to which our tables are written tells that there is none.
+    """
+    for alias in dict.fromkeys((rows.db, written_alias())):
+        with reading(alias):
+            row = rows.using(alias).first()
+        if row is not None:
+            return row
+    return None
 
 
 def on_commit(function: Callable[[], object]) -> None:

@@ -6,7 +6,13 @@ from typing import Unpack
 from sync_streams.cache.lookups import look_up_service
 from sync_streams.errors import InvalidWebhookUrl, ServiceNotFound
 from sync_streams.models import DEFAULT_SERVICE, Service, ServiceQuerySet
-from sync_streams.operations.databases import atomic, on_commit, reading, written_alias
+from sync_streams.operations.databases import (
+    atomic,
+    first,
+    on_commit,
+    reading,
+    written_alias,
+)
 from sync_streams.values import utc
 
 from .actor import SYSTEM_ACTOR, Actor
@@ -44,8 +50,7 @@ def get_service(account_sid: str, ref: str) -> Service:
     """
     if not is_storable(ref):
         raise ServiceNotFound
-    with reading():
-        service = Service.objects.by_ref(account_sid, ref).first()
+    service = first(Service.objects.by_ref(account_sid, ref))
     if service is None and ref == DEFAULT_SERVICE:
         return _create_default(account_sid)
     if service is None:

@@ -16,7 +16,13 @@ from sync_streams.errors import (
     UniqueNameTaken,
 )
 from sync_streams.models import Service, Stream, StreamQuerySet
-from sync_streams.operations.databases import atomic, on_commit, reading, written_alias
+from sync_streams.operations.databases import (
+    atomic,
+    first,
+    on_commit,
+    reading,
+    written_alias,
+)
 from sync_streams.values import utc
 from sync_streams.values.sids import is_sid, new_stream_sid
 
@@ -97,8 +103,7 @@ def get_stream(service: Service, ref: str) -> Stream:
     stream = None
     if is_storable(ref):
         streams = list_streams(service).select_related("service")
-        with reading():
-            stream = streams.by_ref(ref).first()
+        stream = first(streams.by_ref(ref))
     if stream is None:
         raise _not_found(ref)
     return stream

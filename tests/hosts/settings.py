@@ -45,6 +45,17 @@ def router() -> dict[str, Any]:
     }
 
 
+def replica() -> dict[str, Any]:
+    """Read from a copy of the database that is behind."""
+    return {
+        "DATABASES": {
+            "default": SQLITE,
+            "replica": {**SQLITE, "NAME": FOLDER / "replica.sqlite3"},
+        },
+        "DATABASE_ROUTERS": ["tests.hosts.routers.ReplicaRouter"],
+    }
+
+
 def local_time() -> dict[str, Any]:
     """Keep local times without zones."""
     return {"USE_TZ": False, "TIME_ZONE": "America/Chicago"}
@@ -162,7 +173,7 @@ def admin_interface() -> dict[str, Any]:
 VARIANTS = {
     variant.__name__: variant
     for variant in (
-        *(atomic_requests, router, local_time, local_time_in_postgres),
+        *(atomic_requests, router, replica, local_time, local_time_in_postgres),
         *(sub_path, script_name, root_path, redis, spectacular),
         *(site_cache, login_required, manifest, without_users),
         *(unfold, jazzmin, grappelli, admin_interface),

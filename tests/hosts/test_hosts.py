@@ -130,6 +130,69 @@ async def test_a_postgresql_of_the_apps_own(
     assert (await ask(host, "DELETE", path))[0] == 204
 
 
+def test_a_replica_that_is_behind(tmp_path: Path) -> None:
+    host = Host(tmp_path, "replica")
+    for database in ("default", "replica"):
+        host.manage("migrate", "--verbosity", "0", "--database", database)
+
+    made = host.run(BEHIND)
+
+    assert made["statuses"] == [302, 302, 302]
+    assert made["streams"] == ["board", "chat", "news"]
+    assert made["published"] == ["news"]
+    assert made["obtained"] == made["created"]
+    assert made["ttl"] == 60
+
+
+BEHIND = """
+import json, shutil
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import Client
+from sync_streams import operations
+from sync_streams.models import Service, Stream
+from sync_streams.operations.actor import Actor
+from sync_streams.publishing import publish
+from sync_streams.testing import capture_published
+from tests.hosts.settings import ACCOUNT_SID, FOLDER
+
+def catch_up():
+    connections.close_all()
+    shutil.copy(FOLDER / "host.sqlite3", FOLDER / "replica.sqlite3")
+
+def send(path, **fields):
+    return client.post(f"/admin/sync_streams/{path}/", fields).status_code
+
+client = Client(raise_request_exception=False)
+client.force_login(User.objects.create_superuser("root"))
+window = {"reachability_debouncing_window": 5000}
+statuses = [send("service/add", account_sid=ACCOUNT_SID, **window)]
+catch_up()
+service = Service.objects.get()
+statuses.append(send("stream/add", service=service.sid, unique_name="board"))
+catch_up()
+board = Stream.objects.get()
+statuses.append(send(f"stream/{board.sid}/change", ttl=60))
+# What follows finds a Service and Streams that the replica does not have yet.
+default = operations.get_service(ACCOUNT_SID, "default")
+client_actor = Actor("alice", connection_id="1")
+created = operations.create_stream(default, unique_name="chat", actor=client_actor)
+obtained = operations.obtain_stream(default, "chat")
+with capture_published() as published:
+    publish("news", {"n": 1}, create=True)
+there = Stream.objects.using("default").order_by("unique_name")
+ends = there.get(sid=board.sid)
+print(json.dumps({
+    "statuses": statuses,
+    "streams": [stream.unique_name for stream in there],
+    "published": [one.stream.unique_name for one in published],
+    "created": created.sid,
+    "obtained": obtained.sid,
+    "ttl": (ends.date_expires - ends.date_updated).total_seconds(),
+}))
+"""
+
+
 @pytest.mark.postgres
 async def test_a_lock_on_the_tables_is_waited_for_within_bounds(
     start_host: StartHost, host_postgres: str
