@@ -67,6 +67,7 @@ MAX_KEPT_PATH = 512
 """Characters in a path whose resolved URL is cached."""
 
 logger = logging.getLogger("django.request")
+faults = logging.getLogger(__name__)
 
 
 class PublishEndpoint:
@@ -135,8 +136,8 @@ class PublishEndpoint:
 
         def answer_at_once(body: bytes, tell: Tell) -> bool:
             def told(reply: PublishResponse) -> None:
-                self._finish(scope, reply)
                 tell((reply.status, (*reply.headers.items(), *added), reply.body))
+                self._finish(scope, reply)
 
             return start(request, body, told, started=perf_counter())
 
@@ -173,10 +174,14 @@ class PublishEndpoint:
         self._finish(scope, reply)
 
     def _finish(self, scope: Scope, reply: PublishResponse) -> None:
-        if reply.failure is not None:
-            _report(scope, reply, reply.failure)
-        if self._on_answer is not None:
-            self._on_answer(scope, reply.status, reply.seconds)
+        # The response is sent: a fault here must not lead to a second one.
+        try:
+            if reply.failure is not None:
+                _report(scope, reply, reply.failure)
+            if self._on_answer is not None:
+                self._on_answer(scope, reply.status, reply.seconds)
+        except Exception:
+            faults.exception("A response could not be reported")
 
     def _start_hub(self) -> None:
         # Without a hub no changes are received, so each publish queries the database.
@@ -299,7 +304,9 @@ def _report(scope: Scope, reply: PublishResponse, failure: Exception) -> None:
     is_fault = reply.status >= 500
     if not logger.isEnabledFor(logging.ERROR if is_fault else logging.WARNING):
         return
-    request = ASGIRequest(scope, BytesIO())
+    # Django fails to parse some types, which may be what is reported.
+    headers = [header for header in scope["headers"] if header[0] != b"content-type"]
+    request = ASGIRequest({**scope, "headers": headers}, BytesIO())
     request.META[REQUEST_ID] = reply.headers["Twilio-Request-Id"]
     response = HttpResponse(status=reply.status)
     if is_unforeseen(failure):

@@ -13,7 +13,7 @@ another request: the process keeps as many threads as were ever needed at the sa
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,13 +21,16 @@ from .conf import get_settings
 from .connections import bounds
 from .connections.frame_path import LIVE_EXTENSION
 from .connections.places import Gone, Places, Refused
+from .errors import InvalidParameter
 from .processes.request_threads import lenders
+from .rest.bodies import read_media_type
 
 Event = dict[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 GiveBack = Callable[[], None]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
 
 STREAM_SECONDS = 10
 """Time after which a long response gives its place back, if it is not live."""
@@ -64,6 +67,7 @@ class BoundedRequests:
         try:
             with self._room() as reserve:
                 await incoming.take_in(reserve)
+                _check_media_type(scope.get("headers", ()))
                 address = (scope.get("client") or ("",))[0]
                 give_back = await self._places.take(address, incoming.leaving)
             try:
@@ -163,6 +167,21 @@ class Incoming:
         """Stop listening to the client."""
         if self._next is not None:
             self._next.cancel()
+
+
+def _check_media_type(headers: Headers) -> None:
+    """Refuse a request whose type Django fails to parse before it calls any view.
+
+    Its exception leaves the application, whatever the path.
+
+    Raises:
+        Refused: 400.
+    """
+    values = [value for name, value in headers if name == b"content-type"]
+    try:
+        read_media_type(b",".join(values).decode("latin-1"))
+    except InvalidParameter:
+        raise Refused(bounds.BAD_REQUEST) from None
 
 
 async def _next_of(receive: Receive) -> Event:

@@ -61,11 +61,23 @@ def write_json(data: object) -> bytes:
     return _ENCODER.encode(data).encode()
 
 
+def read_media_type(content_type: str) -> tuple[str, dict[str, str]]:
+    """Return the media type in a ``Content-Type`` header, and its options.
+
+    Raises:
+        InvalidParameter: 20001, the header cannot be parsed.
+    """
+    try:
+        return parse_header_parameters(content_type)
+    except (TypeError, ValueError) as error:  # TypeError: from Python's own parser
+        raise InvalidParameter("Invalid Content-Type") from error
+
+
 def _reader(content_type: str) -> Callable[[bytes], Parameters]:
     reader = _READERS.get(content_type)
     if reader is not None:
         return reader
-    media_type, options = parse_header_parameters(content_type)
+    media_type, options = read_media_type(content_type)
     if options.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
         raise InvalidParameter("Invalid Content-Type: expected charset utf-8")
     if media_type == MULTIPART:
@@ -107,7 +119,7 @@ def _read_multipart(content_type: str, body: bytes) -> Parameters:
     try:
         # Latin-1 keeps every byte; the parser would replace those that are not UTF-8.
         fields, _ = MultiPartParser(meta, BytesIO(body), [], "latin-1").parse()
-    except MultiPartParserError as error:
+    except (MultiPartParserError, TypeError) as error:  # as in read_media_type
         raise InvalidParameter(f"Invalid request body: expected {MULTIPART}") from error
     if sum(len(values) for _, values in fields.lists()) > MAX_PARAMETERS:
         raise InvalidParameter("Invalid request body: too many parameters")

@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
 from sync_streams.asgi import PublishEndpoint, lifespan
+from sync_streams.concurrency import BoundedRequests
 from sync_streams.delivery.hooks import hooks
 from sync_streams.delivery.hub import get_hub
 from sync_streams.models import Service
@@ -521,3 +522,43 @@ async def test_an_unreachable_layer_gives_the_same_response(
     answer = await both(django, _with())
 
     assert (answer.status, json.loads(answer.body)["code"]) == (503, 20503)
+
+
+UNREADABLE_TYPES = [b"x; a*=bogus''b", b"x; a*=b; a*0=c"]
+"""Types at which Django raises before it calls a view; the second one, in Python."""
+
+
+@pytest.mark.parametrize("kind", UNREADABLE_TYPES)
+async def test_a_type_that_django_cannot_parse_is_refused_and_reported(
+    news: Service, kind: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint = PublishEndpoint(_unreachable)
+    known = await ask(endpoint, _with((b"content-type", kind)))
+    stranger = _with((b"content-type", kind), (b"authorization", b""))
+    unknown = await ask(endpoint, stranger)
+
+    assert json.loads(known.body)["code"] == 20001
+    assert (known.status, unknown.status) == (400, 401)
+    words = [f"Bad Request: {PATH}", f"Unauthorized: {PATH}"]
+    assert lines_of("django.request", caplog) == words
+
+
+@pytest.mark.parametrize("kind", UNREADABLE_TYPES)
+async def test_a_bounded_django_refuses_a_type_that_it_cannot_parse(
+    django: Application, kind: bytes
+) -> None:
+    request = Request(
+        path="/v1/Services", method="GET", headers=[(b"content-type", kind)]
+    )
+    answer = await ask(BoundedRequests(django), request)
+
+    assert (answer.status, json.loads(answer.body)["code"]) == (400, 20001)
+
+
+async def test_a_part_of_a_form_that_python_cannot_parse_is_refused(
+    news: Service,
+) -> None:
+    part = b"--b\r\nContent-Disposition: form-data; a*=b; a*0=c\r\n\r\n1\r\n--b--\r\n"
+    request = _with((b"content-type", b"multipart/form-data; boundary=b"), body=part)
+
+    assert (await ask(PublishEndpoint(_unreachable), request)).status == 400

@@ -12,7 +12,8 @@ from hypothesis import example, given, strategies
 from sync_streams.uvicorn import BoundedHttpProtocol
 from sync_streams.uvicorn.publish_path import Head, read_head, split_request
 from tests.clients.raw import HttpConnection, turns
-from tests.contract.http import BASIC, BODY, PATH, raw, without_variation
+from tests.contract.http import BASIC, BODY, FORM, PATH, raw, without_variation
+from tests.logs import lines_of as logged_by
 from tests.overrides import sync_settings
 from tests.recorders import Endpoint
 from tests.settings import ACCOUNT_SID
@@ -44,6 +45,9 @@ async def client(port: int) -> AsyncIterator[HttpConnection]:
         yield client
 
 
+UNREADABLE = b"x; a*=bogus''b"
+"""A type at which Django raises."""
+
 REQUESTS = {
     "a Message": raw(),
     "kept alive": raw(b"Connection: keep-alive"),
@@ -54,6 +58,8 @@ REQUESTS = {
     "an escaped name": raw(path=PATH.replace(b"news", b"%6Eews")),
     "another path": raw(path=PATH.replace(b"/v1", b"/v2")),
     "two types": raw(b"Content-type:   text/plain \t"),
+    "an unreadable type": raw().replace(FORM, UNREADABLE),
+    "a stranger's": raw().replace(FORM, UNREADABLE).replace(BASIC, b"x"),
 }
 
 
@@ -155,6 +161,22 @@ async def test_a_connection_is_kept_while_it_publishes(endpoint: Endpoint) -> No
 
         while asyncio.get_running_loop().time() < ends:
             assert b" 201 " in await client.ask(raw())
+
+
+async def test_a_fault_of_the_projects_own_code_costs_no_response(
+    news: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a fault of the project's")
+
+    endpoint = Endpoint(get_asgi_application(), on_answer=fail)
+    async with serving(endpoint, **OPTIONS) as port, HttpConnection(port) as client:
+        client.send(raw() * 2)
+        both = [await client.response() for _ in range(2)]
+        both.append(await client.ask(raw()))
+
+    assert [answer[:12] for answer in both] == [b"HTTP/1.1 201"] * 3
+    assert len(logged_by("sync_streams.asgi", caplog)) == 3
 
 
 async def test_pipelined_requests_are_answered_in_order(
