@@ -16,6 +16,7 @@ from sync_streams import conf
 from sync_streams.delivery.cluster.broadcast import broadcast
 from sync_streams.operations import drain_process
 from sync_streams.tokens import issue_token
+from sync_streams.values.mounts import services_path
 from tests.deployment import section
 
 MEMORY = "channels.layers.InMemoryChannelLayer"
@@ -45,6 +46,13 @@ def test_a_good_site_has_no_errors(settings: Settings) -> None:
     }
 
     assert found(deploy=True) == set()
+
+
+def test_a_project_without_urls_can_run_its_commands(settings: Settings) -> None:
+    del settings.ROOT_URLCONF
+
+    assert found() == set()
+    assert services_path() == "/v1/Services"
 
 
 def test_more_connections_than_file_descriptors_are_reported(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from django.conf import settings
 from django.urls import (
     URLPattern,
     URLResolver,
@@ -16,6 +17,8 @@ SOCKET_PATH = "v1/websocket"
 
 def namespaces() -> list[str]:
     """Return the namespaces of our URLs, such as ``api:sync_streams``, in order."""
+    if not getattr(settings, "ROOT_URLCONF", None):  # as Django's own checks do
+        return []
     return list(_find(get_resolver().url_patterns, ""))
 
 
