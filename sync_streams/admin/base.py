@@ -60,6 +60,7 @@ View = Callable[[Any, HttpRequest, Any], HttpResponse]
 
 MAY_MONITOR = "sync_streams.monitor_stream"
 MAY_VIEW_SERVICES = "sync_streams.view_service"
+MAY_VIEW_STREAMS = "sync_streams.view_stream"
 MAY_PUBLISH = "sync_streams.publish_message"
 
 FAULT = "sync_streams.fault"

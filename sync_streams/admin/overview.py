@@ -19,9 +19,7 @@ from sync_streams.delivery.cluster import ranking, stats
 from sync_streams.delivery.cluster.history import SAMPLE_SECONDS
 from sync_streams.models import Service, Stream
 
-from .base import ResourceAdmin
-
-MAY_VIEW = "sync_streams.view_stream"
+from .base import MAY_VIEW_STREAMS, ResourceAdmin
 
 BUSIEST = 10
 """Maximum number of entries in each list of the page."""
@@ -54,9 +52,8 @@ def give_overview(model_admin: ResourceAdmin, request: HttpRequest) -> HttpRespo
         raise PermissionDenied
     told, ranked = stats.ask(with_history=True), ranking.ask(BUSIEST)
     subscribed = _add_by_service(told)
-    links = Links(
-        model_admin.admin_site.name, may_view_streams=request.user.has_perm(MAY_VIEW)
-    )
+    may_view_streams = request.user.has_perm(MAY_VIEW_STREAMS)
+    links = Links(model_admin.admin_site.name, may_view_streams=may_view_streams)
     return JsonResponse(
         {
             "totals": {name: told.total(name) for name in ("connections", "dropped")},

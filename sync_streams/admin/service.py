@@ -20,7 +20,13 @@ from sync_streams.operations.databases import written_alias
 from sync_streams.values import utc
 
 from . import connection, identity, message, monitor, overview, process, webhook
-from .base import ResourceAdmin, ResourceForm, label, relative_expiry
+from .base import (
+    MAY_VIEW_STREAMS,
+    ResourceAdmin,
+    ResourceForm,
+    label,
+    relative_expiry,
+)
 from .filters import AccountFilter, account_choices
 
 SETTINGS_FIELDS = (
@@ -121,12 +127,24 @@ class ServiceAdmin(ResourceAdmin):
     def get_change_context(
         self, request: HttpRequest, resource: Service
     ) -> dict[str, Any]:
+        context = {
+            **super().get_change_context(request, resource),
+            "is_service": True,
+        }
+        if not request.user.has_perm(MAY_VIEW_STREAMS):
+            return context
         newest = operations.list_streams(resource).order_by("-date_created")[:NEWEST]
         return {
-            **super().get_change_context(request, resource),
+            **context,
             "newest": [self._describe(stream) for stream in newest],
             "streams_url": self._streams_url(resource),
         }
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = super().get_list_display(request)
+        if request.user.has_perm(MAY_VIEW_STREAMS):
+            return columns
+        return ["stream_count" if name == "streams" else name for name in columns]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         is_live = Q(streams__date_expires=None) | Q(streams__date_expires__gt=utc.now())
@@ -188,6 +206,11 @@ class ServiceAdmin(ResourceAdmin):
     def streams(self, service: Any) -> str:
         url = self._streams_url(service)
         return format_html('<a href="{}">{}</a>', url, service.stream_count)
+
+    @admin.display(description=_("streams"), ordering="stream_count")
+    def stream_count(self, service: Any) -> int:
+        """Return the number without a link."""
+        return int(service.stream_count)
 
     def _streams_url(self, service: Service) -> str:
         name = f"{self.admin_site.name}:{APP}_stream_changelist"

@@ -22,7 +22,13 @@ from sync_streams.models import Stream
 from sync_streams.operations.databases import written_alias
 
 from . import actions, message, monitor
-from .base import ResourceAdmin, ResourceForm, label, relative_expiry
+from .base import (
+    MAY_VIEW_SERVICES,
+    ResourceAdmin,
+    ResourceForm,
+    label,
+    relative_expiry,
+)
 from .filters import AccountFilter, ExpiryFilter, OccupancyFilter
 
 
@@ -115,7 +121,7 @@ class StreamAdmin(ResourceAdmin):
     def get_readonly_fields(
         self, request: HttpRequest, obj: Stream | None = None
     ) -> tuple[str, ...]:
-        fixed = ("service", "unique_name") if obj else ()
+        fixed = (_service_field(request), "unique_name") if obj else ()
         return (*fixed, *self.readonly_fields)
 
     def get_fields(self, request: HttpRequest, obj: Stream | None = None) -> Any:
@@ -123,7 +129,8 @@ class StreamAdmin(ResourceAdmin):
             return ("service", "unique_name", "ttl")
         may_change = self.has_change_permission(request, obj)
         ttl = ("ttl",) if may_change else ()
-        return ("unique_name", "sid", "service", *ttl, *self.readonly_fields[1:])
+        head = ("unique_name", "sid", _service_field(request))
+        return (*head, *ttl, *self.readonly_fields[1:])
 
     def save_model(
         self, request: HttpRequest, obj: Stream, form: Any, change: bool
@@ -163,3 +170,8 @@ class StreamAdmin(ResourceAdmin):
     @admin.display(description=_("expires"), ordering="date_expires")
     def expires(self, stream: Stream) -> str:
         return relative_expiry(stream)
+
+
+def _service_field(request: HttpRequest) -> str:
+    # Django links to the related page, even if the user may not open it.
+    return "service" if request.user.has_perm(MAY_VIEW_SERVICES) else "service_name"

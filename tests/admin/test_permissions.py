@@ -152,6 +152,33 @@ def test_strangers_are_sent_to_the_login_from_every_page(
     assert "/admin/login/" in answer["Location"]
 
 
+@pytest.mark.parametrize("page", ["", "{sid}/change/"])
+def test_services_show_no_streams_to_those_who_may_not_view_them(
+    staff: StaffClient, stream: Stream, page: str
+) -> None:
+    url = f"/admin/sync_streams/service/{page.format(sid=stream.service_id)}"
+
+    shown = staff("view_service").get(url).content.decode()
+
+    for secret in ("board-1", stream.sid, "/sync_streams/stream/"):
+        assert secret not in shown
+    assert ("Rotating secrets" if page else 'class="field-stream_count">1<') in shown
+
+
+@pytest.mark.parametrize("permission", ["view_stream", "view_service"])
+def test_stream_links_to_its_service_for_those_who_may_view_it(
+    staff: StaffClient, stream: Stream, permission: str
+) -> None:
+    client = staff("view_stream", permission)
+
+    shown = client.get(f"/admin/sync_streams/stream/{stream.sid}/change/")
+
+    page = shown.content.decode()
+    link = f"/admin/sync_streams/service/{stream.service_id}/change/"
+    assert (link in page) is (permission == "view_service")
+    assert "Chess" in page
+
+
 def test_deleting_a_service_needs_permission_to_delete_its_streams(
     staff: StaffClient, stream: Stream
 ) -> None:
