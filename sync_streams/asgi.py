@@ -130,8 +130,6 @@ class PublishEndpoint:
         if found is None or self._serves is not None:
             return None
         refs, headers, added = found
-        if b"x-forwarded-proto" in headers and not self._is_scheme_ignored(scope):
-            return None
         request = _request(scope, refs, headers)
 
         def answer_at_once(body: bytes, tell: Tell) -> bool:
@@ -142,11 +140,6 @@ class PublishEndpoint:
             return start(request, body, told, started=perf_counter())
 
         return answer_at_once
-
-    def _is_scheme_ignored(self, scope: Scope) -> bool:
-        # The server may know the scheme of the request to the proxy; the scope may not.
-        both = [self._find({**scope, "scheme": scheme}) for scheme in ("http", "https")]
-        return both[0] == both[1] and not self._on_answer
 
     def _find(self, scope: Scope) -> tuple[Refs, dict[bytes, bytes], Headers] | None:
         path = scope["path"]

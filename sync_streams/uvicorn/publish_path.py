@@ -9,10 +9,12 @@ unusual is left to the parser, so no request is interpreted in two ways.
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from channels.routing import ProtocolTypeRouter
@@ -61,19 +63,39 @@ def find_endpoint(config: Config) -> FindAnswerer | None:
     """Return a function that finds answerers in uvicorn's application, if any."""
     if config.limit_concurrency is not None or config.limit_max_requests is not None:
         return None
-    application: Any = config.loaded_app
-    while application is not None:
-        find: FindAnswerer | None = getattr(application, "answerer", None)
-        if find is not None:
-            return find
-        # Not a subclass, which may behave differently.
-        if type(application) is ProtocolTypeRouter:
-            application = application.application_mapping.get("http")
-        elif type(application) is ProxyHeadersMiddleware:
-            application = application.app
-        else:
-            return None
+    return _find_in(config.loaded_app)
+
+
+def _find_in(application: Any) -> FindAnswerer | None:
+    find: FindAnswerer | None = getattr(application, "answerer", None)
+    if find is not None:
+        return find
+    # Not a subclass, which may behave differently.
+    if type(application) is ProtocolTypeRouter:
+        return _find_in(application.application_mapping.get("http"))
+    if type(application) is ProxyHeadersMiddleware:
+        find = _find_in(application.app)
+        return find and partial(_find_behind, application, find)
     return None
+
+
+def _find_behind(
+    proxy: ProxyHeadersMiddleware, find: FindAnswerer, scope: dict[str, Any]
+) -> Answerer | None:
+    """Find an answerer for a scope with the client and scheme that a proxy reports."""
+    found: list[Answerer | None] = []
+
+    async def application(scope: Any, _receive: Any, _send: Any) -> None:
+        found.append(find(scope))
+
+    changing = copy(proxy)
+    changing.app = application
+    # It waits for nothing but the application, so it ends with its first step.
+    call: Any = changing(*cast("tuple[Any, Any, Any]", (scope, None, None)))
+    with suppress(StopIteration):
+        call.send(None)
+    call.close()
+    return found[0] if found else None
 
 
 @dataclass(frozen=True, slots=True)

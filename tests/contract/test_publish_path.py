@@ -8,6 +8,7 @@ import pytest
 from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 from hypothesis import example, given, strategies
+from pytest_django import Settings
 
 from sync_streams.uvicorn import BoundedHttpProtocol
 from sync_streams.uvicorn.publish_path import Head, read_head, split_request
@@ -161,6 +162,31 @@ async def test_a_connection_is_kept_while_it_publishes(endpoint: Endpoint) -> No
 
         while asyncio.get_running_loop().time() < ends:
             assert b" 201 " in await client.ask(raw())
+
+
+def behind_proxy(client: bytes, *, password: bytes = BASIC) -> bytes:
+    lines = b"X-Forwarded-For: " + client, b"X-Forwarded-Proto: https"
+    return raw(*lines).replace(BASIC, password)
+
+
+async def test_failed_logins_are_counted_by_the_address_that_a_proxy_forwards(
+    news: None, settings: Settings
+) -> None:
+    settings.SECURE_HSTS_SECONDS = 60
+    endpoint = Endpoint(get_asgi_application())
+    async with serving(endpoint, **OPTIONS) as port, HttpConnection(port) as client:
+        for _ in range(2):  # until the Service is cached
+            await client.ask(raw())
+        with sync_settings(max_failed_logins_per_minute=2):
+            wrong = behind_proxy(b"203.0.113.1", password=b"Basic x")
+            refused = [await client.ask(wrong) for _ in range(3)]
+            endpoint.calls = 0
+            served = await client.ask(behind_proxy(b"203.0.113.2"))
+
+    assert [answer[9:12] for answer in refused] == [b"401", b"401", b"429"]
+    assert served[9:12] == b"201"
+    assert b"strict-transport-security: max-age=60" in served
+    assert endpoint.calls == 0
 
 
 async def test_a_fault_of_the_projects_own_code_costs_no_response(
