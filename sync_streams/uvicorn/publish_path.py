@@ -22,6 +22,8 @@ from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sync_streams.connections import bounds
+
 from .heads import Headers
 
 Reply = tuple[int, Iterable[tuple[str, str]], bytes]
@@ -129,7 +131,8 @@ def read_head(head: bytes) -> Head | None:
         if name == b"connection" and value.lower() != b"keep-alive":
             return None
     length = dict(headers).get(b"content-length", b"")
-    if not length.isdigit() or len(length) > MAX_DIGITS:
+    is_sized = length.isdigit() and len(length) <= MAX_DIGITS
+    if not is_sized or len(headers) > bounds.MAX_HEADERS:
         return None
     return Head(match[1], headers, int(length))
 
@@ -201,10 +204,14 @@ class PublishPath:
 
     def _find_answerer(self, data: bytes) -> Answerer | None:
         head = read_head(data)
-        if head is None:
+        if head is None or head.body_bytes > _max_body_bytes(head):
             return None
         self._body_bytes = head.body_bytes
         return self._find(_scope(self._protocol, head))
+
+
+def _max_body_bytes(head: Head) -> int:
+    return bounds.max_body_bytes(head.target.decode("ascii"))
 
 
 def _scope(protocol: HttpToolsProtocol, head: Head) -> dict[str, Any]:

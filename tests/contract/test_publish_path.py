@@ -10,6 +10,7 @@ from django.core.asgi import get_asgi_application
 from hypothesis import example, given, strategies
 from pytest_django import Settings
 
+from sync_streams.connections.bounds import MAX_HEADERS
 from sync_streams.uvicorn import BoundedHttpProtocol
 from sync_streams.uvicorn.publish_path import Head, read_head, split_request
 from tests.clients.raw import HttpConnection, turns
@@ -162,6 +163,19 @@ async def test_a_connection_is_kept_while_it_publishes(endpoint: Endpoint) -> No
 
         while asyncio.get_running_loop().time() < ends:
             assert b" 201 " in await client.ask(raw())
+
+
+async def test_the_bounds_of_a_request_hold_on_the_publish_path(port: int) -> None:
+    many = raw(*[b"%x:" % number for number in range(MAX_HEADERS - 4)])
+    too_many = raw(*[b"%x:" % number for number in range(MAX_HEADERS - 3)])
+    statuses = []
+    with sync_settings(max_body_bytes=len(BODY)):
+        for request in (raw(), raw(), many, too_many, raw(body=BODY + b"+")):
+            async with HttpConnection(port) as client:
+                answer = await client.ask(request)
+                statuses.append(int(answer.split()[1]))
+
+    assert statuses == [201, 201, 201, 431, 413]
 
 
 def behind_proxy(client: bytes, *, password: bytes = BASIC) -> bytes:
