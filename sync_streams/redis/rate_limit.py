@@ -168,7 +168,12 @@ def async_client(url: str, key: str) -> redis.asyncio.Redis:
     clients = _by_loop.get()
     if url not in clients:
         clients[url] = [_connect(host) for host in hosts(url)]
-    return clients[url][crc32(key.encode()) % len(clients[url])]
+    return clients[url][server_of(key, len(clients[url]))]
+
+
+def server_of(key: str, servers: int) -> int:
+    """Return the number of the server, of that many, that a key is on."""
+    return crc32(key.encode()) % servers
 
 
 def forget_after_fork() -> None:

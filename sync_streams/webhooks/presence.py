@@ -8,17 +8,21 @@ renews, so the endpoints of a dead process expire by themselves.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any, Protocol
 
 from sync_streams.conf import get_settings
 from sync_streams.redis import rate_limit
+from sync_streams.redis.urls import hosts
 
 LEASE_SECONDS = 60
 """Time after which an endpoint counts as gone unless its lease is renewed."""
 
 BATCH = 100
-"""Identities or endpoints that one Redis command handles."""
+"""Identities that one Redis command handles, or endpoints that are renewed at once."""
 
+# The third key's only member names the epoch: another one after a loss of data. It is a
+# sorted set, as the others are, so that an ACL need not allow more commands.
 _CONNECT = """
 local t = redis.call('TIME')
 local lease = t[1] + t[2] / 1000000 + ARGV[3]
@@ -27,7 +31,11 @@ redis.call('EXPIRE', KEYS[1], ARGV[3] * 2)
 local was_online = redis.call('ZSCORE', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[2], lease, ARGV[1])
 redis.call('EXPIRE', KEYS[2], 86400)
-return was_online and 0 or 1
+if redis.call('ZCARD', KEYS[3]) == 0 then
+  redis.call('ZADD', KEYS[3], 0, ARGV[4])
+end
+redis.call('EXPIRE', KEYS[3], 86400)
+return {was_online and 0 or 1, redis.call('ZRANGE', KEYS[3], 0, 0)[1]}
 """
 
 _DISCONNECT = """
@@ -96,8 +104,15 @@ class Presence(Protocol):
         Each is returned to a single caller among all processes.
         """
 
-    async def renew(self, endpoint: Endpoint) -> None:
-        """Renew an endpoint's lease; call it within ``LEASE_SECONDS``."""
+    async def renew(self, endpoint: Endpoint) -> bool:
+        """Renew an endpoint's lease; call it within ``LEASE_SECONDS``.
+
+        Tells whether its identity counted as offline, because nobody could renew it in
+        time or add it at all.
+        """
+
+    def server_of(self, service_sid: str) -> int:
+        """Return the number of the server that knows about a Service."""
 
 
 @dataclass(slots=True)
@@ -144,8 +159,11 @@ class LocalPresence:
             self._forget(service_sid, identity)
         return gone
 
-    async def renew(self, endpoint: Endpoint) -> None:
-        return
+    async def renew(self, endpoint: Endpoint) -> bool:
+        return False
+
+    def server_of(self, service_sid: str) -> int:
+        return 0
 
     def _forget(self, service_sid: str, identity: str) -> None:
         del self._online[service_sid][identity]
@@ -159,12 +177,26 @@ class RedisPresence:
     def __init__(self, url: str, *, lease: int = LEASE_SECONDS) -> None:
         """Use the Redis at *url*; with several, the one that a Service maps to."""
         self._url, self._lease = url, lease
+        self._servers = len(hosts(url))
+        # The epoch in which each endpoint of this process was added or renewed.
+        self._epochs: dict[str, bytes] = {}
 
     async def connect(self, endpoint: Endpoint) -> bool:
-        return bool(await self._run(_CONNECT, endpoint, self._lease))
+        is_new, epoch = await self._eval(
+            endpoint.service_sid,
+            _CONNECT,
+            [*_keys(endpoint), _epoch_key(endpoint.service_sid)],
+            [*_arguments(endpoint, self._lease), token_hex(8)],
+        )
+        self._epochs[endpoint.connection_id] = epoch
+        return bool(is_new)
 
     async def disconnect(self, endpoint: Endpoint, window: float) -> bool:
-        return bool(await self._run(_DISCONNECT, endpoint, window))
+        self._epochs.pop(endpoint.connection_id, None)
+        keys, arguments = _keys(endpoint), _arguments(endpoint, window)
+        return bool(
+            await self._eval(endpoint.service_sid, _DISCONNECT, keys, arguments)
+        )
 
     async def collect(self, service_sid: str) -> list[str]:
         gone: list[bytes] = await self._eval(
@@ -175,15 +207,15 @@ class RedisPresence:
         )
         return [identity.decode() for identity in gone]
 
-    async def renew(self, endpoint: Endpoint) -> None:
-        # If Redis has lost its data, this restores presence without a new webhook.
-        await self.connect(endpoint)
+    async def renew(self, endpoint: Endpoint) -> bool:
+        known = self._epochs.get(endpoint.connection_id)
+        is_new = await self.connect(endpoint)
+        # If Redis has lost its data, which starts a new epoch, nobody has reported the
+        # identity as offline.
+        return is_new and known in {None, self._epochs[endpoint.connection_id]}
 
-    async def _run(self, script: str, endpoint: Endpoint, seconds: float) -> Any:
-        arguments = [endpoint.identity, endpoint.connection_id, str(seconds)]
-        return await self._eval(
-            endpoint.service_sid, script, _keys(endpoint), arguments
-        )
+    def server_of(self, service_sid: str) -> int:
+        return rate_limit.server_of(service_sid, self._servers)
 
     async def _eval(
         self, service_sid: str, script: str, keys: list[str], arguments: list[str]
@@ -195,6 +227,14 @@ class RedisPresence:
 def _keys(endpoint: Endpoint) -> list[str]:
     service_sid = endpoint.service_sid
     return [_endpoints_key(service_sid, endpoint.identity), _online_key(service_sid)]
+
+
+def _arguments(endpoint: Endpoint, seconds: float) -> list[str]:
+    return [endpoint.identity, endpoint.connection_id, str(seconds)]
+
+
+def _epoch_key(service_sid: str) -> str:
+    return f"{get_settings().prefix}:epoch:{{{service_sid}}}"
 
 
 def _online_key(service_sid: str) -> str:

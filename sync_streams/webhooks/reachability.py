@@ -7,10 +7,10 @@ https://www.twilio.com/docs/sync/api/service.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import TypeVar
 
 from channels.db import database_sync_to_async
@@ -35,6 +35,7 @@ from .presence import (
 from .receivers import describe
 from .sender import send
 from .shares import Queue
+from .worker import Step, Worker
 
 POLL_SECONDS = 5
 """How often a process looks for identities whose process has died."""
@@ -43,7 +44,8 @@ RENEW_EVERY = 4
 """Polls between two renewals of the leases."""
 
 MAX_STEPS = 20_000
-"""Connections and disconnections that can be queued; one account gets half."""
+"""Connections that can be queued; one account gets half. The disconnections that can
+be queued are at most those of connections that were."""
 
 EARLY_SECONDS = 0.01
 """How early a timer may fire by Redis' clock."""
@@ -51,23 +53,29 @@ EARLY_SECONDS = 0.01
 EVERY_SERVICE = "every Service"
 """Logged in place of a SID when a failure does not concern a particular Service."""
 
-Step = Callable[[], Awaitable[None]]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    endpoint: Endpoint
+    service: Service
+    """Its Service as it was when the connection began."""
 
 
 class Reachability:
     """Tracks one process's endpoints and reports identities going on- and offline."""
 
     def __init__(self, dispatcher: Dispatcher, redis_url: str) -> None:
-        """Run in the dispatcher's loop, one step at a time."""
+        """Run in the dispatcher's loop, one step at a time for each Redis server."""
         self.dispatcher, self.redis_url = dispatcher, redis_url
         self._presence: Presence = (
             RedisPresence(redis_url) if redis_url else LocalPresence()
         )
-        self._tracked: dict[str, Endpoint] = {}
-        self._steps: deque[tuple[str, Step]] = deque()
+        self._tracked: dict[str, _Connection] = {}
+        # A server that hangs delays only what concerns it.
+        self._workers = defaultdict[int, Worker](partial(Worker, self._note_error))
         self._queue = Queue(MAX_STEPS)
-        self._worker: asyncio.Task[None] | None = None
         self._survey: asyncio.Task[None] | None = None
         self._polls, self._is_closed = 0, False
         if redis_url:
@@ -77,69 +85,85 @@ class Reachability:
         """Record that a connection starts or ends; from any thread."""
         connection_id = str(actor.connection_id)
         if change == "disconnected":
-            endpoint = self._tracked.pop(connection_id, None)
-            if endpoint is not None:
-                self._add(endpoint, partial(self._disconnect, endpoint))
+            connection = self._tracked.pop(connection_id, None)
+            if connection is not None:
+                self._add(connection, partial(self._disconnect, connection))
         elif service.reachability_webhooks_enabled:
             endpoint = Endpoint(
                 service.sid, actor.identity, connection_id, service.account_sid
             )
-            self._tracked[connection_id] = endpoint
-            self._add(endpoint, partial(self._connect, endpoint))
+            self._begin(_Connection(endpoint, service))
 
     def close(self) -> None:
-        """Send nothing more; from any thread."""
+        """Renew no leases and look for no dead processes; from any thread.
+
+        What is queued is still sent.
+        """
         self._is_closed = True
 
-    def _add(self, endpoint: Endpoint, step: Step) -> None:
-        service_sid = endpoint.service_sid
-        if not self._queue.take(endpoint.account_sid, service_sid, MAX_STEPS):
+    def _begin(self, connection: _Connection) -> None:
+        endpoint = connection.endpoint
+        account_sid, service_sid = endpoint.account_sid, endpoint.service_sid
+        if not self._queue.take(account_sid, service_sid, MAX_STEPS):
+            # Its end will not be noted, either.
             outcomes.note(service_sid, "overflow", self.dispatcher.call_later)
             return
-        self.dispatcher.begin()
-        counted = self._counted(endpoint, step)
-        self.dispatcher.call_soon(self._line_up, service_sid, counted)
+        self._tracked[endpoint.connection_id] = connection
 
-    def _counted(self, endpoint: Endpoint, step: Step) -> Step:
+        async def connect() -> None:
+            self._queue.give_back(account_sid, service_sid)
+            await self._connect(connection)
+
+        self._add(connection, connect)
+
+    def _add(self, connection: _Connection, step: Step) -> None:
         async def take() -> None:
-            self._queue.give_back(endpoint.account_sid, endpoint.service_sid)
             try:
                 await step()
             finally:
                 self.dispatcher.end()
 
-        return take
+        self.dispatcher.begin()
+        self.dispatcher.call_soon(self._line_up, connection.endpoint.service_sid, take)
 
     def _line_up(self, service_sid: str, step: Step) -> None:
-        self._steps.append((service_sid, step))
-        if self._worker is None:
-            self._worker = asyncio.ensure_future(self._work())
+        self._worker_of(service_sid).add(service_sid, step)
 
-    async def _work(self) -> None:
-        while self._steps:
-            service_sid, step = self._steps.popleft()
-            try:
-                await step()
-            except Exception as error:
-                # Redis or the database is unavailable; leases and polls make up for it.
-                self._note_error(service_sid, error)
-        self._worker = None
+    def _worker_of(self, service_sid: str) -> Worker:
+        return self._workers[self._presence.server_of(service_sid)]
 
-    async def _connect(self, endpoint: Endpoint) -> None:
-        if await self._presence.connect(endpoint):
-            service = await _service(endpoint)
-            await _tell("endpoint_connected", service, _actor(endpoint))
+    async def _connect(self, connection: _Connection) -> None:
+        if await self._presence.connect(connection.endpoint):
+            await self._tell_connected(connection)
 
-    async def _disconnect(self, endpoint: Endpoint) -> None:
-        service = await _service(endpoint)
+    async def _tell_connected(self, connection: _Connection) -> None:
+        service = await self._service(connection)
+        await _tell("endpoint_connected", service, _actor(connection))
+
+    async def _disconnect(self, connection: _Connection) -> None:
+        service = await self._service(connection)
         window = 0.0
         if service is not None and service.reachability_debouncing_enabled:
             window = service.reachability_debouncing_window / 1000
-        if await self._presence.disconnect(endpoint, window):
-            await _tell("endpoint_disconnected", service, _actor(endpoint))
+        if await self._presence.disconnect(connection.endpoint, window):
+            await _tell("endpoint_disconnected", service, _actor(connection))
         elif service is not None and window:
             look = partial(self._look, service)
             self.dispatcher.call_later(window + EARLY_SECONDS, look)
+
+    async def _service(self, connection: _Connection) -> Service | None:
+        known = connection.service
+        try:
+            return await _ask(
+                partial(operations.find_service, known.account_sid, known.sid)
+            )
+        except ServiceNotFound:
+            return None
+        except Exception as error:
+            # The database is unavailable. In memory nothing would make up for a step
+            # that is given up, and a Service rarely changes.
+            self._note_error(known.sid, error)
+            return known
 
     def _look(self, service: Service) -> None:
         self._line_up(service.sid, partial(self._collect, service))
@@ -157,34 +181,63 @@ class Reachability:
             return
         self.dispatcher.call_later(POLL_SECONDS, self._poll)
         self._polls += 1
-        if self._polls % RENEW_EVERY == 0:
-            self._renew(list(self._tracked))
-        # Outside the queue of steps, so leases are renewed even while a database hangs.
-        if not self._steps and (self._survey is None or self._survey.done()):
+        self._renew_leases(is_due=self._polls % RENEW_EVERY == 0)
+        # Outside the queues of steps, so leases are renewed even while a database
+        # hangs.
+        if self._survey is None or self._survey.done():
             self._survey = asyncio.ensure_future(self._look_everywhere())
 
     async def _look_everywhere(self) -> None:
         # Including Services whose endpoints all belonged to a process that died.
         try:
-            for service in await _ask(operations.list_watched_services):
-                self._look(service)
+            services = await _ask(operations.list_watched_services)
         except Exception as error:
             self._note_error(EVERY_SERVICE, error)
+            return
+        for service in [s for s in services if self._worker_of(s.sid).is_idle]:
+            self._look(service)
 
     def _note_error(self, service_sid: str, error: Exception) -> None:
+        # Redis or the database is unavailable; leases and polls make up for it.
         outcomes.note(service_sid, "error", self.dispatcher.call_later, repr(error))
 
-    def _renew(self, connection_ids: list[str]) -> None:
-        if connection_ids:
-            step = partial(self._renew_some, connection_ids)
-            self._line_up(EVERY_SERVICE, step)
+    def _renew_leases(self, *, is_due: bool) -> None:
+        # A server that failed may be back, with leases that are over: renew them before
+        # they are looked for. The last round may still wait for a server that hangs.
+        chosen = {
+            number: list[str]()
+            for number, worker in self._workers.items()
+            if (is_due or worker.has_failed) and not worker.is_renewing
+        }
+        if not chosen:
+            return
+        for connection_id, connection in list(self._tracked.items()):
+            number = self._presence.server_of(connection.endpoint.service_sid)
+            if number in chosen:
+                chosen[number].append(connection_id)
+        for number, connection_ids in chosen.items():
+            self._workers[number].has_failed = False
+            self._renew(self._workers[number], connection_ids)
 
-    async def _renew_some(self, connection_ids: list[str]) -> None:
+    def _renew(self, worker: Worker, connection_ids: list[str]) -> None:
+        worker.is_renewing = bool(connection_ids)
+        if connection_ids:
+            step = partial(self._renew_some, worker, connection_ids)
+            worker.add(EVERY_SERVICE, step)
+
+    async def _renew_some(self, worker: Worker, connection_ids: list[str]) -> None:
         # Interleaved with other steps, so an endpoint gone meanwhile is not revived.
-        for connection_id in islice(connection_ids, BATCH):
-            if endpoint := self._tracked.get(connection_id):
-                await self._presence.renew(endpoint)
-        self._renew(connection_ids[BATCH:])
+        renewals = map(self._renew_one, connection_ids[:BATCH])
+        results = await asyncio.gather(*renewals, return_exceptions=True)
+        self._renew(worker, connection_ids[BATCH:])
+        for error in results:
+            if isinstance(error, Exception):
+                raise error  # one stands for all of them
+
+    async def _renew_one(self, connection_id: str) -> None:
+        connection = self._tracked.get(connection_id)
+        if connection and await self._presence.renew(connection.endpoint):
+            await self._tell_connected(connection)
 
 
 async def _tell(event_type: str, service: Service | None, actor: Actor) -> None:
@@ -193,19 +246,12 @@ async def _tell(event_type: str, service: Service | None, actor: Actor) -> None:
         await asyncio.to_thread(send, describe(event_type, service, actor))
 
 
-async def _service(endpoint: Endpoint) -> Service | None:
-    find = partial(operations.find_service, endpoint.account_sid, endpoint.service_sid)
-    try:
-        return await _ask(find)
-    except ServiceNotFound:
-        return None
-
-
 async def _ask(question: Callable[[], T]) -> T:
     return await database_sync_to_async(question, thread_sensitive=False)()
 
 
-def _actor(endpoint: Endpoint) -> Actor:
+def _actor(connection: _Connection) -> Actor:
+    endpoint = connection.endpoint
     return Actor(endpoint.identity, endpoint.connection_id)
 
 

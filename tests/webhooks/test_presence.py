@@ -129,3 +129,40 @@ async def test_renewed_endpoints_stay(redis_url: str, service_sid: str) -> None:
     await rate_limit.async_client(redis_url, "").aclose()
 
     assert gone == []
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    ("lost", "is_told"), [("nothing", False), ("data", False), ("connection", True)]
+)
+async def test_renewal_tells_only_who_was_offline_for_others(
+    redis_url: str, service_sid: str, lost: str, is_told: bool
+) -> None:
+    presence = RedisPresence(redis_url)
+    endpoint = Endpoint(service_sid, "alice", "1")
+    client = rate_limit.async_client(redis_url, "")
+    if lost != "connection":  # with it, the command that adds the endpoint
+        await presence.connect(endpoint)
+    if lost == "data":
+        await client.delete(*await client.keys(f"*{service_sid}*"))
+
+    told = [await presence.renew(endpoint) for _ in range(2)]
+    await client.aclose()
+
+    assert told == [is_told, False]
+
+
+@pytest.mark.redis
+async def test_renewal_tells_that_another_process_has_reported_it(
+    redis_url: str, service_sid: str
+) -> None:
+    presence = RedisPresence(redis_url, lease=0)
+    endpoint = Endpoint(service_sid, "alice", "1")
+    await presence.connect(endpoint)
+
+    gone = await RedisPresence(redis_url).collect(service_sid)
+    is_told = await presence.renew(endpoint)
+    await rate_limit.async_client(redis_url, "").aclose()
+
+    assert gone == ["alice"]
+    assert is_told
