@@ -43,22 +43,33 @@ def set_ttl(
         )
         model_admin.message_user(request, said % {"count": changed})
         return None
-    sids = [stream.sid for stream in streams]
+    return ask(model_admin, request, _question(model_admin, request, streams, form))
+
+
+def _question(
+    model_admin: ResourceAdmin,
+    request: HttpRequest,
+    streams: QuerySet[Stream],
+    form: TtlForm,
+) -> Question:
+    count = streams.count()
     text = ngettext(
         "The new TTL applies to %(count)d stream and starts now.",
         "The new TTL applies to %(count)d streams and starts now.",
-        len(sids),
+        count,
     )
-    question = Question(
+    is_about_all = request.POST.get("select_across") == "1"
+    named = streams[:1] if is_about_all else streams
+    return Question(
         title=_("Set the TTL"),
-        text=text % {"count": len(sids)},
+        text=text % {"count": count},
         button=_("Set the TTL"),
         form=form,
         cancel_url=model_admin.list_url(),
         action="set_ttl",
-        selected=sids,
+        selected=[stream.sid for stream in named],
+        is_about_all=is_about_all,
     )
-    return ask(model_admin, request, question)
 
 
 def _change(

@@ -284,6 +284,10 @@ class Question:
     selected: Sequence[str] = ()
     """SIDs that the action was started for."""
 
+    is_about_all: bool = False
+    """The action was started for the whole list, and ``selected`` is one of it: a form
+    may have 1,000 fields."""
+
 
 def ask(
     model_admin: ResourceAdmin, request: HttpRequest, question: Question

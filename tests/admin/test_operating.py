@@ -3,12 +3,14 @@
 ``test_live.py`` shows their effect on connections in all processes.
 """
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from sync_streams import operations
 from sync_streams.models import Stream
@@ -24,6 +26,17 @@ def set_ttl(client: Client, *streams: Stream, **fields: str) -> str:
     sids = [stream.sid for stream in streams]
     form = {"action": "set_ttl", "_selected_action": sids, **fields}
     return client.post(STREAMS, form, follow=True).content.decode()
+
+
+def hidden_fields(page: str) -> dict[str, list[str]]:
+    """Return the hidden fields of the question on a page."""
+    form = page[page.rindex("<form", 0, page.rindex('name="action"')) :]
+    fields: dict[str, list[str]] = {}
+    for name, value in re.findall(
+        r'<input type="hidden"\s+name="([^"]*)"\s+value="([^"]*)"', form
+    ):
+        fields.setdefault(name, []).append(value)
+    return fields
 
 
 def test_new_ttl_is_asked_for_first(admin: Client, stream: Stream) -> None:
@@ -44,6 +57,34 @@ def test_new_ttl_is_given_to_each_stream_and_logged(
     in_two_minutes = timezone.now() + timedelta(minutes=2)
     assert Stream.objects.filter(date_expires__lt=in_two_minutes).count() == 2
     assert LogEntry.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("action", "answer", "left"),
+    [("set_ttl", {"ttl": "60"}, 1), ("delete_selected", {}, 0)],
+)
+def test_question_about_all_has_the_same_few_fields_for_any_number(
+    admin: Client,
+    stream: Stream,
+    settings: Settings,
+    action: str,
+    answer: dict[str, str],
+    left: int,
+) -> None:
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 10
+    for _ in range(10):
+        operations.create_stream(stream.service, ttl=300)
+    url = f"{STREAMS}?expires=hour"
+    everything = {"select_across": "1", "index": "0", "_selected_action": stream.sid}
+
+    page = admin.post(url, {"action": action, **everything}).content.decode()
+    done = admin.post(url, {**hidden_fields(page), **answer})
+
+    assert done.status_code == 302
+    soon = timezone.now() + timedelta(seconds=61)
+    assert Stream.objects.filter(date_expires__lt=soon).count() == 10 * left
+    assert Stream.objects.filter(date_expires__gt=soon).count() == 0
+    assert Stream.objects.filter(date_expires=None).get() == stream
 
 
 @pytest.mark.parametrize("ttl", ["", "-1", "31536001", "soon"])
