@@ -1,7 +1,7 @@
 """Announcements: tell subscribers and signal receivers about committed changes."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -19,6 +19,9 @@ from sync_streams.operations.databases import on_commit
 
 logger = logging.getLogger(__name__)
 
+MAX_FAILURES = 2
+"""Broadcasts in a row that may fail while many removals are announced. Each may take
+``broadcast_timeout_seconds``, and all go to the same group, so more would fail, too."""
 
 EndpointChange = Literal["connected", "disconnected"]
 
@@ -68,31 +71,47 @@ def announce_updated(stream: Stream, actor: Actor) -> None:
     _send(signals.stream_updated, stream, actor)
 
 
-def announce_removed(stream: Stream, actor: Actor) -> None:
-    """Tell subscribers and receivers that a Stream was removed."""
-    forget_stream(stream.sid)
-    _broadcast(
+def announce_all_removed(streams: Iterable[Stream], actor: Actor) -> None:
+    """Announce the removal of Streams, once it is committed.
+
+    Subscribers are told unless the layer fails, and receivers in any case.
+    """
+    on_commit(partial(_announce_all_removed, list(streams), actor))
+
+
+def _announce_all_removed(streams: Sequence[Stream], actor: Actor) -> None:
+    failures = untold = 0
+    for stream in streams:
+        forget_stream(stream.sid)
+        if failures >= MAX_FAILURES:
+            untold += 1
+        elif _broadcast_removal(stream, actor):
+            failures = 0
+        else:
+            failures += 1
+        _send(signals.stream_removed, stream, actor)
+    if untold:
+        logger.error("stream.removed of %s more Streams was not broadcast", untold)
+
+
+def _broadcast_removal(stream: Stream, actor: Actor) -> bool:
+    return _broadcast(
         {
             "type": "stream.removed",
             "stream_sid": stream.sid,
             "origin": actor.connection_id,
         },
     )
-    _send(signals.stream_removed, stream, actor)
 
 
-def announce_all_removed(streams: Iterable[Stream], actor: Actor) -> None:
-    """Announce the removal of Streams, once it is committed."""
-    for stream in streams:
-        on_commit(partial(announce_removed, stream, actor))
-
-
-def _broadcast(event: Event | ServiceEvent) -> None:
+def _broadcast(event: Event | ServiceEvent) -> bool:
     try:
         broadcast(event)
     except (ServiceUnavailable, ImproperlyConfigured) as error:
         # The change is committed; a 503 would claim otherwise.
         logger.error("%s was not broadcast (%s): %s", event["type"], error, event)
+        return False
+    return True
 
 
 def _send(signal: Signal, stream: Stream, actor: Actor) -> None:

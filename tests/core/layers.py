@@ -13,6 +13,19 @@ class FailingLayer(InMemoryChannelLayer):
         raise ConnectionError("the layer is away")
 
 
+class FlakyLayer(InMemoryChannelLayer):
+    """Accepts every second event."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.offered: list[str] = []
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        self.offered.append(message["type"])
+        if len(self.offered) % 2:
+            raise ConnectionError("the layer is away")
+
+
 class SilentLayer(InMemoryChannelLayer):
     """Never responds."""
 

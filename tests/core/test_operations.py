@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from channels.layers import get_channel_layer
 from django.db import transaction
 from django.test import override_settings
 from django.utils import timezone
@@ -24,13 +26,16 @@ from sync_streams.errors import (
 )
 from sync_streams.models import Service, Stream
 from sync_streams.operations.actor import Actor
+from sync_streams.operations.announcements import MAX_FAILURES
 from tests.core.conftest import Announced
+from tests.logs import lines_of
 from tests.settings import ACCOUNT_SID, OTHER_ACCOUNT_SID
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Action = Callable[[], object]
 MISSING_SID = "TO" + "0" * 32
+FLAKY_LAYER = {"default": {"BACKEND": "tests.core.layers.FlakyLayer"}}
 DEAF_LAYER = {"default": {"BACKEND": "tests.core.layers.FailingLayer"}}
 
 
@@ -256,6 +261,38 @@ def test_a_change_is_kept_although_the_layer_fails(
         operations.remove_stream(service, "news")
 
     assert announced == [("updated", "news"), ("removed", "news")]
+
+
+def test_a_layer_that_fails_is_not_waited_for_by_each_removed_stream(
+    service: Service, announced: Announced, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(10):
+        operations.create_stream(service, unique_name=str(number))
+    announced.clear()
+
+    with override_settings(CHANNEL_LAYERS=DEAF_LAYER):
+        operations.remove_service(service)
+
+    assert sorted(announced) == [("removed", str(number)) for number in range(10)]
+    lines = lines_of("sync_streams.operations.announcements", caplog)
+    assert [line.partition(" (")[0] for line in lines] == [
+        "service.changed was not broadcast",
+        *["stream.removed was not broadcast"] * MAX_FAILURES,
+        f"stream.removed of {10 - MAX_FAILURES} more Streams was not broadcast",
+    ]
+
+
+def test_streams_removed_while_the_layer_fails_now_and_then_are_all_broadcast(
+    service: Service, stream: Stream
+) -> None:
+    for number in range(9):
+        expire(operations.create_stream(service, unique_name=str(number), ttl=60))
+
+    with override_settings(CHANNEL_LAYERS=FLAKY_LAYER):
+        assert operations.expire_streams() == 9
+        layer: Any = get_channel_layer()
+
+    assert layer.offered == ["stream.removed"] * 9
 
 
 def test_a_message_is_not_published_when_the_layer_fails(
