@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -58,11 +59,15 @@ class SearchForm(forms.Form):
         ref = str(self.cleaned_data["service"])
         if not ref or is_sid(ref):
             return ref
-        named = Service.objects.filter(unique_name=ref)
-        found = named.first() or Service.objects.filter(friendly_name=ref).first()
-        if found is None:
+        sids = _sids(Service.objects.filter(unique_name=ref)) or _sids(
+            Service.objects.filter(friendly_name=ref)
+        )
+        if not sids:
             raise forms.ValidationError(_("There is no such service."))
-        return found.sid
+        if len(sids) > 1:
+            several = _("Several services have this name: use the SID.")
+            raise forms.ValidationError(several)
+        return sids[0]
 
     def clean_stream(self) -> str:
         """Return a SID, of the Service if one is named."""
@@ -73,10 +78,13 @@ class SearchForm(forms.Form):
         if not ref or is_sid(ref):
             return ref
         named = Stream.objects.live().by_name(ref)
-        found = (named.filter(service=service) if service else named).first()
-        if found is None:
+        sids = _sids(named.filter(service=service) if service else named)
+        if not sids:
             raise forms.ValidationError(_("There is no such stream."))
-        return found.sid
+        if len(sids) > 1:
+            several = _("Several streams have this name: use the SID.")
+            raise forms.ValidationError(several)
+        return sids[0]
 
     @property
     def wanted(self) -> Wanted:
@@ -97,6 +105,11 @@ class DisconnectForm(forms.Form):
     service = forms.CharField(widget=forms.HiddenInput)
     identity = forms.CharField(widget=forms.HiddenInput, strip=False, required=False)
     connection = forms.CharField(widget=forms.HiddenInput, required=False)
+
+
+def _sids(rows: QuerySet[Any]) -> list[str]:
+    # Two are enough to know that there are several.
+    return list(rows.values_list("sid", flat=True)[:2])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ import requests
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from sync_streams import operations
+from sync_streams.admin.connection import SearchForm
 from sync_streams.delivery.cluster import listing, survey
 from sync_streams.models import Stream
 from sync_streams.twilsock.frames import Frame
@@ -21,6 +23,7 @@ from tests.admin.operator import Operator, until
 from tests.clients.json_socket import SiteSocket
 from tests.clients.rest import post
 from tests.programs import DemoSite
+from tests.settings import ACCOUNT_SID, OTHER_ACCOUNT_SID
 
 PAGE = "/admin/sync_streams/service/connections/"
 PATH = "sync_streams/service/connections/"
@@ -199,6 +202,42 @@ def test_reply_contains_the_newest_rows_and_counts_all(
     assert [one["since"] for one in found.rows] == list(range(399, 199, -1))
     assert found.total == 6000
     assert found.processes == ["host:0", "host:1"]
+
+
+@pytest.mark.parametrize(
+    ("field", "ref", "is_ambiguous"),
+    [
+        ("service", "default", True),
+        ("service", "Chess", True),
+        ("service", "Go", False),
+        ("stream", "board", True),
+        ("stream", "goban", False),
+    ],
+)
+def test_name_that_several_have_is_not_searched_for(
+    db: None, field: str, ref: str, is_ambiguous: bool
+) -> None:
+    for account_sid in (ACCOUNT_SID, OTHER_ACCOUNT_SID):
+        operations.get_service(account_sid, "default")
+        service = operations.create_service(account_sid, friendly_name="Chess")
+        operations.create_stream(service, unique_name="board")
+    service = operations.create_service(ACCOUNT_SID, friendly_name="Go")
+    operations.create_stream(service, unique_name="goban")
+
+    form = SearchForm({field: ref})
+
+    said = [f"Several {field}s have this name: use the SID."] if is_ambiguous else []
+    assert form.errors.get(field, []) == said
+
+
+def test_name_of_a_stream_is_searched_for_in_the_named_service(stream: Stream) -> None:
+    other = operations.create_service(ACCOUNT_SID)
+    operations.create_stream(other, unique_name="board-1")
+
+    form = SearchForm({"service": "Chess", "stream": "board-1"})
+
+    assert form.is_valid()
+    assert form.wanted["stream_sid"] == stream.sid
 
 
 def test_page_says_how_many_rows_it_leaves_out(
