@@ -17,10 +17,17 @@ from sync_streams.operations.data import JSONObject
 from sync_streams.websocket.consumers import JsonConsumer
 from sync_streams.websocket.protocol import SUBPROTOCOL
 
-from .destination import Destination
+from .destination import ANSWER_SECONDS, Destination
 from .failures import in_words
 
 CONNECT_SECONDS = 10
+"""Time limit for connecting, including the WebSocket handshake."""
+
+HEARTBEAT_SECONDS = 30
+"""How often the server has to answer a ping; it has half of that time."""
+
+CLOSE_SECONDS = 1
+"""Time that the server has for answering a close frame."""
 
 
 class Disconnected(Exception):
@@ -98,6 +105,8 @@ class RemoteSocket:
 
     async def receive(self) -> JSONObject:
         message = await self._socket.receive()
+        if message.type is aiohttp.WSMsgType.ERROR:
+            raise Disconnected(f"{message.data}.")  # no pong, or not a WebSocket frame
         if message.type is not aiohttp.WSMsgType.TEXT:
             raise Disconnected(f"closed with {self._socket.close_code}")
         frame: JSONObject = json.loads(message.data)
@@ -124,12 +133,17 @@ async def ask(socket: Socket, type_: str, **fields: object) -> list[JSONObject]:
 
     Raises:
         CommandError: the server refuses the request.
-        Disconnected: the connection was lost.
+        Disconnected: the connection was lost, or there was no reply within 30 seconds.
     """
-    await socket.send({"type": type_, "id": 1, **fields})
-    frames = [await next_frame(socket)]
-    while "id" not in frames[-1]:
-        frames.append(await next_frame(socket))
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await socket.send({"type": type_, "id": 1, **fields})
+            frames = [await next_frame(socket)]
+            while "id" not in frames[-1]:
+                frames.append(await next_frame(socket))
+    except TimeoutError as error:
+        why = f"The server does not answer {type_!r} in time."
+        raise Disconnected(why) from error
     return frames
 
 
@@ -167,15 +181,17 @@ async def _open_local() -> AsyncIterator[Socket]:
 
 @asynccontextmanager
 async def _open_remote(url: str) -> AsyncIterator[Socket]:
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
-    size = get_settings().max_frame_bytes
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.ws_connect(
-                url, protocols=[SUBPROTOCOL], max_msg_size=2 * size
-            ) as socket,
-        ):
-            yield RemoteSocket(socket)
+        async with aiohttp.ClientSession() as session:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connected = await session.ws_connect(
+                    url,
+                    protocols=[SUBPROTOCOL],
+                    max_msg_size=2 * get_settings().max_frame_bytes,
+                    heartbeat=HEARTBEAT_SECONDS,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
+                )
+            async with connected as socket:
+                yield RemoteSocket(socket)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise Disconnected(in_words(error, url)) from error

@@ -6,23 +6,31 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from io import StringIO
+from socket import create_server
 
 import jwt
 import pytest
 from django.core.management import CommandError, call_command, get_commands
 from twilio.rest import Client
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
+from sync_streams.management import sockets
 from sync_streams.management.commands.sync_bench import histogram
 from sync_streams.management.commands.sync_tail import Command as Tail
-from sync_streams.management.subscription import MAX_PAUSE_SECONDS, pause
+from sync_streams.management.destination import Destination
+from sync_streams.management.subscription import MAX_PAUSE_SECONDS, follow, pause
 from sync_streams.tokens import MAX_LIFETIME_SECONDS
+from sync_streams.websocket.protocol import SUBPROTOCOL
 from tests.clients.json_socket import SiteSocket
 from tests.clients.rest import WAIT_SECONDS, post, publish
 from tests.commands.manage import environ_of, manage, running
 from tests.conftest import StartSite
 from tests.programs import ROOT, DemoSite
+from tests.proxy import Proxy
 from tests.waiting import wait_until
 
 
@@ -152,6 +160,68 @@ def test_tail_survives_a_restart_of_the_server(start_site: StartSite) -> None:
 
         assert json.loads(tail.line())["message"]["data"] == {"n": 2}
         assert tail.interrupt() == 0
+
+
+async def test_tail_reconnects_when_the_path_dies_silently(
+    embedded: DemoSite, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setenv("SYNC_TOKEN", embedded.account.token())
+    told = asyncio.Queue[str]()
+
+    async with Proxy(int(embedded.base_url.rpartition(":")[2])) as proxy:
+        there = Destination(url=proxy.base_url, service="default", account_sid="")
+        frames = follow(there, stream, "tail", told.put_nowait)
+        reading = asyncio.ensure_future(anext(frames))
+        async with asyncio.timeout(WAIT_SECONDS):
+            assert (await reading)["type"] == "subscribed"
+            proxy.is_silent = True
+            reading = asyncio.ensure_future(anext(frames))
+            while "Disconnected" not in await told.get():
+                continue
+            proxy.is_silent = False
+            assert (await reading)["type"] == "subscribed"
+        await frames.aclose()
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """Return the URL of a server that accepts connections and never answers."""
+    with create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def unanswering(connection: ServerConnection) -> None:
+    await connection.wait_closed()
+
+
+@pytest.fixture
+async def taciturn() -> AsyncIterator[str]:
+    """Return the URL of a WebSocket server that answers no frame."""
+    protocols = [Subprotocol(SUBPROTOCOL)]
+    async with serve(unanswering, "127.0.0.1", 0, subprotocols=protocols) as server:
+        [listener] = server.sockets
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_server_that_answers_no_handshake_is_reported(
+    mute: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "CONNECT_SECONDS", 0.2)
+
+    with pytest.raises(CommandError, match="does not answer in time"):
+        call_command("issue_sync_token", "alice", "--url", mute)
+
+
+async def test_server_that_answers_no_frame_is_reported(
+    taciturn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "ANSWER_SECONDS", 0.2)
+
+    with pytest.raises(CommandError, match="does not answer 'connect' in time"):
+        await asyncio.to_thread(
+            call_command, "issue_sync_token", "alice", "--url", taciturn
+        )
 
 
 def test_tail_ends_with_its_stream(embedded: DemoSite) -> None:
