@@ -47,6 +47,7 @@ from sync_streams.errors import (
 from sync_streams.models import Service, Stream
 from sync_streams.values.text import visible
 
+from .dates import DatedList, show_date
 from .search import finds_substrings
 from .snippet import snippets
 
@@ -188,6 +189,17 @@ class ResourceAdmin(AnyAdmin):
         name, *rest = self.list_display
         watch = ["watch"] if request.user.has_perm(MAY_MONITOR) else []
         return [name, *watch, *rest]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return DatedList
+
+    @admin.display(description=gettext_lazy("created"), ordering="date_created")
+    def created(self, resource: Any) -> str:
+        return show_date(resource.date_created)
+
+    @admin.display(description=gettext_lazy("updated"), ordering="date_updated")
+    def updated(self, resource: Any) -> str:
+        return show_date(resource.date_updated)
 
     @admin.display(description=gettext_lazy("live"))
     def watch(self, resource: Any) -> str:

@@ -91,7 +91,7 @@ class ServiceAdmin(ResourceAdmin):
     """Find, create, change and remove Services."""
 
     form = ServiceForm
-    list_display = ("name", "sid", "account_sid", "streams", "date_created")
+    list_display = ("name", "sid", "account_sid", "streams", "created")
     list_filter: ClassVar = [
         AccountFilter,
         "webhooks_from_rest_enabled",
@@ -105,7 +105,7 @@ class ServiceAdmin(ResourceAdmin):
         _("Start of a SID, unique name or friendly name"),
     )
     date_hierarchy = "date_created"
-    readonly_fields = ("sid", "unique_name", "date_created", "date_updated")
+    readonly_fields = ("sid", "unique_name", "created", "updated")
 
     def get_urls(self) -> list[Any]:
         views = {
@@ -163,7 +163,7 @@ class ServiceAdmin(ResourceAdmin):
         if obj is None:
             return ("account_sid", *SETTINGS_FIELDS)
         head = ("sid", "unique_name", "account_sid")
-        return (*head, *SETTINGS_FIELDS, "date_created", "date_updated")
+        return (*head, *SETTINGS_FIELDS, "created", "updated")
 
     def save_model(
         self, request: HttpRequest, obj: Service, form: Any, change: bool

@@ -69,7 +69,7 @@ class StreamAdmin(ResourceAdmin):
         "expires",
         "service_name",
         "sid",
-        "date_created",
+        "created",
     )
     list_select_related = ("service",)
     list_filter: ClassVar = [AccountFilter, ExpiryFilter, OccupancyFilter]
@@ -85,8 +85,8 @@ class StreamAdmin(ResourceAdmin):
         "sid",
         "account_sid",
         "created_by",
-        "date_created",
-        "date_updated",
+        "created",
+        "updated",
         "expiry",
     )
 

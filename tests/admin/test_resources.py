@@ -1,14 +1,14 @@
 """Services and Streams in the admin: find, create, change, remove."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from sync_streams import operations
 from sync_streams.admin.service import ServiceForm
@@ -310,6 +310,27 @@ def test_expiry_is_shown_relative_to_now(admin: Client, service: Service) -> Non
     operations.create_stream(service, ttl=301)
 
     assert "in 5\xa0minutes" in text(admin.get(STREAMS))
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+@pytest.mark.parametrize("url", [SERVICES, STREAMS])
+def test_dates_are_in_the_zone_of_the_settings(
+    admin: Client, stream: Stream, settings: Settings, url: str, use_tz: bool
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, "America/Chicago"
+    made = datetime(2026, 11, 20, 3, 30, tzinfo=UTC)
+    for model in (Service, Stream):
+        model.objects.update(date_created=made, date_updated=made + timedelta(hours=5))
+    sid = stream.sid if url == STREAMS else stream.service_id
+
+    rows, form = text(admin.get(url)), text(admin.get(f"{url}{sid}/change/"))
+
+    assert "Nov. 19, 2026, 9:30 p.m." in rows
+    assert "Nov. 19, 2026, 9:30 p.m." in form
+    assert "Nov. 20, 2026, 2:30 a.m." in form
+    # Where SQLite keeps UTC without knowing, it would group the rows by days of UTC.
+    assert ("date_created__day=19" in rows) is use_tz
+    assert "date_created__day=20" not in rows
 
 
 def test_filters_count_the_rows_that_they_would_show(
