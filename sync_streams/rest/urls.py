@@ -1,6 +1,7 @@
-"""Routes below ``/v1``. A trailing slash is optional and never redirected to.
+"""Routes below ``/v1``. A path with a trailing slash is never redirected.
 
-A ref is everything between two slashes: a SID, unique name or alias.
+Safe methods ignore the slash; the others answer 404, see ``names_one_resource``. A ref
+is everything between two slashes: a SID, unique name or alias.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """Receivers: which changes send a webhook, and with which parameters.
 
 Names follow https://www.twilio.com/docs/sync/webhooks, by analogy for Streams. A change
-made over a socket always sends a webhook; one made with account credentials, or an
-expiry, does so only with ``webhooks_from_rest_enabled``.
+made over a socket and an expiry always send a webhook; one made with account
+credentials does so only with ``webhooks_from_rest_enabled``.
 """
 
 from contextlib import suppress
