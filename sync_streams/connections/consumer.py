@@ -248,13 +248,18 @@ class SocketConsumer(AsyncConsumer):
 
     async def _close(self, code: CloseCode) -> None:
         await self.close_with(code)
-        # Otherwise a client that reads nothing would block the server here for ever,
-        # and a vanished one until the server stops waiting for its close frame.
-        if self._abort is not None:
-            pause = 0 if code is CloseCode.TOO_SLOW else LAST_CLOSES_SECONDS
-            asyncio.get_running_loop().call_later(pause, self._abort)
+        self.abort_in(0 if code is CloseCode.TOO_SLOW else LAST_CLOSES_SECONDS)
         if self._task is not None:
             self._task.cancel()
+
+    def abort_in(self, seconds: float = LAST_CLOSES_SECONDS) -> None:
+        """Cut the client off in so many seconds, as it has been sent a close.
+
+        Otherwise one that reads nothing would stay for ever, and one that has vanished
+        until the server stops waiting for its close frame.
+        """
+        if self._abort is not None:
+            asyncio.get_running_loop().call_later(seconds, self._abort)
 
     async def _say_goodbye(self) -> None:
         # A stopping server may cancel its applications before it closes their sockets.

@@ -127,6 +127,7 @@ class TwilsockConsumer(SubscriberConsumer):
     async def close(self, frame: frames.Frame) -> None:
         """Close at the client's request."""
         await self.outbox.close()
+        self.abort_in()
 
     async def ignore(self, frame: frames.Frame) -> None:
         """Ignore a frame that this server has no use for."""

@@ -4,6 +4,10 @@ A cycle is a request with its response. The protocol keeps the newest one, and i
 pipeline those that wait for the response to an earlier request.
 """
 
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
 from uvicorn.protocols.http.httptools_impl import (
     HttpToolsProtocol,
     RequestResponseCycle,
@@ -40,3 +44,26 @@ def disconnect(*cycles: RequestResponseCycle | None) -> None:
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected, cycle.body = True, bytearray()
             cycle.message_event.set()
+
+
+def watched(
+    app: Any, cycle: RequestResponseCycle, broken_off: Callable[[], None]
+) -> Any:
+    """Return an application that reports if it ends without completing its response.
+
+    uvicorn then closes the connection and tells nobody.
+
+    Args:
+        app: the application.
+        cycle: the request.
+        broken_off: called once uvicorn has closed the connection.
+    """
+
+    async def run(*asgi: Any) -> Any:
+        try:
+            return await app(*asgi)
+        finally:
+            if not cycle.response_complete:
+                asyncio.get_running_loop().call_soon(broken_off)
+
+    return run

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from sync_streams.connections import bounds
 
+from .cutoff import cut_off
+
 
 class Deadlines:
     """The timers of one connection."""
@@ -82,9 +84,13 @@ class Deadlines:
 
     def limit_reading(self) -> None:
         """Cut the client off unless it reads the response in time."""
-        if self._unread is None and self._transport.get_write_buffer_size():
-            abort = self._transport.abort
-            self._unread = self._loop.call_later(bounds.UNREAD_SECONDS, abort)
+        if self._unread is None:
+            self._unread = cut_off(self._transport, bounds.UNREAD_SECONDS)
+
+    def limit_closing(self) -> None:
+        """Do the same if the connection is closing, and otherwise nothing."""
+        if self._transport.is_closing():
+            self.limit_reading()
 
     def note_read(self) -> None:
         """Record that the client has read everything."""

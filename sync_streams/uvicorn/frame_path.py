@@ -8,6 +8,7 @@ uvicorn's own protocol still implements RFC 6455: the handshake, pings, fragment
 the close. See https://www.uvicorn.org/settings/#implementation.
 """
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from sync_streams.connections.inbound import (
     InboundBudget,
 )
 
+from .cutoff import cut_off
 from .event_queue import EventQueue
 from .handshake import (
     HANDSHAKE_HEADERS,
@@ -64,6 +66,7 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
     inbound: InboundBudget | None = None
     headers: Headers | None = None
     handshake: Handshake | None = None
+    _cutoff: asyncio.TimerHandle | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Initialise as uvicorn does, using less memory."""
@@ -87,15 +90,21 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         for start in range(0, len(data), SLICE_BYTES):
             part = data[start : start + SLICE_BYTES]
             if self.transport.is_closing():
-                return
+                break
             if self.inbound is not None and not self.inbound.spend(size=len(part)):
                 self._end_flood()
-                return
+                break
             try:
                 self._read_frames(part)
             except ProtocolError as error:
                 self.conn.fail(WebSocketCloseCode.PROTOCOL_ERROR, str(error))
                 self.handle_parser_exception()
+        if self.transport.is_closing():
+            self._limit_reading()
+
+    def eof_received(self) -> None:
+        """Limit the time to read what is left: the transport now closes itself."""
+        self._limit_reading()
 
     def _read_frames(self, data: bytes) -> None:
         at = 0
@@ -238,6 +247,17 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
             self.request.headers.clear()
             del self.request, self.response
             self._tell(is_writable=self.writable.is_set())
+        elif self.close_timer is not None:
+            # uvicorn's would only close, and wait for a client that does not read.
+            self.close_timer.cancel()
+            abort = self.transport.abort
+            self.close_timer = self.loop.call_later(self.close_timeout, abort)
+
+    def on_task_complete(self, task: "asyncio.Task[None]") -> None:
+        """Limit the time to read what is left, if uvicorn has closed the transport."""
+        super().on_task_complete(task)
+        if self.transport.is_closing():
+            self._limit_reading()
 
     def _accept(self, message: "WebSocketAcceptEvent", handshake: Handshake) -> None:
         self.handshake = None
@@ -284,6 +304,8 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Close the path: the transport is gone."""
         self._tell(is_writable=False)
+        if self._cutoff is not None:
+            self._cutoff.cancel()
         super().connection_lost(exc)
         # It refers to itself, and would keep received data until a garbage collection.
         self.conn.parser.close()
@@ -293,9 +315,17 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
         close = self.frame_path.close if self.frame_path else None
         if close is not None and not self.disconnected:
             close()
-        else:
-            self._tell(is_writable=False)
+            return
+        self._tell(is_writable=False)
+        # A client's close that is not sent yet must not be followed by another.
+        if not self.transport.is_closing():
             super().shutdown()
+        self._limit_reading()
+
+    def _limit_reading(self) -> None:
+        """Cut the client off unless it reads in time what is left."""
+        if self._cutoff is None:
+            self._cutoff = cut_off(self.transport, bounds.LINGER_SECONDS)
 
     def _end_flood(self) -> None:
         """Close the connection without reading further input."""

@@ -101,6 +101,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._release()
 
+    def eof_received(self) -> None:
+        """Start the time limit to read the rest: the transport now closes itself."""
+        self._deadlines.limit_reading()
+
     def data_received(self, data: bytes) -> None:
         """Read incoming data, within the bounds."""
         if self._state is LEFT:
@@ -136,9 +140,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._state is STREAMING:
             self._state = SERVING
             self.crowd.add(self)
-        if self.transport.is_closing():
-            self._deadlines.limit_reading()
-        elif not self._is_busy():
+        self._deadlines.limit_closing()
+        if not (self.transport.is_closing() or self._is_busy()):
             self.crowd.wait(self)
             if self._rest:
                 self._unset_keepalive_if_required()
@@ -161,13 +164,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection."""
         super().timeout_keep_alive_handler()
-        self._deadlines.limit_reading()
+        self._deadlines.limit_closing()
 
     def shutdown(self) -> None:
         """Close; a long-running response ends itself if it supports that."""
         self._event_path.close()
         if not self._is_publishing:
             super().shutdown()
+            self._deadlines.limit_closing()
         elif self._state is not LEFT:
             self._state = ENDING
 
@@ -321,6 +325,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        app = cycles.watched(app, cycle, self._deadlines.limit_closing)
         # A pipelined request starts inside the call that answers the previous one. In
         # that context it would get the thread that asgiref has ended.
         self._context.copy().run(super()._start_asgi_task, cycle, app)
@@ -372,6 +377,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         else:
             self._leave()
             self.transport.close()
+            self._deadlines.limit_closing()
 
     def _refuse(self, refusal: bounds.Refusal) -> None:
         """Send an error response; close once the client has had time to read it."""

@@ -52,6 +52,7 @@ FIXED = {
     "Bytes before the token is accepted": inbound.BYTES_BEFORE_TOKEN,
     "Pings and pongs in 2 s, of a connection": inbound.MAX_CONTROL_FRAMES,
     "Fragments of a message": inbound.MAX_FRAGMENTS,
+    "Time to read what is left when a socket ends": bounds.LINGER_SECONDS,
 }
 
 

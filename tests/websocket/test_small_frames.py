@@ -86,6 +86,9 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.is_closed
 
+    def get_write_buffer_size(self) -> int:
+        return 0  # its client reads everything at once
+
     def close(self) -> None:
         self.is_closed = True
 
