@@ -40,10 +40,10 @@ class Deadlines:
             seconds: the time; ``None``: any.
             end: called when it is over.
         """
-        if owed == self._owed:
+        if (owed, seconds) == self._owed:
             return
         self.owe_nothing()
-        self._owed = owed
+        self._owed = owed, seconds
         if seconds is not None:
             self._owing = self._loop.call_later(seconds, end)
 

@@ -34,6 +34,7 @@ class Intake:
         "_body_bytes",
         "_declared_bytes",
         "_head_bytes",
+        "_is_begun",
         "_max_body_bytes",
         "_wire_bytes",
         "phase",
@@ -46,11 +47,13 @@ class Intake:
         """Complete requests so far."""
         self._head_bytes = self._body_bytes = self._wire_bytes = 0
         self._max_body_bytes = self._declared_bytes = 0
+        self._is_begun = False
 
     @property
     def is_begun(self) -> bool:
         """Whether a request has been received in part."""
-        return bool(self._head_bytes) or self.phase is BODY
+        # Bytes behind a body's end in the same slice are not counted.
+        return self._is_begun or bool(self._head_bytes)
 
     @property
     def owed(self) -> tuple[int, Phase, int]:
@@ -87,7 +90,7 @@ class Intake:
     def begin(self) -> None:
         """Start a request."""
         self.phase, self._body_bytes, self._wire_bytes = HEAD, 0, 0
-        self._declared_bytes = 0
+        self._declared_bytes, self._is_begun = 0, True
 
     def take_headers(self, target: bytes, headers: Headers) -> bounds.Refusal | None:
         """Set the bound of the body; refuse one whose declared length exceeds it."""
@@ -116,5 +119,5 @@ class Intake:
 
     def end(self) -> None:
         """End a request; the server now processes it."""
-        self.phase, self._head_bytes = ANSWER, 0
+        self.phase, self._head_bytes, self._is_begun = ANSWER, 0, False
         self.requests += 1

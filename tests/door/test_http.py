@@ -209,6 +209,47 @@ async def test_an_unfinished_request_is_answered_and_ended_in_time(
         assert await client.refusal() == 408
 
 
+@pytest.mark.parametrize("kind", BODIES)
+async def test_a_head_that_begins_right_behind_a_body_has_a_time_limit(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "HEAD_SECONDS", SOON)
+
+    async with serving() as port, HttpConnection(port) as client:
+        client.request(*BODIES[kind](1), method="POST")
+        client.send(body_of(1, kind) + b"GET / HT")
+        assert (await client.answer())[0] == 200
+        client.send(b"TP")
+        assert await client.refusal() == 408
+
+
+class Publishing:
+    """An application that answers each whole publish where it arrives."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await echo(scope, receive, send)
+
+    def answerer(self, scope: Any) -> Any:
+        return self.publish
+
+    def publish(self, body: bytes, write: Callable[[Any], None]) -> bool:
+        write((201, [("content-length", "0")], b""))
+        return True
+
+
+async def test_a_publish_within_a_head_is_part_of_it() -> None:
+    publish = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
+
+    async with serving(Publishing()) as port, HttpConnection(port) as client:
+        client.send(publish)
+        assert await client.answer() == (201, b"")
+        client.request(CHUNKED, method="POST", target="/a")
+        client.send(body_of(1, "chunked") + b"POST /b HTTP/1.1\r\nX: ")
+        assert await client.answer() == (200, b"POST /a 1")
+        client.send(publish)
+        assert await client.answer() == (200, b"POST /b 1")
+
+
 async def test_a_silent_connection_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
