@@ -27,7 +27,6 @@ from .deadlines import Deadlines
 from .event_path import EventPath
 from .farewell import Farewell
 from .flow import Flow
-from .heads import declared_bytes
 from .intake import BODY, HEAD, Intake
 from .publish_path import PublishPath, find_endpoint
 from .reader import READ_BYTES, Reader
@@ -204,8 +203,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if refusal := self._intake.take_headers(self.url, self.headers):
             self._refuse(refusal)
             return
+        super().on_headers_complete()  # which refuses a target that it cannot read
         self._has_cycle = True
-        super().on_headers_complete()
         self._event_path.offer(self, self._stream)
 
     def _stream(self) -> None:
@@ -333,21 +332,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _upgrade(self, rest: memoryview) -> memoryview:
         if self._state is LEFT:
             return rest
-        if self.scope["method"] == "CONNECT":
-            self._refuse(bounds.BAD_REQUEST)
-        elif not self._should_upgrade():
-            upgrade.decline(self)
-            return rest
-        elif self._is_last:
-            self._refuse(bounds.NO_PLACE)
-        elif rest or declared_bytes(self.headers) or not cycles.are_answered(self):
-            # A client must send nothing before the handshake's response (RFC 6455,
-            # section 4.1), and the response to an earlier request must not be written
-            # into the WebSocket.
-            self._refuse(bounds.BAD_REQUEST)
+        is_socket = self._should_upgrade()
+        if is_socket or self.scope["method"] == "CONNECT":
+            refusal = upgrade.refusal(self, rest, is_last=self._is_last)
         else:
+            refusal = upgrade.decline(self)
+        if refusal is not None:
+            self._refuse(refusal)
+        elif is_socket:
             self.handle_websocket_upgrade()
-        return rest[:0]
+        return rest
 
     def handle_websocket_upgrade(self) -> None:
         """Pass the connection to the WebSocket protocol."""

@@ -10,19 +10,50 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sync_streams.connections import bounds
+
+from . import cycles
 from .frame_path import FramePathProtocol
-from .heads import write_head
+from .heads import declared_bytes, write_head
 
 
-def decline(http: HttpToolsProtocol) -> None:
+def refusal(
+    http: HttpToolsProtocol, rest: memoryview, *, is_last: bool
+) -> bounds.Refusal | None:
+    """Return why the request that was just read does not open a WebSocket, if so.
+
+    Args:
+        http: the connection.
+        rest: what was received after its head.
+        is_last: whether it has one of the last descriptors.
+    """
+    if http.scope["method"] == "CONNECT":
+        return bounds.BAD_REQUEST
+    if is_last:
+        return bounds.NO_PLACE
+    # A client must send nothing before the handshake's response (RFC 6455, section
+    # 4.1), and the response to an earlier request must not be written into the
+    # WebSocket.
+    is_early = rest or declared_bytes(http.headers) or not cycles.are_answered(http)
+    return bounds.BAD_REQUEST if is_early else None
+
+
+def decline(http: HttpToolsProtocol) -> bounds.Refusal | None:
     """Parse a request's head again as if it had offered no upgrade.
 
     The parser would mistake its body for data of the other protocol.
+
+    Returns:
+        Why the request is refused without the offer, if it is.
     """
     headers = [header for header in http.headers if header[0] != b"upgrade"]
     head = write_head(http.parser, http.url, headers)
     http.parser = httptools.HttpRequestParser(http)
-    http.parser.feed_data(head)
+    try:
+        http.parser.feed_data(head)
+    except httptools.HttpParserError:
+        return bounds.BAD_REQUEST
+    return None
 
 
 def open_websocket(http: HttpToolsProtocol) -> None:

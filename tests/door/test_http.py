@@ -348,6 +348,23 @@ async def test_a_request_that_offers_another_protocol_keeps_its_body(
             assert await client.answer() == (200, b"POST /a 5")
 
 
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "second"])
+@pytest.mark.parametrize("offer", ["", "h2c"])
+async def test_a_target_that_cannot_be_read_is_refused(
+    offer: str, is_first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade = [f"Upgrade: {offer}", "Connection: Upgrade"] if offer else []
+
+    async with serving() as port, HttpConnection(port) as client:
+        if not is_first:
+            client.request()
+            await client.answer()
+        client.request(*upgrade, target="http://a")
+        assert await client.refusal() == 400
+
+    assert not caplog.records
+
+
 async def test_a_request_for_a_tunnel_is_refused() -> None:
     async with serving() as port, HttpConnection(port) as client:
         client.request(method="CONNECT", target="x:443")
