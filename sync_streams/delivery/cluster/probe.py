@@ -86,8 +86,10 @@ class Probe:
     def doubt(self, reason: str) -> None:
         """Mark this process unreachable, and probe at once if it was reachable.
 
-        A probe that is under way proves nothing: it may have arrived before.
+        A probe that is under way proves nothing: it may have arrived before. Nor does
+        one that has returned, if :meth:`watch` has not resumed yet.
         """
+        self._number += 1
         self._settle(has_returned=False)
         if not self.is_unreachable:
             self._doubted.set()
@@ -124,12 +126,13 @@ class Probe:
 
     async def _returns(self) -> bool:
         self._number += 1
+        number = self._number
         self._returned = asyncio.get_running_loop().create_future()
-        event = {"type": "probe", "server": self._server, "number": self._number}
+        event = {"type": "probe", "server": self._server, "number": number}
         try:
             async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
                 await send_to_group(self.group, event)
-                return await self._returned
+                return await self._returned and number == self._number
         except Exception as error:
             # Layers are pluggable and their errors share no base class.
             counters.probes_missed += 1
