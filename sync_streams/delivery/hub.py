@@ -6,8 +6,8 @@ delivery per process, however many subscribers there are.
 
 import asyncio
 import logging
-from contextlib import suppress
-from time import monotonic, time
+from contextlib import ExitStack, suppress
+from time import monotonic
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer
@@ -83,10 +83,11 @@ class Hub:
         self._starting = asyncio.Lock()
         self._start_failed = -RETRY_SECONDS
         self._receiver: asyncio.Task[None] | None = None
+        self._workers: dict[int, asyncio.Task[None]] = {}
         self._queue = EventQueue(self._drop)
         self._slices = TimeSlices(is_pressed=lambda: self._queue.is_filling)
         self._recovered: set[int] = set()
-        self._watching: object = None
+        self._watching = ExitStack()
         self._rejections = Throttle(REJECTED_LOG_SECONDS)
         self.membership = Membership(
             self.layer,
@@ -102,7 +103,7 @@ class Hub:
     def is_receiving(self) -> bool:
         """Whether this process receives from the layer."""
         is_alive = self._receiver is not None and not self._receiver.done()
-        return is_alive and not self._loop.is_closed()
+        return is_alive and self._loop.is_running()
 
     @property
     def is_started(self) -> bool:
@@ -152,7 +153,8 @@ class Hub:
             if self._receiver is not None:
                 # It was cancelled from outside, so what it missed is unknown.
                 self.membership.doubt()
-                self._receiver = asyncio.create_task(self._receive())
+                self._recovered.clear()
+                self._spawn_tasks()
                 return
             # Callers that waited for the lock must not each wait for the layer again.
             if monotonic() - self._start_failed < RETRY_SECONDS:
@@ -165,25 +167,38 @@ class Hub:
             except Exception as error:
                 self._start_failed = monotonic()
                 raise unavailable(error) from error
-            self._watching = on_interruption(self.layer, self._note_interruption)
-            self._receiver = asyncio.create_task(self._receive())
-            self.tasks.spawn(self._deliver())
-            for probe in self.membership.probes:
-                self.tasks.spawn(probe.watch())
+            unwatch = on_interruption(self.layer, self._note_interruption)
+            self._watching.callback(unwatch)
+            self._spawn_tasks()
             self._backpressure.streams = self.subscriptions.topics
             for started in hooks.started:
                 started()
             _latest.follow(self)
 
-    def stop(self) -> None:
-        """Stop receiving; from any thread."""
-        with suppress(RuntimeError):  # the loop and all its tasks have ended
-            self._loop.call_soon_threadsafe(self._cancel)
+    def _spawn_tasks(self) -> None:
+        """Start those of the hub's tasks that are not running."""
+        self._receiver = asyncio.create_task(self._receive())
+        works = [self._deliver, *(probe.watch for probe in self.membership.probes)]
+        for number, work in enumerate(works):
+            if number not in self._workers or self._workers[number].done():
+                self._workers[number] = self.tasks.spawn(work())
 
-    def _cancel(self) -> None:
-        for task in (self._receiver, *self.tasks):
-            if task is not None:
-                task.cancel()
+    def stop(self) -> None:
+        """Stop for good; from any thread. The loop's next hub is a new one."""
+        with suppress(RuntimeError):  # the loop and all its tasks have ended
+            self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        self._watching.close()
+        ended = [task for task in (self._receiver, *self.tasks) if task is not None]
+        for task in ended:
+            task.cancel()
+        if _hubs.peek() is self:
+            _hubs.drop()
+            # No probe would notice that this is over.
+            self.unreachable.clear()
+        if ended:
+            self.tasks.spawn(self.membership.leave(ended))
 
     def _note_interruption(self, server: int) -> None:
         self.membership.probes[server].doubt("its connection broke")
@@ -279,7 +294,7 @@ class Hub:
             if topic is not None and topic.is_joined:
                 with delivering(batch, topic):
                     await deliver_messages(topic, batch, self._slices)
-                _time_delivery(event)
+                meters.observe_since("delivery_seconds", event.get("at"))
         elif event["type"] == PROBE:
             self.membership.probes[event["server"]].confirm(event.get("number"))
         elif event["type"] == RECOVERED:
@@ -310,13 +325,6 @@ class Hub:
     def _expire(self, stream_sid: str) -> None:
         event: Event = {"type": "stream.removed", "stream_sid": stream_sid}
         self._process_event(event)
-
-
-def _time_delivery(event: Any) -> None:
-    # If the hosts' clocks differ, it may seem delivered before it was published.
-    at = event.get("at")
-    if isinstance(at, float):
-        meters.observe("delivery_seconds", max(0.0, time() - at))
 
 
 class _Latest:
@@ -367,8 +375,7 @@ def receive_soon() -> None:
     It costs a connection to the layer and a probe. An in-memory layer has no changes
     for such a process.
     """
-    hub = _latest.hub
-    is_alive = hub is not None and hub.is_receiving
+    is_alive = _latest.hub is not None and _latest.hub.is_receiving
     if is_alive or not _latest.attempts.allows():
         return
     if not isinstance(channel_layer(), InMemoryChannelLayer):

@@ -6,7 +6,7 @@ and one group for the probe of each server.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from secrets import token_hex
 
 from channels.layers import BaseChannelLayer
@@ -20,6 +20,9 @@ from .subscriptions import Subscriptions
 from .topic import Topic
 
 logger = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 1
+"""Time for the layer to stop receiving."""
 
 
 class Membership:
@@ -80,6 +83,24 @@ class Membership:
         if servers.server_of(self._layer, process_group()) == server:
             await self._layer.group_add(process_group(), channel)
         await self._layer.group_add(self.probes[server].group, channel)
+
+    async def leave(self, users: Iterable[asyncio.Task[None]]) -> None:
+        """Leave the groups that do not belong to Streams, and close the channel.
+
+        Args:
+            users: tasks that use them, which have been cancelled.
+        """
+        channel = self._subscriptions.channel
+        try:
+            async with asyncio.timeout(get_settings().broadcast_timeout_seconds):
+                # Not every layer ends when it is cancelled.
+                await asyncio.wait(users, timeout=CLOSE_SECONDS)
+                for group in (process_group(), *(each.group for each in self.probes)):
+                    await self._layer.group_discard(group, channel)
+                servers.close_channel(self._layer, channel)
+        except Exception as error:
+            # What still arrives is ignored, and layers expire groups.
+            logger.debug("groups could not be left: %r", error)
 
     async def rejoin(self, server: int) -> bool:
         """Rejoin every group on a server; return whether that succeeded."""

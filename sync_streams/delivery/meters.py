@@ -7,6 +7,7 @@ kinds, never a Stream, a Service or an identity: their number must stay small.
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from time import time
 
 BUCKETS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
@@ -51,6 +52,12 @@ class Meters:
         histogram = self._histograms[name]
         histogram.counts[bisect_left(BUCKETS, seconds)] += 1
         histogram.sum += seconds
+
+    def observe_since(self, name: str, moment: object) -> None:
+        """Record the time since a moment in seconds since 1970, if it is one."""
+        if isinstance(moment, float):
+            # If the hosts' clocks differ, it may seem to be in the future.
+            self.observe(name, max(0.0, time() - moment))
 
     def samples(self) -> list[Sample]:
         """Return everything, in a form that can be sent over a channel layer."""

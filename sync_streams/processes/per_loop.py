@@ -54,6 +54,10 @@ class PerLoop(Generic[T]):
         if self._close is not None and loop not in self._ends:
             self._ends[loop] = _started(self._closing(loop, self._close))
 
+    def drop(self) -> None:
+        """Forget the running event loop's value, without closing it."""
+        self._drop(asyncio.get_running_loop())
+
     def clear(self) -> None:
         """Forget all values without closing them: they belong to another process."""
         self._values.clear()

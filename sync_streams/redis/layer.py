@@ -132,6 +132,10 @@ class RedisChannelLayer(BaseChannelLayer):
             # Its groups remain, for the next listener.
             here.open_queue(channel)
 
+    def close_channel(self, channel: str) -> None:
+        """Forget a channel of this process that has left its groups."""
+        self._here.close_channel(channel)
+
     async def group_add(self, group: str, channel: str) -> None:
         """Add a channel of this process to a group; effective when this returns.
 
@@ -210,14 +214,19 @@ class RedisChannelLayer(BaseChannelLayer):
             self._by_loop.set(_LoopLayer(self))
             await here.close()
 
-    def on_interruption(self, callback: Interrupted) -> None:
+    def on_interruption(self, callback: Interrupted) -> Callable[[], None]:
         """Register a callback for when the running loop may have missed something.
 
         Args:
             callback: called with the index of the server and the time of the
                 interruption, by the loop's clock.
+
+        Returns:
+            A function that removes the callback.
         """
-        self._here.interruption_callbacks.append(callback)
+        callbacks = self._here.interruption_callbacks
+        callbacks.add(callback)
+        return partial(callbacks.discard, callback)
 
     async def reconnect(self, server: int) -> None:
         """Replace the running loop's connections to a server."""
@@ -250,7 +259,7 @@ class _LoopLayer:
         self._layer = layer
         self.sinks: dict[str, tuple[Put, Reject]] = {}
         """Callbacks for each local channel's messages and for unreadable ones."""
-        self.interruption_callbacks: list[Interrupted] = []
+        self.interruption_callbacks: set[Interrupted] = set()
         self._queues: dict[str, asyncio.Queue[Any]] = {}
         self._routes: dict[bytes, set[str]] = {}
         self._complaints = Throttle(COMPLAIN_SECONDS)
@@ -347,7 +356,7 @@ class _LoopLayer:
 
     def _interrupt(self, server: int, since: float) -> None:
         self._is_interrupted = True
-        for callback in self.interruption_callbacks:
+        for callback in tuple(self.interruption_callbacks):
             callback(server, since)
         if self._layer.on_disconnect is not None:
             self._layer.on_disconnect()

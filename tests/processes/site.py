@@ -16,7 +16,7 @@ def set_up(**values: Any) -> None:
     """Set Django up and create a Stream ``orders`` in a new database."""
     redis_url = os.environ["REDIS_URL"]
     database = Path(tempfile.mkdtemp(), "site.sqlite3")
-    layer = "channels_redis.pubsub.RedisPubSubChannelLayer"
+    layer = os.environ.get("LAYER", "channels_redis.pubsub.RedisPubSubChannelLayer")
     settings.configure(
         **{name: value for name, value in vars(base).items() if name.isupper()}
         | {

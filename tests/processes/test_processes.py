@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from tests import zygote
-from tests.programs import ROOT
+from tests.delivery.hubs import REDIS_LAYERS
+from tests.programs import ROOT, RedisServer
 from tests.webhooks.conftest import Receiver
 
 WAIT_SECONDS = 60
@@ -89,4 +90,16 @@ def test_process_that_only_publishes_caches_lookups(
         # It reports to operators that it serves no connections.
         "serving: [0]",
         "removed: 54300",
+    ]
+
+
+@pytest.mark.parametrize("name", REDIS_LAYERS)
+def test_process_that_served_for_a_while_receives_again(
+    name: str, redis_server: RedisServer
+) -> None:
+    assert run("served", redis_url=redis_server.url, LAYER=REDIS_LAYERS[name]) == [
+        "serving: [1], alone",
+        "published",
+        "serving: [0]",
+        "published",
     ]

@@ -92,6 +92,16 @@ async def receive(
         put(await layer.receive(channel))
 
 
+def close_channel(layer: Any, channel: str) -> None:
+    """Close a channel on which this process no longer receives.
+
+    Layers close it when their receiver is cancelled, except ours: its next listener
+    would miss nothing.
+    """
+    if isinstance(layer, RedisChannelLayer):
+        layer.close_channel(channel)
+
+
 def _seconds_to_wait(layer: CoreLayer) -> float:
     """Return for how long a core layer may wait for an event at a time.
 
@@ -121,7 +131,7 @@ class Reconnections:
         self._callback(self._server)
 
 
-def on_interruption(layer: Any, callback: Callable[[int], None]) -> object:
+def on_interruption(layer: Any, callback: Callable[[int], None]) -> Callable[[], None]:
     """Register a callback for when events of the layer may have been missed.
 
     Our own layer and the pub/sub layer of channels-redis can tell. The core layer of
@@ -132,16 +142,16 @@ def on_interruption(layer: Any, callback: Callable[[int], None]) -> object:
         layer: the channel layer; it is receiving.
         callback: called on the running loop with the number of the server.
 
-    Returns: An object to keep for as long as the callback is wanted.
+    Returns:
+        A function that removes the callback, to be kept until then.
     """
+    watching: list[Reconnections] = []
     if isinstance(layer, RedisChannelLayer):
-        layer.on_interruption(lambda server, since: callback(server))
-    elif isinstance(layer, RedisPubSubChannelLayer):
-        watching = []
+        return layer.on_interruption(lambda server, since: callback(server))
+    if isinstance(layer, RedisPubSubChannelLayer):
         for server, shard in enumerate(layer._shards):
             watching.append(Reconnections(callback, server=server))
             # redis-py keeps weak references to these methods.
             connection = shard._pubsub.connection
             connection.register_connect_callback(watching[-1].note)
-        return watching
-    return None
+    return watching.clear
