@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -35,6 +35,10 @@ class BackgroundLoop:
         Args:
             name: the thread's.
             begin: called in the loop before anything else, and before this returns.
+
+        Raises:
+            OSError: no file descriptors are left for the loop.
+            RuntimeError: the system starts no more threads.
         """
         self._begin = begin
         self._started, self._ended = new_lock(), new_lock()
@@ -42,8 +46,11 @@ class BackgroundLoop:
         self._started.acquire()
         self.is_running = True
         """Whether the loop still accepts work."""
+        self._failure: Exception | None = None
         _start_thread(self._run, name)
         self._started.acquire()
+        if self._failure is not None:
+            raise self._failure
 
     def run(self, coroutine: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
         """Run a coroutine in the loop and wait for it; see :func:`run_on`."""
@@ -59,6 +66,11 @@ class BackgroundLoop:
         runner = asyncio.Runner()
         try:
             self.loop = runner.get_loop()
+        except Exception as error:
+            self._failure, self.is_running = error, False
+            self._started.release()
+            return
+        try:
             if self._begin is not None:
                 self.loop.call_soon(self._begin)
             self.loop.call_soon(self._started.release)
@@ -85,17 +97,29 @@ def run_on(
         TimeoutError: it took longer than *seconds* and was cancelled.
         CancelledError: the one of ``concurrent.futures``: the loop is ending or ended.
     """
-    if loop.is_closed():
-        coroutine.close()
-        raise CancelledError
     if has_greenlets():
         return _run_cooperatively(loop, coroutine, seconds)
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    future = submit(loop, coroutine)
     try:
         return future.result(seconds)
     except TimeoutError:
         future.cancel()
         raise
+
+
+def submit(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]
+) -> Future[T]:
+    """Start a coroutine in the loop of another thread.
+
+    Raises:
+        CancelledError: the one of ``concurrent.futures``: the loop has ended.
+    """
+    try:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop)
+    except RuntimeError:
+        coroutine.close()
+        raise CancelledError from None
 
 
 def has_greenlets() -> bool:
@@ -119,8 +143,12 @@ def _run_cooperatively(
     seconds: float | None,
 ) -> T:
     outcome: list[asyncio.Task[T]] = []
-    # Only a patched socket can safely wake a greenlet from outside its hub.
-    ours, theirs = socket.socketpair()
+    try:
+        # Only a patched socket can safely wake a greenlet from outside its hub.
+        ours, theirs = socket.socketpair()
+    except OSError:
+        coroutine.close()
+        raise
 
     def start() -> None:
         outcome.append(loop.create_task(coroutine))
@@ -128,7 +156,11 @@ def _run_cooperatively(
 
     with ours, theirs:
         ours.settimeout(seconds)
-        loop.call_soon_threadsafe(start)
+        try:
+            loop.call_soon_threadsafe(start)
+        except RuntimeError:
+            coroutine.close()
+            raise CancelledError from None
         try:
             ours.recv(1)
         except TimeoutError:

@@ -9,15 +9,22 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.test import override_settings
 
-from sync_streams.delivery.cluster.broadcast import abroadcast, broadcast, channel_layer
-from sync_streams.delivery.cluster.event_loop import run_on_loop
+from sync_streams.delivery.cluster.broadcast import (
+    _hand_over,
+    abroadcast,
+    broadcast,
+    channel_layer,
+)
+from sync_streams.delivery.cluster.event_loop import run_on_loop, serve_on
 from sync_streams.delivery.events import Event
 from sync_streams.delivery.hub import Hub, get_hub
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.operations.data import Message
+from sync_streams.processes.background import BackgroundLoop
 from sync_streams.values.sids import new_stream_sid
 from tests.delivery.client import published
 from tests.delivery.hubs import running_hub, stop, subscribed
+from tests.waiting import until
 
 LAYERS = "tests.core.layers"
 
@@ -135,3 +142,46 @@ async def test_a_server_that_hangs_does_not_hold_up_a_thread(hub: Hub) -> None:
         time.sleep(0.5)  # noqa: ASYNC251 (that is the hanging)
 
         assert isinstance(publisher.end(), ServiceUnavailable)
+
+
+@pytest.fixture
+async def serving() -> AsyncIterator[BackgroundLoop]:
+    """A loop that serves, in another thread, over a layer that accepts nothing."""
+    loop = BackgroundLoop("serves")
+    layers = {"default": {"BACKEND": f"{LAYERS}.SilentLayer"}}
+    with override_settings(CHANNEL_LAYERS=layers):
+        serve_on(loop.loop)
+        yield loop
+        await asyncio.to_thread(loop.stop)
+
+
+async def handed_over(serving: BackgroundLoop) -> asyncio.Task[None]:
+    """Publish from this loop, and wait until the other one waits for the layer."""
+    publishing = asyncio.create_task(abroadcast(event(new_stream_sid())))
+    await until(lambda: asyncio.all_tasks(serving.loop))
+    return publishing
+
+
+async def test_a_server_that_stops_does_not_cancel_a_publisher_on_another_loop(
+    serving: BackgroundLoop,
+) -> None:
+    publishing = await handed_over(serving)
+
+    await asyncio.to_thread(serving.stop)
+
+    with pytest.raises(ServiceUnavailable):
+        await publishing
+    with pytest.raises(ServiceUnavailable):  # it stopped after it was chosen
+        await _hand_over(asyncio.sleep(0), serving.loop)
+
+
+async def test_a_publisher_that_is_cancelled_cancels_what_it_handed_over(
+    serving: BackgroundLoop,
+) -> None:
+    publishing = await handed_over(serving)
+
+    publishing.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+    await until(lambda: not asyncio.all_tasks(serving.loop))

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError
 from time import perf_counter
 from typing import Any, TypeAlias
 
@@ -28,6 +29,7 @@ from sync_streams.delivery.sequence import numbers
 from sync_streams.delivery.tracing import broadcasting
 from sync_streams.errors import RateLimited, ServiceUnavailable
 from sync_streams.layers import InMemoryChannelLayer
+from sync_streams.processes.background import submit
 from sync_streams.processes.per_loop import PerLoop
 from sync_streams.redis import rate_limit
 from sync_streams.redis.health import RedisUnavailable
@@ -263,12 +265,19 @@ async def _hand_over(
     broadcasting: Coroutine[Any, Any, None], serving: asyncio.AbstractEventLoop
 ) -> None:
     # Used from this loop, an in-memory layer would not wake the receiving loop.
-    future = asyncio.run_coroutine_threadsafe(broadcasting, serving)
     try:
-        async with asyncio.timeout(LATEST * get_settings().broadcast_timeout_seconds):
-            await asyncio.wrap_future(future)
-    except TimeoutError as error:
+        outcome = asyncio.wrap_future(submit(serving, broadcasting))
+    except CancelledError as error:
         raise ServiceUnavailable from error
+    try:
+        seconds = LATEST * get_settings().broadcast_timeout_seconds
+        await asyncio.wait([outcome], timeout=seconds)
+        if not outcome.done() or outcome.cancelled():
+            # The loop hangs or its server is stopping.
+            raise ServiceUnavailable
+        outcome.result()
+    finally:
+        outcome.cancel()
 
 
 async def _check_reachable(stream_sid: str, group: str) -> None:

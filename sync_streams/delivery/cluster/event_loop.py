@@ -1,6 +1,7 @@
 """The event loop that broadcasts for synchronous code."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -11,11 +12,17 @@ from django.core.exceptions import SynchronousOnlyOperation
 from sync_streams.conf import get_settings
 from sync_streams.errors import ServiceUnavailable
 from sync_streams.processes.background import BackgroundLoop, new_lock, run_on
+from sync_streams.values.throttle import Throttle
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 LATEST = 3
 """Maximum wait of a thread for the event loop, in ``broadcast_timeout_seconds``."""
+
+LOG_SECONDS = 1
+"""Time between two log lines about a loop that cannot be started."""
 
 
 def run_on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -23,15 +30,21 @@ def run_on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
 
     Raises:
         SynchronousOnlyOperation: an event loop is running in this thread.
-        ServiceUnavailable: 20503, the broadcasting loop is stopping or hangs.
+        ServiceUnavailable: 20503, the broadcasting loop is stopping or hangs, or cannot
+            be started or reached because no file descriptors are left.
     """
     if _is_in_event_loop():
         coroutine.close()
         raise SynchronousOnlyOperation("Use the async twin from async code.")
     seconds = LATEST * get_settings().broadcast_timeout_seconds
     try:
-        return run_on(loops.get(), coroutine, seconds)
-    except (TimeoutError, CancelledError) as error:
+        loop = loops.get()
+    except ServiceUnavailable:
+        coroutine.close()
+        raise
+    try:
+        return run_on(loop, coroutine, seconds)
+    except (OSError, CancelledError) as error:
         # The loop hangs or its server is stopping: there would never be a result.
         raise ServiceUnavailable from error
 
@@ -44,9 +57,9 @@ def serve_on(loop: asyncio.AbstractEventLoop) -> None:
 def call_soon(callback: Callable[[], object]) -> None:
     """Call a function on the broadcasting loop, from any thread.
 
-    It is not called if that loop ends first.
+    It is not called if that loop ends first, or cannot be started.
     """
-    with suppress(RuntimeError):
+    with suppress(RuntimeError, ServiceUnavailable):
         loops.get().call_soon_threadsafe(callback)
 
 
@@ -65,17 +78,30 @@ class Loops:
         """Reset in a forked child, where the parent's loops do not run."""
         self.serving: asyncio.AbstractEventLoop | None = None
         self._own: BackgroundLoop | None = None
+        self._failures = Throttle(LOG_SECONDS)
         # Another thread may have held the old lock at the time of the fork.
         self._lock = new_lock()
 
     def get(self) -> asyncio.AbstractEventLoop:
-        """Return the loop."""
+        """Return the loop.
+
+        Raises:
+            ServiceUnavailable: 20503, no file descriptors or threads are left for it.
+        """
         if self.serving is not None and self.serving.is_running():
             return self.serving
         with self._lock:
             if self._own is None or not self._own.is_running:
-                self._own = BackgroundLoop("sync_streams")
+                self._own = self._start()
             return self._own.loop
+
+    def _start(self) -> BackgroundLoop:
+        try:
+            return BackgroundLoop("sync_streams")
+        except (OSError, RuntimeError) as error:
+            if self._failures.allows():
+                logger.error("no event loop could be started: %r", error)
+            raise ServiceUnavailable from error
 
     def elsewhere(self) -> asyncio.AbstractEventLoop | None:
         """Return the loop that serves this process's sockets, if it is not this one."""
