@@ -279,7 +279,8 @@ def _publish() -> Schema:
     return {
         "operationId": "publishMessage",
         "summary": "Publish a Message",
-        "description": "The Message reaches all current subscribers and is not stored.",
+        "description": "The Message reaches all current subscribers and is not stored."
+        " After 503 it may have been published nevertheless.",
         "requestBody": {
             "required": True,
             "content": {

@@ -66,7 +66,8 @@ def publish(
         DataTooLarge: 54006.
         RateLimited: 54009, over ``publish_rate`` (30 Messages a second).
         AccessForbidden: 54007.
-        ServiceUnavailable: 20503, nobody was told; it may be tried again.
+        ServiceUnavailable: 20503, nobody was told, unless the connection to Redis
+            failed after the Message was sent.
 
     See https://www.twilio.com/docs/sync/api/stream-message-resource.
     """
