@@ -471,3 +471,12 @@ async def test_console_fits_every_theme_and_width(
 
     overflow = await overflow_of(page, f"console-{look[0]}", tmp_path)
     assert overflow <= 0
+
+
+async def test_the_reference_of_the_api_has_its_style(
+    open_tab: OpenPage, embedded: DemoSite, complaints: list[str]
+) -> None:
+    page = await open_tab(f"{embedded.base_url}/v1/reference")
+
+    assert await page.evaluate("getComputedStyle(document.body).maxWidth") == "832px"
+    assert complaints == []

@@ -117,8 +117,10 @@ def test_document_is_served_to_anyone_with_the_address_of_the_site(
 
 
 def test_page_shows_every_operation_and_loads_nothing(client: Client) -> None:
-    page = client.get("/v1/reference").content.decode()
+    answer = client.get("/v1/reference")
+    page = answer.content.decode()
 
+    assert answer["Content-Security-Policy"].startswith("default-src 'none'; ")
     for path, method in OPERATIONS:
         assert f"<b>{method.upper()}</b> {path}" in page
     assert "<script" not in page
