@@ -29,6 +29,7 @@ BLOCKS: dict[tuple[str, str], Block] = {
     ("docs/comparison.md", "measured"): comparison.comparison,
     ("docs/scaling.md", "costs"): _costs,
     ("docs/scaling.md", "sizes"): _sizes,
+    ("docs/decisions.md", "layers"): comparison.layers,
     ("README.md", "headline"): comparison.headline,
 }
 

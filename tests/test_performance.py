@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.comparison import NOT_MEASURED, comparison, headline
+from bench.comparison import LAYER_CASES, NOT_MEASURED, comparison, headline, layers
 from bench.contenders import CONTENDERS
 from bench.document import BLOCKS, shown
 from bench.measured import Results
@@ -104,6 +104,15 @@ def test_the_comparison_says_where_peers_are_ahead_and_who_cannot_be_measured(
         "- publishes/s, HTTP, 8 connections: Centrifugo 9,000; here 4,000",
         "- KB a WebSocket: Node `ws` 9; here 18",
     ]
+
+
+def test_the_decision_for_our_channel_layer_shows_its_costs(tmp_path: Path) -> None:
+    figures = {"layer-ours": 1500.0, "layer-pubsub": 2500.0}
+    text = " ".join(
+        layers(measured(tmp_path, layers=dict.fromkeys(LAYER_CASES, figures)))
+    )
+
+    assert text.count("1,500") == text.count("2,500") == len(LAYER_CASES)
 
 
 def test_the_readme_says_over_which_transport_it_was_measured(tmp_path: Path) -> None:
