@@ -1,8 +1,8 @@
 """Destination of a command: this project's own Streams, or a server at ``--url``.
 
 Secrets are never arguments, which any user of the machine can read. They come from the
-environment (``SYNC_ACCOUNT_SID`` and ``SYNC_AUTH_TOKEN`` or ``SYNC_TOKEN``) or else
-from the settings.
+environment (``SYNC_ACCOUNT_SID`` and ``SYNC_AUTH_TOKEN``) or else from the settings.
+``SYNC_TOKEN``, an access token, is all that ``sync_tail`` needs.
 """
 
 import os
@@ -40,8 +40,9 @@ class Destination:
     service: str
     """SID or unique name of the Service."""
 
-    account_sid: str
-    """The account; with ``url``, an account of the remote server."""
+    account_sid: str = ""
+    """The account, with ``url`` one of the remote server; empty: the first one in the
+    settings."""
 
     @classmethod
     def read(cls, options: dict[str, Any]) -> "Destination":
@@ -56,11 +57,16 @@ class Destination:
                 "--url must be the origin of a server: https://sync.example"
             )
         account_sid = options["account_sid"] or os.environ.get("SYNC_ACCOUNT_SID", "")
-        return cls(
-            url=url,
-            service=options["service"],
-            account_sid=account_sid or first_account(),
-        )
+        return cls(url=url, service=options["service"], account_sid=account_sid)
+
+    @property
+    def account(self) -> str:
+        """Return the SID of the account.
+
+        Raises:
+            ImproperlyConfigured: none is given, and there is none in the settings.
+        """
+        return self.account_sid or first_account()
 
     def check_shared(self) -> None:
         """Make sure that Messages published here reach other processes.
@@ -75,7 +81,7 @@ class Destination:
         """Return the access token from the environment, or issue one."""
         given = os.environ.get("SYNC_TOKEN")
         return given or issue_token(
-            identity, self.service, account_sid=self.account_sid, ttl=ttl
+            identity, self.service, account_sid=self.account, ttl=ttl
         )
 
     @property
@@ -119,14 +125,14 @@ class Destination:
         return body
 
     def _auth(self) -> dict[str, str]:
-        account = get_settings().accounts.get(self.account_sid)
+        account = get_settings().accounts.get(self.account)
         auth_token = os.environ.get("SYNC_AUTH_TOKEN") or (
             account.auth_token if account else ""
         )
         if not auth_token:
             why = " ".join(account.faults) if account else "No auth token is known."
-            raise CommandError(f"{why} Set SYNC_AUTH_TOKEN or SYNC_TOKEN.")
-        pair = aiohttp.encode_basic_auth(self.account_sid, auth_token)
+            raise CommandError(f"{why} Set SYNC_AUTH_TOKEN.")
+        pair = aiohttp.encode_basic_auth(self.account, auth_token)
         return {"Authorization": pair}
 
 
@@ -171,6 +177,5 @@ class DestinationCommand(TerminalCommand):
             default="",
             metavar="ORIGIN",
             help="a remote server, https://sync.example; its credentials: "
-            "SYNC_ACCOUNT_SID and SYNC_AUTH_TOKEN or SYNC_TOKEN in the environment, "
-            "or the settings",
+            "SYNC_ACCOUNT_SID and SYNC_AUTH_TOKEN in the environment, or the settings",
         )

@@ -29,9 +29,12 @@ from tests.clients.json_socket import SiteSocket
 from tests.clients.rest import WAIT_SECONDS, post, publish
 from tests.commands.manage import environ_of, manage, running
 from tests.conftest import StartSite
+from tests.overrides import Override, overrides
 from tests.programs import ROOT, DemoSite
 from tests.proxy import Proxy
 from tests.waiting import wait_until
+
+override = pytest.fixture(overrides)
 
 
 @pytest.fixture
@@ -112,6 +115,46 @@ def test_publish_uses_the_credentials_of_the_environment(
 
     assert stranger.stderr == "CommandError: 20003: Authenticate\n"
     assert known.returncode == 0
+
+
+@pytest.fixture
+def no_accounts(override: Override) -> None:
+    """Leave a project that has no account of its own."""
+    override(ACCOUNTS={})
+
+
+@pytest.mark.usefixtures("no_accounts")
+@pytest.mark.parametrize("command", ["sync_bench", "sync_publish x {}"])
+def test_access_token_does_not_replace_an_auth_token(
+    embedded: DemoSite, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("SYNC_ACCOUNT_SID", embedded.account_sid)
+    monkeypatch.setenv("SYNC_TOKEN", embedded.account.token())
+
+    with pytest.raises(CommandError) as refusal:
+        call_command(*command.split(), "--url", embedded.base_url)
+
+    assert str(refusal.value) == "No auth token is known. Set SYNC_AUTH_TOKEN."
+
+
+@pytest.mark.usefixtures("no_accounts")
+def test_tail_needs_only_an_access_token(
+    embedded: DemoSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNC_TOKEN", embedded.account.token())
+
+    # It has got as far as the Stream.
+    with pytest.raises(CommandError, match="54300"):
+        call_command("sync_tail", "nowhere", "--url", embedded.base_url)
+
+
+@pytest.mark.usefixtures("no_accounts")
+@pytest.mark.parametrize("command", ["sync_tail x", "issue_sync_token alice"])
+def test_command_that_needs_an_account_says_so(
+    embedded: DemoSite, command: str
+) -> None:
+    with pytest.raises(CommandError, match=r'SYNC_STREAMS\["ACCOUNTS"\] is empty'):
+        call_command(*command.split(), "--url", embedded.base_url)
 
 
 @pytest.mark.redis

@@ -42,7 +42,7 @@ class Command(DestinationCommand):
             token = issue_token(
                 options["identity"],
                 destination.service,
-                account_sid=destination.account_sid,
+                account_sid=destination.account,
                 ttl=options["ttl"],
                 is_read_only=options["read_only"],
             )

@@ -133,7 +133,7 @@ async def _create_stream(destination: Destination) -> str:
 
 
 def _create_here(destination: Destination, name: str) -> str:
-    service = operations.get_service(destination.account_sid, destination.service)
+    service = operations.get_service(destination.account, destination.service)
     return operations.create_stream(service, unique_name=name, ttl=LIFE_SECONDS).sid
 
 
@@ -145,6 +145,6 @@ async def _remove_stream(destination: Destination, sid: str) -> None:
 
 
 def _remove_here(destination: Destination, sid: str) -> None:
-    service = operations.get_service(destination.account_sid, destination.service)
+    service = operations.get_service(destination.account, destination.service)
     with suppress(NotFound):
         operations.remove_stream(service, sid)

@@ -18,7 +18,10 @@ from sync_streams.operations.data import JSONObject
 class Command(DestinationCommand):
     """Prints Messages to standard output and everything else to standard error."""
 
-    help = "Print a Stream's Messages as they arrive, until Ctrl-C."
+    help = (
+        "Print a Stream's Messages as they arrive, until Ctrl-C. An access token in "
+        "SYNC_TOKEN is used in place of all other credentials."
+    )
     examples = """\
   manage.py sync_tail orders
   manage.py sync_tail orders --url https://sync.example
