@@ -12,6 +12,7 @@ from http import HTTPStatus
 from sync_streams.conf import get_settings
 from sync_streams.errors import (
     DataTooLarge,
+    InternalError,
     InvalidParameter,
     ServiceUnavailable,
     SyncError,
@@ -88,6 +89,7 @@ LINE_TOO_LONG = _refusal(HTTPStatus.REQUEST_URI_TOO_LONG)
 HEADERS_TOO_LARGE = _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 BODY_TOO_LARGE = Refusal(DataTooLarge.status, DataTooLarge())
 NO_PLACE = Refusal(ServiceUnavailable.status, ServiceUnavailable())
+FAULT = Refusal(InternalError.status, InternalError())
 
 
 def max_body_bytes(path: str) -> int:

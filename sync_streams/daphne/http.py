@@ -4,7 +4,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, ClassVar
 
-from daphne.http_protocol import WebRequest
+from daphne.http_protocol import HTTPFactory
 from twisted.internet import reactor
 from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
@@ -13,6 +13,8 @@ from sync_streams.connections import bounds
 from sync_streams.connections.fairness import Crowd
 from sync_streams.processes import descriptors
 
+from .flow import Flow
+from .request import BoundedRequest
 from .turns import turns
 
 
@@ -60,6 +62,7 @@ class BoundedChannel(HTTPChannel):
         """Accept a connection; when full, close the one idle for longest."""
         self.timeOut = None  # there is a deadline
         super().connectionMade()
+        self.flow = Flow(self.transport)
         self.address = str(self.transport.getPeer().host)
         self._turns = turns.get()
         self.crowd.add(self)
@@ -72,10 +75,22 @@ class BoundedChannel(HTTPChannel):
         """Release everything."""
         self._state = LOST
         self._leave()
+        self.flow.resume()
         super().connectionLost(reason)
         for request in self.requests:
             _release(request)
         self.requests.clear()
+
+    def pauseProducing(self) -> None:
+        """Pause the response: the transport is full."""
+        super().pauseProducing()
+        if self.requests:  # it is not a WebSocket by now
+            self.flow.pause()
+
+    def resumeProducing(self) -> None:
+        """Continue the response: the transport is empty."""
+        super().resumeProducing()
+        self.flow.resume()
 
     def dataReceived(self, data: bytes) -> None:
         """Read data within the limits."""
@@ -196,7 +211,7 @@ class BoundedChannel(HTTPChannel):
         abort = self.transport.abortConnection
         self._deadline = reactor.callLater(bounds.LINGER_SECONDS, abort)
 
-    def keep(self, request: WebRequest, data: bytes) -> None:
+    def keep(self, request: BoundedRequest, data: bytes) -> None:
         """Keep part of a request's body, within a limit that Twisted lacks."""
         if self._state is not SERVING:
             return
@@ -225,8 +240,18 @@ class BoundedChannel(HTTPChannel):
         self.crowd.discard(self)
 
 
-def _release(request: WebRequest) -> None:
+class BoundedFactory(HTTPFactory):
+    """Creates bounded connections."""
+
+    protocol = BoundedChannel
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Create a connection."""
+        channel = super().buildProtocol(addr)
+        channel.requestFactory = BoundedRequest
+        return channel
+
+
+def _release(request: BoundedRequest) -> None:
     """Free the data of a finished request, which Daphne keeps for a second or two."""
     request.requestHeaders, request.clean_headers = Headers(), []
-    # This was set by BoundedServer.protocol_connected, and refers to the request.
-    request.__dict__.pop("handleContentChunk", None)

@@ -1,17 +1,16 @@
 """Daphne's server, with bounded connections."""
 
 from contextvars import copy_context
-from functools import partial
 from typing import Any
 
-from daphne.http_protocol import WebRequest
 from daphne.server import Server  # chooses Twisted's reactor, so it comes first
 from twisted.internet.tcp import Port
 
 from sync_streams.connections.inbound import INBOUND_EXTENSION
 
-from .http import BoundedChannel
+from .http import BoundedFactory
 from .port import CalmPort
+from .request import BoundedRequest
 from .websocket import BoundedWebSocket
 
 
@@ -29,9 +28,8 @@ class BoundedServer(Server):
 
     @http_factory.setter
     def http_factory(self, factory: Any) -> None:
-        # Daphne creates the factory where it cannot be overridden otherwise.
-        factory.protocol = BoundedChannel
-        self._http_factory = factory
+        # Daphne creates its own where that cannot be overridden otherwise.
+        self._http_factory = BoundedFactory(self)
 
     @property
     def ws_factory(self) -> Any:
@@ -50,13 +48,11 @@ class BoundedServer(Server):
             # The reactor creates it, and its class cannot be chosen.
             port.__class__ = CalmPort
 
-    def protocol_connected(self, protocol: Any) -> None:
-        """Limit the body that a request keeps."""
-        super().protocol_connected(protocol)
-        if isinstance(protocol, WebRequest):
-            protocol.handleContentChunk = partial(protocol.channel.keep, protocol)
-            # Otherwise Twisted parses forms, too, and disconnects on a malformed one.
-            protocol._parsePOSTFormSubmission = False
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """Pass on an event of the application; wait for a client that reads slowly."""
+        await super().handle_reply(protocol, message)
+        if isinstance(protocol, BoundedRequest):
+            await protocol.until_writable()
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         """Pass a socket's budget to the application."""

@@ -103,6 +103,13 @@ class BoundedWebSocket(WebSocketProtocol):
         # The result of this future is the socket itself.
         self.is_closed = None
 
+    def dropConnection(self, abort: bool = False) -> None:
+        """End the connection, even if its client reads nothing of what was sent."""
+        if self._abortion is None and self.state != self.STATE_CLOSED:
+            cut_off = self.transport.abortConnection
+            self._abortion = reactor.callLater(bounds.LINGER_SECONDS, cut_off)
+        super().dropConnection(abort)
+
     def _end_flood(self) -> None:
         if not self._is_over:
             self._is_over = True
@@ -111,8 +118,6 @@ class BoundedWebSocket(WebSocketProtocol):
                 self.sendCloseFrame(int(code), code.reason.encode())
             self.dropConnection()
             self._release()
-            abort = self.transport.abortConnection
-            self._abortion = reactor.callLater(bounds.LINGER_SECONDS, abort)
 
     def _release(self) -> None:
         """Free received data, which Autobahn keeps until a garbage collection."""
