@@ -24,7 +24,13 @@ TOTAL_SECONDS = 15
 """Total time, including the name lookup, the retry and reading the response."""
 
 MAX_ANSWER_BYTES = 65_536
-KEEPALIVE_SECONDS = 15
+KEEPALIVE_SECONDS = 1
+"""Idle time after which a connection is not used again. Servers close theirs later, as
+gunicorn after 2 s and Node after 5 s: a webhook that meets the end of a connection is
+lost, since it may have arrived."""
+
+NOT_CONNECTED = aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError
+"""Errors after which a webhook has surely not arrived."""
 
 HEADERS = {
     "Content-Type": "application/x-www-form-urlencoded",
@@ -60,7 +66,7 @@ def new_session(resolver: AbstractResolver) -> aiohttp.ClientSession:
 async def post(
     session: aiohttp.ClientSession, webhook: Webhook, auth_token: str
 ) -> int:
-    """Send a webhook and return the response's status; retry a failed connection once.
+    """Send a webhook and return the response's status; try twice to connect.
 
     Raises:
         aiohttp.ClientError: there was no response, or not a valid one.
@@ -69,7 +75,7 @@ async def post(
     async with asyncio.timeout(TOTAL_SECONDS):
         try:
             return await _post_once(session, webhook, auth_token)
-        except aiohttp.ClientConnectionError as error:
+        except NOT_CONNECTED as error:
             if is_blocked(error):
                 raise
         return await _post_once(session, webhook, auth_token)

@@ -34,8 +34,8 @@ def deliver(webhook: dict[str, object]) -> None:
     """Send a webhook now; a task calls this with what ``webhook_sender`` received.
 
     Raises:
-        DeliveryFailed: there was no response, or it was not 2xx. A failed connection
-            has been retried once; further retries are up to the task.
+        DeliveryFailed: there was no response, or it was not 2xx. Connecting has been
+            tried twice; further retries are up to the task.
     """
     dispatcher = get_dispatcher()
     dispatcher.run(dispatcher.deliver(Webhook.from_dict(webhook)))
