@@ -15,7 +15,12 @@ from sync_streams.connections.subscriber import (
     to_error,
 )
 from sync_streams.delivery.counters import counters
-from sync_streams.errors import AuthenticationFailed, InvalidParameter, SyncError
+from sync_streams.errors import (
+    AuthenticationFailed,
+    DataTooLarge,
+    InvalidParameter,
+    SyncError,
+)
 
 from . import frames, requests, sessions, tunnel
 from .encoder import ENCODERS, new_frame_id
@@ -55,11 +60,13 @@ class TwilsockConsumer(SubscriberConsumer):
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
         """Handle one frame; one that cannot be decoded closes the connection."""
         try:
-            frame = frames.decode(_within_limit(data))
+            if data is None:
+                raise FrameError("Text frames are not understood")
+            frame = frames.decode(data)
         except FrameError:
             self.close_soon(CloseCode.PROTOCOL_VIOLATED)
         else:
-            await self._answer(frame)
+            await self._answer(frame, len(data))
 
     def take_acknowledgement(self, data: bytes, is_text: bool) -> bool:
         """Take an expected acknowledgement.
@@ -72,8 +79,10 @@ class TwilsockConsumer(SubscriberConsumer):
 
     def answer_now(self, data: bytes, is_text: bool) -> bool:
         """Answer, or start to publish, in the time slice in which the frame arrives."""
+        if is_text or len(data) > get_settings().max_frame_bytes:
+            return False
         try:
-            frame = frames.decode(_within_limit(None if is_text else data))
+            frame = frames.decode(data)
         except FrameError:
             return False
         del data  # error reports show variables; an access token may be in it
@@ -151,9 +160,12 @@ class TwilsockConsumer(SubscriberConsumer):
             last = [sessions.offload(new_frame_id(), self.reconnect_window)]
         await self.outbox.close(*map(WebSocketFrame, last), code=code)
 
-    async def _answer(self, frame: frames.Frame) -> None:
+    async def _answer(self, frame: frames.Frame, size: int) -> None:
         try:
             self.count_frame()
+            if size > get_settings().max_frame_bytes:
+                # Not a violation of the protocol, after which an SDK never returns.
+                raise DataTooLarge
             await _handler(frame)(self, frame)
         except Exception as exception:
             self._refuse(frame, to_error(exception))
@@ -204,11 +216,3 @@ def _handler(frame: frames.Frame) -> Handler:
     if handler is None:
         raise InvalidParameter("Unknown method of frame")
     return handler
-
-
-def _within_limit(data: bytes | None) -> bytes:
-    if data is None:
-        raise FrameError("Text frames are not understood")
-    if len(data) > get_settings().max_frame_bytes:
-        raise FrameError("The frame is too large")
-    return data

@@ -30,6 +30,7 @@ from tests.clients.twilsock import (
     message_sids,
     opened,
     subscription,
+    tunnelled,
 )
 from tests.clients.wires import LocalWire
 from tests.clock import Jump, ManualClock, settle
@@ -245,22 +246,22 @@ async def test_client_that_acknowledges_nothing_is_closed(jump: Jump) -> None:
         assert await stuck.closed() == CloseCode.TOO_SLOW
 
 
-@pytest.mark.parametrize(("excess", "is_accepted"), [(0, True), (1, False)])
-async def test_frame_may_have_64_kib(excess: int, is_accepted: bool) -> None:
+@pytest.mark.parametrize(("excess", "refusal"), [(0, (404, 54300)), (1, (413, 54006))])
+async def test_a_frame_may_have_64_kib(excess: int, refusal: tuple[int, int]) -> None:
     async with connected() as session:
-        header = {"id": "TM-big", "method": "telemetry.v1"}
+        request = tunnelled("DELETE", "/v3/Streams/missing")
+        header = {"id": "TM-big", "method": "message", "http_request": request}
         size = 65_536 + excess
-        rest = size - len(frames.encode({**header, "pad": "x" * 60_000}))
-        data = frames.encode({**header, "pad": "x" * (60_000 + rest)})
+        rest = size - len(frames.encode(header, b"x" * 60_000))
+        data = frames.encode(header, b"x" * (60_000 + rest))
         assert len(data) == size
 
         await session.wire.send(data)
 
-        if is_accepted:
-            assert (await session.ask("dance")).header["status"]["code"] == 400
-        else:
-            assert (await session.receive()).header["status"]["code"] == 406
-            assert await session.closed() == CloseCode.PROTOCOL_VIOLATED
+        reply = await session.receive()
+        code = body_of(reply)["code"]
+        assert (reply.header["http_status"]["code"], code) == refusal
+        assert (await session.ask("dance")).header["status"]["code"] == 400
 
 
 async def test_subscriptions_over_the_limit_fail_one_by_one(
@@ -432,7 +433,7 @@ async def test_other_accounts_streams_are_not_found() -> None:
         status, error = await stranger.request("GET", f"/v3/Streams/{sid}")
         [failed] = await stranger.change("establish", sid)
 
-        assert (status, error["code"]) == (404, 54250)
+        assert (status, error["code"]) == (404, 54300)
         assert body_of(failed)["events"][0]["error"]["code"] == 54250
 
 

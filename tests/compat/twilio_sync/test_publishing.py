@@ -143,11 +143,12 @@ async def test_c46_message_is_not_stored(rig: Rig) -> None:
 async def test_c47_data_of_4096_bytes_passes_and_of_4097_does_not(rig: Rig) -> None:
     mine, theirs = await rig.pair()
 
-    with pytest.raises(SdkError) as refused:
-        await mine.publish(filled(4097))
+    for size in (4097, 70_000):  # the second is larger than a frame may be
+        with pytest.raises(SdkError) as refused:
+            await mine.publish(filled(size))
+        assert (refused.value.status, refused.value.code) == (413, 54006)
     sid = await mine.publish(filled(4096))
 
-    assert (refused.value.status, refused.value.code) == (413, 54006)
     await theirs.message(sid)
     assert [message["data"] for message in theirs.messages] == [filled(4096)]
 
