@@ -57,6 +57,9 @@ TRIED = {
     "Bytes that wait for a connection": "delivery/test_outbox bytes_wait_up_to",
     "Bytes sent and not acknowledged": "delivery/test_outbox bytes_in_flight",
     "Time without an acknowledgement": "delivery/test_outbox never_pongs_is_closed",
+    "Time to read what is left when a socket ends": (
+        "door/test_unread a_socket_that_ends_unread"
+    ),
     "Queued webhooks of a Service, in a process": "webhooks/test_delivery full_queue",
     "Time for the channel layer to accept a Message": (
         "delivery/test_broadcast a_layer_that_does_not_take_it"
