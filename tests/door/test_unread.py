@@ -12,7 +12,11 @@ from sync_streams.connections import bounds
 from sync_streams.connections.frame_path import FRAME_EXTENSION
 from sync_streams.connections.frames import WebSocketFrame
 from sync_streams.connections.inbound import FRAMES_BEFORE_TOKEN
+from sync_streams.connections.registry import LAST_CLOSES_SECONDS
+from sync_streams.twilsock import frames
 from sync_streams.uvicorn import BoundedHttpProtocol, FramePathProtocol
+from tests.asgi import application
+from tests.clients import twilsock
 from tests.clients.raw import (
     HANDSHAKE,
     HttpConnection,
@@ -21,7 +25,7 @@ from tests.clients.raw import (
     head,
     turns,
 )
-from tests.clock import Jump
+from tests.clock import Jump, settle
 from tests.uvicorn_server import serving
 
 SECONDS = 30
@@ -35,7 +39,7 @@ class Observed:
 
     def __init__(self) -> None:
         self.protocol: Any = None
-        self.lost = asyncio.Event()
+        self.is_lost = False
 
     def of(self, kind: type[Any]) -> type[Any]:
         """Return a class of protocols that can be observed."""
@@ -51,7 +55,7 @@ class Observed:
             def connection_lost(self, exc: Exception | None) -> None:
                 super().connection_lost(exc)
                 if observed.protocol is self:
-                    observed.lost.set()
+                    observed.is_lost = True
 
         return Observable
 
@@ -67,12 +71,13 @@ class Observed:
                 await turns()
         await turns()
         assert self.is_unread
-        assert not self.lost.is_set()
+        assert not self.is_lost
 
     async def until_lost(self, jump: Jump, seconds: float) -> None:
         """Let so much time pass, after which the connection must be gone."""
         jump(seconds)
-        await asyncio.wait_for(self.lost.wait(), SECONDS)
+        await settle()
+        assert self.is_lost
 
 
 @pytest.fixture
@@ -156,6 +161,31 @@ async def test_a_stopping_server_does_not_wait_for_an_unread_socket(
         observed.protocol.shutdown()
         await observed.until_closing()
         await observed.until_lost(jump, bounds.LINGER_SECONDS)
+
+
+async def test_a_client_that_closes_twilsock_without_reading_is_cut_off(
+    observed: Observed, jump: Jump
+) -> None:
+    target = [f"GET {twilsock.PATH} HTTP/1.1", *HANDSHAKE[1:]]
+    close = frame(2, frames.encode({"id": "TM1", "method": "close"}))
+
+    async with (
+        serving(
+            application, ws=observed.of(FramePathProtocol), send_buffer=SEND_BUFFER
+        ) as port,
+        RawConnection(port) as client,
+    ):
+        client.send(head(target))
+        await client.until(b"\r\n\r\n")
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        observed.protocol.frame_path.write(WebSocketFrame("x" * MANY).wire)
+        client.send(close)
+        async with asyncio.timeout(SECONDS):
+            while not observed.protocol.close_sent:
+                await turns()
+        await settle()
+        assert observed.is_unread
+        await observed.until_lost(jump, LAST_CLOSES_SECONDS)
 
 
 async def page(scope: Any, receive: Any, send: Any) -> None:
