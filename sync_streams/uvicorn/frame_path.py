@@ -20,7 +20,6 @@ from uvicorn.protocols.utils import (
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
-from websockets.datastructures import Headers as WebSocketHeaders
 from websockets.exceptions import ProtocolError
 from websockets.frames import CTRL_OPCODES, Frame, Opcode
 from websockets.frames import CloseCode as WebSocketCloseCode
@@ -200,14 +199,11 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
 
     def handle_connect(self, event: "Request") -> None:
         """Add the extensions before the application sees the scope."""
-        if self.headers is not None:
-            event.headers = WebSocketHeaders(
-                (name.decode("latin-1"), value.decode("latin-1"))
-                for name, value in self.headers
-            )
-            self.headers = None
+        headers, self.headers = self.headers, None
         super().handle_connect(event)
         if self.response.status_code == 101:
+            if headers is not None:
+                self.scope["headers"] = headers
             self._add_extensions()
 
     def _add_extensions(self) -> None:
