@@ -10,13 +10,11 @@ from typing import Any
 from django.contrib.admin.views.main import ChangeList
 from django.db import connections
 from django.utils import formats, timezone
-from django.utils.html import format_html
 
 
 def show_date(moment: datetime) -> str:
-    """Return a date and time, on one line."""
-    local = formats.localize(timezone.localtime(moment))
-    return format_html('<span class="nowrap">{}</span>', local)
+    """Return a date and time."""
+    return str(formats.localize(timezone.localtime(moment)))
 
 
 class DatedList(ChangeList):

@@ -11,7 +11,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
-from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +28,7 @@ from .base import (
     label,
     relative_expiry,
 )
+from .dates import show_date
 from .filters import AccountFilter, ExpiryFilter, OccupancyFilter
 
 
@@ -164,8 +164,7 @@ class StreamAdmin(ResourceAdmin):
     def expiry(self, stream: Stream) -> str:
         if stream.date_expires is None:
             return gettext("does not expire")
-        moment = formats.localize(timezone.localtime(stream.date_expires))
-        return f"{relative_expiry(stream)} ({moment})"
+        return f"{relative_expiry(stream)} ({show_date(stream.date_expires)})"
 
     @admin.display(description=_("expires"), ordering="date_expires")
     def expires(self, stream: Stream) -> str:

@@ -117,7 +117,7 @@ async def test_pages_fit_are_legible_and_live_in_every_theme(
         await themed.open(path)
         await fits(page, path)
     await themed.open("service/overview/")
-    await expect(page.locator("[data-part=state]")).to_contain_text("answer")
+    await expect(page.locator("[data-part=state]")).to_contain_text("respond")
     await fits(page, "overview")
     await is_legible(page, axe)
     await themed.open(f"stream/{stream}/change/")
