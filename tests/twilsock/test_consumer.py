@@ -433,7 +433,7 @@ async def test_other_accounts_streams_are_not_found() -> None:
         status, error = await stranger.request("GET", f"/v3/Streams/{sid}")
         [failed] = await stranger.change("establish", sid)
 
-        assert (status, error["code"]) == (404, 54300)
+        assert (status, error["code"]) == (404, 54250)
         assert body_of(failed)["events"][0]["error"]["code"] == 54250
 
 
