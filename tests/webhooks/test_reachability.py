@@ -157,6 +157,8 @@ def _quick_polls(
     known.close()
     assert known._survey
     known.dispatcher.run(asyncio.wait([known._survey]), WAIT_SECONDS)
+    # What it has begun would send webhooks during the next test.
+    wait_until(lambda: all(worker.is_idle for worker in known._workers.values()))
 
 
 @pytest.mark.redis
