@@ -322,25 +322,110 @@ test("a refused subscription ends with the server's error", async () => {
   assert.equal(subscription.ended, true);
 });
 
+const asked = () => server.socket.frames.filter(({ type }) => type === "subscribe");
+const refusal = (id) => ({ type: "error", id, code: 20429, status: 429, message: "no" });
+
 test("a subscription that fails for a moment is asked for again", async () => {
   const client = await server.connected();
   client.subscribe("demo");
   await server.socket.refuse("subscribe", 20429, 429);
-  const before = server.socket.sent("subscribe").id;
-  await tick(1000);
+  await tick(1249);
+  assert.equal(asked().length, 1);
+  await tick(1);
 
-  assert.notEqual(server.socket.sent("subscribe").id, before);
+  assert.equal(asked().length, 2);
+});
+
+test("while the server refuses, no subscription is asked for, for longer each time", async () => {
+  const client = await server.connected();
+  for (let n = 0; n < 20; n += 1) client.subscribe(`stream-${n}`);
+  for (const pause of [1250, 1500, 2000, 3000, 5000]) {
+    const before = asked().length;
+    for (const { id } of asked().slice(-8)) await server.socket.say(refusal(id));
+    client.subscribe("another");
+    await tick(pause - 1);
+    assert.equal(asked().length, before);
+    await tick(1);
+    assert.equal(asked().length, before + 8);
+  }
+
+  await server.socket.answer("subscribe", { type: "subscribed", stream: STREAM });
+  await server.socket.refuse("subscribe", 20429, 429);
+  const before = asked().length;
+  await tick(1250);
+  assert.equal(asked().length, before + 1, "an answer has reset the pause");
+});
+
+test("2,000 subscriptions are all made within the server's limit of frames", async () => {
+  const client = await server.connected();
+  let subscribed = 0;
+  for (let n = 0; n < 2000; n += 1)
+    client.subscribe(`stream-${n}`).addEventListener("subscribed", () => (subscribed += 1));
+  let answered = 0; // frames, of which 1,000 in two seconds are accepted
+  let most = 0;
+  for (let window = 0; window < 5; window += 1) {
+    const first = answered;
+    for (let part = 0; part < 20; part += 1, await tick(100))
+      for (; answered < asked().length; answered += 1) {
+        const { id } = asked()[answered];
+        const accepted = { type: "subscribed", id, stream: STREAM };
+        await server.socket.say(answered - first < 1000 ? accepted : refusal(id));
+      }
+    most = Math.max(most, answered - first);
+  }
+
+  assert.equal(subscribed, 2000);
+  assert.ok(most < 1100, `${most} frames in one window`);
+});
+
+test("a subscription beyond the connection's limit ends", async () => {
+  const client = await server.connected();
+  const events = record(client.subscribe("demo"));
+  await server.socket.refuse("subscribe", 54419, 429);
+
+  assert.deepEqual([events[0][0], events[0][1].temporary], ["error", false]);
+});
+
+test("nothing is asked for after a pause that outlived its connection", async () => {
+  const client = await server.connected();
+  client.subscribe("demo");
+  await server.socket.refuse("subscribe", 20503, 503);
+  await server.socket.fail();
+  await server.reconnected(250);
+  await tick(5000);
+
+  assert.equal(asked().length, 1);
 });
 
 test("eight subscriptions at most are asked for at a time", async () => {
   const client = await server.connected();
   for (let n = 0; n < 20; n += 1) client.subscribe(`stream-${n}`);
-  const asked = () => server.socket.frames.filter(({ type }) => type === "subscribe").length;
-  assert.equal(asked(), 8);
+  assert.equal(asked().length, 8);
 
   await server.socket.answer("subscribe", { type: "subscribed", stream: STREAM });
 
-  assert.equal(asked(), 9);
+  assert.equal(asked().length, 9);
+});
+
+test("an onStart that hangs keeps no other subscription waiting", async () => {
+  const client = await server.connected();
+  for (let n = 0; n < 10; n += 1) client.subscribe(`stream-${n}`, { onStart: newHook() });
+  for (const { id } of asked())
+    await server.socket.say({ type: "subscribed", id, stream: STREAM });
+
+  assert.equal(asked().length, 10);
+});
+
+test("a listener that unsubscribes when subscribed gets no onStart and no Message", async () => {
+  const client = await server.connected();
+  const onStart = newHook();
+  const subscription = client.subscribe("demo", { onStart });
+  const events = record(subscription);
+  subscription.addEventListener("subscribed", () => subscription.unsubscribe());
+  await server.socket.answer("subscribe", { type: "subscribed", stream: STREAM });
+  await server.socket.say(message({ n: 1 }));
+
+  assert.deepEqual([types(events), onStart.calls], [["subscribed"], []]);
 });
 
 test("a removed Stream ends its subscription", async () => {
@@ -869,6 +954,83 @@ test("a fixed token is not sent again, and a listener may set another", async ()
   await server.socket.say({ type: "token_about_to_expire" });
 
   assert.equal(server.socket.sent("token").token, "fresh");
+});
+
+test("a renewal for which the user has left closes the client", async () => {
+  const error = new SyncStreamsError("Logged out", { temporary: false });
+  const answers = [() => TOKEN, () => Promise.reject(error)];
+  const client = await server.connected({ token: () => answers.shift()() });
+  await server.socket.say({ type: "token_about_to_expire" });
+
+  assert.deepEqual(client.states.at(-1), { state: "closed", reason: "Logged out", error });
+  assert.deepEqual(warnings, ["sync-streams: Logged out"]);
+});
+
+test("a renewal that fails is tried again, after growing pauses", async () => {
+  let calls = 0;
+  const token = async () => {
+    calls += 1;
+    if ([2, 3].includes(calls)) throw new Error("no network");
+    return `token-${calls}`;
+  };
+  const client = await server.connected({ token });
+  await server.socket.say({ type: "token_about_to_expire" });
+  for (const pause of [250, 500]) {
+    const before = calls;
+    await tick(pause - 1);
+    assert.equal(calls, before);
+    await tick(1);
+    assert.equal(calls, before + 1);
+  }
+  await server.socket.refuse("token", 20503, 503);
+  await tick(1000);
+  assert.equal(server.socket.sent("token").token, "token-5");
+  await server.socket.answer("token", { type: "token_updated" });
+  await tick(15000);
+
+  assert.deepEqual([calls, client.state, client.errors], [5, "connected", []]);
+});
+
+test("a renewal that fails is left with its connection", async () => {
+  let calls = 0;
+  const token = () => (++calls === 2 ? Promise.reject(new Error("no network")) : TOKEN);
+  await server.connected({ token });
+  await server.socket.say({ type: "token_about_to_expire" });
+  await server.socket.fail();
+  await server.reconnected(250);
+  await tick(15000);
+
+  assert.equal(calls, 3);
+});
+
+test("a renewed token that is refused is asked for once more, with the refusal", async () => {
+  const refusals = [];
+  const token = (refusal) => refusals.push(refusal?.code);
+  const client = await server.connected({ token });
+  await server.socket.say({ type: "token_about_to_expire" });
+  await server.socket.refuse("token", 20104, 401);
+  await tick(250);
+  await server.socket.answer("token", { type: "token_updated" });
+  await server.socket.say({ type: "token_about_to_expire" });
+  for (let n = 0; n < 2; n += 1) {
+    assert.equal(client.state, "connected");
+    await server.socket.refuse("token", 20104, 401);
+    await tick(250);
+  }
+
+  assert.deepEqual(refusals, [undefined, undefined, 20104, undefined, 20104]);
+  assert.deepEqual([client.state, client.change.error.code], ["closed", 20104]);
+});
+
+test("a listener may close the client when the first attempt fails", async () => {
+  const client = server.client();
+  client.addEventListener("error", () => client.close());
+  await settle();
+  await server.socket.refuseHandshake();
+  await tick(60000);
+
+  assert.deepEqual(client.states.map(({ state }) => state), ["closed"]);
+  assert.equal(server.sockets.length, 1);
 });
 
 test("an error that answers nothing is an event of the client", async () => {

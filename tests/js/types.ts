@@ -20,7 +20,9 @@ const orders = client.subscribe<Order>("orders", {
 orders.addEventListener("message", ({ detail }) => detail.data.status === "paid");
 orders.addEventListener("error", ({ detail }) => [detail.code, detail.temporary, detail.retryAfter]);
 client.subscribe("untyped").addEventListener("message", ({ detail }) => detail.data.anything);
-client.addEventListener("state", ({ detail }) => [detail.state, detail.retryIn, detail.error?.code]);
+client.addEventListener("state", ({ detail: { state, retryIn, error } }) => [
+  state, retryIn, error?.message, error instanceof SyncStreamsError && error.code,
+]);
 
 const order: Order = { id: 1, status: "new" };
 export const published: Promise<string> = client

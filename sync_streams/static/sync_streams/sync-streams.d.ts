@@ -34,8 +34,8 @@ export interface StateChange {
   readonly reason?: string;
   /** Milliseconds until the next attempt, when reconnecting. */
   readonly retryIn?: number;
-  /** The server's error about the access token, if it closed for that. */
-  readonly error?: SyncStreamsError;
+  /** Why, if it closed for the access token: the server's error, or what the token function threw. */
+  readonly error?: SyncStreamsError | Error;
 }
 
 export interface Options {
@@ -151,7 +151,8 @@ export interface ClientEvents {
   token_about_to_expire: null;
   /**
    * Errors that no promise reports: the first attempt to connect failed, the token was refused, a
-   * hook failed, a late answer. The first three also go to console.warn, unless `preventDefault()`.
+   * hook failed, a request was refused after its promise had been rejected as too late. The first
+   * three also go to console.warn, unless `preventDefault()`.
    */
   error: SyncStreamsError | Error;
 }

@@ -29,7 +29,8 @@ export class SyncStreamsError extends Error {
     super(message);
     this.name = "SyncStreamsError";
     Object.assign(this, { code, status, moreInfo: more_info, retryAfter: retry_after });
-    this.temporary = temporary ?? (status === 0 || status === 429 || status >= 500);
+    const isBusy = status === 429 && code !== 54419; // that is: too many subscriptions
+    this.temporary = temporary ?? (status === 0 || isBusy || status >= 500);
   }
 }
 
@@ -112,7 +113,7 @@ export class SyncStreams extends EventTarget {
 
   async #connect() {
     clearTimeout(this.retry);
-    const link = (this.#link = { since: Infinity, seen: 0 });
+    const link = (this.#link = { since: Infinity, seen: 0, refusals: 0 });
     link.deadline = setTimeout(() => this.#lose(link, "no answer"), this.options.timeout);
     try {
       link.token = await this.#currentToken();
@@ -157,18 +158,19 @@ export class SyncStreams extends EventTarget {
     if (link !== this.#link) return undefined;
     this.#drop(link, reason, (request) => request.link);
     const { reconnect_after: pause, reason: why = reason } = link.closing ?? {};
-    if (this.#isFinal(link) && !this.#asksOnceMore(link, why)) {
-      this.close(why, link.error);
-      return link.error && this.#warn(link.error);
-    }
+    if (this.#isFinal(link) && !this.#asksOnceMore(link, why)) return this.#end(why, link.error);
     if (!this.#isKnown) this.#warn(new SyncStreamsError(`Cannot connect to ${this.url}: ${why}`));
+    if (this.state === "closed") return undefined; // by a listener
     this.#isKnown = true; // the states report the next attempts
     if (Date.now() - link.since > STEADY_MS) this.#attempt = 0;
-    const { backoff, maxBackoff } = this.options;
-    const ceiling = Math.min(maxBackoff, backoff * 2 ** this.#attempt++);
-    const retryIn = (pause ?? 0) * 1000 + Math.random() * ceiling;
+    const retryIn = this.#pause(this.#attempt++, pause ?? 0);
     this.retry = setTimeout(() => this.#connect(), retryIn);
     return this.#setState("reconnecting", { reason: why, retryIn });
+  }
+
+  #pause(attempt, seconds = 0) {
+    const { backoff, maxBackoff } = this.options;
+    return seconds * 1000 + Math.random() * Math.min(maxBackoff, backoff * 2 ** attempt);
   }
 
   #isFinal({ closing, error, since, socket }) {
@@ -184,6 +186,11 @@ export class SyncStreams extends EventTarget {
     return (this.#refusal = error ?? new SyncStreamsError(why, { status: 401 }));
   }
 
+  #end(reason, error) {
+    this.close(reason, error);
+    if (error) this.#warn(error);
+  }
+
   #warn(error) {
     if (emit(this, "error", error)) console.warn(`sync-streams: ${error.message}`);
   }
@@ -191,7 +198,7 @@ export class SyncStreams extends EventTarget {
   #drop(link, reason, isLost) {
     this.#link = null;
     this.#waiting = new Set(this.#subscriptions);
-    clearTimeout(link?.deadline);
+    for (const timer of [link?.deadline, link?.rest, link?.renewal]) clearTimeout(timer);
     clearInterval(link?.heartbeat);
     link?.socket?.close();
     for (const [id, request] of this.#pending)
@@ -215,11 +222,24 @@ export class SyncStreams extends EventTarget {
     else if (!this.#link) this.#connect(); // do not wait for the back-off
   };
 
-  async #renew(link) {
-    emit(this, "token_about_to_expire");
-    const token = await this.#currentToken();
-    if (token !== link.token) await this.#request({ type: "token", token }); // not in a loop
-    link.token = token;
+  async #renew(link, attempt = 0) {
+    try {
+      const token = await this.#currentToken();
+      if (link !== this.#link) return;
+      if (token !== link.token) await this.#request({ type: "token", token }); // not in a loop
+      link.token = token;
+      this.#refusal = undefined;
+    } catch (error) {
+      if (link === this.#link) this.#renewLater(link, attempt, error);
+    }
+  }
+
+  #renewLater(link, attempt, error) {
+    const code = error.status === 401 && TOKEN_INVALID;
+    if (error.temporary === false && !this.#asksOnceMore({ closing: { code }, error }))
+      return this.#end(error.message, error);
+    const again = () => this.#renew(link, attempt + 1);
+    return (link.renewal = setTimeout(again, this.#pause(attempt)));
   }
 
   #request(fields, { link = null, timeout = this.options.timeout, retry = false } = {}) {
@@ -282,7 +302,7 @@ export class SyncStreams extends EventTarget {
       case "gap": return this.#tell(frame, "gap", { ...UNKNOWN, dropped: frame.dropped });
       case "stream_removed": return this.#tell(frame, "removed");
       case "ping": return link.socket.send('{"type":"pong"}');
-      case "token_about_to_expire": return this.#renew(link).catch(() => {}); // or it expires
+      case "token_about_to_expire": return (emit(this, frame.type), this.#renew(link));
       case "closing": return (link.closing = frame);
       case "error": return this.#refused(link, frame);
       default: return this.#settle(frame.id)?.resolve(frame);
@@ -307,7 +327,7 @@ export class SyncStreams extends EventTarget {
 
   /** Run onStart or onGap; what arrives meanwhile follows it, in order. */
   async #catchUp(each, hook, gap) {
-    if (!hook) return;
+    if (!hook || each.ended) return;
     const held = [];
     this.#held.set(each, held);
     await new Promise((resolve, reject) => {
@@ -324,7 +344,7 @@ export class SyncStreams extends EventTarget {
   #ask(...more) {
     for (const subscription of more) this.#waiting.add(subscription);
     for (const subscription of this.#waiting) {
-      if (this.state !== "connected" || this.#asking >= MAX_ASKING) return;
+      if (this.state !== "connected" || this.#link.rest || this.#asking >= MAX_ASKING) return;
       this.#waiting.delete(subscription);
       if (subscription.ended) continue;
       this.#asking += 1;
@@ -337,18 +357,25 @@ export class SyncStreams extends EventTarget {
     try {
       const reply = await this.#request({ type: "subscribe", stream: ref, mode });
       subscription.stream = reply.stream;
+      link.refusals = 0;
       if (subscription.ended) return this.#unsubscribe(subscription);
       emit(subscription, "subscribed", reply.stream);
       if (before) return this.#deliver(subscription, "gap", UNKNOWN);
-      return this.#catchUp(subscription, subscription.onStart, { dropped: 0 });
+      return void this.#catchUp(subscription, subscription.onStart, { dropped: 0 }); // may hang
     } catch (error) {
-      const again = () => link === this.#link && this.#ask(subscription);
       if (link !== this.#link || subscription.ended) return undefined;
-      if (error.temporary) return setTimeout(again, (error.retryAfter ?? 1) * 1000);
+      if (error.temporary) return this.#askLater(subscription, link, error.retryAfter);
       if (before && error.status === 404) return this.#deliver(subscription, "removed");
       this.#forget(subscription);
       return emit(subscription, "error", error);
     }
+  }
+
+  /** One pause for all: each on its own would keep the connection above its rate of frames. */
+  #askLater(subscription, link, seconds = 1) {
+    this.#waiting.add(subscription);
+    const again = () => ((link.rest = undefined), this.#ask());
+    link.rest ??= setTimeout(again, this.#pause(link.refusals++, seconds));
   }
 
   #unsubscribe(subscription) {
