@@ -147,7 +147,9 @@ class SocketConsumer(AsyncConsumer):
             await self.receive_frame(text, data)
 
     async def websocket_disconnect(self, message: Mapping[str, Any]) -> None:
-        """Stop serving the connection."""
+        """Stop serving the connection, which the server may have closed itself."""
+        if self.inbound.is_exceeded and self.closed_with is None:
+            self.closed_with = CloseCode.TOO_MANY_FRAMES
         raise StopConsumer
 
     async def receive_frame(self, text: str | None, data: bytes | None) -> None:
@@ -164,7 +166,7 @@ class SocketConsumer(AsyncConsumer):
                 acknowledgement may come before others, a request may not.
 
         Returns:
-            Whether the frame is answered or will be; if not, nothing was done.
+            Whether the frame is answered or will be; if not, see :meth:`answer_now`.
         """
         self._last_frame = time.monotonic()
         if self.take_acknowledgement(data, is_text):
@@ -188,7 +190,8 @@ class SocketConsumer(AsyncConsumer):
         """Answer a request, or begin to; implemented by the adapter.
 
         Returns:
-            Whether the frame is answered or will be; if not, nothing was done.
+            Whether the frame is answered or will be. If not, nothing was sent, and what
+            was done, some of several subscriptions at most, may be repeated.
         """
         return False
 

@@ -40,12 +40,15 @@ class InboundBudget:
         "_frames",
         "_is_authenticated",
         "_window_ends",
+        "is_exceeded",
     )
 
     def __init__(self) -> None:
         self._frames = self._bytes = self._control_frames = 0
         self._window_ends = 0.0
         self._is_authenticated = False
+        self.is_exceeded = False
+        """Whether the server has closed the connection because of this."""
 
     def spend(self, *, frames: int = 0, control: int = 0, size: int = 0) -> bool:
         """Count what arrived; return whether it is within the budget.

@@ -46,8 +46,8 @@ ABOUT_TO_EXPIRE_SECONDS = 180
 """How long before a token expires the client is told (Twilio: 3 minutes)."""
 
 MAX_REFUSALS = 1
-"""Refused tokens that a connection survives: a client may first send a cached one that
-has expired."""
+"""Refused tokens that a connection survives: an SDK may first send a cached one that
+has expired. The JSON socket closes at the first invalid one."""
 
 BUSY_STATUSES = frozenset({429, 503})
 """Statuses of errors after which the same token may be accepted later."""
@@ -100,7 +100,7 @@ class SubscriberConsumer(SocketConsumer):
         self.client = name[:MAX_CLIENT_LENGTH]
 
     async def authenticate(self, token: object) -> Identity:
-        """Authenticate the connection; a second refused token closes it.
+        """Authenticate the connection; a second refused token closes it at the latest.
 
         Raises:
             TooManyRequests: 20429, the process accepts no more connections, or no more

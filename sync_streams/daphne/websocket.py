@@ -112,7 +112,7 @@ class BoundedWebSocket(WebSocketProtocol):
 
     def _end_flood(self) -> None:
         if not self._is_over:
-            self._is_over = True
+            self._is_over = self.inbound.is_exceeded = True
             if self.state == self.STATE_OPEN:
                 code = CloseCode.TOO_MANY_FRAMES
                 self.sendCloseFrame(int(code), code.reason.encode())

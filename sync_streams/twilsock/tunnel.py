@@ -54,7 +54,8 @@ def start(call: Call, tell: Tell) -> bool:
 
     Returns:
         Whether that was possible, and *tell* is called with the reply, once, now or
-        later. If not, nothing was done: then call :func:`answer`.
+        later. If not, call :func:`answer`, which repeats what was done: some of several
+        subscriptions at most.
 
     Raises:
         SyncError: as :func:`answer`; *tell* is not called.

@@ -325,6 +325,8 @@ class FramePathProtocol(WebSocketsSansIOProtocol):
 
     def _end_flood(self) -> None:
         """Close the connection without reading further input."""
+        if self.inbound is not None:
+            self.inbound.is_exceeded = True
         code = CloseCode.TOO_MANY_FRAMES
         self._tell(is_writable=False)
         self.stop_keepalive()

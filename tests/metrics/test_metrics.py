@@ -22,8 +22,12 @@ from sync_streams.delivery.outbox.backlog import Backlog
 from sync_streams.errors import RateLimited
 from sync_streams.operations.actor import REST_ACTOR
 from sync_streams.publishing import apublish, first_account
+from sync_streams.uvicorn import FramePathProtocol
+from tests.asgi import application
 from tests.clients.json_socket import LocalSocket
+from tests.clients.raw import RawSocket, frame
 from tests.overrides import sync_settings
+from tests.uvicorn_server import serving
 
 urlpatterns = [path("metrics", metrics.metrics)]
 
@@ -109,6 +113,17 @@ async def test_ends_are_counted_by_who_ended(stream: str) -> None:
 
     assert grown(before, after, "connections_closed_total", "client/websocket") == 1
     assert grown(before, after, "connections_closed_total", "4001/websocket") == 1
+
+
+async def test_a_flood_is_counted_as_ended_by_the_server(stream: str) -> None:
+    before = await scrape()
+    serve = serving(application, ws=FramePathProtocol)
+    async with serve as port, RawSocket(port) as flooder:
+        await flooder.pour(frame(10) * 500)
+    after = await scrape()
+
+    assert grown(before, after, "connections_closed_total", "4004/websocket") == 1
+    assert grown(before, after, "connections_closed_total", "client/websocket") == 0
 
 
 def test_drops_are_counted_by_stream_for_operators() -> None:
