@@ -159,10 +159,16 @@ def counted() -> Iterator[tuple[str, str, int]]:
         for node in ast.walk(ast.parse(module.read_text())):
             match node:
                 case ast.Call(
-                    func=ast.Attribute(ast.Name("meters"), "count" | "observe" as how),
+                    func=ast.Attribute(
+                        ast.Name("meters"), "count" | "observe" | "observe_since" as how
+                    ),
                     args=[ast.Constant(str(name)), *others],
                 ):
-                    yield how, name, len(others) - (how == "observe")
+                    yield (
+                        how.removesuffix("_since"),
+                        name,
+                        len(others) - (how != "count"),
+                    )
 
 
 def test_all_that_is_counted_is_exported_with_its_labels() -> None:
