@@ -33,9 +33,9 @@ def refusal(
         return bounds.NO_PLACE
     # A client must send nothing before the handshake's response (RFC 6455, section
     # 4.1), and the response to an earlier request must not be written into the
-    # WebSocket.
+    # WebSocket. If it is not read either, its time limit would end the WebSocket.
     is_early = rest or declared_bytes(http.headers) or not cycles.are_answered(http)
-    return bounds.BAD_REQUEST if is_early else None
+    return bounds.BAD_REQUEST if is_early or http.flow.write_paused else None
 
 
 def decline(http: HttpToolsProtocol) -> bounds.Refusal | None:

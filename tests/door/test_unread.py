@@ -247,3 +247,13 @@ async def test_an_unread_response_that_its_application_breaks_off_is_cut_off(
         client.request(target="/part")
         await observed.until_closing()
         await observed.until_lost(jump, bounds.UNREAD_SECONDS)
+
+
+async def test_a_handshake_behind_unread_responses_is_refused(
+    observed: Observed, jump: Jump
+) -> None:
+    async with unread_responses(observed) as (_, client):
+        observed.protocol.transport.set_write_buffer_limits()
+        client.send(head(HANDSHAKE))
+        await turns()
+        await observed.until_lost(jump, bounds.LINGER_SECONDS)
