@@ -394,6 +394,19 @@ async def test_page_that_an_operator_disconnected_reconnects_by_a_button(
     await expect(state).to_have_text("Connected")
 
 
+async def test_page_whose_session_has_ended_gives_up(
+    context: BrowserContext, embedded: DemoSite
+) -> None:
+    page = await context.new_page()
+    await page.route("**/token", lambda route: route.fulfill(status=403))
+
+    await page.goto(embedded.base_url)
+
+    told = "Disconnected (no access token: HTTP 403)"
+    await expect(page.locator("#connection")).to_have_text(told)
+    await expect(page.get_by_role("button", name="Reconnect")).to_be_visible()
+
+
 async def test_pointer_of_one_tab_is_seen_in_the_other(open_page: OpenPage) -> None:
     mine, other = await open_page("together"), await open_page("together")
 

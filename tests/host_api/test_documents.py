@@ -99,7 +99,7 @@ def test_view_recipe_gives_tokens_to_users_only(rf: RequestFactory) -> None:
     request = rf.post("/sync-token/")
 
     request.user = AnonymousUser()
-    assert view(request).status_code == 302
+    assert view(request).status_code == 403
     request.user = User(username="alice")
     assert b"token" in view(request).content
     assert view(rf.get("/sync-token/")).status_code == 405

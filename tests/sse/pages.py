@@ -3,6 +3,7 @@
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
+from django.contrib.auth.decorators import login_required
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponse
@@ -30,7 +31,7 @@ HEAD = """{% load sync_streams %}<title>page</title><link rel="icon" href="data:
 {% endfor %}"""
 
 CLIENT = """<p id="out">-</p>
-{% sync_streams nonce=nonce %}
+{% sync_streams view nonce=nonce %}
 <script type="module" nonce="{{ nonce }}">
   const show = (text) => (document.getElementById("out").textContent = text);
   const board = syncStreams.subscribe("board");
@@ -54,19 +55,19 @@ HTMX = {
 }
 
 
-def _answer(request: HttpRequest, source: str, scripts: list[str]) -> HttpResponse:
+def _answer(request: HttpRequest, source: str, **more: object) -> HttpResponse:
     template = engines["django"].from_string(HEAD + source)
-    context: dict[str, Any] = {"nonce": NONCE, "scripts": scripts}
+    context: dict[str, Any] = {"nonce": NONCE, **more}
     headers = {"Content-Security-Policy": POLICY}
     return HttpResponse(template.render(context, request), headers=headers)
 
 
-def client(request: HttpRequest) -> HttpResponse:
-    return _answer(request, CLIENT, [])
+def client(request: HttpRequest, view: str = "sync-token") -> HttpResponse:
+    return _answer(request, CLIENT, view=view)
 
 
 def htmx(request: HttpRequest, version: str) -> HttpResponse:
-    return _answer(request, HTMX[version], SCRIPTS[version])
+    return _answer(request, HTMX[version], scripts=SCRIPTS[version])
 
 
 def guide(request: HttpRequest) -> HttpResponse:
@@ -84,6 +85,9 @@ def script(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse(file.read_bytes(), content_type="text/javascript")
 
 
+guarded = login_required(TokenView.as_view(), login_url="part")
+
+
 def item(data: Any) -> str:
     return format_html("<li>{}</li>", data["text"])
 
@@ -94,14 +98,16 @@ async def rendered(request: HttpRequest, stream: str) -> HttpResponseBase:
 
 urlpatterns = [
     path("client", client),
+    path("client/<str:view>", client),
     path("guide", guide),
     path("page/<str:version>", htmx),
-    path("part", part),
+    path("part", part, name="part"),
     path("scripts/<path:name>", script),
     path("rendered/<str:stream>", rendered, name="rendered"),
     path("orders/events/", executed("wire-sse", "event_stream")["orders"]),
     path("events/<path:stream>/", session_events, name="stream-events"),
     path("token/", TokenView.as_view(), name="sync-token"),
+    path("guarded/", guarded, name="guarded"),
     path("", include("sync_streams.urls")),
 ]
 

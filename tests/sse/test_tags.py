@@ -157,20 +157,28 @@ async def test_missing_static_files_are_reported_in_the_console(
     assert message.location["url"].endswith(row[2])
 
 
-@pytest.mark.browser
-async def test_a_page_without_a_user_reports_the_error(
-    host: Host, profile: BrowserContext
-) -> None:
-    complaints: list[str] = []
-    await profile.clear_cookies()
-    page = await profile.new_page()
-    listen(page, complaints)
-    async with page.expect_console_message(
-        lambda said: "no access token: /token/ answers HTTP 403" in said.text
-    ):
-        await page.goto(f"{host.origin}/client")
+NO_TOKEN = {
+    "sync-token": "no access token: /token/ answers HTTP 403",
+    "guarded": "no access token: the session has ended",
+}
 
-    assert await page.evaluate("syncStreams.state") == "closed"
+
+@pytest.mark.browser
+async def test_a_page_without_a_user_reports_the_error_and_gives_up(
+    host: Host, profile: BrowserContext, subtests: pytest.Subtests
+) -> None:
+    await profile.clear_cookies()
+    for view, told in NO_TOKEN.items():
+        page = await profile.new_page()
+        with subtests.test(view):
+            async with page.expect_console_message(
+                lambda said: said.type == "warning"
+            ) as said:
+                await page.goto(f"{host.origin}/client/{view}")
+
+            assert (await said.value).text == f"sync-streams: {told}"
+            assert await page.evaluate("syncStreams.state") == "closed"
+        await page.close()
 
 
 @pytest.mark.browser

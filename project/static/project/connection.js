@@ -2,7 +2,7 @@
 
 const element = (id) => document.getElementById(id);
 const place = document.body.dataset;
-const { SyncStreams } = await import(new URL(place.client, document.baseURI));
+const { SyncStreams, SyncStreamsError } = await import(new URL(place.client, document.baseURI));
 
 const SETTLED = ["connected", "closed"];
 const CLOSED = { disconnected: "by an operator" }; // by reason, where it needs other words
@@ -22,7 +22,8 @@ async function fetchToken() {
     headers: { "X-CSRFToken": cookie?.[1] ?? place.csrf },
     signal: AbortSignal.timeout(10000),
   });
-  if (!answer.ok) throw new Error(`no access token: HTTP ${answer.status}`);
+  const { ok, status } = answer;
+  if (!ok) throw new SyncStreamsError(`no access token: HTTP ${status}`, { status });
   return (await answer.json()).token;
 }
 
