@@ -14,9 +14,9 @@ GOING_AWAY = b"\x03\xe9"
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """Port of a server that limits a response to a second."""
+    """Port of a server that limits a response to two seconds."""
     number = free_port()
-    command = ["-m", "sync_streams.daphne", "-t", "1", "-p", str(number)]
+    command = ["-m", "sync_streams.daphne", "-t", "2", "-p", str(number)]
     application = "tests.door.daphne_site:application"
     environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     ready = "istening on TCP"
