@@ -264,14 +264,14 @@ class _LoopLayer:
         self._routes: dict[bytes, set[str]] = {}
         self._complaints = Throttle(COMPLAIN_SECONDS)
         self._undelivered = 0
-        self._is_interrupted = False
+        self._interrupted: set[int] = set()
         self.shards = [self._shard(n, host) for n, host in enumerate(layer.hosts)]
 
     def _shard(self, number: int, host: Mapping[str, Any]) -> Shard:
         listener = Listener(
             deliver=self._deliver,
             interrupted=partial(self._interrupt, number),
-            restored=self._note_restored,
+            restored=partial(self._note_restored, number),
         )
         if "cluster" in host:
             return Cluster(host, listener)
@@ -355,13 +355,21 @@ class _LoopLayer:
             self._undelivered = 0
 
     def _interrupt(self, server: int, since: float) -> None:
-        self._is_interrupted = True
+        self._interrupted.add(server)
         for callback in tuple(self.interruption_callbacks):
             callback(server, since)
-        if self._layer.on_disconnect is not None:
-            self._layer.on_disconnect()
+        _notify(self._layer.on_disconnect)
 
-    def _note_restored(self) -> None:
-        if self._is_interrupted and self._layer.on_reconnect is not None:
-            self._layer.on_reconnect()
-        self._is_interrupted = False
+    def _note_restored(self, server: int) -> None:
+        if server in self._interrupted:
+            self._interrupted.discard(server)
+            _notify(self._layer.on_reconnect)
+
+
+def _notify(callback: Callable[[], object] | None) -> None:
+    try:
+        if callback is not None:
+            callback()
+    except Exception:
+        # It belongs to the host project, and must not end what restores the connection.
+        logger.exception("a callback of the channel layer failed")

@@ -10,6 +10,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from sync_streams.layers import RedisChannelLayer
 from sync_streams.redis.layer import CAPACITY
+from tests.conftest import StartRedis
 from tests.programs import RedisServer
 from tests.redis.conftest import NewLayer
 from tests.redis.subscriber import GROUP, Subscriber, event, publish
@@ -254,3 +255,34 @@ async def test_callbacks_are_notified_of_an_interruption(
                 await publish(layer, 1)
 
     assert told == ["server 0", "disconnected", "reconnected"]
+
+
+async def test_each_server_is_reported_although_the_callbacks_fail(
+    new_layer: NewLayer, start_redis: StartRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    def tell(what: str) -> None:
+        told.append(what)
+        raise RuntimeError("the project's fault")
+
+    servers = start_redis(), start_redis()
+    layer = new_layer(
+        *(server.url for server in servers),
+        on_disconnect=lambda: tell("disconnected"),
+        on_reconnect=lambda: tell("reconnected"),
+    )
+    names = [f"news{number}" for number in range(20)]
+    assert {layer.server_of(name) for name in names} == {0, 1}
+    async with Subscriber(layer, *names) as subscriber:
+        for server in servers:
+            redis.Redis(port=server.port).client_kill_filter(_type="pubsub")
+        await until(lambda: len(told) == 4)
+
+        for number, name in enumerate(names):
+            await layer.group_add(name, subscriber.channel)
+            await layer.group_send(name, event(number))
+        await subscriber.until(len(names))
+
+    assert sorted(told) == 2 * ["disconnected"] + 2 * ["reconnected"]
+    assert caplog.text.count("a callback of the channel layer failed") == 4
