@@ -17,6 +17,8 @@ async def subscribe(
 ) -> None:
     """Deliver a Stream's Messages to a connection from now on.
 
+    If this fails, a subscription that the connection already had remains.
+
     Raises:
         TooManySubscriptions: 54419.
         AccessForbidden: 54007.
@@ -25,7 +27,7 @@ async def subscribe(
     """
     _check_room(outbox, stream)
     await aauthorize(actor, "subscribe", stream)
-    expires_at = _expiry(stream)
+    expires_at, is_new = _expiry(stream), stream.sid not in outbox.streams
     await subscriptions.subscribe(outbox, stream.sid, expires_at)
     # A change before now was not sent to this new subscriber.
     current = cached_stream(stream.service_id, stream.sid)
@@ -33,7 +35,8 @@ async def subscribe(
         try:
             current = await run(_find_again, stream)
         except Exception:
-            subscriptions.unsubscribe(outbox, stream.sid)
+            if is_new:
+                subscriptions.unsubscribe(outbox, stream.sid)
             raise
     if _expiry(current) != expires_at:
         subscriptions.expire_at(stream.sid, _expiry(current))

@@ -45,6 +45,8 @@ class Subscriptions:
     ) -> None:
         """Deliver a Stream to a connection, starting before this returns.
 
+        If this fails, a subscription that the connection already had remains.
+
         Args:
             outbox: the connection's outbound side.
             stream_sid: the Stream.
@@ -59,11 +61,13 @@ class Subscriptions:
         # Topic first, group second: a leave in between sees a member and keeps the
         # topic, and nothing published after the confirmation can be missed.
         topic = self.topics.setdefault(stream_sid, Topic(stream_sid))
+        is_new = stream_sid not in outbox.streams
         self._add(topic, outbox, expires_at)
         try:
             await topic.join(self._layer, self.channel)
         except Exception as error:
-            self.unsubscribe(outbox, stream_sid)
+            if is_new:
+                self.unsubscribe(outbox, stream_sid)
             raise unavailable(error) from error
 
     def subscribe_now(

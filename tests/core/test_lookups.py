@@ -11,13 +11,16 @@ from asgiref.sync import sync_to_async
 
 from sync_streams import operations
 from sync_streams.cache import lookups
+from sync_streams.connections.subscribing import subscribe
 from sync_streams.delivery.cluster.broadcast import abroadcast
 from sync_streams.delivery.events import process_group
 from sync_streams.delivery.hub import Hub
 from sync_streams.errors import StreamNotFound, UniqueNameNotFound
 from sync_streams.models import Service, Stream
+from sync_streams.operations.actor import Actor
 from sync_streams.values import utc
 from sync_streams.values.sids import new_stream_sid
+from tests.delivery.client import Client
 from tests.delivery.hubs import running_hub
 from tests.overrides import sync_settings
 from tests.settings import ACCOUNT_SID
@@ -211,3 +214,20 @@ def test_without_a_hub_nothing_is_kept() -> None:
 
     with pytest.raises(UniqueNameNotFound):
         operations.find_stream(service, "news")
+
+
+async def test_subscriber_that_asks_again_is_still_told_of_the_removal(
+    hub: Hub,
+) -> None:
+    _, stream = await create()
+    client, subscriber = Client(), Actor("alice")
+    await subscribe(hub.subscriptions, client.outbox, stream, subscriber)
+    await Stream.objects.filter(sid=stream.sid).adelete()
+    lookups.forget_all()
+
+    with pytest.raises(StreamNotFound):
+        await subscribe(hub.subscriptions, client.outbox, stream, subscriber)
+    await abroadcast({"type": "stream.removed", "stream_sid": stream.sid})
+
+    await client.until(1)
+    assert client.frames[0]["type"] == "stream_removed"

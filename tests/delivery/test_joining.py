@@ -21,6 +21,7 @@ from tests.delivery.hubs import (
     subscribed,
     until_introduced,
 )
+from tests.overrides import sync_settings
 from tests.programs import RedisServer
 from tests.proxy import Proxy
 from tests.waiting import until
@@ -103,6 +104,20 @@ async def test_subscribing_twice_delivers_once(hub: Hub) -> None:
     await client.until(2)
 
     assert client.numbers == [1, 2]
+
+
+async def test_subscribing_again_in_vain_leaves_the_subscription_as_it_was(
+    hub: Hub,
+) -> None:
+    stream_sid, client = await subscribed(hub)
+
+    with sync_settings(broadcast_timeout_seconds=0.05):
+        async with hub.subscriptions.topics[stream_sid]._lock:  # as while rejoining
+            with pytest.raises(ServiceUnavailable):
+                await hub.subscriptions.subscribe(client.outbox, stream_sid, None)
+    await publish(stream_sid, 1)
+
+    await client.until(1)
 
 
 @pytest.mark.redis
