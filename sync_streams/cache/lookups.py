@@ -99,6 +99,8 @@ class _State:
     ask_to_be_told: Callable[[], None] = staticmethod(_nothing)
     changes = 0
     fetched = 0
+    lock = new_lock()
+    """Held to count a change, and to store what was fetched if there was none."""
 
 
 _state = _State()
@@ -140,10 +142,13 @@ def look_up_service(
         return service
     changes, until = _state.changes, _kept_until()
     service = _breaker.call(fetch, last_service(account_sid, ref))
-    if _may_keep(changes):
-        if len(_services) >= MAX_SERVICES:
-            _services.clear()
-        _services[account_sid, ref] = service, until
+    if _may_keep():
+        with _state.lock:
+            # A change during the query may concern the fetched row.
+            if changes == _state.changes:
+                if len(_services) >= MAX_SERVICES:
+                    _services.clear()
+                _services[account_sid, ref] = service, until
     return service
 
 
@@ -166,20 +171,21 @@ def look_up_stream(service_sid: str, ref: str, fetch: Callable[[], Stream]) -> S
         return stream
     changes = _state.changes
     stream = _breaker.call(fetch, last_stream(service_sid, ref))
-    if _may_keep(changes):
-        _streams.keep(stream)
+    if _may_keep():
+        with _state.lock:
+            if changes == _state.changes:
+                _streams.keep(stream)
     _state.fetched += 1
     if _state.fetched > 1 and not _state.is_told():
         _state.ask_to_be_told()
     return stream
 
 
-def _may_keep(changes: int) -> bool:
-    # A change during the query may concern the fetched row; and a row read within a
-    # transaction may be rolled back, which is not announced.
-    if changes != _state.changes or not _state.is_told():
-        return False
-    return not connections[router.db_for_read(Stream)].in_atomic_block
+def _may_keep() -> bool:
+    # A row read within a transaction may be rolled back, which is not announced.
+    return (
+        _state.is_told() and not connections[router.db_for_read(Stream)].in_atomic_block
+    )
 
 
 def note_slow_database(seconds: float) -> None:
@@ -189,8 +195,9 @@ def note_slow_database(seconds: float) -> None:
 
 def forget_stream(stream_sid: str) -> None:
     """Forget a Stream that was changed or removed."""
-    _state.changes += 1
-    _streams.drop(stream_sid)
+    with _state.lock:
+        _state.changes += 1
+        _streams.drop(stream_sid)
 
 
 def forget_after_fork() -> None:
@@ -198,11 +205,13 @@ def forget_after_fork() -> None:
     global _streams, _breaker
     _streams, _breaker = _Streams(), Breaker()
     _services.clear()
-    _state.fetched = 0
+    # Another thread may have held the old lock at the time of the fork.
+    _state.fetched, _state.lock = 0, new_lock()
 
 
 def forget_all() -> None:
     """Forget everything: a Service was changed, or changes may have been missed."""
-    _state.changes += 1
-    _services.clear()
-    _streams.clear()
+    with _state.lock:
+        _state.changes += 1
+        _services.clear()
+        _streams.clear()

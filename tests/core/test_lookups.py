@@ -231,3 +231,33 @@ async def test_subscriber_that_asks_again_is_still_told_of_the_removal(
 
     await client.until(1)
     assert client.frames[0]["type"] == "stream_removed"
+
+
+@pytest.mark.parametrize("kind", ["stream", "service"])
+def test_what_changes_right_before_it_is_stored_is_not_stored(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+
+    def fetch_stream() -> Stream:
+        fetched.append(kind)
+        return Stream(sid="TO0", service_id="IS0")
+
+    def fetch_service() -> Service:
+        fetched.append(kind)
+        return Service(sid="IS0")
+
+    def is_told() -> bool:
+        # Asked after the query, whether what was fetched may be kept.
+        if fetched:
+            lookups.forget_stream("TO0") if kind == "stream" else lookups.forget_all()
+        return True
+
+    monkeypatch.setattr(lookups._state, "is_told", is_told)
+    if kind == "stream":
+        lookups.look_up_stream("IS0", "TO0", fetch_stream)
+        assert lookups._streams.get("IS0", "TO0") is None
+    else:
+        lookups.look_up_service("AC0", "IS0", fetch_service)
+        assert ("AC0", "IS0") not in lookups._services
+    assert fetched
