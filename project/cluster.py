@@ -49,7 +49,8 @@ def serve() -> None:
         }
         workers = [free_port() for _ in range(WORKERS)]
         provision = [sys.executable, "-m", "project", "provision"]
-        subprocess.run(provision, env=environ, check=True)
+        if subprocess.run(provision, env=environ, check=False).returncode:
+            raise OSError("the database was not prepared")
         for worker in workers:
             start(stack, worker_command(worker), worker, environ)
         start(stack, nginx_command(folder, port, workers), port)
@@ -110,9 +111,14 @@ def start_postgres(stack: ExitStack) -> str:
     stack.callback(shutil.rmtree, data, ignore_errors=True)
     prefix = _as_postgres(data)
     initdb = [f"{binaries}/initdb", "-U", "postgres", "-A", "trust", "-D", str(data)]
-    subprocess.run([*prefix, *initdb], cwd=data, check=True, capture_output=True)
-    options = f"-h 127.0.0.1 -p {port} -k {data} -D {data} -c log_min_messages=fatal"
-    start(stack, [*prefix, f"{binaries}/postgres", *options.split()], port)
+    made = subprocess.run(
+        [*prefix, *initdb], cwd=data, capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        raise OSError(f"PostgreSQL's {made.stderr.strip()}")
+    options = ["-h", "127.0.0.1", "-p", str(port), "-c", "log_min_messages=fatal"]
+    folders = ["-k", str(data), "-D", str(data)]
+    start(stack, [*prefix, f"{binaries}/postgres", *options, *folders], port)
     return f"postgres://postgres@127.0.0.1:{port}/postgres"
 
 

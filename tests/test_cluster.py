@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import requests
@@ -19,12 +20,20 @@ pytestmark = [pytest.mark.redis, pytest.mark.postgres]
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[DemoSite]:
+def programs() -> None:
     for program in ("redis-server", "nginx"):
         if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
             cannot_have(program)
-    with DemoSite(tmp_path, step="cluster") as site:
-        yield site
+
+
+@pytest.fixture
+def cluster(programs: None, tmp_path: Path) -> Iterator[DemoSite]:
+    # PostgreSQL's user may not enter pytest's folders.
+    with TemporaryDirectory(prefix="with a space ") as folder:
+        Path(folder).chmod(0o711)
+        data = tmp_path / "with a space"
+        with DemoSite(data, step="cluster", TMPDIR=folder) as site:
+            yield site
 
 
 def workers_of(cluster: DemoSite) -> list[DemoSite]:
@@ -71,3 +80,12 @@ def test_missing_program_is_one_clear_line(tmp_path: Path) -> None:
 
     assert result.returncode == 1
     assert result.stderr == "Cannot start: redis-server is not installed\n"
+
+
+@pytest.mark.usefixtures("programs")
+def test_initdb_that_fails_is_one_clear_line(tmp_path: Path) -> None:
+    result = run_project("cluster", DATA_DIR=str(tmp_path), PORT="0", LC_ALL="nowhere")
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("Cannot start: PostgreSQL's initdb: error: ")
+    assert "Traceback" not in result.stderr
