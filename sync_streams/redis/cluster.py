@@ -14,12 +14,13 @@ from redis.crc import key_slot
 
 from sync_streams.conf import get_settings
 
-from .endpoint import CONNECT_SECONDS, Endpoint, options_of, without
+from .endpoint import Endpoint, options_of, without
 from .health import Backoff, Health, RedisUnavailable, describe
 from .protocol import ReplyError
 from .quorum import first_answer
 from .server import Node, Rate
 from .subscription import Listener
+from .urls import CONNECT_SECONDS
 
 T = TypeVar("T")
 Address: TypeAlias = tuple[str, int]
@@ -134,7 +135,9 @@ class Cluster:
             self._owners[slot] = address
             self._look_again()
         else:
-            # Sent together with the next command, in the same loop iteration.
+            # Sent together with the next command, in the same loop iteration. If that
+            # has to read the server's clock first, ASKING is used up, and the command
+            # is redirected once more.
             target.pipeline.request("ASKING").add_done_callback(_forget_error)
         return target
 

@@ -17,9 +17,7 @@ from .connection import Connection
 from .health import RedisUnavailable, describe
 from .protocol import ReplyError, Word
 from .quorum import first_answer
-
-CONNECT_SECONDS = 2
-"""Default time limit for connecting."""
+from .urls import CONNECT_SECONDS
 
 
 class Opener(Protocol):

@@ -67,8 +67,8 @@ async def abusiest(order: Order, limit: int) -> dict[str, Activity]:
 
 async def answer(hub: Hub, question: Mapping[str, Any]) -> None:
     """Reply for this process."""
-    tables = [one.per_second() for one in (published_rates, refused_rates)]
-    tables.append(dropped_rates.per_second())
+    rates = published_rates, refused_rates, dropped_rates
+    tables = [each.per_second() for each in rates]
     subscribers = hub.subscriptions.busiest(MAX_STREAMS)
     named = {*subscribers}
     for table in tables:
