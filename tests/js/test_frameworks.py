@@ -186,6 +186,42 @@ async def test_a_vue_app_subscribes_and_publishes(
     assert complaints == []
 
 
+TARGETS = """
+<title>page</title>
+<script src="/app/htmx.js"></script>
+<script type="module">
+  import { extend } from "/static/sync_streams/sync-streams-htmx.js";
+  import { SyncStreams } from "/static/sync_streams/sync-streams.js";
+  const { token } = await (await fetch("/token", { method: "POST" })).json();
+  extend(htmx, new SyncStreams({ token }));
+</script>
+<ol><li sync-stream="orders" sync-mode="open_or_create" sync-swap="html"
+        hx-target="closest ol" hx-swap="beforeend"></li></ol>
+<p sync-stream="orders" sync-swap="html" hx-target="next ul"></p><ul></ul>
+<p sync-stream="orders" sync-swap="html" hx-target="next dl"></p>
+"""
+
+
+@pytest.mark.parametrize("htmx", ["htmx.org", "htmx-4"])
+async def test_htmx_finds_the_target(
+    stage: Stage,
+    embedded: DemoSite,
+    npm_modules: Path,
+    htmx: str,
+    complaints: list[str],
+) -> None:
+    page = stage.page
+    await stage.open(embedded, TARGETS, npm_modules / htmx / "dist")
+    await stage.sees(lambda: stage.received.count("subscribed") == 3)
+
+    publish(embedded, "orders", {"html": "<li>news</li>"})
+
+    await expect(page.locator("ol li:not([sync-stream])")).to_have_text(["news"])
+    await expect(page.locator("ul li")).to_have_text(["news"])
+    [complaint] = complaints
+    assert "hx-target" in complaint
+
+
 @pytest.mark.parametrize("htmx", ["htmx.org", "htmx-4"])
 async def test_an_htmx_page_fetches_and_swaps(
     stage: Stage,

@@ -12,6 +12,8 @@ const SELECTOR = "[sync-stream]";
 /** Subscribe elements with `sync-stream` below *root*, now and later; return a function to stop. */
 export function extend(htmx, client, root = document.documentElement) {
   const subscriptions = new Map(); // element -> Subscription
+  let api; // of htmx 2, which finds targets for its extensions only
+  htmx.defineExtension?.("sync-streams", { init: (found) => (api = found) });
 
   function look() {
     for (const [element, { ref, unsubscribe }] of subscriptions) {
@@ -22,7 +24,7 @@ export function extend(htmx, client, root = document.documentElement) {
     }
     if (client.state === "closed") return;
     for (const element of root.querySelectorAll(SELECTOR))
-      if (!subscriptions.has(element)) subscriptions.set(element, subscribe(htmx, client, element));
+      if (!subscriptions.has(element)) subscriptions.set(element, subscribe({ htmx, api, client }, element));
   }
 
   const observer = new MutationObserver(look);
@@ -35,27 +37,29 @@ export function extend(htmx, client, root = document.documentElement) {
   };
 }
 
-function subscribe(htmx, client, element) {
+function subscribe({ htmx, api, client }, element) {
   const mode = element.getAttribute("sync-mode") ?? undefined;
   const subscription = client.subscribe(element.getAttribute("sync-stream"), { mode });
   for (const type of TYPES)
     subscription.addEventListener(type, ({ detail }) => {
       htmx.trigger(element, `sync:${type}`, { detail });
-      if (type === "message") swap(htmx, element, detail.data);
+      if (type === "message") swap({ htmx, api }, element, detail.data);
     });
   return subscription;
 }
 
 /** Put the HTML that a Message carries into the page, as hx-swap and hx-target say. */
-function swap(htmx, element, data) {
+function swap({ htmx, api }, element, data) {
   const html = data[element.getAttribute("sync-swap")];
   if (typeof html !== "string") return;
   const style = inherited(element, "hx-swap") ?? htmx.config.defaultSwap ?? "innerHTML";
-  const selector = inherited(element, "hx-target") ?? "this";
-  const target = selector === "this" ? element : document.querySelector(selector);
-  if (!target) return;
-  if (parseInt(htmx.version) >= 4)
-    htmx.swap({ sourceElement: element, target, text: html, swap: style });
+  const selector = inherited(element, "hx-target");
+  if (parseInt(htmx.version) >= 4) {
+    htmx.swap({ sourceElement: element, target: selector, text: html, swap: style });
+    return;
+  }
+  const target = api.getTarget(element);
+  if (!target) console.warn(`sync-streams: no element for hx-target="${selector}"`);
   else htmx.swap(target, html, { swapStyle: style.split(" ")[0], swapDelay: 0, settleDelay: 20 });
 }
 
