@@ -17,7 +17,12 @@ FLUSH_SECONDS = 5
 
 
 def send(webhook: Webhook) -> None:
-    """Queue a webhook with the configured ``webhook_sender``; never raises."""
+    """Queue a webhook with the configured ``webhook_sender``, whose errors are counted.
+
+    Raises:
+        OSError, RuntimeError: no file descriptors or threads are left for the
+            dispatcher, which the first webhook starts.
+    """
     sender = get_settings().webhook_sender
     if not sender:
         get_dispatcher().put(webhook)
